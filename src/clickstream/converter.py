@@ -1,0 +1,168 @@
+"""Session → training input, or a reason to skip it. Pure: no clock, no I/O, no exception for any session."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from clickstream.policy import ImportancePolicy
+
+IRRELEVANT = "irrelevant"
+PAYLOAD_SEARCH = "payload_search"
+NO_QUERY = "no_query"
+NO_RESULTS = "no_results"
+NO_EVENTS = "no_events"
+ONLY_UNSHOWN_EVENTS = "only_unshown_events"
+UNREADABLE = "unreadable"
+
+UNSHOWN_OBJECT = "unshown_object"
+LATE = "late"
+OVER_LIMIT = "over_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownResult:
+    """One shown item. `meta` is carried through untouched."""
+
+    object_id: str
+    position: int
+    meta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """One act on one object; `created_at` is in UTC."""
+
+    event_id: str
+    object_id: str
+    type: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSession:
+    """A session as the converter sees it, with the events that count for it.
+
+    `late_events` and `over_limit_events` only count events that were left out before.
+    """
+
+    session_id: str
+    batch_id: str
+    number: int
+    query: str
+    results: Sequence[ShownResult]
+    events: Sequence[SessionEvent]
+    irrelevant: bool = False
+    payload_search: bool = False
+    late_events: int = 0
+    over_limit_events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GradedResult:
+    """A shown item with its grade (0 or more) and the ids of the events behind it."""
+
+    object_id: str
+    position: int
+    grade: float
+    event_ids: tuple[str, ...]
+    meta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInput:
+    """One converted session: the query and its shown results, in shown order."""
+
+    session_id: str
+    batch_id: str
+    number: int
+    query: str
+    results: tuple[GradedResult, ...]
+    policy_version: str
+
+
+@dataclass(slots=True)
+class ConversionSummary:
+    """Counts of what a conversion read, used and left out."""
+
+    policy_version: str
+    session_count: int = 0
+    input_count: int = 0
+    skipped_sessions: Counter[str] = field(default_factory=Counter)
+    graded_events: Counter[str] = field(default_factory=Counter)
+    ignored_events: Counter[str] = field(default_factory=Counter)
+    unknown_types: Counter[str] = field(default_factory=Counter)
+
+    def skip(self, reason: str) -> None:
+        """Counts one session that gives no input."""
+        self.session_count += 1
+        self.skipped_sessions[reason] += 1
+
+
+def convert(session: SearchSession, policy: ImportancePolicy, summary: ConversionSummary) -> TrainingInput | None:
+    """Grades the shown results of a session by its events, and counts what it did in `summary`.
+
+    Returns None, with a counted reason, for a session that cannot train.
+    """
+    reason = _reason_to_skip(session)
+    if reason is None:
+        shown = {result.object_id for result in session.results}
+        counting = [event for event in session.events if event.object_id in shown]
+        if not counting:
+            reason = ONLY_UNSHOWN_EVENTS
+    _count_ignored(session, summary)
+    if reason is not None:
+        summary.skip(reason)
+        return None
+    acts: dict[str, list[SessionEvent]] = defaultdict(list)
+    for event in sorted(counting, key=lambda event: (event.created_at, event.event_id)):
+        acts[event.object_id].append(event)
+        summary.graded_events[event.type] += 1
+        if not policy.knows(event.type):
+            summary.unknown_types[event.type] += 1
+    summary.session_count += 1
+    summary.input_count += 1
+    return TrainingInput(
+        session_id=session.session_id,
+        batch_id=session.batch_id,
+        number=session.number,
+        query=session.query,
+        results=tuple(
+            GradedResult(
+                object_id=result.object_id,
+                position=result.position,
+                grade=policy.grade([event.type for event in acts[result.object_id]] if result.object_id in acts else []),
+                event_ids=tuple(event.event_id for event in acts.get(result.object_id, ())),
+                meta=result.meta,
+            )
+            for result in session.results
+        ),
+        policy_version=policy.version,
+    )
+
+
+def _reason_to_skip(session: SearchSession) -> str | None:
+    if session.irrelevant:
+        return IRRELEVANT
+    if session.payload_search:
+        return PAYLOAD_SEARCH
+    if not session.query.strip():
+        return NO_QUERY
+    if not session.results:
+        return NO_RESULTS
+    if not session.events:
+        return NO_EVENTS
+    return None
+
+
+def _count_ignored(session: SearchSession, summary: ConversionSummary) -> None:
+    shown = {result.object_id for result in session.results}
+    counts = {
+        UNSHOWN_OBJECT: sum(event.object_id not in shown for event in session.events),
+        LATE: session.late_events,
+        OVER_LIMIT: session.over_limit_events,
+    }
+    for reason, count in counts.items():
+        if count:
+            summary.ignored_events[reason] += count

@@ -1,0 +1,96 @@
+"""Training runs: settings, progress, results and states."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuningSettings:
+    """How to train. The contract's `FineTuningSettings` states each field's meaning and range."""
+
+    base_model: str
+    item_template: str
+    epochs: int = 4
+    batch_queries: int = 16
+    learning_rate: float = 3e-5
+    max_tokens: int = 128
+    held_out_share: float = 0.2
+    seed: int = 42
+    position_bias: str = "rank_ctr"
+    temperature: float = 0.05
+
+
+class Phase(StrEnum):
+    """What a training run is doing."""
+
+    RECEIVING_INPUTS = "receiving_inputs"
+    EVALUATING_BASE = "evaluating_base"
+    TRAINING = "training"
+    EVALUATING_NEW = "evaluating_new"
+    SAVING = "saving"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """A report from the fine-tuning module; times in seconds, loss since the last report."""
+
+    phase: Phase
+    input_count: int = 0
+    step: int = 0
+    step_count: int = 0
+    loss: float = 0.0
+    learning_rate: float = 0.0
+    queries_per_second: float = 0.0
+    remaining_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Means over queries, each 0 to 1."""
+
+    ndcg_at_10: float
+    mrr_at_10: float
+    recall_at_10: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Base and new model on the held-out queries; the gain in nDCG@10 with its 95 % interval."""
+
+    base: Metrics
+    new: Metrics
+    ndcg_gain: float
+    ndcg_gain_lower: float
+    ndcg_gain_upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class DataCounts:
+    """What a model was trained and measured on."""
+
+    input_count: int
+    training_queries: int
+    held_out_queries: int
+    items: int
+    items_without_text: int
+    inputs_without_text: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A trained model: where it lies, what it came from and how it measured."""
+
+    model_version_id: str
+    run_id: str
+    path: str
+    base_model: str
+    batch_ids: tuple[str, ...]
+    policy_version: str
+    data_fingerprint: str
+    data: DataCounts
+    evaluation: Evaluation
+    promoted: bool
+    gate_reason: str
+    created_at: datetime
