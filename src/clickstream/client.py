@@ -1,0 +1,83 @@
+"""Calls of our own clients (import, demo) on the service, retried where a retry can help."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from grpc_status import rpc_status
+
+Request = TypeVar("Request", contravariant=True)
+Response = TypeVar("Response", covariant=True)
+
+# The generated class carries no annotations.
+clickstream_stub: Callable[[grpc.Channel], Any] = ClickstreamServiceStub
+
+ATTEMPTS = 6
+# Seconds: before the second attempt, doubled each time, and at most.
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 5.0
+
+
+class Method(Protocol[Request, Response]):
+    """A unary method of a blocking stub."""
+
+    def __call__(self, request: Request, /, *, timeout: float | None = None) -> Response:
+        """Calls the server; `timeout` in seconds."""
+        ...
+
+
+def call(
+    method: Method[Request, Response],
+    request: Request,
+    timeout: float = 30.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Response:
+    """Calls a unary method, at most `ATTEMPTS` times; every write of the contract may be retried.
+
+    Raises:
+        grpc.RpcError: The last attempt's error, or the first that no retry can help.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return method(request, timeout=timeout)
+        except grpc.RpcError as error:
+            if attempt == ATTEMPTS or not is_passing(error):
+                raise
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
+            # Spread, so that many clients do not come back at once.
+            sleep(pause * random.uniform(0.5, 1.0))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def is_passing(error: grpc.RpcError) -> bool:
+    """Whether the same call may succeed later."""
+    code = error.code()
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # A message that is too large is refused under the same status, for ever.
+        return reason(error) == "WRITE_QUEUE_FULL"
+    return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+def reason(error: grpc.RpcError) -> str:
+    """The `ErrorInfo.reason` of a failed call without the enum's prefix; empty if it carries none."""
+    info = _detail(error, ErrorInfo)
+    return info.reason.removeprefix("ERROR_REASON_") if info else ""
+
+
+def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
+    """The (field, description) pairs of a failed call's `BadRequest`."""
+    bad = _detail(error, BadRequest)
+    return [(violation.field, violation.description) for violation in bad.field_violations] if bad else []
+
+
+def _detail(error: grpc.RpcError, kind: type[Any]) -> Any:
+    status: Any = rpc_status.from_call(error)
+    for packed in status.details if status else ():
+        detail = kind()
+        if packed.Unpack(detail):
+            return detail
+    return None

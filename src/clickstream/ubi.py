@@ -1,0 +1,265 @@
+"""Reads OpenSearch UBI files. Pure: lines in, records out, no exception for any content.
+
+A file is what `_bulk` takes (a line `{"index": {"_index": "ubi_events", "_id": "…"}}` before
+each document) or plain ndjson. Field names are those of the UBI schemas 1.0 to 1.3
+(https://o19s.github.io/ubi): `query_id`, `user_query`, `query_response_hit_ids`, `action_name`,
+`event_attributes.object.object_id`, `event_attributes.position.ordinal` …
+
+Browser, address and page paths of an event are not read.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+QUERY = "query"
+EVENT = "event"
+# The kind of a line that names none.
+UNKNOWN = "unknown"
+INDEXES = {"ubi_queries": QUERY, ".ubi_queries": QUERY, "ubi_events": EVENT, ".ubi_events": EVENT}
+
+# Key in a result's meta ← what an event's object calls it, and how many characters are carried.
+ITEM_FIELDS = {
+    "title": (("title", "name"), 200),
+    "text": (("description",), 2_000),
+    "brand": (("brand",), 200),
+    "category": (("category",), 200),
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Numbers below are seconds, from here on milliseconds (1973 as milliseconds, 5138 as seconds).
+_MILLISECONDS_FROM = 1e11
+_BULK_ACTIONS = {"index", "create", "update", "delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLine:
+    """One query document: a search, a further page of it, or one more typed letter."""
+
+    line: int
+    query_id: str
+    text: str
+    hit_ids: tuple[str, ...]
+    at: datetime | None
+    application: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """One event document. Absent fields are empty; `typed` is the query that a search event carries."""
+
+    line: int
+    event_id: str
+    action: str
+    query_id: str
+    object_id: str
+    at: datetime | None
+    ordinal: int | None
+    text: str
+    typed: str
+    application: str
+    user_id: str
+    item: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A document, or a line that belongs to none, that cannot be used.
+
+    `repeated` says that a document with the same id came before: `same` content, or `other`.
+    """
+
+    line: int
+    kind: str
+    reason: str
+    repeated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """A document with the line it starts at and what its action line says; no action: plain ndjson."""
+
+    line: int
+    text: bytes
+    index: str | None = None
+    document_id: str = ""
+
+
+class _BadError(Exception):
+    """A document that cannot be used; the message is the reason."""
+
+
+def read(lines: Iterable[bytes]) -> Iterator[QueryLine | EventLine | Unread]:
+    """Yields one record per document, in file order. Blank lines are no documents."""
+    digests: dict[tuple[str, str], bytes] = {}
+    for raw in _documents(lines):
+        if isinstance(raw, Unread):
+            yield raw
+            continue
+        kind = UNKNOWN
+        try:
+            document, digest = _parse(raw.text)
+            schema = _schema(raw, document)
+            kind = QUERY if schema == QUERY else _string(document, "action_name") or UNKNOWN
+            document_id = raw.document_id or digest.hex()[:32]
+            before = digests.setdefault((schema, document_id), digest)
+            if before is not digest:
+                repeated = "same" if before == digest else "other"
+                yield Unread(
+                    raw.line, kind, f"a document with the same id and {repeated} content came before", repeated
+                )
+            elif schema == QUERY:
+                yield _query(raw.line, document)
+            else:
+                yield _event(raw.line, document_id, document)
+        except _BadError as error:
+            yield Unread(raw.line, kind, str(error))
+
+
+def _documents(lines: Iterable[bytes]) -> Iterator[_Raw | Unread]:
+    """Pairs action lines with their documents."""
+    bulk: bool | None = None
+    action: _Raw | None = None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        if action is not None:
+            yield _Raw(action.line, line, action.index, action.document_id)
+            action = None
+            continue
+        try:
+            head, _ = _parse(line)
+        except _BadError as error:
+            yield Unread(number, UNKNOWN, str(error))
+            continue
+        verb = next(iter(head)) if len(head) == 1 else ""
+        if verb not in _BULK_ACTIONS or not isinstance(head[verb], dict):
+            # In a bulk file this document lost its action line, and its id with it: under a
+            # made-up id a second import of the mended file would count it twice.
+            yield Unread(number, UNKNOWN, "a document without its action line") if bulk else _Raw(number, line)
+            bulk = bool(bulk)
+            continue
+        bulk = True
+        if verb == "delete":
+            yield Unread(number, UNKNOWN, "a deletion, which is not imported")
+            continue
+        # An update's document is a fragment; it is left to `_schema`, which refuses the index.
+        index = "(update)" if verb == "update" else _string(head[verb], "_index")
+        action = _Raw(number, b"", index, _string(head[verb], "_id"))
+    if action is not None:
+        yield Unread(action.line, UNKNOWN, "the file ends after the action line")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _parse(line: bytes) -> tuple[dict[str, Any], bytes]:
+    """A JSON object and the digest of its content, whatever the order of its keys."""
+    try:
+        document = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        # Also refuses half a surrogate pair, which no protobuf string can carry.
+        canonical = json.dumps(document, sort_keys=True, ensure_ascii=False).encode("utf-8")
+    except UnicodeError as error:
+        raise _BadError("not valid UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
+        raise _BadError("not valid JSON") from error
+    if not isinstance(document, dict):
+        raise _BadError("not a JSON object")
+    return document, hashlib.sha256(canonical).digest()
+
+
+def _schema(raw: _Raw, document: Mapping[str, Any]) -> str:
+    if raw.index:
+        if raw.index not in INDEXES:
+            raise _BadError(f"unknown index name {raw.index[:64]!r}")
+        return INDEXES[raw.index]
+    if "action_name" in document:
+        return EVENT
+    if "user_query" in document or "query_response_hit_ids" in document:
+        return QUERY
+    raise _BadError("neither a UBI query nor a UBI event")
+
+
+def _query(line: int, document: Mapping[str, Any]) -> QueryLine:
+    hits = document.get("query_response_hit_ids")
+    if hits is not None and not isinstance(hits, list):
+        raise _BadError("query_response_hit_ids is not a list")
+    query_id = _string(document, "query_id")
+    if not query_id:
+        raise _BadError("no query_id")
+    return QueryLine(
+        line=line,
+        query_id=query_id,
+        text=_string(document, "user_query").strip(),
+        hit_ids=tuple(hit for hit in map(_as_string, hits or ()) if hit),
+        at=_time(document.get("timestamp")),
+        application=_string(document, "application"),
+        user_id=_string(document, "user_id") or _string(document, "client_id"),
+    )
+
+
+def _event(line: int, event_id: str, document: Mapping[str, Any]) -> EventLine:
+    action = _string(document, "action_name")
+    if not action:
+        raise _BadError("no action_name")
+    attributes = _mapping(document, "event_attributes")
+    item = _mapping(attributes, "object")
+    ordinal = _mapping(attributes, "position").get("ordinal")
+    return EventLine(
+        line=line,
+        event_id=event_id,
+        action=action,
+        query_id=_string(document, "query_id"),
+        object_id=_string(item, "object_id"),
+        at=_time(document.get("timestamp")),
+        ordinal=ordinal if isinstance(ordinal, int) and not isinstance(ordinal, bool) and ordinal >= 0 else None,
+        text=_string(document, "user_query").strip(),
+        typed=_string(document, "message").strip() if document.get("message_type") == "QUERY" else "",
+        application=_string(document, "application"),
+        user_id=_string(document, "user_id") or _string(document, "client_id"),
+        item=_told(item),
+    )
+
+
+def _told(item: Mapping[str, Any]) -> dict[str, str]:
+    told = {}
+    for key, (names, length) in ITEM_FIELDS.items():
+        value = next((text for name in names if (text := _string(item, name).strip())), "")
+        if value:
+            told[key] = value[:length]
+    return told
+
+
+def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _string(document: Mapping[str, Any], key: str) -> str:
+    return _as_string(document.get(key))
+
+
+def _as_string(value: object) -> str:
+    """Text as it is, whole numbers written out (some shops number their items), else empty."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else ""
+
+
+def _time(value: object) -> datetime | None:
+    """ISO 8601 (UTC where it names no zone), or a number of seconds or milliseconds since 1970."""
+    try:
+        if isinstance(value, str) and not value.strip().isdigit():
+            at = datetime.fromisoformat(value.strip())
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return None
+        number = float(value)
+        return _EPOCH + timedelta(seconds=number / 1000 if number >= _MILLISECONDS_FROM else number)
+    except (ValueError, OverflowError):
+        return None
