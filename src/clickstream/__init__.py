@@ -1,0 +1,1 @@
+"""Search click data, from the click to a measurably better embedding model."""

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -94,6 +94,11 @@ class ConversionSummary:
     ignored_events: Counter[str] = field(default_factory=Counter)
     unknown_types: Counter[str] = field(default_factory=Counter)
 
+    def plain(self) -> dict[str, Any]:
+        """The counts as plain data, by field name."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values.items()}
+
     def skip(self, reason: str) -> None:
         """Counts one session that gives no input."""
         self.session_count += 1
@@ -132,7 +137,7 @@ def convert(session: SearchSession, policy: ImportancePolicy, summary: Conversio
             GradedResult(
                 object_id=result.object_id,
                 position=result.position,
-                grade=policy.grade([event.type for event in acts[result.object_id]] if result.object_id in acts else []),
+                grade=policy.grade([event.type for event in acts.get(result.object_id, ())]),
                 event_ids=tuple(event.event_id for event in acts.get(result.object_id, ())),
                 meta=result.meta,
             )

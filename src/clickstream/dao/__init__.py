@@ -1,0 +1,1 @@
+"""The store: sole importer of pymongo."""

@@ -1,0 +1,199 @@
+"""Events in MongoDB, keyed by their session's place.
+
+The key `{batch, number, event_id}` is at once the deduplication (R2), and the order in which
+batch reads and training want events: those of a page of sessions lie side by side.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from bson import Binary, MaxKey
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from clickstream import limits
+from clickstream.dao.mongo import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
+from clickstream.errors import NotFound, Unavailable
+from clickstream.sessions import EventDraft, EventPush, SessionEvents, StoredEvent
+
+Key = tuple[int, int, str]
+Place = tuple[int, int]
+DIGEST_BYTES = 8
+
+
+class MongoEvents:
+    """`EventDao` over `session_events`; `training_pages` holds what the first training read saw."""
+
+    def __init__(self, events: MongoCollection, sessions: MongoCollection, pages: MongoCollection) -> None:
+        self._events = events
+        self._sessions = sessions
+        self._pages = pages
+
+    @translated
+    def append(self, pushes: Sequence[EventPush]) -> list[list[StoredEvent | None] | Exception]:
+        """See `EventDao`."""
+        places = self._places({push.session_id for push in pushes})
+        firsts: dict[Key, EventDraft] = {}
+        for push in pushes:
+            if place := places.get(push.session_id):
+                for event in push.events:
+                    firsts.setdefault((*place, event.event_id), event)
+        holders, refused = self._insert(firsts)
+        return [self._outcomes(push, places.get(push.session_id), firsts, holders, refused) for push in pushes]
+
+    def _places(self, session_ids: set[str]) -> dict[str, Place]:
+        cursor = self._sessions.find({"_id": {"$in": list(session_ids)}}, {"batch": 1, "number": 1})
+        return {document["_id"]: (document["batch"], document["number"]) for document in cursor}
+
+    def _insert(self, events: dict[Key, EventDraft]) -> tuple[dict[Key, StoredEvent], set[Key]]:
+        """Inserts events; returns the stored ones whose keys were taken, and the keys that failed otherwise."""
+        if not events:
+            return {}, set()
+        keys = list(events)
+        try:
+            self._events.insert_many([_document(key, event) for key, event in events.items()], ordered=False)
+        except BulkWriteError as error:
+            check_acknowledged(error.details)
+            failures = error.details["writeErrors"]
+            taken = [keys[failure["index"]] for failure in failures if failure["code"] == DUPLICATE_KEY]
+            refused = {keys[failure["index"]] for failure in failures if failure["code"] != DUPLICATE_KEY}
+            cursor = self._events.find({"_id": {"$in": [_key_document(key) for key in taken]}})
+            return {_key(document): _event(document) for document in cursor}, refused
+        return {}, set()
+
+    @staticmethod
+    def _outcomes(
+        push: EventPush,
+        place: Place | None,
+        firsts: dict[Key, EventDraft],
+        holders: dict[Key, StoredEvent],
+        refused: set[Key],
+    ) -> list[StoredEvent | None] | Exception:
+        if place is None:
+            return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
+        outcomes: list[StoredEvent | None] = []
+        for event in push.events:
+            key = (*place, event.event_id)
+            if key in refused:
+                return Unavailable("STORE_UNAVAILABLE", "the store refused an event")
+            first = firsts[key]
+            holder = holders.get(key)
+            if holder is None and event is not first:
+                holder = StoredEvent(place[1], first.event_id, first.server_time, first.payload)
+            outcomes.append(holder)
+        return outcomes
+
+    @translated
+    def of_sessions(self, batch: int, first: int, last: int) -> dict[int, SessionEvents]:
+        """See `EventDao`."""
+        return {number: _listed(events) for number, events in self._by_session(batch, first, last)}
+
+    @translated
+    def frozen(self, batch: int, first: int, last: int) -> tuple[dict[int, SessionEvents], frozenset[int]]:
+        """See `EventDao`."""
+        page_key = {"batch": batch, "first": first, "last": last}
+        page = self._pages.find_one({"_id": page_key}) or self._freeze(page_key)
+        digests = bytes(page["events"])
+        counting = {digests[index : index + DIGEST_BYTES] for index in range(0, len(digests), DIGEST_BYTES)}
+        over_limit = {int(number): count for number, count in page["over_limit"].items()}
+        found = {}
+        for number, events in self._by_session(batch, first, last):
+            kept, others = [], 0
+            for event in events:
+                if _digest(number, event.event_id) in counting:
+                    kept.append(event)
+                else:
+                    others += 1
+            omitted = over_limit.get(number, 0)
+            found[number] = SessionEvents(kept, omitted=omitted, late=others - omitted)
+        return found, frozenset(page["irrelevant"])
+
+    def _freeze(self, page_key: dict[str, int]) -> Document:
+        """Writes down, once and for ever, which events and marks of a page count for training (R14).
+
+        Of two processes that do it at the same time the first wins, and both go by its page.
+        """
+        digests, over_limit = bytearray(), {}
+        for number, events in self._by_session(**page_key, projection={"_id": 1}):
+            for event in itertools.islice(events, limits.LISTED_EVENTS):
+                digests += _digest(number, event.event_id)
+            if rest := sum(1 for _ in events):
+                over_limit[str(number)] = rest
+        marked = self._sessions.find(
+            {
+                "batch": page_key["batch"],
+                "number": {"$gte": page_key["first"], "$lte": page_key["last"]},
+                "irrelevant_at": {"$ne": None},
+            },
+            {"number": 1},
+        )
+        page = {
+            "_id": page_key,
+            "events": Binary(bytes(digests)),
+            "over_limit": over_limit,
+            "irrelevant": sorted(document["number"] for document in marked),
+        }
+        try:
+            self._pages.insert_one(page)
+        except DuplicateKeyError:
+            return self._pages.find_one({"_id": page_key}) or page
+        return page
+
+    def _by_session(
+        self, batch: int, first: int, last: int, projection: dict[str, int] | None = None
+    ) -> Iterator[tuple[int, Iterator[StoredEvent]]]:
+        """Sessions with events, by number, each with its events by id, from one range read."""
+        in_range = {
+            "$gte": {"batch": batch, "number": first},
+            "$lt": {"batch": batch, "number": last, "event_id": MaxKey()},
+        }
+        cursor = self._events.find({"_id": in_range}, projection).sort("_id", 1)
+        return itertools.groupby((_event(document) for document in cursor), key=lambda event: event.number)
+
+
+def _listed(events: Iterable[StoredEvent]) -> SessionEvents:
+    """The first events of a session up to the listing limits, and how many more there are."""
+    kept: list[StoredEvent] = []
+    size = omitted = 0
+    for event in events:
+        size += len(event.payload)
+        if len(kept) < limits.LISTED_EVENTS and size <= limits.LISTED_EVENT_BYTES:
+            kept.append(event)
+        else:
+            omitted += 1
+    return SessionEvents(kept, omitted)
+
+
+def _digest(number: int, event_id: str) -> bytes:
+    return blake2b(f"{number}\0{event_id}".encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def _key_document(key: Key) -> dict[str, Any]:
+    return {"batch": key[0], "number": key[1], "event_id": key[2]}
+
+
+def _key(document: Document) -> Key:
+    key = document["_id"]
+    return key["batch"], key["number"], key["event_id"]
+
+
+def _document(key: Key, event: EventDraft) -> Document:
+    document: Document = {
+        "_id": _key_document(key),
+        "type": event.type,
+        "created_at": event.created_at,
+        "payload": Binary(event.payload),
+    }
+    if event.server_time:
+        document["server_time"] = True
+    return document
+
+
+def _event(document: Document) -> StoredEvent:
+    return StoredEvent(
+        number=document["_id"]["number"],
+        event_id=document["_id"]["event_id"],
+        server_time=document.get("server_time", False),
+        payload=bytes(document.get("payload", b"")),
+    )

@@ -1,0 +1,199 @@
+"""What the service needs of a store. Two implementations: MongoDB, and the in-memory fake of the tests.
+
+Every method blocks, may be called from any thread and raises `errors.Unavailable` when the
+store does not answer; a write that was answered is durable.
+"""
+
+from collections.abc import Sequence, Set
+from datetime import datetime
+from typing import Protocol
+
+from clickstream.batches import Batch, BatchStatus
+from clickstream.converter import ConversionSummary
+from clickstream.improvement import ImprovementState, ImprovementTask
+from clickstream.runs import ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.sessions import Appended, EventPush, SessionDraft, SessionEvents, StoredEvent, StoredSession
+
+Position = tuple[datetime, str]
+"""Where a listing by time stands: the last row's time and id."""
+
+
+class SessionDao(Protocol):
+    """Sessions, in dense commit order within their batch."""
+
+    def append(self, drafts: Sequence[SessionDraft]) -> list[Appended | Exception]:
+        """Appends drafts to the collecting batch, in their order; one outcome per draft.
+
+        Not to be called by two threads at once: the order of the numbers is the order of the calls.
+        """
+        ...
+
+    def get(self, session_id: str) -> StoredSession | None:
+        """The session with this id."""
+        ...
+
+    def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> list[StoredSession]:
+        """At most `limit` sessions of a batch with numbers above `after`, by number."""
+        ...
+
+    def mark_irrelevant(self, session_id: str, at: datetime) -> StoredSession | None:
+        """Marks a session, keeping an earlier mark; None if it is unknown."""
+        ...
+
+    def restore(self, session_id: str) -> StoredSession | None:
+        """Takes the mark back; None if the session is unknown."""
+        ...
+
+
+class EventDao(Protocol):
+    """Events, kept under their session's batch and number."""
+
+    def append(self, pushes: Sequence[EventPush]) -> list[list[StoredEvent | None] | Exception]:
+        """Stores events; per push, either an error (unknown session) or per event what held its id already."""
+        ...
+
+    def of_sessions(self, batch: int, first: int, last: int) -> dict[int, SessionEvents]:
+        """The events of the sessions numbered `first` to `last`, in one range read, within the listing limits."""
+        ...
+
+    def frozen(self, batch: int, first: int, last: int) -> tuple[dict[int, SessionEvents], frozenset[int]]:
+        """The same for training, fixed for ever by the first call for this range of a released batch.
+
+        Also returns the numbers of the sessions that were marked irrelevant at that moment.
+        """
+        ...
+
+
+class BatchDao(Protocol):
+    """Batches. The one that collects always exists, even before its first session."""
+
+    def collecting(self) -> Batch:
+        """The batch that takes new sessions."""
+        ...
+
+    def get(self, sequence: int) -> Batch | None:
+        """The batch with this sequence number, counted from 1."""
+        ...
+
+    def list(self, before: int | None, limit: int, statuses: Set[BatchStatus]) -> list[Batch]:
+        """The newest batches, below sequence number `before`; no status means any."""
+        ...
+
+    def release(self, release_id: str, sequence: int | None, at: datetime) -> Batch:
+        """Closes the collecting batch; the same release id again gives the same batch.
+
+        Raises:
+            NotFound: there is no batch with this sequence number.
+            FailedPrecondition: the batch is empty, or was released under another id.
+            AlreadyExists: the release id belongs to another batch.
+        """
+        ...
+
+    def change_status(
+        self, sequence: int, expected: Set[BatchStatus], to: BatchStatus, *, run_id: str, reason: str, at: datetime
+    ) -> Batch | None:
+        """Compare-and-set along the allowed arrows; None if the status is none of the expected.
+
+        A change to `training` from `training` is allowed to the run that holds the batch, and
+        changes nothing; a change away from `training` only to that run.
+        """
+        ...
+
+
+class ImprovementDao(Protocol):
+    """The improvement queue, one task per session."""
+
+    def queue(self, session_id: str, at: datetime) -> tuple[ImprovementTask, bool]:
+        """Queues a session unless it was queued before; says whether it was created."""
+        ...
+
+    def get(self, session_id: str) -> ImprovementTask | None:
+        """The task of this session."""
+        ...
+
+    def list(self, after: Position | None, limit: int, states: Set[ImprovementState]) -> list[ImprovementTask]:
+        """Tasks in queueing order; no state means any."""
+        ...
+
+    def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
+        """Cancels a pending task and returns the task as it now is; None if there is none."""
+        ...
+
+
+class RunDao(Protocol):
+    """Training runs, held by one worker at a time under a lease."""
+
+    def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
+        """Stores a queued run unless its id is taken; says whether it was created."""
+        ...
+
+    def get(self, run_id: str) -> TrainingRun | None:
+        """The run with this id."""
+        ...
+
+    def list(self, before: Position | None, limit: int, states: Set[RunState]) -> list[TrainingRun]:
+        """Runs, the newest first; no state means any."""
+        ...
+
+    def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
+        """Takes the oldest run that nobody holds: queued, or running with an expired lease."""
+        ...
+
+    def renew(
+        self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
+    ) -> TrainingRun | None:
+        """Renews a lease and stores progress; None if the owner no longer holds the run."""
+        ...
+
+    def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
+        """Stores what the conversion counted, if the owner still holds the run."""
+        ...
+
+    def give_back(
+        self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
+    ) -> None:
+        """Lets go of a run that has not ended, for any worker to take from `not_before` on."""
+        ...
+
+    def finish(
+        self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
+    ) -> bool:
+        """Ends a run, if the owner still holds it."""
+        ...
+
+    def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
+        """Ends a queued run as canceled, or asks the holder of a running one to stop; None if unknown."""
+        ...
+
+
+class ClickstreamDao(Protocol):
+    """A store, by concern."""
+
+    @property
+    def sessions(self) -> SessionDao:
+        """Sessions."""
+        ...
+
+    @property
+    def events(self) -> EventDao:
+        """Events."""
+        ...
+
+    @property
+    def batches(self) -> BatchDao:
+        """Batches."""
+        ...
+
+    @property
+    def improvement(self) -> ImprovementDao:
+        """The improvement queue."""
+        ...
+
+    @property
+    def runs(self) -> RunDao:
+        """Training runs and model versions."""
+        ...
+
+    def ping(self) -> None:
+        """Returns if the store can take writes."""
+        ...

@@ -1,0 +1,98 @@
+"""The MongoDB store: connection, schema, and the translation of its failures."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import pymongo
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import CollectionInvalid, PyMongoError
+
+from clickstream.errors import Unavailable
+
+Document = dict[str, Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DUPLICATE_KEY = 11000
+
+# The collections' indexes: collection → (name, keys, options). `_id` is there by itself.
+INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
+    "sessions": [
+        # The fence of the append scheme: a number is taken once, and pages read along it.
+        ("batch_number", [("batch", 1), ("number", 1)], {"unique": True}),
+        ("release_id", [("release_id", 1)], {"unique": True, "partialFilterExpression": {"seal": True}}),
+    ],
+    "session_batches": [("status", [("status", 1), ("_id", -1)], {})],
+    "sessions_for_improvement": [
+        ("queued", [("queued_at", 1), ("_id", 1)], {}),
+        ("state_queued", [("state", 1), ("queued_at", 1), ("_id", 1)], {}),
+    ],
+    "training_runs": [
+        ("queued", [("queued_at", -1), ("_id", -1)], {}),
+        ("state_queued", [("state", 1), ("queued_at", -1), ("_id", -1)], {}),
+        ("held", [("held", 1)], {}),
+    ],
+}
+
+
+def connect(uri: str, timeout: float) -> pymongo.MongoClient[Document]:
+    """A client whose writes are acknowledged by a majority with the journal written (R3).
+
+    Reads are majority reads: a session that a reader has seen cannot be rolled back.
+    `timeout` bounds every operation, retries included, in seconds.
+    """
+    return pymongo.MongoClient(
+        uri,
+        w="majority",
+        journal=True,
+        readConcernLevel="majority",
+        retryWrites=True,
+        tz_aware=True,
+        timeoutMS=int(timeout * 1000),
+        serverSelectionTimeoutMS=int(timeout * 1000),
+        appname="clickstream",
+    )
+
+
+def prepare_schema(database: Database[Document]) -> None:
+    """Creates what is missing of the collections and indexes; safe to run from several processes."""
+    with contextlib.suppress(CollectionInvalid):  # it is there already
+        # Clustered by key: no second index to write, and a page of events is one sequential read.
+        database.create_collection("session_events", clusteredIndex={"key": {"_id": 1}, "unique": True})
+    create_indexes(database)
+
+
+def create_indexes(database: Database[Document]) -> None:
+    """Creates the missing indexes of every collection."""
+    for name, indexes in INDEXES.items():
+        for index_name, keys, options in indexes:
+            database[name].create_index(keys, name=index_name, **options)
+
+
+def translated(method: Callable[P, R]) -> Callable[P, R]:
+    """Turns every failure of the driver or the server into `Unavailable`.
+
+    Nothing a caller sends can make these operations fail: what is left is the store's state
+    (no primary, no majority, disk full, no permission), and a retry is the right answer.
+    """
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except PyMongoError as error:
+            raise Unavailable("STORE_UNAVAILABLE", f"the store did not acknowledge: {type(error).__name__}") from error
+
+    return call
+
+
+def check_acknowledged(details: Mapping[str, Any]) -> None:
+    """Raises `Unavailable` if a bulk write's own outcome is known but its durability is not."""
+    if details.get("writeConcernErrors"):
+        raise Unavailable("STORE_UNAVAILABLE", "the write was not acknowledged by a majority in time")
+
+
+MongoCollection = Collection[Document]

@@ -1,0 +1,212 @@
+"""Training runs in MongoDB.
+
+A run is held by one worker at a time: `held` is the end of its lease while it runs, the
+earliest time of the next attempt while it waits, and absent once it has ended.
+"""
+
+import builtins
+from collections import Counter
+from collections.abc import Set
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from bson import Binary
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from clickstream.converter import ConversionSummary
+from clickstream.dao.interface import Position
+from clickstream.dao.mongo import Document, MongoCollection, translated
+from clickstream.runs import (
+    DataCounts,
+    Evaluation,
+    FineTuningSettings,
+    Metrics,
+    ModelVersion,
+    Phase,
+    RunState,
+    TrainingProgress,
+    TrainingRun,
+)
+
+
+class MongoRuns:
+    """`RunDao` over `training_runs` and `model_versions`."""
+
+    def __init__(self, runs: MongoCollection, model_versions: MongoCollection) -> None:
+        self._runs = runs
+        self._model_versions = model_versions
+
+    @translated
+    def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
+        """See `RunDao`."""
+        document = {
+            "_id": run.run_id,
+            "batches": list(run.batches),
+            "settings": asdict(run.settings),
+            "request": Binary(run.request),
+            "state": run.state,
+            "queued_at": run.queued_at,
+            "reason": run.reason,
+            "attempts": 0,
+            "cancel_requested": False,
+            "held": run.queued_at,
+        }
+        try:
+            self._runs.insert_one(document)
+        except DuplicateKeyError:
+            return self.get(run.run_id) or run, False
+        return run, True
+
+    @translated
+    def get(self, run_id: str) -> TrainingRun | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"_id": run_id})
+        return _run(document) if document else None
+
+    @translated
+    def list(self, before: Position | None, limit: int, states: Set[RunState]) -> builtins.list[TrainingRun]:
+        """See `RunDao`."""
+        query: Document = {"state": {"$in": sorted(states)}} if states else {}
+        if before is not None:
+            at, run_id = before
+            query["queued_at"] = {"$lte": at}
+            query["$or"] = [{"queued_at": {"$lt": at}}, {"_id": {"$lt": run_id}}]
+        cursor = self._runs.find(query, sort=[("queued_at", -1), ("_id", -1)], limit=limit)
+        return [_run(document) for document in cursor]
+
+    @translated
+    def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
+        """See `RunDao`."""
+        document = self._runs.find_one_and_update(
+            {"held": {"$lte": now}},
+            {
+                "$set": {"state": RunState.RUNNING, "owner": owner, "held": lease_until, "reason": ""},
+                "$min": {"started_at": now},
+                "$inc": {"attempts": 1},
+            },
+            sort=[("held", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return _run(document) if document else None
+
+    @translated
+    def renew(
+        self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
+    ) -> TrainingRun | None:
+        """See `RunDao`."""
+        changes: Document = {"held": lease_until}
+        if progress is not None:
+            changes["progress"] = asdict(progress)
+        document = self._runs.find_one_and_update(
+            _held_by(run_id, owner), {"$set": changes}, return_document=ReturnDocument.AFTER
+        )
+        return _run(document) if document else None
+
+    @translated
+    def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
+        """See `RunDao`."""
+        self._runs.update_one(_held_by(run_id, owner), {"$set": {"conversion": _pairs(conversion.plain())}})
+
+    @translated
+    def give_back(
+        self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
+    ) -> None:
+        """See `RunDao`."""
+        changes = {"state": state, "reason": reason, "held": not_before, "attempts": attempts}
+        self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
+
+    @translated
+    def finish(
+        self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
+    ) -> bool:
+        """See `RunDao`."""
+        changes: Document = {"state": state, "reason": reason, "ended_at": at}
+        if model_version is not None:
+            version = asdict(model_version)
+            changes["model_version"] = version
+            self._model_versions.replace_one(
+                {"_id": model_version.model_version_id},
+                {"_id": model_version.model_version_id, **version},
+                upsert=True,
+            )
+        updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"held": "", "owner": ""}})
+        return updated.matched_count == 1
+
+    @translated
+    def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
+        """See `RunDao`."""
+        self._runs.update_one(
+            {"_id": run_id, "state": RunState.QUEUED, "attempts": 0},
+            {
+                "$set": {
+                    "state": RunState.CANCELED,
+                    "reason": "canceled by request before it started",
+                    "cancel_requested": True,
+                    "ended_at": at,
+                },
+                "$unset": {"held": "", "owner": ""},
+            },
+        )
+        # A run that was begun holds batches: only a worker ends it.
+        self._runs.update_one(
+            {"_id": run_id, "state": {"$in": [RunState.QUEUED, RunState.RUNNING]}},
+            {"$set": {"cancel_requested": True}},
+        )
+        return self.get(run_id)
+
+
+def _held_by(run_id: str, owner: str) -> Document:
+    return {"_id": run_id, "owner": owner, "state": RunState.RUNNING}
+
+
+def _pairs(conversion: dict[str, Any]) -> Document:
+    """Counters as pairs: an event type may hold what a MongoDB field name may not."""
+    return {name: list(value.items()) if isinstance(value, dict) else value for name, value in conversion.items()}
+
+
+def _conversion(document: Document) -> ConversionSummary:
+    return ConversionSummary(
+        policy_version=document["policy_version"],
+        session_count=document["session_count"],
+        input_count=document["input_count"],
+        skipped_sessions=Counter(dict(document["skipped_sessions"])),
+        graded_events=Counter(dict(document["graded_events"])),
+        ignored_events=Counter(dict(document["ignored_events"])),
+        unknown_types=Counter(dict(document["unknown_types"])),
+    )
+
+
+def _model_version(document: Document) -> ModelVersion:
+    evaluation = document["evaluation"]
+    return ModelVersion(
+        **{
+            **document,
+            "batch_ids": tuple(document["batch_ids"]),
+            "data": DataCounts(**document["data"]),
+            "evaluation": Evaluation(
+                **{**evaluation, "base": Metrics(**evaluation["base"]), "new": Metrics(**evaluation["new"])}
+            ),
+        }
+    )
+
+
+def _run(document: Document) -> TrainingRun:
+    progress = document.get("progress")
+    return TrainingRun(
+        run_id=document["_id"],
+        batches=tuple(document["batches"]),
+        settings=FineTuningSettings(**document["settings"]),
+        request=bytes(document["request"]),
+        state=RunState(document["state"]),
+        queued_at=document["queued_at"],
+        reason=document["reason"],
+        progress=TrainingProgress(**{**progress, "phase": Phase(progress["phase"])}) if progress else None,
+        conversion=_conversion(document["conversion"]) if document.get("conversion") else None,
+        model_version=_model_version(document["model_version"]) if document.get("model_version") else None,
+        attempts=document["attempts"],
+        cancel_requested=document["cancel_requested"],
+        started_at=document.get("started_at"),
+        ended_at=document.get("ended_at"),
+    )

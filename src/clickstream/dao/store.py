@@ -1,0 +1,27 @@
+"""The whole store over one MongoDB database."""
+
+from pymongo.database import Database
+
+from clickstream.dao.batches import MongoBatches
+from clickstream.dao.events import MongoEvents
+from clickstream.dao.improvement import MongoImprovement
+from clickstream.dao.mongo import Document, translated
+from clickstream.dao.runs import MongoRuns
+from clickstream.dao.sessions import MongoSessions
+
+
+class MongoDao:
+    """`ClickstreamDao` over MongoDB."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._database = database
+        self.sessions = MongoSessions(database["sessions"])
+        self.events = MongoEvents(database["session_events"], database["sessions"], database["training_pages"])
+        self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
+        self.improvement = MongoImprovement(database["sessions_for_improvement"])
+        self.runs = MongoRuns(database["training_runs"], database["model_versions"])
+
+    @translated
+    def ping(self) -> None:
+        """See `ClickstreamDao`."""
+        self._database.command("ping")

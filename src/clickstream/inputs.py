@@ -1,0 +1,53 @@
+"""The converted inputs of a released batch, page by page, in number order."""
+
+from collections.abc import Callable, Iterator
+
+from clickstream.converter import UNREADABLE, ConversionSummary, SearchSession, TrainingInput, convert
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.policy import ImportancePolicy
+from clickstream.sessions import NO_EVENTS, SessionEvents, StoredSession
+
+# Pages start at fixed numbers, so that every reader, from wherever it starts, freezes and sees
+# the same ones. The number is part of what is stored: changing it needs a migration.
+PAGE_SESSIONS = 100
+
+Decode = Callable[[StoredSession, SessionEvents, bool], SearchSession]
+"""(session, its events, irrelevant) → what the converter sees; raises ValueError if it cannot be read."""
+
+
+class InputReader:
+    """Converts released batches by one policy. Blocks; the same batch gives the same inputs (R14)."""
+
+    def __init__(self, dao: ClickstreamDao, policy: ImportancePolicy, decode: Decode) -> None:
+        self._dao = dao
+        self._policy = policy
+        self._decode = decode
+
+    def new_summary(self) -> ConversionSummary:
+        """An empty count, for one reading."""
+        return ConversionSummary(self._policy.version)
+
+    def pages(
+        self, batch: int, session_count: int, after: int, summary: ConversionSummary
+    ) -> Iterator[list[TrainingInput]]:
+        """The inputs of the sessions numbered above `after`; counts in `summary` as it goes."""
+        for first in range(after // PAGE_SESSIONS * PAGE_SESSIONS + 1, session_count + 1, PAGE_SESSIONS):
+            last = min(first + PAGE_SESSIONS - 1, session_count)
+            events, irrelevant = self._dao.events.frozen(batch, first, last)
+            after_in_page = max(after, first - 1)
+            sessions = self._dao.sessions.page(batch, after_in_page, last - after_in_page, include_irrelevant=True)
+            inputs = (
+                self._input(session, events.get(session.number, NO_EVENTS), session.number in irrelevant, summary)
+                for session in sessions
+            )
+            yield [converted for converted in inputs if converted is not None]
+
+    def _input(
+        self, session: StoredSession, events: SessionEvents, irrelevant: bool, summary: ConversionSummary
+    ) -> TrainingInput | None:
+        try:
+            decoded = self._decode(session, events, irrelevant)
+        except ValueError:
+            summary.skip(UNREADABLE)
+            return None
+        return convert(decoded, self._policy, summary)

@@ -1,0 +1,23 @@
+"""The stated limits (R7). The contract's comments and the README's table repeat these numbers."""
+
+ID_CHARACTERS = 256
+RUN_ID_CHARACTERS = 128
+TYPE_CHARACTERS = 64
+QUERY_CHARACTERS = 4_096
+RESULTS_PER_SESSION = 1_000
+POSITION = 1_000_000
+EVENTS_PER_CALL = 1_000
+META_BYTES = 16 * 1024
+META_DEPTH = 16
+SESSION_BYTES = 1024 * 1024
+REQUEST_BYTES = 4 * 1024 * 1024
+
+PAGE_SIZE = 1_000
+DEFAULT_PAGE_SIZE = 100
+# Two sessions of full size with all their listed events stay below gRPC's default of 4 MiB
+# for a received message.
+PAGE_BYTES = 2 * 1024 * 1024
+LISTED_EVENTS = 10_000
+LISTED_EVENT_BYTES = 1024 * 1024
+BATCHES_PER_RUN = 100
+STATUS_CHANGES_KEPT = 100

@@ -1,0 +1,203 @@
+"""BatchService: what schedulers call."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
+from embedding_studio.clickstream.v1 import session_pb2
+from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceServicer
+
+from clickstream import limits
+from clickstream.batches import Batch, BatchStatus, sequence_of
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.errors import FailedPrecondition, FieldViolation, NotFound
+from clickstream.improvement import ImprovementState, ImprovementTask
+from clickstream.servicers import paging, validation, wire
+from clickstream.servicers.boundary import Context
+from clickstream.servicers.clickstream import known
+from clickstream.sessions import NO_EVENTS
+
+
+class BatchServicer(BatchServiceServicer):
+    """Reads straight from the store: two range reads per page, whatever its size (R11)."""
+
+    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime]) -> None:
+        self._dao = dao
+        self._clock = clock
+
+    async def GetBatchSessions(  # noqa: N802
+        self, request: pb.GetBatchSessionsRequest, context: Context
+    ) -> pb.GetBatchSessionsResponse:
+        """See the contract."""
+        violations: validation.Violations = []
+        page_size = validation.check_page_size(request.page_size, violations)
+        _check_start(request.batch_id, request.after_number, violations)
+        if request.page_token and request.after_number:
+            violations.append(FieldViolation("page_token", "must not be given together with after_number"))
+        validation.require(violations)
+        after, sequence = request.after_number, None
+        if request.page_token:
+            kinds = (int, int, bool)
+            sequence, after, irrelevant = paging.decode_token(request.page_token, "GetBatchSessions", kinds)
+            if irrelevant != request.include_irrelevant:
+                raise paging.foreign_token()
+        batch = await asyncio.to_thread(self._batch, request.batch_id, sequence)
+        page = await asyncio.to_thread(self._page, batch.sequence, after, page_size, request.include_irrelevant)
+        sessions, complete = page
+        next_after = sessions[-1].session_number if sessions else after
+        token = paging.encode_token("GetBatchSessions", batch.sequence, next_after, request.include_irrelevant)
+        return pb.GetBatchSessionsResponse(
+            sessions=sessions,
+            batch_id=batch.batch_id,
+            next_page_token="" if complete else token,
+            next_after_number=next_after,
+        )
+
+    async def StreamBatchSessions(  # noqa: N802
+        self, request: pb.StreamBatchSessionsRequest, context: Context
+    ) -> AsyncIterator[pb.StreamBatchSessionsResponse]:
+        """See the contract."""
+        violations: validation.Violations = []
+        _check_start(request.batch_id, request.after_number, violations)
+        validation.require(violations)
+        batch = await asyncio.to_thread(self._batch, request.batch_id, None)
+        after, complete = request.after_number, False
+        while not complete:
+            sessions, complete = await asyncio.to_thread(
+                self._page, batch.sequence, after, limits.DEFAULT_PAGE_SIZE, request.include_irrelevant
+            )
+            for session in sessions:
+                yield pb.StreamBatchSessionsResponse(stored_session=session)
+                after = session.session_number
+
+    def _page(
+        self, batch: int, after: int, size: int, include_irrelevant: bool
+    ) -> tuple[list[session_pb2.StoredSession], bool]:
+        """One page of at most 2 MiB, and whether nothing further is registered."""
+        found = self._dao.sessions.page(batch, after, size, include_irrelevant=include_irrelevant)
+        if not found:
+            return [], True
+        events = self._dao.events.of_sessions(batch, found[0].number, found[-1].number)
+        page: list[session_pb2.StoredSession] = []
+        page_bytes = 0
+        for stored in found:
+            of_session = events.get(stored.number, NO_EVENTS)
+            page_bytes += len(stored.payload) + sum(len(event.payload) for event in of_session.events)
+            if page and page_bytes > limits.PAGE_BYTES:
+                return page, False
+            page.append(wire.stored_session(stored, of_session))
+        return page, len(found) < size
+
+    def _batch(self, batch_id: str, sequence: int | None) -> Batch:
+        """The batch that a request means; the collecting one if it names none."""
+        if batch_id:
+            named = sequence_of(batch_id)
+            if sequence is not None and sequence != named:
+                raise paging.foreign_token()
+            sequence = named or 0
+        if sequence is None:
+            return self._dao.batches.collecting()
+        batch = self._dao.batches.get(sequence) if sequence else None
+        if batch is None:
+            raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
+        return batch
+
+    async def ReleaseBatch(self, request: pb.ReleaseBatchRequest, context: Context) -> pb.ReleaseBatchResponse:  # noqa: N802
+        """See the contract."""
+        release_id = validation.checked_id(request.release_id, "release_id")
+        sequence = sequence_of(request.batch_id) if request.batch_id else None
+        if request.batch_id and sequence is None:
+            raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
+        batch = await asyncio.to_thread(self._dao.batches.release, release_id, sequence, self._clock())
+        return pb.ReleaseBatchResponse(batch=wire.batch(batch))
+
+    async def GetBatch(self, request: pb.GetBatchRequest, context: Context) -> pb.GetBatchResponse:  # noqa: N802
+        """See the contract."""
+        batch = await asyncio.to_thread(self._batch, request.batch_id, None)
+        return pb.GetBatchResponse(batch=wire.batch(batch))
+
+    async def ListBatches(self, request: pb.ListBatchesRequest, context: Context) -> pb.ListBatchesResponse:  # noqa: N802
+        """See the contract."""
+        violations: validation.Violations = []
+        page_size = validation.check_page_size(request.page_size, violations)
+        validation.require(violations)
+        statuses = paging.enum_filter(request.statuses, pb.BatchStatus, "BATCH_STATUS_", BatchStatus, "statuses")
+        filtered = ",".join(sorted(statuses))
+        before = None
+        if request.page_token:
+            before, named = paging.decode_token(request.page_token, "ListBatches", (int, str))
+            if named != filtered:
+                raise paging.foreign_token()
+        batches = await asyncio.to_thread(self._dao.batches.list, before, page_size, statuses)
+        full = len(batches) == page_size
+        token = paging.encode_token("ListBatches", batches[-1].sequence, filtered) if full else ""
+        return pb.ListBatchesResponse(batches=[wire.batch(batch) for batch in batches], next_page_token=token)
+
+    async def UseSessionForImprovement(  # noqa: N802
+        self, request: pb.UseSessionForImprovementRequest, context: Context
+    ) -> pb.UseSessionForImprovementResponse:
+        """See the contract."""
+        session_id = validation.checked_id(request.session_id, "session_id")
+        task, created = await asyncio.to_thread(self._queue, session_id)
+        return pb.UseSessionForImprovementResponse(task=wire.improvement_task(task), created=created)
+
+    def _queue(self, session_id: str) -> tuple[ImprovementTask, bool]:
+        if task := self._dao.improvement.get(session_id):
+            return task, False
+        session = known(self._dao.sessions.get(session_id))
+        if session.irrelevant_at is not None:
+            raise FailedPrecondition("SESSION_IRRELEVANT", "the session is marked irrelevant")
+        if session_pb2.Session.FromString(session.payload).payload_search:
+            raise FailedPrecondition("SESSION_PAYLOAD_SEARCH", "the session is a payload search")
+        if not self._dao.events.of_sessions(session.batch, session.number, session.number):
+            raise FailedPrecondition("SESSION_EVENTLESS", "the session has no event")
+        return self._dao.improvement.queue(session_id, self._clock())
+
+    async def GetImprovementTask(  # noqa: N802
+        self, request: pb.GetImprovementTaskRequest, context: Context
+    ) -> pb.GetImprovementTaskResponse:
+        """See the contract."""
+        session_id = validation.checked_id(request.session_id, "session_id")
+        task = _queued(await asyncio.to_thread(self._dao.improvement.get, session_id))
+        return pb.GetImprovementTaskResponse(task=wire.improvement_task(task))
+
+    async def ListImprovementTasks(  # noqa: N802
+        self, request: pb.ListImprovementTasksRequest, context: Context
+    ) -> pb.ListImprovementTasksResponse:
+        """See the contract."""
+        violations: validation.Violations = []
+        page_size = validation.check_page_size(request.page_size, violations)
+        validation.require(violations)
+        kind, method = pb.ImprovementState, "ListImprovementTasks"
+        states = paging.enum_filter(request.states, kind, "IMPROVEMENT_STATE_", ImprovementState, "states")
+        after = paging.decode_position(request.page_token, method, states)
+        tasks = await asyncio.to_thread(self._dao.improvement.list, after, page_size, states)
+        token = ""
+        if len(tasks) == page_size:
+            token = paging.encode_position(method, tasks[-1].queued_at, tasks[-1].session_id, states)
+        return pb.ListImprovementTasksResponse(
+            tasks=[wire.improvement_task(task) for task in tasks], next_page_token=token
+        )
+
+    async def CancelImprovementTask(  # noqa: N802
+        self, request: pb.CancelImprovementTaskRequest, context: Context
+    ) -> pb.CancelImprovementTaskResponse:
+        """See the contract."""
+        session_id = validation.checked_id(request.session_id, "session_id")
+        task = _queued(await asyncio.to_thread(self._dao.improvement.cancel, session_id, self._clock()))
+        if task.state is not ImprovementState.CANCELED:
+            raise FailedPrecondition("STATE_CONFLICT", f"the task is {task.state}")
+        return pb.CancelImprovementTaskResponse(task=wire.improvement_task(task))
+
+
+def _queued(task: ImprovementTask | None) -> ImprovementTask:
+    if task is None:
+        raise NotFound("IMPROVEMENT_TASK_NOT_FOUND", "session_id: was never put into the improvement queue")
+    return task
+
+
+def _check_start(batch_id: str, after_number: int, violations: validation.Violations) -> None:
+    validation.check_after_number(after_number, violations)
+    if after_number and not batch_id:
+        violations.append(FieldViolation("batch_id", "is required together with after_number"))

@@ -1,0 +1,122 @@
+"""The one interceptor: parses requests and maps errors to statuses, for every method of ours."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from clickstream import limits
+from clickstream.errors import ClickstreamError, FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
+from clickstream.servicers.errors import defect_status, grpc_status
+
+PREFIX = "/embedding_studio.clickstream.v1."
+# gRPC itself refuses beyond this, without details; below it, we say what the limit is.
+TRANSPORT_BYTES = 4 * limits.REQUEST_BYTES
+
+logger = logging.getLogger(__name__)
+Context = Any
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Stands between gRPC and the servicers, which see parsed requests and raise domain errors."""
+
+    def __init__(self) -> None:
+        self._stopping = False
+        self._waiting: set[asyncio.Task[Any] | None] = set()
+
+    def stop_streams(self) -> None:
+        """Ends every response stream with UNAVAILABLE: its client may go on elsewhere (R20)."""
+        self._stopping = True
+        for task in self._waiting:
+            if task is not None:
+                task.cancel()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Wraps the handlers of this package's services; leaves health and reflection alone."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not str(handler_call_details.method).startswith(PREFIX):
+            return handler
+        method = str(handler_call_details.method).removeprefix(PREFIX)
+        parse = _parser(handler.request_deserializer)
+        if handler.request_streaming:
+            call = self._streaming(handler.stream_stream, lambda requests: _parsed(parse, requests), method)
+            return grpc.stream_stream_rpc_method_handler(call, None, handler.response_serializer)
+        if handler.response_streaming:
+            call = self._streaming(handler.unary_stream, parse, method)
+            return grpc.unary_stream_rpc_method_handler(call, None, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(handler.unary_unary, parse, method), None, handler.response_serializer
+        )
+
+    def _unary(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
+        async def call(request: bytes, context: Context) -> Any:
+            try:
+                return await behaviour(parse(request), context)
+            except Exception as error:
+                await _abort(context, error, method)
+
+        return call
+
+    def _streaming(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                responses = behaviour(parse(request), context)
+                while (response := await self._next(responses)) is not _END:
+                    yield response
+            except Exception as error:
+                await _abort(context, error, method)
+
+        return call
+
+    async def _next(self, responses: AsyncIterator[Any]) -> Any:
+        """The stream's next response or `_END`; only here, between two responses, a stop ends it."""
+        task = asyncio.current_task()
+        self._waiting.add(task)
+        try:
+            if not self._stopping:
+                return await anext(responses, _END)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            self._waiting.discard(task)
+        raise Unavailable("SHUTTING_DOWN", "the server is shutting down; go on elsewhere")
+
+
+_END = object()
+
+
+def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def parse(request: bytes) -> Any:
+        if len(request) > limits.REQUEST_BYTES:
+            raise ResourceExhausted(
+                "LIMIT_EXCEEDED", f"the request has {len(request)} bytes; {limits.REQUEST_BYTES} are allowed", 0
+            )
+        try:
+            return deserializer(request)
+        except DecodeError as error:
+            raise InvalidArgument([FieldViolation("", "the request is not a valid protobuf message")]) from error
+
+    return parse
+
+
+async def _parsed(parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield parse(request)
+
+
+async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
+    if isinstance(error, ClickstreamError):
+        await context.abort_with_status(grpc_status(error))
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    logger.exception("defect in %s", method, exc_info=error)
+    await context.abort_with_status(defect_status())
+    raise AssertionError("abort returned")

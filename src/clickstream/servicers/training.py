@@ -1,0 +1,163 @@
+"""TrainingService: converted inputs and training runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from embedding_studio.clickstream.v1 import training_service_pb2 as pb
+from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceServicer
+
+from clickstream import limits
+from clickstream.batches import Batch, BatchStatus, sequence_of
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from clickstream.inputs import InputReader
+from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
+from clickstream.servicers import paging, training_wire, validation
+from clickstream.servicers.boundary import Context
+
+WATCH_SECONDS = 0.5
+
+
+class TrainingServicer(TrainingServiceServicer):
+    """Queues and shows runs; the worker does them, in this or another process."""
+
+    def __init__(
+        self,
+        dao: ClickstreamDao,
+        inputs: InputReader,
+        defaults: FineTuningSettings,
+        clock: Callable[[], datetime],
+        wake_worker: Callable[[], None],
+    ) -> None:
+        self._dao = dao
+        self._inputs = inputs
+        self._defaults = defaults
+        self._clock = clock
+        self._wake_worker = wake_worker
+
+    async def StreamTrainingInputs(  # noqa: N802
+        self, request: pb.StreamTrainingInputsRequest, context: Context
+    ) -> AsyncIterator[pb.StreamTrainingInputsResponse]:
+        """See the contract."""
+        violations: validation.Violations = []
+        validation.check_id(request.batch_id, "batch_id", violations)
+        validation.check_after_number(request.after_number, violations)
+        validation.require(violations)
+        batch = await asyncio.to_thread(self._released, request.batch_id)
+        summary = self._inputs.new_summary()
+        pages = self._inputs.pages(batch.sequence, batch.session_count, request.after_number, summary)
+        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            for converted in page:
+                yield pb.StreamTrainingInputsResponse(input=training_wire.training_input(converted))
+        yield pb.StreamTrainingInputsResponse(summary=training_wire.conversion_summary(summary))
+
+    async def StartTraining(self, request: pb.StartTrainingRequest, context: Context) -> pb.StartTrainingResponse:  # noqa: N802
+        """See the contract."""
+        validation.checked_run_id(request.run_id)
+        _check_batch_ids(request)
+        settings = training_wire.settings(request.settings, self._defaults)
+        run, created = await asyncio.to_thread(self._queue, request, settings)
+        self._wake_worker()
+        return pb.StartTrainingResponse(run=training_wire.run(run), created=created)
+
+    def _queue(self, request: pb.StartTrainingRequest, settings: FineTuningSettings) -> tuple[TrainingRun, bool]:
+        run, created = self._dao.runs.get(request.run_id), False
+        if run is None:
+            batches = [self._released(batch_id) for batch_id in request.batch_ids]
+            if archived := [batch.batch_id for batch in batches if batch.status is BatchStatus.ARCHIVED]:
+                raise FailedPrecondition("STATE_CONFLICT", f"{archived[0]} is archived")
+            queued = TrainingRun(
+                run_id=request.run_id,
+                batches=tuple(batch.sequence for batch in batches),
+                settings=settings,
+                request=request.SerializeToString(deterministic=True),
+                state=RunState.QUEUED,
+                queued_at=self._clock(),
+            )
+            run, created = self._dao.runs.create(queued)
+        if not created and pb.StartTrainingRequest.FromString(run.request) != request:
+            raise AlreadyExists("CONTENT_CONFLICT", "run_id: taken by a run with other content")
+        return run, created
+
+    def _released(self, batch_id: str) -> Batch:
+        sequence = sequence_of(batch_id)
+        batch = self._dao.batches.get(sequence) if sequence else None
+        if batch is None:
+            raise NotFound("BATCH_NOT_FOUND", "there is no such batch", {"batch_id": batch_id[: limits.ID_CHARACTERS]})
+        if batch.status is BatchStatus.COLLECTING:
+            raise FailedPrecondition("BATCH_NOT_RELEASED", f"{batch_id} still collects; release it first")
+        return batch
+
+    async def GetTrainingRun(self, request: pb.GetTrainingRunRequest, context: Context) -> pb.GetTrainingRunResponse:  # noqa: N802
+        """See the contract."""
+        run = await asyncio.to_thread(self._run, validation.checked_id(request.run_id, "run_id"))
+        return pb.GetTrainingRunResponse(run=training_wire.run(run))
+
+    def _run(self, run_id: str) -> TrainingRun:
+        return _existing(self._dao.runs.get(run_id))
+
+    async def ListTrainingRuns(  # noqa: N802
+        self, request: pb.ListTrainingRunsRequest, context: Context
+    ) -> pb.ListTrainingRunsResponse:
+        """See the contract."""
+        violations: validation.Violations = []
+        page_size = validation.check_page_size(request.page_size, violations)
+        validation.require(violations)
+        method = "ListTrainingRuns"
+        states = paging.enum_filter(request.states, pb.TrainingRunState, "TRAINING_RUN_STATE_", RunState, "states")
+        before = paging.decode_position(request.page_token, method, states)
+        runs = await asyncio.to_thread(self._dao.runs.list, before, page_size, states)
+        token = ""
+        if len(runs) == page_size:
+            token = paging.encode_position(method, runs[-1].queued_at, runs[-1].run_id, states)
+        return pb.ListTrainingRunsResponse(runs=[training_wire.run(run) for run in runs], next_page_token=token)
+
+    async def WatchTrainingRun(  # noqa: N802
+        self, request: pb.WatchTrainingRunRequest, context: Context
+    ) -> AsyncIterator[pb.WatchTrainingRunResponse]:
+        """See the contract."""
+        run_id = validation.checked_id(request.run_id, "run_id")
+        before = None
+        while True:
+            run = await asyncio.to_thread(self._run, run_id)
+            if run != before:
+                yield pb.WatchTrainingRunResponse(run=training_wire.run(run))
+            if run.state in ENDED:
+                return
+            before = run
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def CancelTrainingRun(  # noqa: N802
+        self, request: pb.CancelTrainingRunRequest, context: Context
+    ) -> pb.CancelTrainingRunResponse:
+        """See the contract."""
+        run_id = validation.checked_id(request.run_id, "run_id")
+        run = _existing(await asyncio.to_thread(self._dao.runs.request_cancel, run_id, self._clock()))
+        if run.state in ENDED and run.state is not RunState.CANCELED:
+            raise FailedPrecondition("STATE_CONFLICT", f"the run has already {run.state}")
+        self._wake_worker()
+        return pb.CancelTrainingRunResponse(run=training_wire.run(run))
+
+
+def _existing(run: TrainingRun | None) -> TrainingRun:
+    if run is None:
+        raise NotFound("TRAINING_RUN_NOT_FOUND", "run_id: there is no such run")
+    return run
+
+
+def _check_batch_ids(request: pb.StartTrainingRequest) -> None:
+    violations: validation.Violations = []
+    if not request.batch_ids:
+        violations.append(FieldViolation("batch_ids", "is required"))
+    if len(request.batch_ids) > limits.BATCHES_PER_RUN:
+        description = f"has {len(request.batch_ids)} batches; {limits.BATCHES_PER_RUN} are allowed"
+        violations.append(FieldViolation("batch_ids", description, validation.LIMIT))
+    seen = set()
+    for index, batch_id in enumerate(request.batch_ids[: limits.BATCHES_PER_RUN]):
+        validation.check_id(batch_id, f"batch_ids[{index}]", violations)
+        if batch_id in seen:
+            violations.append(FieldViolation(f"batch_ids[{index}]", "is named twice"))
+        seen.add(batch_id)
+    if violations:
+        raise InvalidArgument(violations)

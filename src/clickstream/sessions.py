@@ -1,0 +1,86 @@
+"""Sessions and events as they are written and kept. The payload is the contract's own message, as bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDraft:
+    """A checked session, ready to be appended.
+
+    `payload` is the contract's `Session` with `created_at` and every position filled in;
+    `server_time` says that the client sent no `created_at`. Times are in UTC.
+    """
+
+    session_id: str
+    created_at: datetime
+    server_time: bool
+    user_id: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session as kept: its draft, and its place (batch and 1-based number) for ever."""
+
+    session_id: str
+    batch: int
+    number: int
+    created_at: datetime
+    server_time: bool
+    user_id: str
+    payload: bytes
+    irrelevant_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a session draft. Not created: the id was taken, by the session given."""
+
+    session: StoredSession
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventDraft:
+    """A checked event, ready to be appended; `payload` is the contract's `Event`."""
+
+    event_id: str
+    type: str
+    created_at: datetime
+    server_time: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as kept, under its session's number."""
+
+    number: int
+    event_id: str
+    server_time: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EventPush:
+    """Events of one session that were sent together."""
+
+    session_id: str
+    events: Sequence[EventDraft]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvents:
+    """The events of one session by event id, and how many more were left out of the list.
+
+    `late` counts those that came after the session's batch was first read for training.
+    """
+
+    events: Sequence[StoredEvent] = ()
+    omitted: int = 0
+    late: int = 0
+
+
+NO_EVENTS = SessionEvents()

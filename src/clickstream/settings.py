@@ -1,0 +1,35 @@
+"""All settings, from the environment: `CLICKSTREAM_*`, and `MONGODB_URI`."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PACKAGE = Path(__file__).parent
+
+
+class Settings(BaseSettings):
+    """One frozen object that `app` hands out piece by piece. Durations are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="CLICKSTREAM_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    listen: str = Field("127.0.0.1:50051", description="Address and port of the gRPC server; port 0 takes a free one.")
+    data_dir: Path = Field(Path(".data"), description="Folder of the embedded MongoDB, of checkpoints and of models.")
+    mongodb_uri: str = Field(
+        "",
+        validation_alias=AliasChoices("MONGODB_URI", "mongodb_uri"),
+        description="Your own MongoDB 6 or newer, a replica set. Empty: the embedded one.",
+    )
+    database: str = Field("clickstream", description="Name of the MongoDB database.")
+    mongod_cache_gb: float = Field(0.5, ge=0.25, description="Cache of the embedded MongoDB in GiB.")
+    store_timeout: float = Field(10, gt=0, description="How long a store operation may take, retries included.")
+    write_queue_mb: int = Field(64, ge=8, description="MiB of writes that may wait; beyond it RESOURCE_EXHAUSTED.")
+    created_at_back: float = Field(12 * 3600, ge=0, description="How old a `created_at` may be.")
+    created_at_ahead: float = Field(5 * 60, ge=0, description="How far ahead a `created_at` may be.")
+    importance_policy: Path = Field(PACKAGE / "importance.toml", description="The importance policy, a TOML file.")
+    base_model: str = Field("", description="Default base model: a folder or name. Empty: all-MiniLM-L6-v2.")
+    item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
+    trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")
+    run_training: bool = Field(True, description="Whether this server takes up queued training runs.")
+    run_lease: float = Field(30, ge=3, description="After how long a dead server's run is taken up by another.")
+    shutdown_grace: float = Field(30, ge=0, description="How long accepted work may take to finish after SIGTERM.")

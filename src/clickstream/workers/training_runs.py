@@ -1,0 +1,221 @@
+"""The worker of training runs: takes queued runs under a lease and pumps their inputs through FineTune.
+
+A run outlives this process (R16): the lease of a dead worker expires, another takes the run up,
+streams the same inputs again, and the fine-tuning module goes on from its last checkpoint.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from clickstream.batches import BatchStatus
+from clickstream.converter import TrainingInput
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.errors import FailedPrecondition, Unavailable
+from clickstream.inputs import InputReader
+from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
+
+HEARTBEAT_SECONDS = 0.5
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+MAX_ATTEMPTS = 10
+TRAINABLE = frozenset({BatchStatus.RELEASED, BatchStatus.TRAINED, BatchStatus.FAILED})
+
+logger = logging.getLogger(__name__)
+
+
+class FineTune(Protocol):
+    """The fine-tuning module's stream."""
+
+    def __call__(
+        self, run_id: str, settings: FineTuningSettings, inputs: AsyncIterator[TrainingInput]
+    ) -> AsyncIterator[TrainingProgress | ModelVersion]:
+        """Streams inputs in, and progress and last the model version out."""
+        ...
+
+
+class _LeaseLost(Exception):
+    """Another worker has taken the run."""
+
+
+class _BatchBusy(Exception):
+    """Another run trains on a batch of this one."""
+
+
+class _CancelRequested(Exception):
+    """Somebody asked for the run to stop."""
+
+
+class TrainingRunWorker:
+    """Works on one run at a time until it is stopped."""
+
+    def __init__(
+        self,
+        dao: ClickstreamDao,
+        inputs: InputReader,
+        fine_tune: FineTune,
+        clock: Callable[[], datetime],
+        lease: timedelta,
+        wake: asyncio.Event,
+    ) -> None:
+        self._dao = dao
+        self._inputs = inputs
+        self._fine_tune = fine_tune
+        self._clock = clock
+        self._lease = lease
+        self._owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._wake = wake  # set: look for work at once instead of at the next poll
+
+    async def work(self) -> None:
+        """Works until cancelled; a run in hand is then given back for another worker."""
+        while True:
+            self._wake.clear()
+            try:
+                now = self._clock()
+                run = await asyncio.to_thread(self._dao.runs.claim, self._owner, now, now + self._lease)
+                if run is not None:
+                    await self._execute(run)
+                    continue
+            except Unavailable as error:
+                logger.warning("training runs wait: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    async def _execute(self, run: TrainingRun) -> None:
+        """Brings a claimed run to its end, or gives it back."""
+        logger.info("run %s: attempt %d", run.run_id, run.attempts)
+        try:
+            version = await self._train(run)
+            await self._end(run, RunState.SUCCEEDED, version.gate_reason, version)
+        except _LeaseLost:
+            logger.warning("run %s was taken up by another worker", run.run_id)
+        except _CancelRequested:
+            await self._end(run, RunState.CANCELED, "canceled by request")
+        except _BatchBusy as reason:
+            # Waiting is no attempt.
+            await self._give_back(replace(run, attempts=run.attempts - 1), RunState.QUEUED, str(reason), RETRY_SECONDS)
+        except FailedPrecondition as error:
+            await self._end(run, RunState.FAILED, error.message)
+        except Unavailable as error:
+            await self._retry(run, error.message)
+        except asyncio.CancelledError:
+            await self._give_back(run, RunState.RUNNING, "the worker stopped; the run goes on elsewhere", 0)
+            raise
+        except Exception as error:  # a run always ends in a state with a reason
+            logger.exception("run %s", run.run_id)
+            await self._end(run, RunState.FAILED, f"defect: {type(error).__name__}: {error}")
+
+    async def _train(self, run: TrainingRun) -> ModelVersion:
+        if run.cancel_requested:
+            raise _CancelRequested
+        await self._begin_batches(run)
+        latest: list[TrainingProgress] = []
+        training = asyncio.create_task(self._pump(run, latest))
+        heartbeat = asyncio.create_task(self._keep_lease(run, latest))
+        try:
+            await asyncio.wait({training, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+            if heartbeat.done():
+                heartbeat.result()
+            return await training
+        finally:
+            for task in (training, heartbeat):
+                task.cancel()
+            await asyncio.gather(training, heartbeat, return_exceptions=True)
+
+    async def _begin_batches(self, run: TrainingRun) -> None:
+        for sequence in run.batches:
+            begun = await asyncio.to_thread(
+                self._dao.batches.change_status,
+                sequence,
+                TRAINABLE,
+                BatchStatus.TRAINING,
+                run_id=run.run_id,
+                reason=f"run {run.run_id}",
+                at=self._clock(),
+            )
+            if begun is not None:
+                continue
+            batch = await asyncio.to_thread(self._dao.batches.get, sequence)
+            if batch is None or batch.status is BatchStatus.ARCHIVED:
+                raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
+            raise _BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
+
+    async def _pump(self, run: TrainingRun, latest: list[TrainingProgress]) -> ModelVersion:
+        async for message in self._fine_tune(run.run_id, run.settings, self._converted(run)):
+            if isinstance(message, ModelVersion):
+                return message
+            latest[:] = [message]
+        raise Unavailable("STORE_UNAVAILABLE", "the fine-tuning module ended without a model version")
+
+    async def _converted(self, run: TrainingRun) -> AsyncIterator[TrainingInput]:
+        summary = self._inputs.new_summary()
+        for sequence in run.batches:
+            batch = await asyncio.to_thread(self._dao.batches.get, sequence)
+            if batch is None:
+                raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} is gone")
+            pages = self._inputs.pages(sequence, batch.session_count, 0, summary)
+            while (page := await asyncio.to_thread(next, pages, None)) is not None:
+                for converted in page:
+                    yield converted
+        await asyncio.to_thread(self._dao.runs.set_conversion, run.run_id, self._owner, summary)
+
+    async def _keep_lease(self, run: TrainingRun, latest: list[TrainingProgress]) -> None:
+        """Renews the lease and stores progress; ends by raising when the run is to stop."""
+        failing_since: datetime | None = None
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            now = self._clock()
+            try:
+                held = await asyncio.to_thread(
+                    self._dao.runs.renew,
+                    run.run_id,
+                    self._owner,
+                    now + self._lease,
+                    latest[0] if latest else None,
+                )
+            except Unavailable:
+                failing_since = failing_since or now
+                if now - failing_since > self._lease:
+                    raise _LeaseLost from None
+                continue
+            failing_since = None
+            if held is None:
+                raise _LeaseLost
+            if held.cancel_requested:
+                raise _CancelRequested
+
+    async def _retry(self, run: TrainingRun, reason: str) -> None:
+        if run.attempts >= MAX_ATTEMPTS:
+            await self._end(run, RunState.FAILED, f"gave up after {run.attempts} attempts: {reason}")
+        else:
+            await self._give_back(run, RunState.QUEUED, reason, RETRY_SECONDS)
+
+    async def _give_back(self, run: TrainingRun, state: RunState, reason: str, seconds: float) -> None:
+        not_before = self._clock() + timedelta(seconds=seconds)
+        with contextlib.suppress(Unavailable):  # else the lease expires by itself
+            await asyncio.to_thread(
+                self._dao.runs.give_back, run.run_id, self._owner, state, reason, not_before, run.attempts
+            )
+
+    async def _end(self, run: TrainingRun, state: RunState, reason: str, version: ModelVersion | None = None) -> None:
+        """Ends the batches first and the run last: after a crash in between the run is taken up and ends again."""
+        logger.info("run %s %s: %s", run.run_id, state, reason)
+        status = BatchStatus.TRAINED if state is RunState.SUCCEEDED else BatchStatus.FAILED
+        for sequence in run.batches:
+            await asyncio.to_thread(
+                self._dao.batches.change_status,
+                sequence,
+                frozenset({BatchStatus.TRAINING}),
+                status,
+                run_id=run.run_id,
+                reason=f"run {run.run_id} {state}: {reason}",
+                at=self._clock(),
+            )
+        await asyncio.to_thread(self._dao.runs.finish, run.run_id, self._owner, state, reason, version, self._clock())
