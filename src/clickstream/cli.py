@@ -1,8 +1,11 @@
 """The command line. Each command imports what it needs when it runs: `serve` must start fast."""
 
 import asyncio
+import contextlib
 import logging
+import signal
 import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -65,3 +68,60 @@ def trainer(listen: str | None, data_dir: Path | None) -> None:
     from clickstream import app
 
     _run(app.serve_trainer(_settings(listen=listen, data_dir=data_dir)))
+
+
+@main.group("import")
+def import_group() -> None:
+    """Send recorded history to a running service."""
+
+
+@import_group.command("ubi")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--address", default="127.0.0.1:50051", show_default=True, help="Address of the service.")
+def import_ubi_command(file: Path, address: str) -> None:
+    """Import OpenSearch UBI queries and events (bulk form or plain ndjson)."""
+    import grpc
+    from rich.console import Console
+
+    from clickstream.account import show
+    from clickstream.importing import import_ubi
+
+    console = Console()
+    with grpc.insecure_channel(address) as channel:
+        account = import_ubi(file, channel, console)
+    show(account, console)
+    sys.exit(0 if account.balanced and not account.stopped else 1)
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave the server up afterwards, and print commands to try.")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), default=Path(".data/demo"), show_default=True, help="Its own data."
+)
+@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address of the demo's own server.")
+def demo(keep: bool, data_dir: Path, listen: str) -> None:
+    """Play simulated shoppers against an own server, and train a better model from their clicks."""
+    import grpc
+    from rich.console import Console
+
+    from clickstream.app import packaged_model
+    from clickstream.demo.own_server import ServerFailedError, own_server
+    from clickstream.demo.ranking import ranker
+    from clickstream.demo.report import show_commands
+    from clickstream.demo.story import DemoFailedError, run_demo
+
+    console = Console()
+    try:
+        with own_server(data_dir, listen) as address, grpc.insecure_channel(address) as channel:
+            name = f"demo-{int(time.time())}"
+            outcome = run_demo(channel, console, _settings().base_model or packaged_model(), name, ranker)
+            if keep:
+                show_commands(address, outcome.run, console)
+                _wait_for_interrupt()
+    except (DemoFailedError, ServerFailedError) as error:
+        sys.exit(f"clickstream demo: {error}")
+
+
+def _wait_for_interrupt() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
