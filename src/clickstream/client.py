@@ -6,15 +6,19 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 
 Request = TypeVar("Request", contravariant=True)
 Response = TypeVar("Response", covariant=True)
 
-# The generated class carries no annotations.
+# The generated classes carry no annotations.
 clickstream_stub: Callable[[grpc.Channel], Any] = ClickstreamServiceStub
+batch_stub: Callable[[grpc.Channel], Any] = BatchServiceStub
+training_stub: Callable[[grpc.Channel], Any] = TrainingServiceStub
 
 ATTEMPTS = 6
 # Seconds: before the second attempt, doubled each time, and at most.

@@ -1,0 +1,79 @@
+"""What the demo prints of its results."""
+
+from collections.abc import Sequence
+
+from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from rich.console import Console
+from rich.table import Table
+
+from clickstream.demo.catalogue import PLAIN, Item
+from clickstream.demo.comparison import Comparison
+from clickstream.demo.shoppers import Want, relevance
+
+SEARCHES = 3
+RESULTS = 5
+
+
+def show_evaluation(run: training.TrainingRun, console: Console) -> None:
+    """The run's own numbers: held-out searches, judged by their clicks."""
+    version = run.model_version
+    evaluation, data = version.evaluation, version.data
+    table = Table(title=f"{data.held_out_queries} held-out searches, judged by clicks", title_justify="left")
+    for column in ("", "before", "after"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, metric in (("nDCG@10", "ndcg_at_10"), ("MRR@10", "mrr_at_10"), ("Recall@10", "recall_at_10")):
+        table.add_row(name, f"{getattr(evaluation.base, metric):.3f}", f"{getattr(evaluation.new, metric):.3f}")
+    console.print(table)
+    skipped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(run.conversion.skipped_sessions.items()))
+    console.print(
+        f"Trained on {data.training_queries} queries and {data.items} items from {data.input_count:,} sessions; "
+        f"left out: {skipped or 'none'}."
+    )
+    console.print(f"{'Promoted' if version.promoted else 'Not promoted'}: {version.gate_reason}.")
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """The simulation's truth: nDCG@10 on searches that were never played, and some of them side by side."""
+    console.print(
+        f"{len(comparison.wants)} searches that nobody typed, judged by what their shoppers would want: "
+        f"nDCG@10 [bold]{comparison.ndcg_before:.3f}[/] before, [bold]{comparison.ndcg_after:.3f}[/] after."
+    )
+    for place in examples(comparison.wants):
+        want = comparison.wants[place]
+        meaning = ", ".join(f"{word} = {PLAIN[word]}" for word in want.query.split() if word in PLAIN)
+        table = Table(title=f"[bold]{want.query}[/] ({meaning})", title_justify="left")
+        table.add_column("before")
+        table.add_column("after")
+        for old, new in zip(comparison.before[place][:RESULTS], comparison.after[place][:RESULTS], strict=True):
+            table.add_row(_line(want, old), _line(want, new))
+        console.print(table)
+    console.print("Stars: how well the item answers the search, of three.")
+
+
+def examples(wants: Sequence[Want]) -> list[int]:
+    """The first searches, as they come, that are all slang and of two words or more."""
+    slang = [
+        place
+        for place, want in enumerate(wants)
+        if len(want.query.split()) > 1 and all(word in PLAIN for word in want.query.split())
+    ]
+    return slang[:SEARCHES]
+
+
+def _line(want: Want, item: Item) -> str:
+    return f"{'★' * relevance(want, item):3} {item.title} ({item.text.rstrip('.').split('. ')[-1]})"
+
+
+def show_commands(address: str, run: training.TrainingRun, console: Console) -> None:
+    """Prints what to try against the server, which stays up."""
+    package = "embedding_studio.clickstream.v1"
+    lines = [
+        f"grpcurl -plaintext {address} list",
+        f"grpcurl -plaintext {address} {package}.BatchService/ListBatches",
+        f"grpcurl -plaintext -d '{{\"batch_id\": \"{run.batch_ids[0]}\", \"page_size\": 1}}' "
+        f"{address} {package}.BatchService/GetBatchSessions",
+        f"grpcurl -plaintext -d '{{\"run_id\": \"{run.run_id}\"}}' {address} {package}.TrainingService/GetTrainingRun",
+    ]
+    console.print(f"The server stays up on {address} until Ctrl-C. To try:")
+    for line in lines:
+        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,195 @@
+"""The demo from the first click to the better model, told on the console while it happens."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from embedding_studio.clickstream.v1 import batch_service_pb2 as batches
+from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
+from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from clickstream.client import batch_stub, call, clickstream_stub, is_passing, training_stub
+from clickstream.demo.catalogue import Item, make_catalogue
+from clickstream.demo.comparison import Comparison, compare
+from clickstream.demo.play import play
+from clickstream.demo.report import show_comparison, show_evaluation
+from clickstream.demo.shoppers import Rank, Shop, Visit, Want, make_wants
+
+_PHASES = {
+    fine_tuning.TrainingProgress.PHASE_RECEIVING_INPUTS: "receiving inputs",
+    fine_tuning.TrainingProgress.PHASE_EVALUATING_BASE: "measuring the base model",
+    fine_tuning.TrainingProgress.PHASE_TRAINING: "training",
+    fine_tuning.TrainingProgress.PHASE_EVALUATING_NEW: "measuring the new model",
+    fine_tuning.TrainingProgress.PHASE_SAVING: "saving",
+}
+# How often a broken watch is taken up again without any news.
+_WATCHES = 10
+
+
+class DemoFailedError(Exception):
+    """The story ended early; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is played and trained. The defaults take a few minutes on two cores."""
+
+    queries: int = 200
+    visits_per_query: int = 20
+    never_played: int = 60
+    epochs: int = 6
+    batch_queries: int = 16
+    learning_rate: float = 1e-4
+    max_tokens: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out: the finished run, and the comparison where the model could be read from here."""
+
+    run: training.TrainingRun
+    comparison: Comparison | None
+
+
+def run_demo(
+    channel: grpc.Channel,
+    console: Console,
+    base_model: str,
+    name: str,
+    load: Callable[[str], Rank],
+    plan: Plan = Plan(),
+) -> Outcome:
+    """Plays, releases, trains and compares, through the RPCs of a running server.
+
+    Args:
+        channel: To the server; its three services.
+        console: Where the story is told.
+        base_model: Folder of the model that ranks for the shop and that is fine-tuned.
+        name: Names sessions, release and run: 1 to 100 letters, digits, `_`, `-` or `.`, new for each demo.
+        load: Model folder → ranking; `clickstream.demo.ranking.ranker`.
+        plan: How much.
+
+    Raises:
+        DemoFailedError: The training run did not end well.
+        grpc.RpcError: A call failed and retries did not help.
+    """
+    items = make_catalogue()
+    wants = make_wants(items, plan.queries + plan.never_played)
+    played, never_played = wants[: plan.queries], wants[plan.queries :]
+    console.print(
+        f"A shop of {len(items)} items, {len(played)} different searches, {plan.visits_per_query} visits each. "
+        "Its customers say [bold]velkor[/] for a rain jacket and [bold]zunny[/] for ultralight; no item text does."
+    )
+    with console.status("the base model ranks for the shop's current search"):
+        before = load(base_model)
+        visits = list(Shop(items, played, before).visits(plan.visits_per_query))
+    _play(visits, channel, console, name)
+    batch = _release(channel, console, name)
+    run = _train(channel, console, name, batch, base_model, plan)
+    show_evaluation(run, console)
+    comparison = _compare(run, never_played, items, before, load, console)
+    version = run.model_version
+    console.print(f"The new model lies in [bold]{version.path}[/]. It loads with SentenceTransformer(path).")
+    return Outcome(run, comparison)
+
+
+def _play(visits: Sequence[Visit], channel: grpc.Channel, console: Console, name: str) -> None:
+    stored: Counter[str] = Counter()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("playing searches", total=len(visits))
+        for counts in play(visits, clickstream_stub(channel), name):
+            stored.update(counts)
+            progress.advance(task)
+    kinds = Counter(kind for visit in visits for kind, _ in visit.acts)
+    told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    pages, idle = sum(visit.category_page for visit in visits), sum(not visit.acts for visit in visits)
+    console.print(
+        f"Stored {stored['sessions']:,} sessions and {stored['events']:,} events ({told}). "
+        f"{stored['irrelevant']:,} sessions are marked irrelevant (robots), {pages:,} are category pages, "
+        f"{idle:,} ended without any act."
+    )
+
+
+def _release(channel: grpc.Channel, console: Console, name: str) -> str:
+    batch = call(batch_stub(channel).ReleaseBatch, batches.ReleaseBatchRequest(release_id=name)).batch
+    console.print(f"Released batch {batch.batch_id} with {batch.session_count:,} sessions.")
+    return str(batch.batch_id)
+
+
+def _train(
+    channel: grpc.Channel, console: Console, name: str, batch: str, base_model: str, plan: Plan
+) -> training.TrainingRun:
+    stub = training_stub(channel)
+    settings = fine_tuning.FineTuningSettings(
+        base_model=base_model,
+        item_template="{title}. {text}",
+        epochs=plan.epochs,
+        batch_queries=plan.batch_queries,
+        learning_rate=plan.learning_rate,
+        max_tokens=plan.max_tokens,
+    )
+    request = training.StartTrainingRequest(run_id=name, batch_ids=[batch], settings=settings)
+    run: training.TrainingRun = call(stub.StartTraining, request).run
+    fields = TextColumn("{task.fields[loss]}"), TextColumn("{task.fields[left]}")
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *fields
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        task = progress.add_task("queued", total=None, loss="", left="")
+        for latest in watch(stub, name):
+            run, now = latest, latest.progress
+            trains = now.phase == fine_tuning.TrainingProgress.PHASE_TRAINING
+            progress.update(
+                task,
+                description=_PHASES.get(now.phase, "queued"),
+                total=now.step_count or None,
+                completed=now.step,
+                loss=f"loss {now.loss:.3f}" if trains and now.step else "",
+                left=f"{now.remaining_seconds:.0f} s left" if trains and now.step else "",
+            )
+    if run.state != training.TRAINING_RUN_STATE_SUCCEEDED:
+        state = training.TrainingRunState.Name(run.state).removeprefix("TRAINING_RUN_STATE_").lower()
+        raise DemoFailedError(f"the training run {run.run_id} is {state}: {run.reason}")
+    return run
+
+
+def watch(stub: Any, run_id: str) -> Iterator[training.TrainingRun]:
+    """Yields the run after every change until it has ended; a broken stream is taken up again.
+
+    Raises:
+        grpc.RpcError: The server stayed away, or refused.
+    """
+    broken = 0
+    while True:
+        try:
+            for response in stub.WatchTrainingRun(training.WatchTrainingRunRequest(run_id=run_id)):
+                broken = 0
+                yield response.run
+            return
+        except grpc.RpcError as error:
+            broken += 1
+            if broken > _WATCHES or not is_passing(error):
+                raise
+        # Waits for the server by asking it, with the pauses of `call`.
+        call(stub.GetTrainingRun, training.GetTrainingRunRequest(run_id=run_id))
+
+
+def _compare(
+    run: training.TrainingRun,
+    wants: Sequence[Want],
+    items: Sequence[Item],
+    before: Rank,
+    load: Callable[[str], Rank],
+    console: Console,
+) -> Comparison | None:
+    if not Path(run.model_version.path).is_dir():
+        console.print("The model lies on the training machine; it is not compared from here.")
+        return None
+    with console.status("both models rank searches that nobody typed"):
+        comparison = compare(wants, items, before, load(run.model_version.path))
+    show_comparison(comparison, console)
+    return comparison

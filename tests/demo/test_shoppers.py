@@ -1,0 +1,113 @@
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from clickstream.demo.catalogue import PLAIN, Item, make_catalogue
+from clickstream.demo.shoppers import PLACES, Shop, Want, click_probability, make_wants, relevance
+
+ITEMS = make_catalogue()
+
+
+def as_listed(queries: Sequence[str], texts: Sequence[str]) -> list[list[int]]:
+    """A ranking that knows nothing: the catalogue's order."""
+    return [list(range(len(texts))) for _ in queries]
+
+
+def item(kind: str, material: str, style: str) -> Item:
+    """An item of which only the hidden truth matters."""
+    return Item("i", kind, material, style, "t", "x", "c")
+
+
+def test_queries_are_all_different_and_repeatable():
+    """Wants depend on the seed alone, and more wants begin with the same ones."""
+    wants = make_wants(ITEMS, 260)
+    assert len({want.query for want in wants}) == 260
+    assert make_wants(ITEMS, 200) == wants[:200]
+
+
+def test_held_out_searches_share_words_but_not_the_text():
+    """Every slang word of the never-played searches was played in another search; none of their texts was."""
+    wants = make_wants(ITEMS, 260)
+    played = {word for want in wants[:200] for word in want.query.split()}
+    never = {word for want in wants[200:] for word in want.query.split()}
+    assert never & set(PLAIN) <= played
+    assert {want.query for want in wants[:200]}.isdisjoint(want.query for want in wants[200:])
+
+
+def test_every_want_has_a_full_answer():
+    """Nobody asks for what the shop does not have: some item has relevance 3."""
+    assert all(max(relevance(want, item) for item in ITEMS) == 3 for want in make_wants(ITEMS, 260))
+
+
+@pytest.mark.parametrize(
+    ("want", "grade"),
+    [
+        (Want("q", "velkor"), 3),
+        (Want("q", "velkor", "wexa", "zunny"), 3),
+        (Want("q", "velkor", "wexa", "nimmo"), 2),
+        (Want("q", "velkor", "morvin", "nimmo"), 1),
+        (Want("q", "velkor", "morvin"), 1),
+        (Want("q", "murf", "wexa", "zunny"), 0),
+    ],
+)
+def test_relevance_counts_what_was_asked_for(want, grade):
+    """3 for all that was asked, 2 for half, 1 for the kind alone, 0 for another kind."""
+    assert relevance(want, item("velkor", "wexa", "zunny")) == grade
+
+
+def test_clicks_fall_with_the_place_and_grow_with_relevance():
+    """P(click) = (0.02 + 0.88 (2^grade - 1) / 7) / (place + 1)."""
+    assert click_probability(3, 0) == pytest.approx(0.9)
+    assert click_probability(3, 8) == pytest.approx(0.1)
+    assert click_probability(0, 0) == pytest.approx(0.02)
+    assert click_probability(1, 0) == pytest.approx(0.02 + 0.88 / 7)
+
+
+def test_a_page_alternates_between_the_ranking_and_the_department():
+    """Twelve different items: ranked ones at 0, 2, 4 …, items of the shopper's department between them."""
+    want = make_wants(ITEMS, 1)[0]
+    shop = Shop(ITEMS, [want], as_listed)
+    shown = shop.show(0)
+    department = next(item.category for item in ITEMS if item.kind == want.kind)
+    assert len({item.object_id for item in shown}) == len(shown) == PLACES
+    assert shown[0] == ITEMS[0]
+    assert {item.category for item in shown[1::2]} == {department}
+    assert [item.object_id for item in shown[0::2]] == sorted(item.object_id for item in shown[0::2])
+
+
+def test_visits_are_a_function_of_the_shop():
+    """The same shop plays the same visits, each want equally often, numbered from 0."""
+    wants = make_wants(ITEMS, 20)
+    visits = list(Shop(ITEMS, wants, as_listed).visits(10))
+    assert visits == list(Shop(ITEMS, wants, as_listed).visits(10))
+    assert [visit.number for visit in visits] == list(range(200))
+    by_query = Counter(visit.query for visit in visits if not visit.category_page)
+    assert by_query.total() + sum(visit.category_page for visit in visits) == 200
+    assert set(by_query) == {want.query for want in wants}
+
+
+def test_visits_hold_everything_that_conversion_must_tell_apart():
+    """Robots, category pages, shoppers without any act, carts and purchases all occur."""
+    visits = list(Shop(ITEMS, make_wants(ITEMS, 100), as_listed).visits(20))
+    assert 10 < sum(visit.robot for visit in visits) < 90
+    assert 10 < sum(visit.category_page for visit in visits) < 90
+    assert sum(not visit.acts for visit in visits) > 100
+    kinds = Counter(kind for visit in visits if not visit.robot for kind, _ in visit.acts)
+    assert kinds["click"] > kinds["add_to_cart"] > kinds["purchase"] > 0
+
+
+def test_acts_are_on_shown_items():
+    """R12: nobody acts on what the page did not show; a cart follows a click, a purchase a cart."""
+    for visit in Shop(ITEMS, make_wants(ITEMS, 50), as_listed).visits(10):
+        assert {object_id for _, object_id in visit.acts} <= {item.object_id for item in visit.shown}
+        acts = set(visit.acts)
+        assert all(("click", object_id) in acts for _, object_id in acts)
+        assert all(("add_to_cart", object_id) in acts for kind, object_id in acts if kind == "purchase")
+
+
+def test_a_category_page_has_no_query():
+    """A payload search was chosen by its shelf alone: no text, items of one kind."""
+    pages = [visit for visit in Shop(ITEMS, make_wants(ITEMS, 100), as_listed).visits(10) if visit.category_page]
+    assert pages
+    assert all(visit.query == "" and len({item.kind for item in visit.shown}) == 1 for visit in pages)
