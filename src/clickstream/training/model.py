@@ -1,0 +1,137 @@
+"""Encoders: loading, embedding, and writing a finished model folder."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+from transformers.utils import logging as transformers_logging
+
+from clickstream.errors import FailedPrecondition
+
+CHUNK_TOKENS = 4_096
+"""Padded tokens encoded at once; bounds memory (about 0.2 MB per token with gradients for MiniLM)."""
+
+PROMPTS = {"query": ("query",), "item": ("document", "passage", "corpus")}
+"""Under which names encoders keep the words that go before a query or an item."""
+
+
+def load_encoder(name: str, max_tokens: int, device: str) -> SentenceTransformer:
+    """Loads a folder in sentence-transformers or transformers format (mean pooling then), or a model name.
+
+    A folder is read without any network call. Dropout is off, also while training: with few queries and
+    a small learning rate it only adds noise.
+
+    Args:
+        name: Folder, or a model name that the training machine resolves.
+        max_tokens: Longer texts are cut; the encoder's own limit counts if it is lower.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        FailedPrecondition: TRAINING_IMPOSSIBLE, with what went wrong.
+    """
+    if not name:
+        raise FailedPrecondition("TRAINING_IMPOSSIBLE", "no base model is named or configured")
+    is_folder = Path(name).is_dir()
+    if not is_folder and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
+        raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"base model {name!r}: there is no such folder")
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        encoder = SentenceTransformer(name, device=device, local_files_only=is_folder)
+        probe = encoder(_on(device, encoder.preprocess(["a"])))["sentence_embedding"]
+    except Exception as error:  # whatever a foreign folder makes a library raise, it cannot be trained
+        raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"base model {name!r} cannot be loaded: {error}") from error
+    if not probe.is_floating_point():
+        raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"base model {name!r} gives no vectors")
+    encoder.max_seq_length = min(max_tokens, _token_limit(encoder))
+    return encoder.float().eval()
+
+
+def with_prompt(encoder: SentenceTransformer, kind: str, text: str) -> str:
+    """The text as the encoder wants it: models such as E5 put a word before queries and items."""
+    prompts = [encoder.prompts.get(name) or "" for name in PROMPTS[kind]]
+    return next(filter(None, prompts), "") + text
+
+
+def chunks(encoder: SentenceTransformer, texts: Sequence[str]) -> Iterator[list[int]]:
+    """Indices of the texts in groups of about equal length and at most `CHUNK_TOKENS` padded tokens."""
+    limit = encoder.max_seq_length or CHUNK_TOKENS
+    # A word piece is three bytes or more in about every script; a wrong guess costs memory, nothing else.
+    tokens = [min(limit, len(text.encode()) // 3 + 2) for text in texts]
+    group: list[int] = []
+    for index in sorted(range(len(texts)), key=lambda index: (tokens[index], index)):
+        if group and tokens[index] * (len(group) + 1) > CHUNK_TOKENS:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
+
+
+def embed_chunk(encoder: SentenceTransformer, texts: Sequence[str]) -> Tensor:
+    """Unit vectors of texts that have their prompts, [len(texts), D], with gradients where enabled.
+
+    On CUDA the encoder runs in bfloat16; the vectors are float32 everywhere.
+    """
+    device = encoder.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        vectors: Tensor = encoder(_on(device, encoder.preprocess(list(texts))))["sentence_embedding"]
+    return torch.nn.functional.normalize(vectors.float(), dim=1)
+
+
+@torch.no_grad()
+def embed(encoder: SentenceTransformer, kind: str, texts: Sequence[str], tick: Callable[[], None]) -> Tensor:
+    """Unit vectors of all texts, [len(texts), D], without gradients; `tick` is called after every chunk."""
+    prompted = [with_prompt(encoder, kind, text) for text in texts]
+    vectors = torch.empty(len(texts), encoder.get_embedding_dimension() or 0, device=encoder.device)
+    for group in chunks(encoder, prompted):
+        vectors[group] = embed_chunk(encoder, [prompted[index] for index in group])
+        tick()
+    return vectors
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Makes a folder appear complete or not at all: filled beside its place, synced, then renamed.
+
+    A folder that already stands there is replaced.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir()
+        fill(beside)
+        for path in [*beside.rglob("*"), beside]:
+            sync(path)
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Makes a file's content, or a folder's entries, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _token_limit(encoder: SentenceTransformer) -> int:
+    transformer = getattr(encoder[0], "auto_model", None)
+    limits = (
+        getattr(encoder.tokenizer, "model_max_length", None),  # 1e30 where the tokenizer does not know
+        getattr(getattr(transformer, "config", None), "max_position_embeddings", None),
+    )
+    return min([8_192, *(int(limit) for limit in limits if isinstance(limit, int | float) and limit > 0)])
+
+
+def _on(device: str, features: dict[str, object]) -> dict[str, Tensor]:
+    """Preprocessing also returns notes that are no tensors; they pass through."""
+    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in features.items()}  # type: ignore[misc]

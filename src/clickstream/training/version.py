@@ -1,0 +1,120 @@
+"""A model version on disk: the encoder's folder, its card for people and `model_version.json` for machines."""
+
+import dataclasses
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+
+from clickstream.runs import DataCounts, Evaluation, FineTuningSettings, Metrics, ModelVersion
+from clickstream.training.model import write_folder
+
+VERSION_FILE = "model_version.json"
+
+
+def identity(fingerprint: str, settings: FineTuningSettings) -> str:
+    """Names the training itself: the same data and settings, the same identity (SHA-256, hexadecimal)."""
+    content = json.dumps([fingerprint, dataclasses.asdict(settings)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def version_id(run_id: str, training_identity: str) -> str:
+    """A run's model version: the same for the same run, also when it is run again after a crash."""
+    return f"{run_id}-{training_identity[:12]}"
+
+
+def save_version(encoder: SentenceTransformer, version: ModelVersion, settings: FineTuningSettings) -> None:
+    """Writes the complete model folder to `version.path`, atomically.
+
+    The encoder keeps the token limit it was trained and measured with.
+    """
+    content = {"model_version": dataclasses.asdict(version), "settings": dataclasses.asdict(settings)}
+    content["model_version"]["created_at"] = version.created_at.isoformat()
+    del content["model_version"]["path"]  # the folder may be moved
+
+    def fill(folder: Path) -> None:
+        encoder.save_pretrained(str(folder), create_model_card=False)
+        (folder / VERSION_FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+        (folder / "README.md").write_text(model_card(version, settings), "utf-8")
+
+    write_folder(Path(version.path), fill)
+
+
+def load_version(folder: Path) -> ModelVersion | None:
+    """The model version in a finished folder; None if there is none."""
+    try:
+        data: dict[str, Any] = json.loads((folder / VERSION_FILE).read_text("utf-8"))["model_version"]
+    except FileNotFoundError:
+        return None
+    evaluation = data["evaluation"]
+    return ModelVersion(
+        **{
+            **data,
+            "path": str(folder),
+            "batch_ids": tuple(data["batch_ids"]),
+            "data": DataCounts(**data["data"]),
+            "evaluation": Evaluation(
+                **{**evaluation, "base": Metrics(**evaluation["base"]), "new": Metrics(**evaluation["new"])}
+            ),
+            "created_at": datetime.fromisoformat(data["created_at"]),
+        }
+    )
+
+
+def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
+    """The README.md of a model folder."""
+    base, new, data = version.evaluation.base, version.evaluation.new, version.data
+    rows = [
+        ("nDCG@10", base.ndcg_at_10, new.ndcg_at_10),
+        ("MRR@10", base.mrr_at_10, new.mrr_at_10),
+        ("Recall@10", base.recall_at_10, new.recall_at_10),
+    ]
+    lines = [
+        "---",
+        "library_name: sentence-transformers",
+        "pipeline_tag: sentence-similarity",
+        "---",
+        "",
+        f"# {version.model_version_id}",
+        "",
+        f"`{version.base_model}`, fine-tuned on search clicks.",
+        f"{'Promoted' if version.promoted else 'Not promoted'}: {version.gate_reason}.",
+        "",
+        "```python",
+        "from sentence_transformers import SentenceTransformer",
+        "",
+        "model = SentenceTransformer(path_of_this_folder)",
+        "```",
+        "",
+        "## Measured on held-out queries",
+        "",
+        "Every known item is ranked for queries that training never saw, and scored by what was done with it in",
+        "their sessions, corrected for position bias as stated below. What was never shown for a query counts as",
+        "irrelevant to it, which favours the model that made the lists; these are clicks, not judgements.",
+        "",
+        f"| {data.held_out_queries} queries | base | new |",
+        "|---|---|---|",
+        *(f"| {name} | {before:.4f} | {after:.4f} |" for name, before, after in rows),
+        "",
+        "## Data",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name.replace('_', ' ')} | {count} |" for name, count in dataclasses.asdict(data).items()),
+        f"| batches | {', '.join(version.batch_ids)} |",
+        f"| importance policy | {version.policy_version} |",
+        f"| SHA-256 over the inputs | `{version.data_fingerprint}` |",
+        "",
+        "## Settings",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | `{value}` |" for name, value in dataclasses.asdict(settings).items()),
+        f"| run | {version.run_id} |",
+        f"| created | {version.created_at.isoformat()} |",
+        "",
+    ]
+    return "\n".join(lines)

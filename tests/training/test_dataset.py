@@ -1,0 +1,163 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from training.shop_log import shop_log, tiny_settings, training_input
+
+from clickstream.converter import TrainingInput
+from clickstream.errors import FailedPrecondition
+from clickstream.training.dataset import is_held_out, normalised, read_dataset
+
+SETTINGS = tiny_settings("unused")
+
+
+def enough(*inputs: TrainingInput) -> list[TrainingInput]:
+    """The inputs, with others beside them so that there is enough to train on."""
+    return [*inputs, *shop_log(1)]
+
+
+@pytest.mark.parametrize("twin", ["Red  Shoe", " red shoe ", "RED\tSHOE", "ｒｅｄ shoe"])  # noqa: RUF001 - full width
+def test_queries_that_differ_in_case_and_space_are_one(twin: str) -> None:
+    """Evidence pools over every way of writing the same query."""
+    assert normalised(twin) == normalised("red shoe")
+
+
+@pytest.mark.parametrize("seed", [0, 42, -7])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_no_held_out_query_is_trained_on(seed: int, share: float) -> None:
+    """R17: no held-out query's text is in training, however it is written, and about the share is held out."""
+    inputs = [
+        replace(one, query=query)
+        for one in shop_log(1)
+        for query in (one.query, one.query.upper() + " ", f"{one.query} {one.number % 7} new")
+    ]
+    dataset = read_dataset(inputs, replace(SETTINGS, seed=seed, held_out_share=share))
+    training = {normalised(example.query) for example in dataset.training}
+    held_out = {normalised(example.query) for example in dataset.held_out}
+    assert not training & held_out
+    assert len(training) + len(held_out) == len({normalised(one.query) for one in inputs}) == 160
+    assert len(held_out) / 160 == pytest.approx(share, abs=0.1)
+
+
+def test_a_query_stays_held_out_when_the_log_grows() -> None:
+    """R17: a model that starts from an earlier run's model is measured on queries that neither saw."""
+    small = {example.query for example in read_dataset(list(shop_log(1))[:40], SETTINGS).held_out}
+    grown = {example.query for example in read_dataset(shop_log(1), SETTINGS).held_out}
+    assert small
+    assert small < grown
+
+
+def test_the_split_depends_on_the_seed() -> None:
+    """Another seed holds out other queries."""
+    queries = [f"query {number}" for number in range(100)]
+    assert [is_held_out(q, 1, 0.2) for q in queries] != [is_held_out(q, 2, 0.2) for q in queries]
+
+
+def test_grades_are_pooled_over_sessions() -> None:
+    """Two sessions of one query: grades 1 and 0 for a, 2 and 2 for b, mean 0.5 and 2."""
+    one = training_input("zebra", [("a", 1.0, {"title": "a"}), ("b", 2.0, {"title": "b"})])
+    two = training_input(" ZEBRA", [("b", 2.0, {"title": "b"}), ("a", 0.0, {"title": "a"})])
+    dataset = read_dataset(enough(one, two), SETTINGS)
+    [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
+    assert {dataset.texts[item]: grade for item, grade in example.targets.items()} == {"a": 0.5, "b": 2.0}
+
+
+def test_items_with_the_same_text_are_one_candidate() -> None:
+    """An item's twin is never its negative: the better grade counts for their text."""
+    one = training_input("zebra", [("a", 1.0, {"title": "same"}), ("b", 0.0, {"title": "same"})])
+    dataset = read_dataset(enough(one), SETTINGS)
+    [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
+    assert example.targets == {dataset.texts.index("same"): 1.0}
+    assert dataset.texts.count("same") == 1
+
+
+def test_an_items_latest_text_counts() -> None:
+    """Item data changes; empty data later does not erase a text."""
+    inputs = [training_input("zebra", [("a", 1.0, meta)]) for meta in ({"title": "old"}, {"title": "now"}, {})]
+    texts = read_dataset(enough(*inputs), SETTINGS).texts
+    assert "now" in texts
+    assert "old" not in texts
+
+
+def test_what_has_no_text_is_counted_and_skipped() -> None:
+    """Items without text are no candidates; a session whose graded items have none is left out."""
+    textless = training_input("zebra", [("a", 1.0, {}), ("b", 0.0, {"title": "b"})])
+    partly = training_input("lion", [("a", 1.0, {}), ("b", 1.0, {"title": "b"})])
+    in_vain = training_input("lion", [("b", 0.0, {"title": "b"})])
+    plain = read_dataset(enough(), SETTINGS)
+    dataset = read_dataset(enough(textless, partly, in_vain), SETTINGS)
+    assert dataset.counts.input_count == plain.counts.input_count + 3
+    assert dataset.counts.inputs_without_text == 1
+    assert dataset.counts.items_without_text == 1
+    assert dataset.counts.items == plain.counts.items + 1
+    queries = {example.query: example for example in dataset.training + dataset.held_out}
+    assert "zebra" not in queries
+    assert queries["lion"].targets == {dataset.texts.index("b"): 0.5}
+
+
+def test_the_fingerprint_is_of_the_inputs_as_trained() -> None:
+    """R17: same inputs, same fingerprint; another grade, position, text, query or order is other data."""
+    inputs = list(shop_log(1))
+    first = inputs[0]
+    results = first.results
+
+    def fingerprint(changed: TrainingInput, template: str = "{title}") -> str:
+        return read_dataset([changed, *inputs[1:]], replace(SETTINGS, item_template=template)).fingerprint
+
+    prints = {
+        fingerprint(first),
+        fingerprint(replace(first, query="another")),
+        fingerprint(replace(first, policy_version="test-2")),
+        fingerprint(replace(first, results=(replace(results[0], grade=0.25), *results[1:]))),
+        fingerprint(replace(first, results=(replace(results[0], position=9), *results[1:]))),
+        fingerprint(replace(first, results=(replace(results[0], object_id="other"), *results[1:]))),
+        fingerprint(replace(first, results=(replace(results[0], meta={"title": "new"}), *results[1:]))),
+        fingerprint(first, template="{title}. {description}"),
+        read_dataset(inputs[::-1], SETTINGS).fingerprint,
+    }
+    assert len(prints) == 9
+    assert fingerprint(first) == read_dataset(shop_log(1), SETTINGS).fingerprint
+    unused = replace(results[0], meta={**results[0].meta, "stock": 4})
+    assert fingerprint(replace(first, results=(unused, *results[1:]))) == fingerprint(first)
+
+
+def test_batches_and_policy_versions_are_kept_in_order() -> None:
+    """A model version names what it came from."""
+    inputs = [replace(one, batch_id=f"b{one.number % 2}") for one in shop_log(1)]
+    dataset = read_dataset(inputs, SETTINGS)
+    assert dataset.batch_ids == ("b1", "b0")
+    assert dataset.policy_version == "test-1"
+
+
+def test_inputs_are_read_once_and_lazily() -> None:
+    """Inputs stream: the next is asked for only after the one before was taken up."""
+    taken: list[int] = []
+
+    def inputs() -> Iterator[TrainingInput]:
+        for one in shop_log(1):
+            taken.append(one.number)
+            yield one
+
+    read_dataset(inputs(), SETTINGS)
+    assert taken == [one.number for one in shop_log(1)]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "changes", "words"),
+    [
+        ([], {}, "no input"),
+        (list(shop_log(1))[:3], {}, "distinct training queries"),
+        (list(shop_log(1)), {"item_template": "{nothing}"}, "no item has text"),
+        (list(shop_log(1)), {"item_template": "{"}, "item template"),
+        (list(shop_log(1)), {"position_bias": "magic"}, "'magic' is unknown; there are `none`, `rank_ctr`"),
+        ([replace(one, results=(replace(one.results[0], grade=0.0),)) for one in shop_log(1)], {}, "0 distinct"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_the_reason(
+    inputs: list[TrainingInput], changes: dict[str, object], words: str
+) -> None:
+    """R16: a run that cannot train ends with a reason that says what is missing."""
+    with pytest.raises(FailedPrecondition) as caught:
+        read_dataset(inputs, tiny_settings("unused", **changes))
+    assert caught.value.reason == "TRAINING_IMPOSSIBLE"
+    assert words in caught.value.message

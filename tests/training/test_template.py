@@ -1,0 +1,39 @@
+import pytest
+
+from clickstream.errors import FailedPrecondition
+from clickstream.training.template import ItemTemplate
+
+
+@pytest.mark.parametrize(
+    ("template", "meta", "text"),
+    [
+        ("{title}. {description}", {"title": "Red shoe", "description": "For rain"}, "Red shoe. For rain"),
+        ("{title}. {description}", {"title": "Red shoe"}, "Red shoe"),
+        ("{title}. {description}", {"title": "", "description": "For rain"}, "For rain"),
+        ("{title}. {description}", {"price": 3.0}, ""),
+        ("Product: {title}!", {"title": "Lamp"}, "Product: Lamp!"),
+        ("Product: {title}!", {}, ""),
+        ("{a}, {b}, {c}", {"a": "one", "c": "three"}, "one three"),
+        ("{brand.name} {brand.made.in}", {"brand": {"name": "Acme", "made": {"in": "Rome"}}}, "Acme Rome"),
+        ("{brand.name}", {"brand": "Acme"}, ""),
+        ("{title}", {"title": "  two \n words "}, "two words"),
+        ("{size}", {"size": 42.0}, "42"),
+        ("{size}", {"size": 42.5}, "42.5"),
+        ("{tags}", {"tags": ["red", "", None, "warm"]}, "red, warm"),
+        ("{title}", {"title": True}, ""),
+        ("{title}", {"title": {"nested": "text"}}, ""),
+        ("{{{title}}}", {"title": "x"}, "{x}"),
+    ],
+)
+def test_renders_what_there_is(template: str, meta: dict[str, object], text: str) -> None:
+    """Parts are put in place; a missing part takes the words beside it along; no part, no text."""
+    assert ItemTemplate(template).render(meta) == text
+
+
+@pytest.mark.parametrize("template", ["", "no part", "{", "{}", "{0[a]}", "{a!r}", "{a:>3}", "{a..b}", "{ a }", "{a}}"])
+def test_a_malformed_template_is_refused(template: str) -> None:
+    """A template that could not mean anything is refused with its own words in the message."""
+    with pytest.raises(FailedPrecondition) as caught:
+        ItemTemplate(template)
+    assert caught.value.reason == "TRAINING_IMPOSSIBLE"
+    assert repr(template) in caught.value.message
