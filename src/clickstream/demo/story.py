@@ -39,12 +39,12 @@ class DemoFailedError(Exception):
 class Plan:
     """How much is played and trained. The defaults take a few minutes on two cores."""
 
-    queries: int = 200
-    visits_per_query: int = 20
+    queries: int = 240
+    visits_per_query: int = 25
     never_played: int = 60
-    epochs: int = 6
+    epochs: int = 7
     batch_queries: int = 16
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     max_tokens: int = 64
 
 
