@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from clickstream.demo.catalogue import PLAIN, Item, make_catalogue
-from clickstream.demo.shoppers import PLACES, Shop, Want, click_probability, make_wants, relevance
+from clickstream.demo.shoppers import PLACES, Shop, Want, make_wants, relevance
 
 ITEMS = make_catalogue()
 
@@ -56,12 +56,21 @@ def test_relevance_counts_what_was_asked_for(want, grade):
     assert relevance(want, item("velkor", "wexa", "zunny")) == grade
 
 
-def test_clicks_fall_with_the_place_and_grow_with_relevance():
-    """P(click) = (0.02 + 0.88 (2^grade - 1) / 7) / (place + 1)."""
-    assert click_probability(3, 0) == pytest.approx(0.9)
-    assert click_probability(3, 8) == pytest.approx(0.1)
-    assert click_probability(0, 0) == pytest.approx(0.02)
-    assert click_probability(1, 0) == pytest.approx(0.02 + 0.88 / 7)
+def test_clicks_follow_relevance():
+    """People, unlike robots, click what they want far more often than what they do not."""
+    wants = {want.query: want for want in make_wants(ITEMS, 100)}
+    shown: Counter[int] = Counter()
+    clicked: Counter[int] = Counter()
+    for visit in Shop(ITEMS, list(wants.values()), as_listed).visits(20):
+        if visit.robot or visit.category_page:
+            continue
+        for item in visit.shown[:4]:
+            grade = relevance(wants[visit.query], item)
+            shown[grade] += 1
+            clicked[grade] += ("click", item.object_id) in visit.acts
+    rates = [clicked[grade] / shown[grade] for grade in (0, 1, 3)]
+    assert rates[0] < 0.1
+    assert rates[0] < rates[1] < rates[2]
 
 
 def test_a_page_alternates_between_the_ranking_and_the_department():

@@ -10,8 +10,8 @@ What is simulated, and how:
   ranking; the others are items of the department in which the shopper stands, drawn anew each time
   (`Shop.show`). Without such exploration nobody would ever see, so nobody would ever click, what
   the base model cannot find; a real shop has it in bestsellers, category pages and chance.
-- A shopper examines place k with probability 1 / (k + 1) and clicks an examined item with
-  probability 0.02 + 0.88 · (2^relevance - 1) / 7: sometimes in vain, never surely.
+- What a shopper examines and clicks on the way down the page is `clickstream.simulation`'s reader,
+  who clicks three in a hundred examined items in vain.
 - Of the clicks on a relevance of 3 every third becomes a cart, else every twentieth; of the carts
   every second becomes a purchase.
 - One visit in fifty is a robot's, which clicks on whatever stands there and is marked irrelevant;
@@ -23,12 +23,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clickstream.demo.catalogue import KINDS, PLAIN, Item
+from clickstream.simulation import simulate_clicks
 
 # Queries and item texts in; per query the indices of all texts, the best first.
 Rank = Callable[[Sequence[str], Sequence[str]], list[list[int]]]
 
 PLACES = 12
 _SLANG_SHARE = 0.65
+_BEST = 3
+_NOISE = 0.03
 _ROBOTS = 0.02
 _CATEGORY_PAGES = 0.02
 _CATEGORY: Mapping[str, str] = {kind.slang: kind.category for kind in KINDS}
@@ -83,11 +86,6 @@ def relevance(want: Want, item: Item) -> int:
     return 1 + round(2 * sum(met) / len(met)) if met else 3
 
 
-def click_probability(grade: int, place: int) -> float:
-    """Of an item of this relevance at this 0-based place."""
-    return (0.02 + 0.88 * (2.0**grade - 1) / 7) / (place + 1)
-
-
 class Shop:
     """The shop's current search, and the people and robots in front of it."""
 
@@ -128,16 +126,14 @@ class Shop:
         return list(shown.values())
 
     def _acts(self, want: Want, shown: Sequence[Item]) -> list[tuple[str, str]]:
+        grades = [relevance(want, item) for item in shown]
         acts = []
-        for place, item in enumerate(shown):
-            grade = relevance(want, item)
-            if self._draw.random() >= click_probability(grade, place):
-                continue
-            acts.append(("click", item.object_id))
-            if self._draw.random() < (1 / 3 if grade == 3 else 1 / 20):
-                acts.append(("add_to_cart", item.object_id))
+        for place in simulate_clicks(grades, self._draw, noise=_NOISE, best_grade=_BEST):
+            acts.append(("click", shown[place].object_id))
+            if self._draw.random() < (1 / 3 if grades[place] == _BEST else 1 / 20):
+                acts.append(("add_to_cart", shown[place].object_id))
                 if self._draw.random() < 1 / 2:
-                    acts.append(("purchase", item.object_id))
+                    acts.append(("purchase", shown[place].object_id))
         return acts
 
     def _category_page(self, number: int, shopper: str, want: Want) -> Visit:
