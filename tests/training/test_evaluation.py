@@ -5,7 +5,7 @@ from training.shop_log import shop_log, tiny_settings
 
 from clickstream.training.dataset import read_dataset
 from clickstream.training.evaluation import MIN_HELD_OUT_QUERIES, QueryScores, evaluate, judge
-from clickstream.training.model import load_encoder
+from clickstream.training.model import embed, load_encoder
 
 
 def scores(*ndcgs: float) -> list[QueryScores]:
@@ -52,7 +52,8 @@ def test_every_known_text_is_ranked(tiny_encoder: Path) -> None:
     dataset = read_dataset(shop_log(1), tiny_settings("unused"))
     encoder = load_encoder(str(tiny_encoder), 16, "cpu")
     ticks: list[None] = []
-    result = evaluate(encoder, dataset, lambda: ticks.append(None))
+    items = embed(encoder, "item", dataset.texts, lambda: None)
+    result = evaluate(encoder, dataset, items, lambda: ticks.append(None))
     assert len(result) == len(dataset.held_out)
     assert ticks
     # An untrained encoder finds the thing, so eight candidates stay: far from certain, far from never.

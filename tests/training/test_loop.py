@@ -18,7 +18,7 @@ from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition, InvalidArgument
 from clickstream.runs import FineTuningSettings, ModelVersion, Phase, TrainingProgress
 from clickstream.training import Canceled, fine_tune, loop
-from clickstream.training.dataset import Example
+from clickstream.training import progress as progress_module
 from clickstream.training.version import load_version
 
 
@@ -143,7 +143,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 ) -> None:
     """R16: killed before, on and after a checkpoint (every 3 steps), a run ends in bitwise the same weights."""
     monkeypatch.setattr(loop, "STEPS_PER_CHECKPOINT", 3)
-    monkeypatch.setattr(loop, "SECONDS_PER_REPORT", 0.0)
+    monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     steps: list[int] = []
 
     def kill(progress: TrainingProgress) -> None:
@@ -187,11 +187,11 @@ def test_a_killed_process_goes_on_to_the_same_weights(
         "torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from training.shop_log import shop_log, tiny_settings\n"
-        "from clickstream.training import fine_tune, loop\n"
+        "from clickstream.training import fine_tune, loop, progress\n"
         "loop.STEPS_PER_CHECKPOINT = 2\n"
-        "loop.SECONDS_PER_REPORT = 0.0\n"
-        "def slowly(progress):\n"
-        "    time.sleep(0.2 if progress.phase == 'training' and progress.step == 5 else 0)\n"
+        "progress.SECONDS_PER_REPORT = 0.0\n"
+        "def slowly(now):\n"
+        "    time.sleep(0.2 if now.phase == 'training' and now.step == 5 else 0)\n"
         "fine_tune('run-1', tiny_settings(sys.argv[1]), shop_log(1), data_dir=Path(sys.argv[2]),\n"
         "          report=slowly, is_canceled=lambda: False)\n"
     )
@@ -228,7 +228,7 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(
 ) -> None:
     """R17: the result depends on the settings of this run only, whatever an earlier attempt left behind."""
     monkeypatch.setattr(loop, "STEPS_PER_CHECKPOINT", 1)
-    monkeypatch.setattr(loop, "SECONDS_PER_REPORT", 0.0)
+    monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     changed = replace(settings, temperature=0.1, epochs=1)
 
     def kill(progress: TrainingProgress) -> None:
@@ -245,7 +245,7 @@ def test_cancel_stops_in_every_phase(
     settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R16: cancel stops a run while it reads, measures and trains, within one step."""
-    monkeypatch.setattr(loop, "SECONDS_PER_REPORT", 0.0)
+    monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     for phase in (Phase.RECEIVING_INPUTS, Phase.EVALUATING_BASE, Phase.TRAINING, Phase.EVALUATING_NEW):
         seen: list[TrainingProgress] = []
 
@@ -263,7 +263,7 @@ def test_progress_says_where_the_run_is(
     settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Phases in order, inputs and steps counted up, the loss falling, the learning rate up and then down."""
-    monkeypatch.setattr(loop, "SECONDS_PER_REPORT", 0.0)
+    monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     seen: list[TrainingProgress] = []
     run(tmp_path, settings, report=seen.append)
     assert list(dict.fromkeys(progress.phase for progress in seen)) == list(Phase)
@@ -308,28 +308,6 @@ def test_the_gradient_does_not_depend_on_memory(tiny_encoder: Path, monkeypatch:
     assert whole.abs().max() > 0
     assert torch.allclose(gradient(live=0, tokens=4096), whole, rtol=1e-4, atol=1e-6)
     assert torch.allclose(gradient(live=2, tokens=40), whole, rtol=1e-3, atol=1e-5)
-
-
-def test_near_equal_queries_are_found_beyond_one_block() -> None:
-    """Each query's others by cosine, never itself, across the blocks in which they are compared."""
-    vectors = torch.nn.functional.normalize(torch.randn(1500, 16, generator=torch.Generator().manual_seed(1)), dim=1)
-    vectors[1400] = vectors[3]
-    near = loop.near_equal_queries(vectors)
-    assert 1400 in near[3]
-    assert 3 in near[1400]
-    assert all(query not in others for query, others in enumerate(near))
-
-
-def test_a_step_draws_the_best_and_some_others() -> None:
-    """The best half by target always; the rest changes with the epoch; never more than the limit."""
-    example = Example("q", {item: float(item % 7) for item in range(30)}, {})
-    best = sorted(example.targets, key=lambda item: (-example.targets[item], item))[: loop.ITEMS_PER_QUERY // 2]
-    draws = [loop.draw_items(example, loop.random.Random(seed)) for seed in range(20)]
-    for draw in draws:
-        assert len(set(draw)) == len(draw) == loop.ITEMS_PER_QUERY
-        assert draw[: len(best)] == best
-    assert len({tuple(draw) for draw in draws}) > 10
-    assert sorted(loop.draw_items(Example("q", {1: 0.0, 2: 1.0}, {}), loop.random.Random(0))) == [1, 2]
 
 
 def test_the_learning_rate_rises_then_falls() -> None:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from clickstream.training.losses import listwise_softmax, targets_and_allowed
+from clickstream.training.losses import listwise_softmax, targets_and_allowed, with_base_shares
 
 UNIT = torch.eye(4)
 
@@ -59,3 +59,11 @@ def test_own_grades_win_over_a_near_equal_querys_zero() -> None:
     targets, allowed = targets_and_allowed([5], [{5: 1.0}], [[{5: 0.0}]])
     assert targets.tolist() == [[1.0]]
     assert allowed.tolist() == [[True]]
+
+
+def test_base_shares_are_mixed_in_where_allowed() -> None:
+    """Weight 0.25 on the base model's softmax over what is allowed; rows still sum to 1."""
+    allowed = torch.tensor([[True, True, False]])
+    mixed = with_base_shares(torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([[0.5, 0.0, 0.9]]), allowed, 0.5, 0.25)
+    base = math.e / (math.e + 1)
+    assert mixed.tolist() == [[pytest.approx(0.25 * base), pytest.approx(0.75 + 0.25 * (1 - base)), 0.0]]

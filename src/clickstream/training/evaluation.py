@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from sentence_transformers import SentenceTransformer
+from torch import Tensor
 
 from clickstream.runs import Evaluation, Metrics
 from clickstream.training import metrics
@@ -24,14 +25,17 @@ class QueryScores:
     recall: float
 
 
-def evaluate(encoder: SentenceTransformer, dataset: Dataset, tick: Callable[[], None]) -> list[QueryScores]:
+def evaluate(
+    encoder: SentenceTransformer, dataset: Dataset, items: Tensor, tick: Callable[[], None]
+) -> list[QueryScores]:
     """Ranks every known text for every held-out query by cosine, and scores it by its gains.
 
-    `tick` is called after every encoded chunk; what it raises passes through.
+    Args:
+        encoder: Encodes the queries.
+        dataset: Its held-out part is measured.
+        items: The same encoder's unit vectors of `dataset.texts`, [N, D].
+        tick: Called after every encoded chunk; what it raises passes through.
     """
-    if not dataset.held_out:
-        return []
-    items = embed(encoder, "item", dataset.texts, tick)
     queries = embed(encoder, "query", [example.query for example in dataset.held_out], tick)
     scores = []
     for start in range(0, len(queries), QUERIES_AT_ONCE):

@@ -33,6 +33,29 @@ def listwise_softmax(queries: Tensor, items: Tensor, targets: Tensor, allowed: T
     return -(targets * log_share).sum(dim=1).mean()
 
 
+def with_base_shares(targets: Tensor, cosines: Tensor, allowed: Tensor, temperature: float, weight: float) -> Tensor:
+    """Mixes the base model's own ranking into the targets, so that noise is believed less and less is forgotten.
+
+        mixed(q, d) = (1 - weight) * target(q, d) + weight * softmax(base cos(q, d) / temperature)(d)
+
+    Source: soft bootstrapping (Reed et al., "Training deep neural networks on noisy labels with
+    bootstrapping", ICLR 2015 workshop), with the base model as the fixed teacher of Li and Hoiem,
+    "Learning without forgetting", ECCV 2016.
+
+    Args:
+        targets: Each row sums to 1, [Q, N].
+        cosines: Of the base model's vectors, [Q, N].
+        allowed: Which items take part, boolean, [Q, N].
+        temperature: Of the loss.
+        weight: 0 to 1.
+
+    Returns:
+        [Q, N], each row summing to 1.
+    """
+    base = (cosines / temperature).masked_fill(~allowed, float("-inf")).softmax(dim=1)
+    return (1 - weight) * targets + weight * base
+
+
 def targets_and_allowed(
     items: Sequence[int], grades: Sequence[Mapping[int, float]], neighbours: Sequence[Sequence[Mapping[int, float]]]
 ) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,77 @@
+"""Telling where a run is, and stopping it."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from clickstream.converter import TrainingInput
+from clickstream.runs import Phase, TrainingProgress
+
+SECONDS_PER_REPORT = 0.5
+
+
+class Canceled(Exception):
+    """The caller no longer wants the model; the checkpoints stay."""
+
+
+class Progress:
+    """Reports where the run is, and stops it once it is canceled."""
+
+    def __init__(self, report: Callable[[TrainingProgress], None], is_canceled: Callable[[], bool]) -> None:
+        self._report = report
+        self._is_canceled = is_canceled
+        self._now = TrainingProgress(Phase.RECEIVING_INPUTS)
+        self._reported_at = -math.inf
+        self._losses: list[float] = []
+        self._first_step = 0
+        self._queries = 0
+        self._started_at = 0.0
+
+    def tick(self) -> None:
+        """Raises Canceled if so; reports if the last report is old enough."""
+        if self._is_canceled():
+            raise Canceled
+        if time.monotonic() - self._reported_at >= SECONDS_PER_REPORT:
+            self._send()
+
+    def count_inputs(self, inputs: Iterable[TrainingInput]) -> Iterator[TrainingInput]:
+        """Passes the inputs through, counting."""
+        for training_input in inputs:
+            self._now = replace(self._now, input_count=self._now.input_count + 1)
+            self.tick()
+            yield training_input
+        self._send()
+
+    def enter(self, phase: Phase) -> None:
+        """Reports a new phase at once."""
+        self._now = replace(self._now, phase=phase, remaining_seconds=0.0)
+        self._send()
+        self.tick()
+
+    def start_training(self, first_step: int, step_count: int) -> None:
+        """Enters the training phase, at the step from which it goes on."""
+        self._first_step, self._started_at = first_step, time.monotonic()
+        self._now = replace(self._now, step=first_step, step_count=step_count)
+        self.enter(Phase.TRAINING)
+
+    def after_step(self, loss: float, learning_rate: float, queries: int) -> None:
+        """Takes up one optimizer step."""
+        self._losses.append(loss)
+        self._queries += queries
+        done = self._now.step + 1
+        seconds = time.monotonic() - self._started_at
+        self._now = replace(
+            self._now,
+            step=done,
+            loss=math.fsum(self._losses) / len(self._losses),
+            learning_rate=learning_rate,
+            queries_per_second=self._queries / max(seconds, 1e-9),
+            remaining_seconds=seconds / (done - self._first_step) * (self._now.step_count - done),
+        )
+        self.tick()
+
+    def _send(self) -> None:
+        self._reported_at = time.monotonic()
+        self._losses.clear()
+        self._report(self._now)
