@@ -106,3 +106,19 @@ def test_the_tiny_encoder_is_the_same_every_time(tiny_encoder: Path, tmp_path: P
     again = SentenceTransformer(str(make_tiny_transformer(tmp_path / "plain")), device="cpu")
     first = SentenceTransformer(str(tiny_encoder), device="cpu")
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), first.parameters(), strict=True))
+
+
+def test_a_folder_needs_no_network(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading and saving a local model opens no connection, not even one that fails quietly."""
+    tried: list[object] = []
+
+    def connect(_: object, address: object) -> None:
+        tried.append(address)
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: connect(None, host))
+    for folder in (tiny_encoder, make_tiny_transformer(tmp_path / "plain")):
+        encoder = load_encoder(str(folder), 16, "cpu")
+        encoder.save_pretrained(str(tmp_path / "saved"), create_model_card=False)
+    assert tried == []
