@@ -1,0 +1,92 @@
+"""What every test may use: a real mongod, databases in it, and servers in this and in other processes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+from builders import new_id
+from dao.memory import MemoryDao
+from hypothesis import settings
+from pymongo.database import Database
+from serving import Clock, InProcessServer, ServeProcess
+
+from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.mongo import Document, connect, prepare_schema
+from clickstream.dao.store import MongoDao
+
+# Examples are the same in every run, and a busy machine fails nothing.
+settings.register_profile("clickstream", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("clickstream")
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
+    mongo = EmbeddedMongo(tmp_path_factory.mktemp("mongod"), cache_gb=0.25)
+    mongo.start()
+    yield mongo
+    mongo.stop()
+
+
+@pytest.fixture(scope="session")
+def mongo_client(mongod: EmbeddedMongo) -> Iterator[pymongo.MongoClient[Document]]:
+    with connect(mongod.uri, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+def database(mongo_client: pymongo.MongoClient[Document]) -> Iterator[Database[Document]]:
+    database = mongo_client[new_id("test")]
+    prepare_schema(database)
+    yield database
+    mongo_client.drop_database(database.name)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def memory_dao() -> MemoryDao:
+    return MemoryDao()
+
+
+@pytest.fixture
+def server(memory_dao: MemoryDao, clock: Clock) -> Iterator[InProcessServer]:
+    with InProcessServer(memory_dao, clock) as server:
+        yield server
+
+
+@pytest.fixture
+def mongo_server(database: Database[Document], clock: Clock) -> Iterator[InProcessServer]:
+    with InProcessServer(MongoDao(database), clock) as server:
+        yield server
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
+    """Starts `clickstream serve` processes; those still running at the end are killed."""
+    started: list[ServeProcess] = []
+
+    def start(**environment: str) -> ServeProcess:
+        started.append(ServeProcess(tmp_path / "data", environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
+    """Starts `clickstream trainer` processes; those still running at the end are killed."""
+    started: list[ServeProcess] = []
+
+    def start(listen: str = "127.0.0.1:0") -> ServeProcess:
+        started.append(ServeProcess(tmp_path / "trainer", {}, "trainer", listen))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()

@@ -1,0 +1,85 @@
+"""Training runs while the processes around them are killed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from embedding_studio.clickstream.v1 import training_service_pb2
+from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
+from whole_path import TIMEOUT, get_run, play_searches, release, start_training, watch_to_the_end
+from serving import ServeProcess, wait_for
+from tiny_encoder import make_tiny_encoder
+
+EPOCHS = 30
+LEASE = "3"
+
+pytestmark = pytest.mark.mongod
+
+
+def begin(server: ServeProcess, encoder: Path) -> None:
+    """Plays searches, starts a long run and returns when it has saved a checkpoint."""
+    with grpc.insecure_channel(server.address) as channel:
+        play_searches(channel)
+        start_training(channel, release(channel), encoder, epochs=EPOCHS)
+        wait_for(lambda: get_run(channel).progress.step > 20)
+
+
+def steps_seen(runs: list[training_service_pb2.TrainingRun], attempt: int) -> list[int]:
+    """The steps that a watcher saw of one attempt."""
+    return [run.progress.step for run in runs if run.attempts == attempt and run.progress.step]
+
+
+def test_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
+    """R16: after kill -9 of server, worker, module and MongoDB the next start ends the run from its checkpoint."""
+    encoder = make_tiny_encoder(tmp_path / "tiny")
+    first = serve(CLICKSTREAM_RUN_LEASE=LEASE)
+    begin(first, encoder)
+    first.kill()
+
+    second = serve(CLICKSTREAM_RUN_LEASE=LEASE)
+    with grpc.insecure_channel(second.address) as channel:
+        runs = watch_to_the_end(channel)
+    assert runs[-1].state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
+    assert runs[-1].attempts == 2
+    assert min(steps_seen(runs, attempt=2)) > 10, "it began again"
+
+
+def test_a_run_outlives_its_trainer(
+    serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path
+) -> None:
+    """R16: after kill -9 of the trainer the run waits, and goes on from its checkpoint when a trainer is back."""
+    encoder = make_tiny_encoder(tmp_path / "tiny")
+    trainer = train()
+    server = serve(CLICKSTREAM_TRAINER=trainer.address)
+    begin(server, encoder)
+    trainer.kill()
+    train(listen=trainer.address)
+    with grpc.insecure_channel(server.address) as channel:
+        runs = watch_to_the_end(channel)
+    assert runs[-1].state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
+    assert runs[-1].attempts >= 2
+    assert min(steps_seen(runs, runs[-1].attempts)) > 10, "it began again"
+
+
+def test_cancel_stops_a_run_and_keeps_the_server(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
+    """R16: a canceled run ends as canceled with a reason, leaves no model, and the batch can be trained again."""
+    encoder = make_tiny_encoder(tmp_path / "tiny")
+    server = serve()
+    begin(server, encoder)
+    with grpc.insecure_channel(server.address) as channel:
+        request = training_service_pb2.CancelTrainingRunRequest(run_id="acceptance")
+        TrainingServiceStub(channel).CancelTrainingRun(request, timeout=TIMEOUT)
+        run = watch_to_the_end(channel)[-1]
+        assert run.state == training_service_pb2.TRAINING_RUN_STATE_CANCELED
+        assert "request" in run.reason
+        assert run.progress.step < run.progress.step_count
+        assert not list((tmp_path / "data" / "models").glob("*"))
+
+        again = training_service_pb2.StartTrainingRequest(run_id="again", batch_ids=run.batch_ids)
+        again.settings.CopyFrom(run.settings)
+        again.settings.epochs = 1
+        TrainingServiceStub(channel).StartTraining(again, timeout=TIMEOUT)
+        watched = training_service_pb2.WatchTrainingRunRequest(run_id="again")
+        last = list(TrainingServiceStub(channel).WatchTrainingRun(watched, timeout=120))[-1].run
+    assert last.state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, last.reason
