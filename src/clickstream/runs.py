@@ -13,9 +13,9 @@ class FineTuningSettings:
 
     base_model: str
     item_template: str
-    epochs: int = 4
+    epochs: int = 3
     batch_queries: int = 16
-    learning_rate: float = 3e-5
+    learning_rate: float = 1e-4
     max_tokens: int = 128
     held_out_share: float = 0.2
     seed: int = 42
