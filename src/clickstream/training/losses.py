@@ -73,15 +73,14 @@ def targets_and_allowed(
     Returns:
         targets [Q, N], each row summing to 1, and allowed [Q, N], on the CPU.
     """
+    columns = {item: column for column, item in enumerate(items)}
     targets = torch.zeros(len(grades), len(items))
     allowed = torch.ones(len(grades), len(items), dtype=torch.bool)
     for row, (own, near) in enumerate(zip(grades, neighbours, strict=True)):
-        for column, item in enumerate(items):
-            grade = own.get(item)
-            if grade:
-                targets[row, column] = grade**SHARPNESS
-            elif grade is None:
-                allowed[row, column] = all(item not in other for other in near)
-            else:
-                allowed[row, column] = all(other.get(item, 0.0) <= 0 for other in near)
+        for other in near:
+            for item in columns.keys() & other.keys():
+                if item not in own or (own[item] <= 0 < other[item]):
+                    allowed[row, columns[item]] = False
+        for item in columns.keys() & own.keys():
+            targets[row, columns[item]] = own[item] ** SHARPNESS
     return targets / targets.sum(dim=1, keepdim=True), allowed
