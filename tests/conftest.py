@@ -22,6 +22,7 @@ settings.load_profile("clickstream")
 
 @pytest.fixture(scope="session")
 def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
+    """A real mongod, shared by all tests."""
     mongo = EmbeddedMongo(tmp_path_factory.mktemp("mongod"), cache_gb=0.25)
     mongo.start()
     yield mongo
@@ -30,12 +31,14 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
 
 @pytest.fixture(scope="session")
 def mongo_client(mongod: EmbeddedMongo) -> Iterator[pymongo.MongoClient[Document]]:
+    """A client as the service makes it."""
     with connect(mongod.uri, timeout=20) as client:
         yield client
 
 
 @pytest.fixture
 def database(mongo_client: pymongo.MongoClient[Document]) -> Iterator[Database[Document]]:
+    """A fresh database with the service's schema."""
     database = mongo_client[new_id("test")]
     prepare_schema(database)
     yield database
@@ -44,22 +47,26 @@ def database(mongo_client: pymongo.MongoClient[Document]) -> Iterator[Database[D
 
 @pytest.fixture
 def clock() -> Clock:
+    """The servers' time, which stands still."""
     return Clock()
 
 
 @pytest.fixture
 def memory_dao() -> MemoryDao:
+    """An empty store in memory."""
     return MemoryDao()
 
 
 @pytest.fixture
 def server(memory_dao: MemoryDao, clock: Clock) -> Iterator[InProcessServer]:
+    """A running server over the store in memory."""
     with InProcessServer(memory_dao, clock) as server:
         yield server
 
 
 @pytest.fixture
 def mongo_server(database: Database[Document], clock: Clock) -> Iterator[InProcessServer]:
+    """A running server over a fresh MongoDB database."""
     with InProcessServer(MongoDao(database), clock) as server:
         yield server
 

@@ -20,6 +20,10 @@ UNSHOWN_OBJECT = "unshown_object"
 LATE = "late"
 OVER_LIMIT = "over_limit"
 
+# Types are the clients' own: an account with an entry for each might become too large to be kept.
+COUNTED_TYPES = 1_000
+OTHER_TYPES = "(other)"
+
 
 @dataclass(frozen=True, slots=True)
 class ShownResult:
@@ -123,9 +127,9 @@ def convert(session: SearchSession, policy: ImportancePolicy, summary: Conversio
     acts: dict[str, list[SessionEvent]] = defaultdict(list)
     for event in sorted(counting, key=lambda event: (event.created_at, event.event_id)):
         acts[event.object_id].append(event)
-        summary.graded_events[event.type] += 1
+        _count_type(summary.graded_events, event.type)
         if not policy.knows(event.type):
-            summary.unknown_types[event.type] += 1
+            _count_type(summary.unknown_types, event.type)
     summary.session_count += 1
     summary.input_count += 1
     return TrainingInput(
@@ -159,6 +163,11 @@ def _reason_to_skip(session: SearchSession) -> str | None:
     if not session.events:
         return NO_EVENTS
     return None
+
+
+def _count_type(counter: Counter[str], event_type: str) -> None:
+    known = event_type in counter or len(counter) < COUNTED_TYPES
+    counter[event_type if known else OTHER_TYPES] += 1
 
 
 def _count_ignored(session: SearchSession, summary: ConversionSummary) -> None:

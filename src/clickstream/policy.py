@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 COMBINATIONS = ("max", "sum", "last")
+# The sum of all events of a session stays a finite number.
+MAX_GRADE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,6 @@ def _parse(data: Mapping[str, Any]) -> ImportancePolicy:
 
 
 def _grade(key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ValueError(f"`{key}` must be a number of at least 0")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_GRADE:
+        raise ValueError(f"`{key}` must be a number from 0 to {MAX_GRADE:.0f}")
     return float(value)

@@ -16,8 +16,8 @@ from pymongo.errors import DuplicateKeyError
 from clickstream import limits
 from clickstream.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
 from clickstream.dao.mongo import Document, MongoCollection, translated
-from clickstream.dao.sessions import MongoSessions
-from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound
+from clickstream.dao.sessions import APPEND_ATTEMPTS, MongoSessions
+from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
 
 
 class MongoBatches:
@@ -64,13 +64,15 @@ class MongoBatches:
     @translated
     def release(self, release_id: str, sequence: int | None, at: datetime) -> Batch:
         """See `BatchDao`."""
-        while True:
+        for _ in range(APPEND_ATTEMPTS):
+            # The end before the id: were it looked up first, a release under the same id could come in
+            # between, and its retry would find the next batch empty.
+            tail = self._log.tail()
             seal = self._sessions.find_one({"seal": True, "release_id": release_id})
             if seal is not None:
                 if sequence not in (None, seal["batch"]):
                     raise AlreadyExists("CONTENT_CONFLICT", "release_id: taken by the release of another batch")
                 return self._from_seal(seal)
-            tail = self._log.tail()
             _check_releasable(sequence, tail.batch, tail.number)
             self._released(tail.batch - 1)  # its document, should the release before have died half-way
             seal = {
@@ -86,6 +88,7 @@ class MongoBatches:
             except DuplicateKeyError:
                 continue  # a session or another release came first: look again
             return self._from_seal(seal)
+        raise Unavailable("STORE_UNAVAILABLE", "other servers kept taking the next session number")
 
     def _released(self, sequence: int) -> Batch | None:
         """A batch that was released, with its document made if a release died before making it."""

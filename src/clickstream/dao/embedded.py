@@ -19,6 +19,8 @@ REPLICA_SET = "clickstream"
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 PR_SET_PDEATHSIG = 1
+# Tells a later start whose child a mongod was: an orphan is already on its way out.
+PARENT_VARIABLE = "CLICKSTREAM_MONGOD_PARENT"
 
 
 class EmbeddedMongoError(Exception):
@@ -87,6 +89,7 @@ class EmbeddedMongo:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
             # A session of its own: Ctrl-C stops the server first, and the server stops it.
             start_new_session=True,
             preexec_fn=_die_with_parent,
@@ -120,17 +123,27 @@ class EmbeddedMongo:
         self._process = None
 
     def _refuse_folder_in_use(self) -> None:
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            pid = int((self._folder / "mongod.lock").read_text().strip())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if str(self._folder).encode() in command:
-                port = (self._folder / "port").read_text()
+        """Waits for a mongod that is stopping because its parent was killed; refuses one that is in use."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while pid := self._holder():
+            if not _is_orphan(pid) or time.monotonic() > deadline:
+                port_file = self._folder / "port"
+                port = port_file.read_text() if port_file.exists() else "PORT"
                 raise EmbeddedMongoError(
                     f"the data folder {self._folder} is in use by the embedded MongoDB of another server "
                     f"(mongod pid {pid}). To run a second server on the same data, start it with "
                     f"MONGODB_URI='mongodb://127.0.0.1:{port}/?directConnection=true'; "
                     "else give it another CLICKSTREAM_DATA_DIR."
                 )
+            time.sleep(0.05)
+
+    def _holder(self) -> int:
+        """The pid of the mongod that runs on this folder, 0 if none does."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((self._folder / "mongod.lock").read_text().strip())
+            if str(self._folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                return pid
+        return 0
 
     def _wait_until_writable(self) -> None:
         with pymongo.MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=500) as client:
@@ -199,6 +212,15 @@ def _free_port(wanted: int) -> int:
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise EmbeddedMongoError("no free loopback port for the embedded MongoDB")
+
+
+def _is_orphan(pid: int) -> bool:
+    """Whether the process that started this mongod has ended, and with it told mongod to stop."""
+    with contextlib.suppress(OSError, IndexError):
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+        return f"{PARENT_VARIABLE}={parent}".encode() not in environment
+    return True  # it has just ended
 
 
 def _die_with_parent() -> None:

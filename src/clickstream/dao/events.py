@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from bson import Binary, MaxKey
+from bson import Binary
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from clickstream import limits
@@ -58,9 +58,22 @@ class MongoEvents:
             failures = error.details["writeErrors"]
             taken = [keys[failure["index"]] for failure in failures if failure["code"] == DUPLICATE_KEY]
             refused = {keys[failure["index"]] for failure in failures if failure["code"] != DUPLICATE_KEY}
-            cursor = self._events.find({"_id": {"$in": [_key_document(key) for key in taken]}})
-            return {_key(document): _event(document) for document in cursor}, refused
+            holders = self._holders(taken)
+            # Taken, but by what? Another process's write is not acknowledged yet.
+            return holders, refused.union(key for key in taken if key not in holders)
         return {}, set()
+
+    def _holders(self, keys: list[Key]) -> dict[Key, StoredEvent]:
+        """The stored events with these keys, by one range read per session.
+
+        The bounds are what finds them: by `$in` alone MongoDB 6 scans the whole clustered collection.
+        """
+        holders = {}
+        for _, of_session in itertools.groupby(sorted(keys), key=lambda key: key[:2]):
+            wanted = [_key_document(key) for key in of_session]
+            for document in self._events.find({"_id": {"$gte": wanted[0], "$lte": wanted[-1], "$in": wanted}}):
+                holders[_key(document)] = _event(document)
+        return holders
 
     @staticmethod
     def _outcomes(
@@ -115,11 +128,12 @@ class MongoEvents:
         Of two processes that do it at the same time the first wins, and both go by its page.
         """
         digests, over_limit = bytearray(), {}
-        for number, events in self._by_session(**page_key, projection={"_id": 1}):
-            for event in itertools.islice(events, limits.LISTED_EVENTS):
+        for number, events in self._by_session(**page_key):
+            listed = _listed(events)
+            for event in listed.events:
                 digests += _digest(number, event.event_id)
-            if rest := sum(1 for _ in events):
-                over_limit[str(number)] = rest
+            if listed.omitted:
+                over_limit[str(number)] = listed.omitted
         marked = self._sessions.find(
             {
                 "batch": page_key["batch"],
@@ -140,15 +154,13 @@ class MongoEvents:
             return self._pages.find_one({"_id": page_key}) or page
         return page
 
-    def _by_session(
-        self, batch: int, first: int, last: int, projection: dict[str, int] | None = None
-    ) -> Iterator[tuple[int, Iterator[StoredEvent]]]:
+    def _by_session(self, batch: int, first: int, last: int) -> Iterator[tuple[int, Iterator[StoredEvent]]]:
         """Sessions with events, by number, each with its events by id, from one range read."""
         in_range = {
             "$gte": {"batch": batch, "number": first},
-            "$lt": {"batch": batch, "number": last, "event_id": MaxKey()},
+            "$lt": {"batch": batch, "number": last + 1},
         }
-        cursor = self._events.find({"_id": in_range}, projection).sort("_id", 1)
+        cursor = self._events.find({"_id": in_range}).sort("_id", 1)
         return itertools.groupby((_event(document) for document in cursor), key=lambda event: event.number)
 
 
@@ -195,5 +207,5 @@ def _event(document: Document) -> StoredEvent:
         number=document["_id"]["number"],
         event_id=document["_id"]["event_id"],
         server_time=document.get("server_time", False),
-        payload=bytes(document.get("payload", b"")),
+        payload=bytes(document["payload"]),
     )

@@ -138,7 +138,7 @@ class MongoRuns:
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
         """See `RunDao`."""
         self._runs.update_one(
-            {"_id": run_id, "state": RunState.QUEUED, "attempts": 0},
+            {"_id": run_id, "state": RunState.QUEUED, "started_at": None},
             {
                 "$set": {
                     "state": RunState.CANCELED,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from clickstream import limits
 from clickstream.errors import ClickstreamError, FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
@@ -50,7 +50,7 @@ class Boundary(grpc.aio.ServerInterceptor):
             return grpc.stream_stream_rpc_method_handler(call, None, handler.response_serializer)
         if handler.response_streaming:
             call = self._streaming(handler.unary_stream, parse, method)
-            return grpc.unary_stream_rpc_method_handler(call, None, handler.response_serializer)
+            return grpc.unary_stream_rpc_method_handler(call, None, _same_bytes)
         return grpc.unary_unary_rpc_method_handler(
             self._unary(handler.unary_unary, parse, method), None, handler.response_serializer
         )
@@ -105,6 +105,11 @@ def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             raise InvalidArgument([FieldViolation("", "the request is not a valid protobuf message")]) from error
 
     return parse
+
+
+def _same_bytes(response: Message) -> bytes:
+    """Serializes with sorted maps, which otherwise come in another order in each process (R14)."""
+    return response.SerializeToString(deterministic=True)
 
 
 async def _parsed(parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:

@@ -17,9 +17,10 @@ from clickstream.errors import (
 )
 
 ERROR_DOMAIN = "clickstream.embedding_studio"
-# A status travels in HTTP/2 trailers, of which clients accept 8 KiB.
+# A status travels in HTTP/2 trailers, of which clients accept 8 KiB; the details go in base64.
 NAMED_VIOLATIONS = 20
-TEXT_CHARACTERS = 120
+VIOLATION_BYTES = 4_000
+TEXT_BYTES = 160
 
 STATUS_CODES: dict[type[ClickstreamError], grpc.StatusCode] = {
     InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
@@ -35,20 +36,10 @@ def grpc_status(error: ClickstreamError) -> grpc.Status:
     """The status of a domain error: ErrorInfo always, and BadRequest, QuotaFailure or RetryInfo where they apply."""
     code = STATUS_CODES[type(error)]
     reason = f"ERROR_REASON_{error.reason}"
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain=ERROR_DOMAIN, metadata=error.metadata)]
+    metadata = {key: short(value) for key, value in error.metadata.items()}
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain=ERROR_DOMAIN, metadata=metadata)]
     if isinstance(error, InvalidArgument):
-        details.append(
-            error_details_pb2.BadRequest(
-                field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(
-                        field=_short(violation.field),
-                        description=_short(violation.description),
-                        reason=f"ERROR_REASON_{violation.reason}",
-                    )
-                    for violation in error.violations[:NAMED_VIOLATIONS]
-                ]
-            )
-        )
+        details.append(_bad_request(error))
     if isinstance(error, ResourceExhausted):
         violation = error_details_pb2.QuotaFailure.Violation(subject="server", description=error.message)
         details.append(error_details_pb2.QuotaFailure(violations=[violation]))
@@ -59,6 +50,20 @@ def grpc_status(error: ClickstreamError) -> grpc.Status:
     return _status(code, error.message, details)
 
 
+def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
+    """The first violations, as many as trailers can carry."""
+    named = error_details_pb2.BadRequest()
+    for violation in error.violations[:NAMED_VIOLATIONS]:
+        named.field_violations.add(
+            field=short(violation.field),
+            description=short(violation.description),
+            reason=f"ERROR_REASON_{violation.reason}",
+        )
+        if named.ByteSize() > VIOLATION_BYTES:
+            break
+    return named
+
+
 def defect_status() -> grpc.Status:
     """The status of an exception that should not exist. Says nothing about it: the log does."""
     info = error_details_pb2.ErrorInfo(reason="ERROR_REASON_DEFECT", domain=ERROR_DOMAIN)
@@ -66,12 +71,16 @@ def defect_status() -> grpc.Status:
 
 
 def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> grpc.Status:
-    status = status_pb2.Status(code=code.value[0], message=_short(message))
+    status = status_pb2.Status(code=code.value[0], message=short(message))
     for detail in details:
         status.details.add().Pack(detail)
     converted: grpc.Status = rpc_status.to_status(status)
     return converted
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 1] + "…"
+def short(text: str) -> str:
+    """The text, cut where it holds more than a message needs of what a client sent."""
+    encoded = text.encode()
+    if len(encoded) <= TEXT_BYTES:
+        return text
+    return encoded[:TEXT_BYTES].decode(errors="ignore") + "…"

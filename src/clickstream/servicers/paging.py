@@ -27,7 +27,8 @@ def decode_token(token: str, method: str, kinds: Sequence[type]) -> list[Any]:
     """The values of a token. Raises InvalidArgument if this method did not issue it."""
     try:
         found, *values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (binascii.Error, UnicodeError, ValueError, TypeError) as error:
+        "".join(value for value in values if isinstance(value, str)).encode()  # no half characters
+    except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError) as error:
         raise foreign_token() from error
     if found != method or [type(value) for value in values] != list(kinds):
         raise foreign_token()

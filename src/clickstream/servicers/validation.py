@@ -132,6 +132,8 @@ def check_event(event: session_pb2.Event, field: str, window: Window | None, now
         check_created_at(event.created_at, f"{field}.created_at", window, now, violations)
     if event.HasField("meta"):
         check_struct(event.meta, f"{field}.meta", violations)
+    if (size := event.ByteSize()) > limits.EVENT_BYTES:
+        violations.append(FieldViolation(field, f"has {size} bytes; {limits.EVENT_BYTES} are allowed", LIMIT))
     return violations
 
 

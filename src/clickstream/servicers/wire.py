@@ -16,6 +16,7 @@ from clickstream.batches import Batch, batch_id_of
 from clickstream.converter import SearchSession, SessionEvent, ShownResult
 from clickstream.errors import FieldViolation
 from clickstream.improvement import ImprovementTask
+from clickstream.servicers.errors import short
 from clickstream.servicers.validation import utc
 from clickstream.sessions import (
     NO_EVENTS,
@@ -144,9 +145,9 @@ def rejection(violation: FieldViolation) -> Outcome:
     """The outcome of a malformed event."""
     return Outcome(
         code=Outcome.CODE_REJECTED,
-        field=violation.field,
+        field=short(violation.field),
         reason=f"ERROR_REASON_{violation.reason}",
-        description=violation.description,
+        description=short(violation.description),
     )
 
 

@@ -85,6 +85,8 @@ class TrainingRunWorker:
                     continue
             except Unavailable as error:
                 logger.warning("training runs wait: %s", error)
+            except Exception:  # a run that cannot even be read must not stop the others
+                logger.exception("training runs wait")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
@@ -106,7 +108,9 @@ class TrainingRunWorker:
         except Unavailable as error:
             await self._retry(run, error.message)
         except asyncio.CancelledError:
-            await self._give_back(run, RunState.RUNNING, "the worker stopped; the run goes on elsewhere", 0)
+            # Being stopped is no attempt, either.
+            stopped = replace(run, attempts=run.attempts - 1)
+            await self._give_back(stopped, RunState.RUNNING, "the worker stopped; the run goes on elsewhere", 0)
             raise
         except Exception as error:  # a run always ends in a state with a reason
             logger.exception("run %s", run.run_id)
@@ -115,6 +119,10 @@ class TrainingRunWorker:
     async def _train(self, run: TrainingRun) -> ModelVersion:
         if run.cancel_requested:
             raise _CancelRequested
+        if run.attempts > MAX_ATTEMPTS:
+            raise FailedPrecondition(
+                "TRAINING_IMPOSSIBLE", f"gave up: {MAX_ATTEMPTS} attempts ended without a word, each with its process"
+            )
         await self._begin_batches(run)
         latest: list[TrainingProgress] = []
         training = asyncio.create_task(self._pump(run, latest))
@@ -130,7 +138,8 @@ class TrainingRunWorker:
             await asyncio.gather(training, heartbeat, return_exceptions=True)
 
     async def _begin_batches(self, run: TrainingRun) -> None:
-        for sequence in run.batches:
+        # In one order for all runs: two that share batches never wait for each other.
+        for sequence in sorted(run.batches):
             begun = await asyncio.to_thread(
                 self._dao.batches.change_status,
                 sequence,
@@ -206,6 +215,10 @@ class TrainingRunWorker:
 
     async def _end(self, run: TrainingRun, state: RunState, reason: str, version: ModelVersion | None = None) -> None:
         """Ends the batches first and the run last: after a crash in between the run is taken up and ends again."""
+        now = self._clock()
+        if await asyncio.to_thread(self._dao.runs.renew, run.run_id, self._owner, now + self._lease, None) is None:
+            logger.warning("run %s was taken up by another worker, which ends it", run.run_id)
+            return
         logger.info("run %s %s: %s", run.run_id, state, reason)
         status = BatchStatus.TRAINED if state is RunState.SUCCEEDED else BatchStatus.FAILED
         for sequence in run.batches:

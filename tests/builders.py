@@ -1,0 +1,129 @@
+"""Sessions, events and drafts with sensible content, for every test."""
+
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, session_pb2
+from google.protobuf.struct_pb2 import Struct
+
+from clickstream.runs import (
+    DataCounts,
+    Evaluation,
+    FineTuningSettings,
+    Metrics,
+    ModelVersion,
+    RunState,
+    TrainingRun,
+)
+from clickstream.servicers import wire
+from clickstream.sessions import EventDraft, EventPush, SessionDraft
+
+NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+OBJECTS = ("a", "b", "c")
+
+_ids = itertools.count(1)
+
+
+def new_id(prefix: str = "id") -> str:
+    """An id that no other test has."""
+    return f"{prefix}-{next(_ids)}"
+
+
+def struct(**values: Any) -> Struct:
+    """Free data from keywords."""
+    made = Struct()
+    made.update(values)
+    return made
+
+
+def nested(depth: int) -> Struct:
+    """Free data of exactly this many levels."""
+    made = Struct()
+    inner = made
+    for _ in range(depth - 1):
+        inner = inner.fields["k"].struct_value
+    inner.fields["k"].null_value = 0
+    return made
+
+
+def session(
+    session_id: str = "s-1", objects: Sequence[str] = OBJECTS, query: str = "red shoes", **fields: Any
+) -> session_pb2.Session:
+    """A search, for red shoes unless said otherwise, that showed `objects`."""
+    made = session_pb2.Session(session_id=session_id, query=query, **fields)
+    for object_id in objects:
+        made.results.add(object_id=object_id, meta=struct(title=f"shoe {object_id}"))
+    return made
+
+
+def event(event_id: str = "e-1", object_id: str = "a", type: str = "click", **fields: Any) -> session_pb2.Event:  # noqa: A002
+    """A click, unless said otherwise, on one result."""
+    return session_pb2.Event(event_id=event_id, object_id=object_id, type=type, **fields)
+
+
+def create_request(session_id: str = "s-1", **fields: Any) -> clickstream_service_pb2.CreateSessionRequest:
+    """Registers `session(session_id, **fields)`."""
+    return clickstream_service_pb2.CreateSessionRequest(session=session(session_id, **fields))
+
+
+def push_request(session_id: str, *events: session_pb2.Event) -> clickstream_service_pb2.PushEventsRequest:
+    """Sends events of one session."""
+    return clickstream_service_pb2.PushEventsRequest(session_id=session_id, events=events)
+
+
+def release_request(release_id: str = "r-1", batch_id: str = "") -> batch_service_pb2.ReleaseBatchRequest:
+    """Releases the collecting batch."""
+    return batch_service_pb2.ReleaseBatchRequest(release_id=release_id, batch_id=batch_id)
+
+
+def session_draft(session_id: str = "s-1", at: datetime = NOW, **fields: Any) -> SessionDraft:
+    """A checked session, registered at `at`."""
+    return wire.session_draft(session(session_id, **fields), at)
+
+
+def session_drafts(count: int, prefix: str = "s") -> list[SessionDraft]:
+    """Sessions `prefix-1`, `prefix-2` and so on."""
+    return [session_draft(f"{prefix}-{number}") for number in range(1, count + 1)]
+
+
+def event_draft(event_id: str = "e-1", object_id: str = "a", at: datetime = NOW, **fields: Any) -> EventDraft:
+    """A checked event, received at `at`."""
+    return wire.event_draft(event(event_id, object_id, **fields), at)
+
+
+def push(session_id: str, *event_ids: str, **fields: Any) -> EventPush:
+    """Clicks of one session, by event id."""
+    return EventPush(session_id, [event_draft(event_id, **fields) for event_id in event_ids])
+
+
+def training_run(run_id: str = "run-1", batches: Sequence[int] = (1,), at: datetime = NOW) -> TrainingRun:
+    """A run as StartTraining queues it."""
+    return TrainingRun(
+        run_id=run_id,
+        batches=tuple(batches),
+        settings=FineTuningSettings(base_model="tiny", item_template="{title}"),
+        request=run_id.encode(),
+        state=RunState.QUEUED,
+        queued_at=at,
+    )
+
+
+def model_version(run_id: str = "run-1") -> ModelVersion:
+    """What a run that went well makes."""
+    return ModelVersion(
+        model_version_id=f"model-{run_id}",
+        run_id=run_id,
+        path=f"models/{run_id}",
+        base_model="tiny",
+        batch_ids=("batch-1",),
+        policy_version="default-1",
+        data_fingerprint="f00d",
+        data=DataCounts(10, 8, 2, 30, 1, 0),
+        evaluation=Evaluation(Metrics(0.3, 0.25, 0.5), Metrics(0.5, 0.75, 0.5), 0.2, 0.1, 0.3),
+        promoted=True,
+        gate_reason="nDCG@10 rose",
+        created_at=NOW,
+    )

@@ -1,0 +1,21 @@
+"""The stores that the contract suite runs over."""
+
+import mongomock
+import pytest
+from dao.memory import MemoryDao
+
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.dao.mongo import create_indexes
+from clickstream.dao.store import MongoDao
+
+
+@pytest.fixture(params=["memory", "mongomock", pytest.param("mongod", marks=pytest.mark.mongod)])
+def dao(request: pytest.FixtureRequest) -> ClickstreamDao:
+    """An empty store of each kind."""
+    if request.param == "memory":
+        return MemoryDao()
+    if request.param == "mongod":
+        return MongoDao(request.getfixturevalue("database"))
+    database = mongomock.MongoClient(tz_aware=True)["clickstream"]
+    create_indexes(database)
+    return MongoDao(database)

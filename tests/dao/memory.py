@@ -1,0 +1,336 @@
+"""The store in memory: the second implementation of `ClickstreamDao`, for tests that need no database."""
+
+import threading
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import wraps
+from typing import Any
+
+from clickstream import limits
+from clickstream.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
+from clickstream.converter import ConversionSummary
+from clickstream.dao.interface import Position
+from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
+from clickstream.improvement import ImprovementState, ImprovementTask
+from clickstream.runs import ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.sessions import Appended, EventPush, SessionDraft, SessionEvents, StoredEvent, StoredSession
+
+Place = tuple[int, int]
+Listed = dict[int, SessionEvents]
+
+
+@dataclass
+class State:
+    """Everything that is kept, under one lock; while `down` is set, every operation is Unavailable."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    down: bool = False
+    places: dict[str, Place] = field(default_factory=dict)
+    log: dict[int, list[StoredSession]] = field(default_factory=lambda: {1: []})
+    events: dict[Place, dict[str, StoredEvent]] = field(default_factory=dict)
+    frozen: dict[tuple[int, int, int], tuple[Listed, frozenset[int]]] = field(default_factory=dict)
+    released: dict[int, Batch] = field(default_factory=dict)
+    tasks: dict[str, ImprovementTask] = field(default_factory=dict)
+    runs: dict[str, TrainingRun] = field(default_factory=dict)
+    held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+
+
+def locked(method: Callable[..., Any]) -> Callable[..., Any]:
+    """One operation at a time."""
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self._state.lock:
+            if self._state.down:
+                raise Unavailable("STORE_UNAVAILABLE", "the store is down")
+            return method(self, *args, **kwargs)
+
+    return call
+
+
+class Part:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def _stored(self, session_id: str) -> StoredSession | None:
+        place = self._state.places.get(session_id)
+        return self._state.log[place[0]][place[1] - 1] if place else None
+
+    def _collecting(self) -> int:
+        return len(self._state.released) + 1
+
+
+class MemorySessions(Part):
+    @locked
+    def append(self, drafts: Sequence[SessionDraft]) -> list[Appended | Exception]:
+        return [self._append(draft) for draft in drafts]
+
+    def _append(self, draft: SessionDraft) -> Appended:
+        if stored := self._stored(draft.session_id):
+            return Appended(stored, False)
+        batch = self._collecting()
+        number = len(self._state.log[batch]) + 1
+        values = {name: getattr(draft, name) for name in SessionDraft.__slots__}
+        stored = StoredSession(batch=batch, number=number, **values)
+        self._state.log[batch].append(stored)
+        self._state.places[draft.session_id] = (batch, number)
+        return Appended(stored, True)
+
+    @locked
+    def get(self, session_id: str) -> StoredSession | None:
+        return self._stored(session_id)
+
+    @locked
+    def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> list[StoredSession]:
+        found = self._state.log.get(batch, [])[after:]
+        return [each for each in found if include_irrelevant or each.irrelevant_at is None][:limit]
+
+    @locked
+    def mark_irrelevant(self, session_id: str, at: datetime) -> StoredSession | None:
+        stored = self._stored(session_id)
+        return self._mark(session_id, stored.irrelevant_at or at) if stored else None
+
+    @locked
+    def restore(self, session_id: str) -> StoredSession | None:
+        return self._mark(session_id, None)
+
+    def _mark(self, session_id: str, at: datetime | None) -> StoredSession | None:
+        if stored := self._stored(session_id):
+            self._state.log[stored.batch][stored.number - 1] = replace(stored, irrelevant_at=at)
+        return self._stored(session_id)
+
+
+class MemoryEvents(Part):
+    @locked
+    def append(self, pushes: Sequence[EventPush]) -> list[list[StoredEvent | None] | Exception]:
+        return [self._append(push) for push in pushes]
+
+    def _append(self, push: EventPush) -> list[StoredEvent | None] | Exception:
+        place = self._state.places.get(push.session_id)
+        if place is None:
+            return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
+        events = self._state.events.setdefault(place, {})
+        holders: list[StoredEvent | None] = []
+        for event in push.events:
+            holders.append(events.get(event.event_id))
+            events.setdefault(event.event_id, StoredEvent(place[1], event.event_id, event.server_time, event.payload))
+        return holders
+
+    @locked
+    def of_sessions(self, batch: int, first: int, last: int) -> Listed:
+        listed = {}
+        for number in range(first, last + 1):
+            if events := self._state.events.get((batch, number)):
+                kept, size = [], 0
+                for _, event in sorted(events.items()):
+                    size += len(event.payload)
+                    if len(kept) < limits.LISTED_EVENTS and size <= limits.LISTED_EVENT_BYTES:
+                        kept.append(event)
+                listed[number] = SessionEvents(kept, len(events) - len(kept))
+        return listed
+
+    @locked
+    def frozen(self, batch: int, first: int, last: int) -> tuple[Listed, frozenset[int]]:
+        now = self.of_sessions(batch, first, last)
+        marked = frozenset(
+            each.number for each in self._state.log.get(batch, [])[first - 1 : last] if each.irrelevant_at is not None
+        )
+        then, irrelevant = self._state.frozen.setdefault((batch, first, last), (now, marked))
+        counting = {}
+        for number in now:
+            before = then.get(number, SessionEvents())
+            late = len(self._state.events[batch, number]) - len(before.events) - before.omitted
+            counting[number] = replace(before, late=late)
+        return counting, irrelevant
+
+
+class MemoryBatches(Part):
+    @locked
+    def collecting(self) -> Batch:
+        sequence = self._collecting()
+        before = self._state.released.get(sequence - 1)
+        opened_at = before.released_at if before else None
+        return Batch(sequence, BatchStatus.COLLECTING, len(self._state.log[sequence]), opened_at)
+
+    @locked
+    def get(self, sequence: int) -> Batch | None:
+        return self.collecting() if sequence == self._collecting() else self._state.released.get(sequence)
+
+    @locked
+    def list(self, before: int | None, limit: int, statuses: Set[BatchStatus]) -> Any:
+        newest = [self.collecting(), *reversed(self._state.released.values())]
+        return [
+            batch
+            for batch in newest
+            if (before is None or batch.sequence < before) and (not statuses or batch.status in statuses)
+        ][:limit]
+
+    @locked
+    def release(self, release_id: str, sequence: int | None, at: datetime) -> Batch:
+        for batch in self._state.released.values():
+            if batch.release_id == release_id:
+                if sequence not in (None, batch.sequence):
+                    raise AlreadyExists("CONTENT_CONFLICT", "release_id: taken by the release of another batch")
+                return batch
+        open_batch = self.collecting()
+        if sequence is not None and sequence > open_batch.sequence:
+            raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
+        if sequence is not None and sequence < open_batch.sequence:
+            raise FailedPrecondition("BATCH_ALREADY_RELEASED", "the batch was released under another release id")
+        if not open_batch.session_count:
+            raise FailedPrecondition("BATCH_EMPTY", "the collecting batch has no session yet")
+        history = [StatusChange(BatchStatus.RELEASED, at, "")]
+        batch = replace(open_batch, status=BatchStatus.RELEASED, released_at=at, release_id=release_id, history=history)
+        self._state.released[batch.sequence] = batch
+        self._state.log[batch.sequence + 1] = []
+        return batch
+
+    @locked
+    def change_status(
+        self, sequence: int, expected: Set[BatchStatus], to: BatchStatus, *, run_id: str, reason: str, at: datetime
+    ) -> Batch | None:
+        if any(to not in ALLOWED_CHANGES[status] for status in expected):
+            raise ValueError(f"never to {to}")
+        batch = self._state.released.get(sequence)
+        if (
+            batch is None
+            or batch.status not in expected
+            or (batch.status is BatchStatus.TRAINING and batch.run_id != run_id)
+        ):
+            return batch if batch and (batch.status, batch.run_id) == (to, run_id) else None
+        history = [*batch.history, StatusChange(to, at, reason)][-limits.STATUS_CHANGES_KEPT :]
+        self._state.released[sequence] = replace(batch, status=to, run_id=run_id, history=history)
+        return self._state.released[sequence]
+
+
+class MemoryImprovement(Part):
+    @locked
+    def queue(self, session_id: str, at: datetime) -> tuple[ImprovementTask, bool]:
+        task = ImprovementTask(session_id, ImprovementState.PENDING, at, at)
+        kept = self._state.tasks.setdefault(session_id, task)
+        return kept, kept is task
+
+    @locked
+    def get(self, session_id: str) -> ImprovementTask | None:
+        return self._state.tasks.get(session_id)
+
+    @locked
+    def list(self, after: Position | None, limit: int, states: Set[ImprovementState]) -> Any:
+        rows = sorted(((task.queued_at, task.session_id), task) for task in self._state.tasks.values())
+        return [task for at, task in rows if (after is None or at > after) and (not states or task.state in states)][
+            :limit
+        ]
+
+    @locked
+    def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
+        task = self._state.tasks.get(session_id)
+        if task is not None and task.state is ImprovementState.PENDING:
+            task = replace(task, state=ImprovementState.CANCELED, updated_at=at, reason="canceled by request")
+            self._state.tasks[session_id] = task
+        return task
+
+
+class MemoryRuns(Part):
+    @locked
+    def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
+        kept = self._state.runs.setdefault(run.run_id, run)
+        if kept is run:
+            self._state.held[run.run_id] = (run.queued_at, "")
+        return kept, kept is run
+
+    @locked
+    def get(self, run_id: str) -> TrainingRun | None:
+        return self._state.runs.get(run_id)
+
+    @locked
+    def list(self, before: Position | None, limit: int, states: Set[RunState]) -> Any:
+        rows = sorted((((run.queued_at, run.run_id), run) for run in self._state.runs.values()), reverse=True)
+        return [run for at, run in rows if (before is None or at < before) and (not states or run.state in states)][
+            :limit
+        ]
+
+    @locked
+    def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
+        free = sorted((until, run_id) for run_id, (until, _) in self._state.held.items() if until <= now)
+        if not free:
+            return None
+        run_id = free[0][1]
+        self._state.held[run_id] = (lease_until, owner)
+        run = self._state.runs[run_id]
+        changes = {"state": RunState.RUNNING, "reason": "", "started_at": run.started_at or now}
+        return self._set(run_id, attempts=run.attempts + 1, **changes)
+
+    @locked
+    def renew(
+        self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
+    ) -> TrainingRun | None:
+        if not self._holds(run_id, owner):
+            return None
+        self._state.held[run_id] = (lease_until, owner)
+        return self._set(run_id, progress=progress) if progress else self._state.runs[run_id]
+
+    @locked
+    def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
+        if self._holds(run_id, owner):
+            self._set(run_id, conversion=conversion)
+
+    @locked
+    def give_back(
+        self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
+    ) -> None:
+        if self._holds(run_id, owner):
+            self._state.held[run_id] = (not_before, "")
+            self._set(run_id, state=state, reason=reason, attempts=attempts)
+
+    @locked
+    def finish(
+        self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
+    ) -> bool:
+        if not self._holds(run_id, owner):
+            return False
+        del self._state.held[run_id]
+        self._set(run_id, state=state, reason=reason, model_version=model_version, ended_at=at)
+        return True
+
+    @locked
+    def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
+        run = self._state.runs.get(run_id)
+        if run is None or run_id not in self._state.held:
+            return run
+        if run.started_at is None:
+            del self._state.held[run_id]
+            reason = "canceled by request before it started"
+            self._set(run_id, state=RunState.CANCELED, reason=reason, ended_at=at)
+        return self._set(run_id, cancel_requested=True)
+
+    def _holds(self, run_id: str, owner: str) -> bool:
+        return self._state.held.get(run_id, (None, ""))[1] == owner
+
+    def _set(self, run_id: str, **changes: Any) -> TrainingRun:
+        self._state.runs[run_id] = replace(self._state.runs[run_id], **changes)
+        return self._state.runs[run_id]
+
+
+class MemoryDao:
+    """`ClickstreamDao` in memory."""
+
+    def __init__(self) -> None:
+        self._state = State()
+        self.sessions = MemorySessions(self._state)
+        self.events = MemoryEvents(self._state)
+        self.batches = MemoryBatches(self._state)
+        self.improvement = MemoryImprovement(self._state)
+        self.runs = MemoryRuns(self._state)
+
+    @property
+    def down(self) -> bool:
+        """Whether the store answers nothing but Unavailable."""
+        return self._state.down
+
+    @down.setter
+    def down(self, down: bool) -> None:
+        self._state.down = down
+
+    @locked
+    def ping(self) -> None: ...

@@ -1,0 +1,233 @@
+"""CreateSession, GetSession and the irrelevance marks, through a real channel."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from builders import NOW, create_request, event, push_request, session, struct
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
+from embedding_studio.clickstream.v1 import session_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import StatusCode
+from serving import Clock, InProcessServer, fields, reason, refused
+
+BACK, AHEAD = timedelta(hours=12), timedelta(minutes=5)
+
+
+def at(moment, nanos: int = 0) -> Timestamp:
+    """A moment and some nanoseconds, which may be negative."""
+    made = Timestamp()
+    made.FromNanoseconds(int(moment.timestamp()) * 10**9 + nanos)
+    return made
+
+
+def get(server: InProcessServer, session_id: str) -> session_pb2.StoredSession:
+    """Reads a session."""
+    return server.clickstream.GetSession(pb.GetSessionRequest(session_id=session_id)).stored_session
+
+
+@pytest.mark.parametrize("kind", ["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+def test_r1_a_retry_returns_the_stored_session(request: pytest.FixtureRequest, kind: str, clock: Clock) -> None:
+    """R1: the same id with the same content is a retry, whatever time has passed; other content is refused."""
+    server = request.getfixturevalue(kind)
+    sent = create_request("s-1", user_id="u-1", context=struct(locale="de"))
+    created = server.clickstream.CreateSession(sent)
+    assert created.created
+    clock.forward(10**6)
+    again = server.clickstream.CreateSession(sent)
+    assert not again.created
+    assert again.stored_session == created.stored_session
+    error = refused(server.clickstream.CreateSession, create_request("s-1", user_id="u-2"))
+    assert (error.code(), reason(error)) == (StatusCode.ALREADY_EXISTS, "CONTENT_CONFLICT")
+    assert get(server, "s-1") == created.stored_session
+
+
+def test_r1_what_the_server_filled_in_is_not_content(server: InProcessServer) -> None:
+    """R1: places spelled out are the same content; a time of the client's beside the server's own is not."""
+    server.clickstream.CreateSession(create_request("s-1"))
+    spelled_out = create_request("s-1")
+    for position, result in enumerate(spelled_out.session.results):
+        result.position = position
+    assert not server.clickstream.CreateSession(spelled_out).created
+    spelled_out.session.created_at.FromDatetime(NOW)
+    assert reason(refused(server.clickstream.CreateSession, spelled_out)) == "CONTENT_CONFLICT"
+
+
+def test_r1_the_order_of_free_data_is_not_content(server: InProcessServer) -> None:
+    """R1: equal contexts are equal, in whatever order a client's language writes their keys."""
+    keys = [f"key-{number}" for number in range(20)]
+    server.clickstream.CreateSession(create_request("s-1", context=struct(**dict.fromkeys(keys, 1))))
+    again = create_request("s-1", context=struct(**dict.fromkeys(reversed(keys), 1)))
+    assert not server.clickstream.CreateSession(again).created
+
+
+def test_r1_many_callers_with_one_id_create_one_session(server: InProcessServer) -> None:
+    """R1: of racing calls with one id one creates, and those with other content are refused."""
+    same, other = create_request("s-1"), create_request("s-1", query="other")
+
+    def attempt(request: pb.CreateSessionRequest) -> object:
+        try:
+            return server.clickstream.CreateSession(request).created
+        except Exception as error:
+            return reason(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(attempt, [same, other] * 8))
+    assert answers.count(True) == 1
+    assert answers.count(False) == 7
+    assert answers.count("CONTENT_CONFLICT") == 8
+
+
+def test_r1_reading_returns_what_was_written(server: InProcessServer) -> None:
+    """R1, R6: a session comes back with its results, time, place in the batch and events."""
+    sent = session("s-1", score_kind=session_pb2.SCORE_KIND_DISTANCE, user_id="u", payload_search=True)
+    sent.created_at.CopyFrom(at(NOW, 123_456_789))
+    for result in sent.results:
+        result.score = 0.25
+    stored = server.clickstream.CreateSession(pb.CreateSessionRequest(session=sent)).stored_session
+    server.clickstream.PushEvents(push_request("s-1", event("e-2"), event("e-1")))
+    read = get(server, "s-1")
+    assert [each.event_id for each in read.events] == ["e-1", "e-2"]
+    assert (read.batch_id, read.session_number, read.irrelevant) == ("batch-1", 1, False)
+    for position, result in enumerate(sent.results):
+        result.position = position
+    assert read.session == stored.session == sent
+
+
+@pytest.mark.parametrize(
+    ("moment", "nanos", "accepted"),
+    [
+        (NOW - BACK, 0, True),
+        (NOW - BACK, -1_000, False),
+        (NOW + AHEAD, 0, True),
+        (NOW + AHEAD, 1_000, False),
+        (NOW, 999_999_999, True),
+    ],
+)
+def test_r5_created_at_lies_within_the_window(server: InProcessServer, moment, nanos: int, accepted: bool) -> None:
+    """R5: 12 hours back and 5 minutes ahead are accepted, a microsecond more on either side is not."""
+    request = create_request("s-1", created_at=at(moment, nanos))
+    if accepted:
+        assert server.clickstream.CreateSession(request).stored_session.session.created_at == at(moment, nanos)
+        return
+    error = refused(server.clickstream.CreateSession, request)
+    assert (error.code(), reason(error)) == (StatusCode.INVALID_ARGUMENT, "CREATED_AT_OUT_OF_WINDOW")
+    assert fields(error) == ["session.created_at"]
+
+
+def test_r5_an_absent_created_at_is_the_servers_time(server: InProcessServer) -> None:
+    """R5: without a time of the client's the server's counts."""
+    assert server.clickstream.CreateSession(create_request("s-1")).stored_session.session.created_at == at(NOW)
+
+
+def test_r5_history_lifts_the_window(server: InProcessServer) -> None:
+    """R5: an import may be of any age."""
+    for number, moment in enumerate([NOW - 3650 * BACK, NOW + 100 * AHEAD]):
+        request = create_request(f"s-{number}", created_at=at(moment))
+        request.historical = True
+        assert server.clickstream.CreateSession(request).created
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(0, -1), (0, 10**9), (2**62, 0), (-(2**62), 0), (253_402_300_800, 0)])
+@pytest.mark.parametrize("historical", [False, True])
+def test_r5_an_impossible_time_is_refused(server: InProcessServer, seconds: int, nanos: int, historical: bool) -> None:
+    """R5, R7: a timestamp outside the years 1 to 9999, or with impossible nanos, is named, also in an import."""
+    request = create_request("s-1", created_at=Timestamp(seconds=seconds, nanos=nanos))
+    request.historical = historical
+    error = refused(server.clickstream.CreateSession, request)
+    assert (error.code(), fields(error)) == (StatusCode.INVALID_ARGUMENT, ["session.created_at"])
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize("seconds", [-62_135_596_800, 253_402_300_799])
+def test_r5_the_first_and_last_moments_can_be_stored_and_read(mongo_server: InProcessServer, seconds: int) -> None:
+    """R5, R7: times at the ends of the calendar do not break later reads."""
+    request = create_request("s-1", created_at=Timestamp(seconds=seconds, nanos=999_999_999))
+    request.historical = True
+    mongo_server.clickstream.CreateSession(request)
+    assert get(mongo_server, "s-1").session.created_at.seconds == seconds
+
+
+def test_r6_results_keep_their_order_and_places(server: InProcessServer) -> None:
+    """R6: results come back as shown; without places they have 0, 1, 2 …, with places those, also with gaps."""
+    listed = server.clickstream.CreateSession(create_request("s-1", objects=["z", "a", "m"])).stored_session.session
+    assert [(each.object_id, each.position) for each in listed.results] == [("z", 0), ("a", 1), ("m", 2)]
+    paged = create_request("s-2", objects=["z", "a", "m"])
+    for position, result in zip((20, 21, 25), paged.session.results, strict=True):
+        result.position = position
+    kept = server.clickstream.CreateSession(paged).stored_session.session
+    assert [each.position for each in kept.results] == [20, 21, 25]
+
+
+@pytest.mark.parametrize(
+    ("positions", "field"),
+    [
+        ((1, None, 2), "session.results[1].position"),
+        ((None, 1, None), "session.results[1].position"),
+        ((3, 3, 4), "session.results[1].position"),
+        ((3, 4, 2), "session.results[2].position"),
+        ((0, 1, 1_000_001), "session.results[2].position"),
+    ],
+)
+def test_r6_places_rise_and_are_given_for_all_or_none(server: InProcessServer, positions, field: str) -> None:
+    """R6: a place that is missing among others, repeats, falls or lies beyond the limit is named."""
+    request = create_request("s-1")
+    for position, result in zip(positions, request.session.results, strict=True):
+        if position is not None:
+            result.position = position
+    error = refused(server.clickstream.CreateSession, request)
+    assert (error.code(), fields(error)) == (StatusCode.INVALID_ARGUMENT, [field])
+
+
+def test_r6_a_score_says_what_it_means(server: InProcessServer) -> None:
+    """R6: a score without its kind is refused, 0 included; with it, it is kept; unscored results may have a kind."""
+    request = create_request("s-1")
+    request.session.results[1].score = 0.0
+    assert fields(refused(server.clickstream.CreateSession, request)) == ["session.score_kind"]
+    request.session.score_kind = session_pb2.SCORE_KIND_SIMILARITY
+    kept = server.clickstream.CreateSession(request).stored_session.session
+    assert [each.HasField("score") for each in kept.results] == [False, True, False]
+    request.session.score_kind = 77
+    assert fields(refused(server.clickstream.CreateSession, request)) == ["session.score_kind"]
+
+
+def test_r6_an_object_is_shown_once(server: InProcessServer) -> None:
+    """R6: a duplicate object id is named by its later place, and nothing is stored."""
+    error = refused(server.clickstream.CreateSession, create_request("s-1", objects=["a", "b", "a", "b"]))
+    assert fields(error) == ["session.results[2].object_id", "session.results[3].object_id"]
+    assert reason(refused(get, server, "s-1")) == "SESSION_NOT_FOUND"
+
+
+def test_r11_marks_are_idempotent(server: InProcessServer, clock: Clock) -> None:
+    """R11: the first mark's time is kept; restoring twice is as good as once; an unknown session is NOT_FOUND."""
+    server.clickstream.CreateSession(create_request("s-1"))
+    for _ in range(2):
+        marked = server.clickstream.MarkSessionIrrelevant(pb.MarkSessionIrrelevantRequest(session_id="s-1"))
+        assert marked.stored_session.irrelevant
+        assert marked.stored_session.irrelevant_at == at(NOW)
+        clock.forward(60)
+    for _ in range(2):
+        restored = server.clickstream.RestoreSession(pb.RestoreSessionRequest(session_id="s-1"))
+        assert not restored.stored_session.irrelevant
+        assert not restored.stored_session.HasField("irrelevant_at")
+    for call, request in [
+        (server.clickstream.MarkSessionIrrelevant, pb.MarkSessionIrrelevantRequest(session_id="never")),
+        (server.clickstream.RestoreSession, pb.RestoreSessionRequest(session_id="never")),
+        (server.clickstream.GetSession, pb.GetSessionRequest(session_id="never")),
+    ]:
+        error = refused(call, request)
+        assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "SESSION_NOT_FOUND")
+
+
+def test_r3_a_store_that_is_away_is_unavailable(server: InProcessServer) -> None:
+    """R3: under an outage reads and writes answer UNAVAILABLE with RetryInfo, and work again afterwards."""
+    server.dao.down = True
+    for call, request in [
+        (server.clickstream.CreateSession, create_request("s-1")),
+        (server.clickstream.GetSession, pb.GetSessionRequest(session_id="s-1")),
+        (server.clickstream.PushEvents, push_request("s-1", event())),
+    ]:
+        error = refused(call, request)
+        assert (error.code(), reason(error)) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+    server.dao.down = False
+    assert server.clickstream.CreateSession(create_request("s-1")).created

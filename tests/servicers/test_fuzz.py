@@ -1,0 +1,153 @@
+"""Random requests: none is a defect, and none stops the server (R7)."""
+
+import random
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from builders import NOW, create_request, event, nested, push_request, release_request, session_drafts, struct
+from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
+from embedding_studio.clickstream.v1 import error_reason_pb2
+from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from serving import Clock, InProcessServer, detail, reason
+
+from clickstream.dao.mongo import Document
+from clickstream.dao.store import MongoDao
+from clickstream.servicers import paging
+
+DEFECTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+SERVICES = (pb, batch_pb, training_pb)
+
+
+def unary_methods() -> list[str]:
+    """Every method that answers once."""
+    return [
+        f"{service.name}/{method.name}"
+        for module in SERVICES
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if not method.server_streaming
+    ]
+
+
+def good_requests() -> list[Message]:
+    """Requests that are well-formed, to be spoiled."""
+    token = paging.encode_token("GetBatchSessions", 1, 2, False)
+    listing = paging.encode_position("ListTrainingRuns", NOW, "run-1", [])
+    start = training_pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"])
+    start.settings.learning_rate = 1e-4
+    return [
+        create_request("s-1", context=struct(a=[1, {"b": None}]), created_at=None),
+        create_request("s-2", context=nested(10)),
+        push_request("s-1", event("e-1", meta=struct(x=1)), event("e-2")),
+        release_request("r-1", "batch-1"),
+        batch_pb.GetBatchSessionsRequest(batch_id="batch-1", page_size=2, page_token=token),
+        batch_pb.ListBatchesRequest(page_size=1, statuses=[1, 2]),
+        training_pb.ListTrainingRunsRequest(page_size=1, page_token=listing, states=[1]),
+        start,
+    ]
+
+
+def mutated(seed: int) -> bytes:
+    """A good request with some bytes changed, cut, doubled or put in."""
+    chance = random.Random(seed)
+    payload = bytearray(chance.choice(good_requests()).SerializeToString())
+    for _ in range(chance.randrange(4)):
+        at = chance.randrange(len(payload) + 1)
+        act = chance.randrange(4)
+        if act == 0:
+            payload[at : at + 1] = bytes([chance.randrange(256)])
+        elif act == 1:
+            del payload[at : at + chance.randrange(1, 5)]
+        elif act == 2:
+            payload[at:at] = chance.randbytes(chance.randrange(1, 9))
+        else:
+            payload[at:at] = payload[at : at + chance.randrange(1, 30)]
+    return bytes(payload)
+
+
+@pytest.fixture(scope="module")
+def fuzzed(mongo_client) -> Iterator[InProcessServer]:
+    """A server over the real store, for all examples."""
+    from clickstream.dao.mongo import prepare_schema
+
+    database: Document = mongo_client["fuzzed"]
+    prepare_schema(database)
+    with InProcessServer(MongoDao(database), Clock()) as server:
+        server.dao.sessions.append(session_drafts(3))
+        yield server
+    mongo_client.drop_database("fuzzed")
+
+
+def check(server: InProcessServer, method: str, request: bytes) -> None:
+    """Calls a method and looks only at how it fails."""
+    failure = None
+    try:
+        server.call(method, request)
+    except grpc.RpcError as error:
+        failure = error
+    if failure is not None:
+        assert failure.code() not in DEFECTS, (method, request, failure)
+        info = detail(failure, error_details_pb2.ErrorInfo)
+        assert info.domain == "clickstream.embedding_studio"
+        error_reason_pb2.ErrorReason.Value(info.reason)  # raises if the contract does not know it
+
+
+@pytest.mark.mongod
+@given(
+    method=st.sampled_from(unary_methods()),
+    request=st.binary(max_size=60) | st.integers(0, 2**32).map(mutated),
+)
+@settings(max_examples=400)
+def test_r7_no_bytes_whatever_are_a_defect(fuzzed: InProcessServer, method: str, request: bytes) -> None:
+    """R7: random and mutated requests to every unary method answer, or fail with a reason of the contract."""
+    check(fuzzed, method, request)
+
+
+@pytest.mark.mongod
+def test_r7_the_fuzzed_store_can_still_be_read(fuzzed: InProcessServer) -> None:
+    """R7: whatever the fuzzing stored, every session of every batch can be read."""
+    for batch in fuzzed.batch.ListBatches(batch_pb.ListBatchesRequest()).batches:
+        request = batch_pb.StreamBatchSessionsRequest(batch_id=batch.batch_id, include_irrelevant=True)
+        assert len(list(fuzzed.batch.StreamBatchSessions(request))) == batch.session_count
+
+
+TOKENS = {
+    "nonsense": "nonsense",
+    "no text": "🙂",
+    "empty list": paging.encode_token(""),
+    "json of another shape": "e30",
+    "other method": paging.encode_token("ListBatches", 1, ""),
+    "deep": "W1tb" * 60_000,
+    "long number": "WyJHZXRCYXRjaFNlc3Npb25zIiwg" + "MTEx" * 3_000 + "XQ",
+    "huge number": paging.encode_token("GetBatchSessions", 2**60, 0, False),
+    "negative": paging.encode_token("GetBatchSessions", 1, -1, False),
+    "wrong kinds": paging.encode_token("GetBatchSessions", "1", 0, False),
+    "half a character": paging.encode_position("ListImprovementTasks", NOW, "\ud800", []),
+    "half a character, runs": paging.encode_position("ListTrainingRuns", NOW, "\ud800", []),
+    "half a character, batches": paging.encode_token("ListBatches", 1, "\ud800"),
+}
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize("forged", TOKENS)
+def test_r7_a_forged_page_token_is_named(fuzzed: InProcessServer, forged: str) -> None:
+    """R7: a token that the method did not issue is INVALID_PAGE_TOKEN, however it was made."""
+    token = TOKENS[forged]
+    calls = [
+        (fuzzed.batch.GetBatchSessions, batch_pb.GetBatchSessionsRequest(page_token=token)),
+        (fuzzed.batch.ListImprovementTasks, batch_pb.ListImprovementTasksRequest(page_token=token)),
+        (fuzzed.training.ListTrainingRuns, training_pb.ListTrainingRunsRequest(page_token=token)),
+    ]
+    if forged != "other method":
+        calls.append((fuzzed.batch.ListBatches, batch_pb.ListBatchesRequest(page_token=token)))
+    for call, request in calls:
+        with pytest.raises(grpc.RpcError) as refused:
+            call(request)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert reason(refused.value) == "INVALID_PAGE_TOKEN"

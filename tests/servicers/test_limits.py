@@ -1,0 +1,305 @@
+"""The stated limits, at and beyond each, and input that no client should send (R7)."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+from builders import create_request, event, nested, push_request, session, struct
+from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
+from embedding_studio.clickstream.v1 import session_pb2
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+from google.rpc import error_details_pb2
+from grpc import StatusCode
+from grpc_status import rpc_status
+from serving import InProcessServer, detail, fields, reason, refused
+
+from clickstream import limits
+
+Change = Callable[[session_pb2.Session], None]
+KIB = 1024
+
+
+def fill(made: Message, data: Struct, size: int) -> None:
+    """Sets a text in `data`, a part of `made`, so that `made` has exactly this many bytes."""
+    data["k"] = ""
+    while missing := size - made.ByteSize():  # lengths take more bytes in larger messages
+        data["k"] = "x" * (len(data["k"]) + missing)
+
+
+def sized(size: int) -> Struct:
+    """Free data of exactly this many bytes."""
+    made = Struct()
+    fill(made, made, size)
+    return made
+
+
+def grown(size: int) -> session_pb2.Session:
+    """A session of exactly this many bytes: many results with free data each."""
+    made = session("s-1", objects=[])
+    while made.ByteSize() < size - 15 * KIB:
+        made.results.add(object_id=f"o-{len(made.results)}", meta=sized(10 * KIB))
+    fill(made, made.results.add(object_id="last").meta, size)
+    return made
+
+
+def session_with(change: Change) -> pb.CreateSessionRequest:
+    """A request whose session was changed."""
+    made = create_request("s-1")
+    change(made.session)
+    return made
+
+
+def results(count: int) -> Change:
+    """Sets so many results."""
+
+    def change(made: session_pb2.Session) -> None:
+        del made.results[:]
+        for number in range(count):
+            made.results.add(object_id=f"o-{number}")
+
+    return change
+
+
+def meta(made: session_pb2.Session, value: Struct) -> None:
+    """Sets the second result's meta."""
+    made.results[1].meta.CopyFrom(value)
+
+
+# What is at the limit, what is beyond it, and the field that is then named.
+SESSION_LIMITS: dict[str, tuple[Change, Change, str]] = {
+    "id": (
+        lambda s: setattr(s, "session_id", "é" * 256),
+        lambda s: setattr(s, "session_id", "é" * 257),
+        "session.session_id",
+    ),
+    "user": (lambda s: setattr(s, "user_id", "u" * 256), lambda s: setattr(s, "user_id", "u" * 257), "session.user_id"),
+    "query": (
+        lambda s: setattr(s, "query", "🙂" * 4096),
+        lambda s: setattr(s, "query", "🙂" * 4097),
+        "session.query",
+    ),
+    "object": (
+        lambda s: setattr(s.results[1], "object_id", "o" * 256),
+        lambda s: setattr(s.results[1], "object_id", "o" * 257),
+        "session.results[1].object_id",
+    ),
+    "results": (results(1000), results(1001), "session.results"),
+    "context bytes": (
+        lambda s: s.context.CopyFrom(sized(16 * KIB)),
+        lambda s: s.context.CopyFrom(sized(16 * KIB + 1)),
+        "session.context",
+    ),
+    "context depth": (
+        lambda s: s.context.CopyFrom(nested(16)),
+        lambda s: s.context.CopyFrom(nested(17)),
+        "session.context" + ".k" * 16,
+    ),
+    "meta bytes": (
+        lambda s: meta(s, sized(16 * KIB)),
+        lambda s: meta(s, sized(16 * KIB + 1)),
+        "session.results[1].meta",
+    ),
+    "meta depth": (
+        lambda s: meta(s, nested(16)),
+        lambda s: meta(s, nested(17)),
+        "session.results[1].meta" + ".k" * 16,
+    ),
+    "session bytes": (lambda s: s.CopyFrom(grown(2**20)), lambda s: s.CopyFrom(grown(2**20 + 1)), "session"),
+}
+
+
+@pytest.mark.parametrize("limit", SESSION_LIMITS)
+def test_r7_a_session_at_its_limit_is_kept_and_beyond_it_refused(server: InProcessServer, limit: str) -> None:
+    """R7: at each limit a session is stored and read back; one more is LIMIT_EXCEEDED naming the field."""
+    at_limit, beyond, field = SESSION_LIMITS[limit]
+    error = refused(server.clickstream.CreateSession, session_with(beyond))
+    assert (error.code(), reason(error)) == (StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED")
+    assert fields(error) == [field]
+    sent = session_with(at_limit)
+    assert server.clickstream.CreateSession(sent).created
+    read = server.clickstream.GetSession(pb.GetSessionRequest(session_id=sent.session.session_id))
+    assert read.stored_session.session.session_id == sent.session.session_id
+
+
+EVENT_LIMITS = {
+    "id": (event("e" * 256), event("e" * 257), "events[0].event_id"),
+    "object": (event(object_id="o" * 256), event(object_id="o" * 257), "events[0].object_id"),
+    "type": (event(type="t" * 64), event(type="t" * 65), "events[0].type"),
+    "meta bytes": (event(meta=sized(16 * KIB)), event(meta=sized(16 * KIB + 1)), "events[0].meta"),
+    "meta depth": (event(meta=nested(16)), event(meta=nested(17)), "events[0].meta" + ".k" * 16),
+}
+
+
+@pytest.mark.parametrize("limit", EVENT_LIMITS)
+def test_r7_an_event_at_its_limit_is_kept_and_beyond_it_refused(server: InProcessServer, limit: str) -> None:
+    """R7: at each limit an event is stored; one more is LIMIT_EXCEEDED naming the field and its index."""
+    at_limit, beyond, field = EVENT_LIMITS[limit]
+    server.clickstream.CreateSession(create_request("s-1"))
+    error = refused(server.clickstream.PushEvents, push_request("s-1", beyond))
+    assert (error.code(), reason(error), fields(error)) == (StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED", [field])
+    assert server.clickstream.PushEvents(push_request("s-1", at_limit)).accepted_count == 1
+
+
+def test_r7_an_event_with_unknown_fields_has_a_limit(server: InProcessServer) -> None:
+    """R7: fields that this server does not know count for an event's size, up to 20 KiB."""
+    server.clickstream.CreateSession(create_request("s-1"))
+    sent = event("e-1")
+    unknown = b"\xfa\x3f\x80\x80\x02" + b"x" * 32_768
+    fat = session_pb2.Event.FromString(sent.SerializeToString() + unknown)
+    error = refused(server.clickstream.PushEvents, push_request("s-1", fat))
+    assert (reason(error), fields(error)) == ("LIMIT_EXCEEDED", ["events[0]"])
+
+
+def test_r7_a_thousand_events_per_call(server: InProcessServer) -> None:
+    """R7: 1,000 events are taken in one call, 1,001 are refused, and nothing of them is stored."""
+    server.clickstream.CreateSession(create_request("s-1"))
+    many = [event(f"e-{number}") for number in range(1001)]
+    error = refused(server.clickstream.PushEvents, push_request("s-1", *many))
+    assert (reason(error), fields(error)) == ("LIMIT_EXCEEDED", ["events"])
+    assert server.clickstream.PushEvents(push_request("s-1", *many[:1000])).accepted_count == 1000
+
+
+@pytest.mark.parametrize("identifier", ["", "a\0b", "a\nb", "\x7f", "\t"])
+def test_r7_ids_hold_no_control_characters(server: InProcessServer, identifier: str) -> None:
+    """R7: an empty id and one with a control character are refused wherever an id is asked for."""
+    read = pb.GetSessionRequest(session_id=identifier)
+    assert fields(refused(server.clickstream.GetSession, read)) == ["session_id"]
+    assert fields(refused(server.clickstream.CreateSession, create_request(identifier))) == ["session.session_id"]
+    use = batch_pb.UseSessionForImprovementRequest(session_id=identifier)
+    assert fields(refused(server.batch.UseSessionForImprovement, use)) == ["session_id"]
+    release = batch_pb.ReleaseBatchRequest(release_id=identifier)
+    assert fields(refused(server.batch.ReleaseBatch, release)) == ["release_id"]
+
+
+@pytest.mark.parametrize("identifier", ["$where", "a.b", "{}", "🙂", " ", "../../etc", "null"])
+def test_r7_any_printable_id_is_a_plain_id(server: InProcessServer, identifier: str) -> None:
+    """R7: whatever an id looks like, it names one session and one event, and nothing else."""
+    assert server.clickstream.CreateSession(create_request(identifier)).created
+    assert server.clickstream.PushEvents(push_request(identifier, event(identifier, identifier))).accepted_count == 1
+    read = server.clickstream.GetSession(pb.GetSessionRequest(session_id=identifier)).stored_session
+    assert [each.event_id for each in read.events] == [identifier]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_r7_numbers_are_finite(server: InProcessServer, number: float) -> None:
+    """R7: NaN and infinity are refused in scores and in free data, at any depth, by their path."""
+    request = create_request("s-1", score_kind=session_pb2.SCORE_KIND_SIMILARITY)
+    request.session.results[2].score = number
+    request.session.context.update({"a": [{"b": 1.0}, {"b": 2.0}]})
+    request.session.context["a"][1]["b"] = number
+    error = refused(server.clickstream.CreateSession, request)
+    assert fields(error) == ["session.context.a[1].b", "session.results[2].score"]
+
+
+def test_r7_every_value_has_a_kind(server: InProcessServer) -> None:
+    """R7: a value without a kind, which no JSON can express, is refused by its path."""
+    request = create_request("s-1")
+    request.session.context.fields["empty"].SetInParent()
+    request.session.context.fields["list"].list_value.values.add()
+    assert sorted(fields(refused(server.clickstream.CreateSession, request))) == [
+        "session.context.empty",
+        "session.context.list[0]",
+    ]
+
+
+def test_r7_null_and_empty_values_are_kept(server: InProcessServer) -> None:
+    """R7: null, empty text, empty list and empty object are values."""
+    sent = create_request("s-1", context=struct(null=None, text="", list=[], object={}, no=False, zero=0))
+    read = server.clickstream.CreateSession(sent).stored_session.session
+    assert read.context == sent.session.context
+
+
+@pytest.mark.parametrize("depth", [20, 90, 5_000])
+def test_r7_data_of_any_depth_is_refused_not_fatal(server: InProcessServer, depth: int) -> None:
+    """R7: data too deep to be checked, or even to be parsed, is INVALID_ARGUMENT."""
+    inner = b""
+    for _ in range(depth):
+        # Struct.fields["k"] = Value(struct_value = inner)
+        value = b"\x2a" + length(inner) + inner
+        entry = b"\x0a\x01k\x12" + length(value) + value
+        inner = b"\x0a" + length(entry) + entry
+    request = create_request("s-1").SerializeToString()
+    context = b"\x2a" + length(inner) + inner
+    request += b"\x0a" + length(context) + context  # merged into the session before
+    error = refused(server.call, "ClickstreamService/CreateSession", request)
+    assert (error.code(), reason(error) in ("LIMIT_EXCEEDED", "INVALID_FIELD")) == (StatusCode.INVALID_ARGUMENT, True)
+
+
+def length(payload: bytes) -> bytes:
+    """The varint before a length-delimited field."""
+    size, encoded = len(payload), b""
+    while size > 127:
+        encoded += bytes([size & 127 | 128])
+        size >>= 7
+    return encoded + bytes([size])
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\xff", b"\x0a\xff", b"\x0a\x05ab", b"\x0a\x02\xff\xfe", b"{}", bytes(range(256)), b"\0" * 1_000]
+)
+def test_r7_garbage_is_an_invalid_argument(server: InProcessServer, garbage: bytes) -> None:
+    """R7: bytes that are no message are refused with a BadRequest, by unary and by streaming methods."""
+    for method in ("ClickstreamService/CreateSession", "BatchService/ReleaseBatch", "TrainingService/StartTraining"):
+        error = refused(server.call, method, garbage)
+        assert (error.code(), reason(error)) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    stream = server.channel.unary_stream(
+        "/embedding_studio.clickstream.v1.TrainingService/StreamTrainingInputs", None, None
+    )
+    assert refused(stream, garbage).code() is StatusCode.INVALID_ARGUMENT
+
+
+def test_r7_text_that_is_not_utf8_is_an_invalid_argument(server: InProcessServer) -> None:
+    """R7: a string field must hold text."""
+    error = refused(server.call, "ClickstreamService/GetSession", b"\x0a\x02\xc3\x28")
+    assert (error.code(), reason(error)) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+
+
+def test_r7_an_oversized_request_says_the_limit(server: InProcessServer) -> None:
+    """R7: beyond 4 MiB a request is RESOURCE_EXHAUSTED with QuotaFailure, and far beyond it without details."""
+    request = push_request("s-1", *[event(f"e-{number}", meta=sized(16_000)) for number in range(300)])
+    error = refused(server.clickstream.PushEvents, request)
+    assert (error.code(), reason(error)) == (StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED")
+    [violation] = detail(error, error_details_pb2.QuotaFailure).violations
+    assert str(limits.REQUEST_BYTES) in violation.description
+    assert not detail(error, error_details_pb2.RetryInfo).HasField("retry_delay")
+    error = refused(server.call, "ClickstreamService/PushEvents", b"\0" * (20 * 2**20))
+    assert error.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert server.clickstream.CreateSession(create_request("s-1")).created
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🙂", "%"])
+def test_r7_errors_fit_the_trailers_whatever_was_sent(server: InProcessServer, letter: str) -> None:
+    """R7: with twenty bad fields of huge names the status and its first details still reach the client."""
+    request = create_request("s-1", objects=[f"o-{number}" for number in range(30)])
+    for result in request.session.results:
+        result.meta.fields[letter * 3_000].SetInParent()
+    error = refused(server.clickstream.CreateSession, request)
+    assert (error.code(), reason(error)) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert len(fields(error)) >= 5
+    assert fields(error)[0].startswith("session.results[0].meta." + letter * 10)
+    trailers = sum(len(key) + len(value) + 32 for key, value in error.trailing_metadata())
+    percent_encoded = 3 * len(rpc_status.from_call(error).message.encode())
+    assert trailers * 4 / 3 + percent_encoded < 8 * KIB
+
+
+def test_r7_rejected_events_answer_in_little(server: InProcessServer) -> None:
+    """R7: an answer stays far below gRPC's 4 MiB, however long the names of the bad fields are."""
+    server.clickstream.CreateSession(create_request("s-1"))
+    bad = []
+    for number in range(250):
+        bad.append(event(f"e-{number}"))
+        bad[-1].meta.fields["🙂" * 3_900].SetInParent()
+    answer = server.clickstream.PushEvents(push_request("s-1", event("good"), *bad))
+    assert (answer.accepted_count, answer.rejected_count) == (1, 250)
+    assert answer.ByteSize() < 128 * KIB
+
+
+def test_r7_a_full_write_queue_says_when_to_retry(memory_dao, clock) -> None:
+    """R7: what does not fit the write queue is RESOURCE_EXHAUSTED with QuotaFailure and RetryInfo."""
+    with InProcessServer(memory_dao, clock, queue_bytes=100) as server:
+        error = refused(server.clickstream.CreateSession, create_request("s-1"))
+    assert (error.code(), reason(error)) == (StatusCode.RESOURCE_EXHAUSTED, "WRITE_QUEUE_FULL")
+    assert detail(error, error_details_pb2.QuotaFailure).violations
+    assert detail(error, error_details_pb2.RetryInfo).retry_delay.ToMilliseconds() > 0
