@@ -2,7 +2,7 @@
 
 What is simulated, and how:
 
-- A shopper wants a kind of item, often in a material or style, and says about two words in three
+- A shopper wants a kind of item, often in a material or style, and says every second word
   in slang (`make_wants`).
 - Relevance (`relevance`): 3 for the right kind with all that was asked for, 2 with half of it,
   1 for the right kind alone, 0 for every other kind.
@@ -29,7 +29,7 @@ from clickstream.simulation import simulate_clicks
 Rank = Callable[[Sequence[str], Sequence[str]], list[list[int]]]
 
 PLACES = 12
-_SLANG_SHARE = 0.65
+_SLANG_SHARE = 0.5
 _BEST = 3
 _NOISE = 0.03
 _ROBOTS = 0.02

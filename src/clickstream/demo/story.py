@@ -40,7 +40,7 @@ class Plan:
     """How much is played and trained. The defaults take a few minutes on two cores."""
 
     queries: int = 240
-    visits_per_query: int = 25
+    visits_per_query: int = 30
     never_played: int = 60
     epochs: int = 7
     batch_queries: int = 16
