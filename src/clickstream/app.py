@@ -7,13 +7,14 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from clickstream.commit import GroupCommit
 from clickstream.converter import TrainingInput
-from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.embedded import EmbeddedMongo, EmbeddedMongoError
 from clickstream.dao.mongo import connect, prepare_schema
 from clickstream.dao.store import MongoDao
 from clickstream.errors import FailedPrecondition
@@ -57,38 +58,46 @@ async def serve(settings: Settings) -> None:
         EmbeddedMongoError, ListenError, errors.Unavailable: what serving needs is not to be had.
     """
     policy = load_policy(settings.importance_policy)
-    with _mongodb_uri(settings) as uri, contextlib.closing(connect(uri, settings.store_timeout)) as client:
-        dao = MongoDao(client[settings.database])
-        dao.ping()
-        prepare_schema(client[settings.database])
-        async with _serving(settings, policy, dao):
-            await _until_told_to_stop()
+    async with _mongodb_uri(settings) as uri:
+        with contextlib.closing(connect(uri, settings.store_timeout)) as client:
+            dao = MongoDao(client[settings.database])
+            dao.ping()
+            prepare_schema(client[settings.database])
+            async with _serving(settings, policy, dao):
+                await _until_told_to_stop()
 
 
-@contextlib.contextmanager
-def _mongodb_uri(settings: Settings) -> Iterator[str]:
+@contextlib.asynccontextmanager
+async def _mongodb_uri(settings: Settings) -> AsyncIterator[str]:
     """The user's MongoDB, or the embedded one for as long as it is needed."""
     if settings.mongodb_uri:
         yield settings.mongodb_uri
         return
     mongo = EmbeddedMongo(settings.data_dir / "mongodb", settings.mongod_cache_gb)
-    mongo.start()
-    supervision = asyncio.get_running_loop().create_task(_supervise(mongo))
-    _say(f"embedded MongoDB on {mongo.uri}")
-    try:
-        yield mongo.uri
-    finally:
-        supervision.cancel()
-        mongo.stop()
+    # One thread for its whole life: see EmbeddedMongo.
+    with ThreadPoolExecutor(1, thread_name_prefix="embedded-mongodb") as keeper:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(keeper, mongo.start)
+        _say(f"embedded MongoDB on {mongo.uri}")
+        supervision = asyncio.create_task(_supervise(mongo, keeper))
+        try:
+            yield mongo.uri
+        finally:
+            supervision.cancel()
+            await loop.run_in_executor(keeper, mongo.stop)
 
 
-async def _supervise(mongo: EmbeddedMongo) -> None:
+async def _supervise(mongo: EmbeddedMongo, keeper: ThreadPoolExecutor) -> None:
     """Starts the embedded MongoDB again should it die; calls answer UNAVAILABLE meanwhile."""
     while True:
         await asyncio.sleep(SUPERVISION_SECONDS)
-        if not mongo.is_running():
-            logger.error("the embedded MongoDB died and is started again")
-            mongo.start()  # here, in the main thread: see EmbeddedMongo
+        if mongo.is_running():
+            continue
+        logger.error("the embedded MongoDB died and is started again")
+        try:
+            await asyncio.get_running_loop().run_in_executor(keeper, mongo.start)
+        except EmbeddedMongoError as error:
+            logger.error("%s", error)
 
 
 @contextlib.asynccontextmanager

@@ -30,7 +30,8 @@ class EmbeddedMongoError(Exception):
 class EmbeddedMongo:
     """A mongod on loopback that stops with this process, also if this process is killed.
 
-    Start it from the main thread: Linux ties the child's life to the thread that made it.
+    Start it from a thread that lives as long as it should: Linux ties the child's life to the thread
+    that made it.
     """
 
     def __init__(self, folder: Path, cache_gb: float = 0.5) -> None:
@@ -62,9 +63,13 @@ class EmbeddedMongo:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._refuse_folder_in_use()
+        again = self.port  # of this object's start before: its clients know that port
         port_file = self._folder / "port"
-        before = int(port_file.read_text()) if port_file.exists() else 0
+        before = again or _number(port_file)
         self.port = _free_port(before)
+        if again and self.port != again:
+            self.port = again
+            raise EmbeddedMongoError(f"port {again} of the embedded MongoDB is taken by another process")
         try:
             if self.port != before and (self._folder / "WiredTiger").exists():
                 # The port file comes back when all is done: a crash on the way repeats the move.
@@ -127,8 +132,7 @@ class EmbeddedMongo:
         deadline = time.monotonic() + STOP_SECONDS
         while pid := self._holder():
             if not _is_orphan(pid) or time.monotonic() > deadline:
-                port_file = self._folder / "port"
-                port = port_file.read_text() if port_file.exists() else "PORT"
+                port = _number(self._folder / "port") or "PORT"
                 raise EmbeddedMongoError(
                     f"the data folder {self._folder} is in use by the embedded MongoDB of another server "
                     f"(mongod pid {pid}). To run a second server on the same data, start it with "
@@ -202,6 +206,13 @@ def _mongod(folder: Path) -> Path:
         shutil.copyfile(packaged, copy)
     copy.chmod(0o755)
     return copy
+
+
+def _number(file: Path) -> int:
+    """The number in a file; 0 if there is none, as after a start on a full disk."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(file.read_text())
+    return 0
 
 
 def _free_port(wanted: int) -> int:
