@@ -78,7 +78,7 @@ class EmbeddedMongo:
             self._spawn("--replSet", REPLICA_SET)
             self._wait_until_writable()
         except BaseException:
-            self.stop()
+            self._end()
             raise
         port_file.write_text(str(self.port))
 
@@ -113,10 +113,14 @@ class EmbeddedMongo:
             client["local"]["system.replset"].update_one(
                 {"_id": REPLICA_SET}, {"$set": {"members.0.host": f"127.0.0.1:{self.port}"}}
             )
-        self.stop()
+        self._end()
 
     def stop(self) -> None:
         """Stops mongod cleanly; kills it if that takes too long."""
+        self._end()
+        self.port = 0
+
+    def _end(self) -> None:
         if self._process is None:
             return
         self._process.terminate()
