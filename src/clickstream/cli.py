@@ -120,6 +120,8 @@ def demo(keep: bool, data_dir: Path, listen: str) -> None:
                 _wait_for_interrupt()
     except (DemoFailedError, ServerFailedError) as error:
         sys.exit(f"clickstream demo: {error}")
+    except grpc.RpcError as error:
+        sys.exit(f"clickstream demo: {error.code().name}: {error.details()}")
 
 
 def _wait_for_interrupt() -> None:

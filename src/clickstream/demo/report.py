@@ -70,9 +70,9 @@ def show_commands(address: str, run: training.TrainingRun, console: Console) -> 
     lines = [
         f"grpcurl -plaintext {address} list",
         f"grpcurl -plaintext {address} {package}.BatchService/ListBatches",
-        f"grpcurl -plaintext -d '{{\"batch_id\": \"{run.batch_ids[0]}\", \"page_size\": 1}}' "
+        f'grpcurl -plaintext -d \'{{"batch_id": "{run.batch_ids[0]}", "page_size": 1}}\' '
         f"{address} {package}.BatchService/GetBatchSessions",
-        f"grpcurl -plaintext -d '{{\"run_id\": \"{run.run_id}\"}}' {address} {package}.TrainingService/GetTrainingRun",
+        f'grpcurl -plaintext -d \'{{"run_id": "{run.run_id}"}}\' {address} {package}.TrainingService/GetTrainingRun',
     ]
     console.print(f"The server stays up on {address} until Ctrl-C. To try:")
     for line in lines:
