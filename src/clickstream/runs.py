@@ -1,8 +1,10 @@
 """Training runs: settings, progress, results and states."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from clickstream.converter import ConversionSummary
 
@@ -95,6 +97,20 @@ class ModelVersion:
     promoted: bool
     gate_reason: str
     created_at: datetime
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "ModelVersion":
+        """The model version that `dataclasses.asdict` made plain."""
+        evaluation = plain["evaluation"]
+        base, new = Metrics(**evaluation["base"]), Metrics(**evaluation["new"])
+        return cls(
+            **{
+                **plain,
+                "batch_ids": tuple(plain["batch_ids"]),
+                "data": DataCounts(**plain["data"]),
+                "evaluation": Evaluation(**{**evaluation, "base": base, "new": new}),
+            }
+        )
 
 
 class RunState(StrEnum):

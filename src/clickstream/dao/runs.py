@@ -19,10 +19,7 @@ from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.dao.mongo import Document, MongoCollection, translated
 from clickstream.runs import (
-    DataCounts,
-    Evaluation,
     FineTuningSettings,
-    Metrics,
     ModelVersion,
     Phase,
     RunState,
@@ -178,20 +175,6 @@ def _conversion(document: Document) -> ConversionSummary:
     )
 
 
-def _model_version(document: Document) -> ModelVersion:
-    evaluation = document["evaluation"]
-    return ModelVersion(
-        **{
-            **document,
-            "batch_ids": tuple(document["batch_ids"]),
-            "data": DataCounts(**document["data"]),
-            "evaluation": Evaluation(
-                **{**evaluation, "base": Metrics(**evaluation["base"]), "new": Metrics(**evaluation["new"])}
-            ),
-        }
-    )
-
-
 def _run(document: Document) -> TrainingRun:
     progress = document.get("progress")
     return TrainingRun(
@@ -204,7 +187,7 @@ def _run(document: Document) -> TrainingRun:
         reason=document["reason"],
         progress=TrainingProgress(**{**progress, "phase": Phase(progress["phase"])}) if progress else None,
         conversion=_conversion(document["conversion"]) if document.get("conversion") else None,
-        model_version=_model_version(document["model_version"]) if document.get("model_version") else None,
+        model_version=ModelVersion.from_plain(document["model_version"]) if document.get("model_version") else None,
         attempts=document["attempts"],
         cancel_requested=document["cancel_requested"],
         started_at=document.get("started_at"),

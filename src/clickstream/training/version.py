@@ -9,7 +9,7 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
-from clickstream.runs import DataCounts, Evaluation, FineTuningSettings, Metrics, ModelVersion
+from clickstream.runs import FineTuningSettings, ModelVersion
 from clickstream.training.model import write_folder
 
 VERSION_FILE = "model_version.json"
@@ -49,18 +49,8 @@ def load_version(folder: Path) -> ModelVersion | None:
         data: dict[str, Any] = json.loads((folder / VERSION_FILE).read_text("utf-8"))["model_version"]
     except FileNotFoundError:
         return None
-    evaluation = data["evaluation"]
-    return ModelVersion(
-        **{
-            **data,
-            "path": str(folder),
-            "batch_ids": tuple(data["batch_ids"]),
-            "data": DataCounts(**data["data"]),
-            "evaluation": Evaluation(
-                **{**evaluation, "base": Metrics(**evaluation["base"]), "new": Metrics(**evaluation["new"])}
-            ),
-            "created_at": datetime.fromisoformat(data["created_at"]),
-        }
+    return ModelVersion.from_plain(
+        {**data, "path": str(folder), "created_at": datetime.fromisoformat(data["created_at"])}
     )
 
 
