@@ -26,6 +26,7 @@ class State:
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     down: bool = False
+    refusals: int = 0
     places: dict[str, Place] = field(default_factory=dict)
     log: dict[int, list[StoredSession]] = field(default_factory=lambda: {1: []})
     events: dict[Place, dict[str, StoredEvent]] = field(default_factory=dict)
@@ -43,6 +44,7 @@ def locked(method: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         with self._state.lock:
             if self._state.down:
+                self._state.refusals += 1
                 raise Unavailable("STORE_UNAVAILABLE", "the store is down")
             return method(self, *args, **kwargs)
 
@@ -331,6 +333,11 @@ class MemoryDao:
     @down.setter
     def down(self, down: bool) -> None:
         self._state.down = down
+
+    @property
+    def refusals(self) -> int:
+        """How many operations met a store that was down."""
+        return self._state.refusals
 
     @locked
     def ping(self) -> None: ...

@@ -15,6 +15,9 @@ from clickstream.servicers.errors import defect_status, grpc_status
 PREFIX = "/embedding_studio.clickstream.v1."
 # gRPC itself refuses beyond this, without details; below it, we say what the limit is.
 TRANSPORT_BYTES = 4 * limits.REQUEST_BYTES
+# A stopping server waits for this long without a new call, and that often at most.
+QUIET_SECONDS = 0.1
+QUIET_CHECKS = 10
 
 logger = logging.getLogger(__name__)
 Context = Any
@@ -25,14 +28,24 @@ class Boundary(grpc.aio.ServerInterceptor):
 
     def __init__(self) -> None:
         self._stopping = False
+        self._arrivals = 0
         self._waiting: set[asyncio.Task[Any] | None] = set()
 
-    def stop_streams(self) -> None:
-        """Ends every response stream with UNAVAILABLE: its client may go on elsewhere (R20)."""
+    async def stop(self) -> None:
+        """Ends response streams and refuses new calls with UNAVAILABLE, until no more arrive (R20).
+
+        Calls that gRPC has received but not handed over when its server stops end as CANCELLED,
+        which clients do not retry; so they are all taken, and refused, before.
+        """
         self._stopping = True
         for task in self._waiting:
             if task is not None:
                 task.cancel()
+        for _ in range(QUIET_CHECKS):
+            before = self._arrivals
+            await asyncio.sleep(QUIET_SECONDS)
+            if self._arrivals == before:
+                break
 
     async def intercept_service(
         self,
@@ -40,6 +53,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         """Wraps the handlers of this package's services; leaves health and reflection alone."""
+        self._arrivals += 1
         handler = await continuation(handler_call_details)
         if handler is None or not str(handler_call_details.method).startswith(PREFIX):
             return handler
@@ -58,6 +72,8 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _unary(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
         async def call(request: bytes, context: Context) -> Any:
             try:
+                if self._stopping:
+                    raise _shutting_down()
                 return await behaviour(parse(request), context)
             except Exception as error:
                 await _abort(context, error, method)
@@ -87,10 +103,14 @@ class Boundary(grpc.aio.ServerInterceptor):
                 raise
         finally:
             self._waiting.discard(task)
-        raise Unavailable("SHUTTING_DOWN", "the server is shutting down; go on elsewhere")
+        raise _shutting_down()
 
 
 _END = object()
+
+
+def _shutting_down() -> Unavailable:
+    return Unavailable("SHUTTING_DOWN", "the server is shutting down; go on elsewhere")
 
 
 def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

@@ -97,7 +97,10 @@ class Server:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def drain(self, grace: float) -> None:
-        """Stops by R20: NOT_SERVING, streams end with UNAVAILABLE, accepted calls finish within `grace` seconds."""
+        """Stops by R20: NOT_SERVING, streams and new calls end with UNAVAILABLE.
+
+        Accepted calls finish within `grace` seconds.
+        """
         await self._health.enter_graceful_shutdown()
-        self._boundary.stop_streams()
+        await self._boundary.stop()
         await self._server.stop(grace)

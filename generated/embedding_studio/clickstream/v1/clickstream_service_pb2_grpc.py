@@ -94,8 +94,8 @@ class ClickstreamServiceServicer(object):
         stored then. Send many events per call: a call costs about as much as 20 events.
 
         Each event has its own outcome; a bad event never costs a good one. Only a call in
-        which every event is malformed fails as a whole, with INVALID_ARGUMENT and every
-        `events[i].field` named.
+        which every event is malformed fails as a whole, with INVALID_ARGUMENT and the bad
+        fields named (`events[3].created_at`; the first of them, at most 20).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

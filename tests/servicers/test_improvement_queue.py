@@ -1,0 +1,107 @@
+"""The improvement queue through a real channel (R15)."""
+
+import pytest
+from builders import create_request, event, push_request
+from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
+from grpc import StatusCode
+from serving import Clock, InProcessServer, fields, reason, refused
+
+
+@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+def any_server(request: pytest.FixtureRequest) -> InProcessServer:
+    """A server over either store."""
+    return request.getfixturevalue(request.param)
+
+
+def add(server: InProcessServer, session_id: str, *, events: int = 1, **session_fields: object) -> None:
+    """Registers a session with events."""
+    server.clickstream.CreateSession(create_request(session_id, **session_fields))
+    for number in range(events):
+        server.clickstream.PushEvents(push_request(session_id, event(f"e-{number}")))
+
+
+def use(server: InProcessServer, session_id: str) -> pb.UseSessionForImprovementResponse:
+    """Puts a session forward."""
+    return server.batch.UseSessionForImprovement(pb.UseSessionForImprovementRequest(session_id=session_id))
+
+
+def test_r15_a_session_is_put_forward_once(any_server: InProcessServer, clock: Clock) -> None:
+    """R15: the second call returns the task as it is; it can be read, and cancelled as often as one likes."""
+    add(any_server, "s-1")
+    first = use(any_server, "s-1")
+    assert first.created
+    assert (first.task.session_id, first.task.state) == ("s-1", pb.IMPROVEMENT_STATE_PENDING)
+    clock.forward(60)
+    again = use(any_server, "s-1")
+    assert (again.created, again.task) == (False, first.task)
+    assert any_server.batch.GetImprovementTask(pb.GetImprovementTaskRequest(session_id="s-1")).task == first.task
+    canceled = [
+        any_server.batch.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1")).task for _ in range(2)
+    ]
+    assert canceled[0] == canceled[1] == use(any_server, "s-1").task
+    assert canceled[0].state == pb.IMPROVEMENT_STATE_CANCELED
+
+
+def test_r15_what_cannot_improve_is_refused_with_its_reason(any_server: InProcessServer) -> None:
+    """R15: an unknown session is NOT_FOUND; an irrelevant, payload-search or eventless one FAILED_PRECONDITION."""
+    add(any_server, "irrelevant")
+    mark = clickstream_pb.MarkSessionIrrelevantRequest(session_id="irrelevant")
+    any_server.clickstream.MarkSessionIrrelevant(mark)
+    add(any_server, "payload", payload_search=True)
+    add(any_server, "eventless", events=0)
+    for session_id, code, why in [
+        ("unknown", StatusCode.NOT_FOUND, "SESSION_NOT_FOUND"),
+        ("irrelevant", StatusCode.FAILED_PRECONDITION, "SESSION_IRRELEVANT"),
+        ("payload", StatusCode.FAILED_PRECONDITION, "SESSION_PAYLOAD_SEARCH"),
+        ("eventless", StatusCode.FAILED_PRECONDITION, "SESSION_EVENTLESS"),
+    ]:
+        error = refused(use, any_server, session_id)
+        assert (error.code(), reason(error)) == (code, why)
+        read = refused(any_server.batch.GetImprovementTask, pb.GetImprovementTaskRequest(session_id=session_id))
+        assert (read.code(), reason(read)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
+    any_server.clickstream.PushEvents(push_request("eventless", event()))
+    assert use(any_server, "eventless").created
+
+
+def test_r15_a_queued_session_stays_queued_when_it_becomes_irrelevant(server: InProcessServer) -> None:
+    """R1, R15: a retry of a call that succeeded succeeds, also after the session was marked."""
+    add(server, "s-1")
+    task = use(server, "s-1").task
+    server.clickstream.MarkSessionIrrelevant(clickstream_pb.MarkSessionIrrelevantRequest(session_id="s-1"))
+    assert use(server, "s-1").task == task
+
+
+def test_r15_cancelling_what_is_not_queued_is_not_found(server: InProcessServer) -> None:
+    """R15: there is nothing to cancel for a session that was never put forward."""
+    error = refused(server.batch.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="s-1"))
+    assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
+
+
+def test_r15_tasks_are_listed_in_pages_in_their_order(any_server: InProcessServer, clock: Clock) -> None:
+    """R15: pages go in queueing order, by state where asked, and a token is good for its own filter only."""
+    for session_id in ("d", "c", "b", "a", "e"):
+        add(any_server, session_id)
+        use(any_server, session_id)
+        if session_id != "b":  # b and a are queued at one moment
+            clock.forward(1)
+    any_server.batch.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="c"))
+    found, token, tokens = [], "", []
+    while not found or token:
+        answer = any_server.batch.ListImprovementTasks(pb.ListImprovementTasksRequest(page_size=2, page_token=token))
+        found += [task.session_id for task in answer.tasks]
+        token = answer.next_page_token
+        tokens.append(token)
+    assert found == ["d", "c", "a", "b", "e"]
+    canceled = pb.ListImprovementTasksRequest(states=[pb.IMPROVEMENT_STATE_CANCELED])
+    assert [task.session_id for task in any_server.batch.ListImprovementTasks(canceled).tasks] == ["c"]
+    canceled.page_token = tokens[0]
+    assert reason(refused(any_server.batch.ListImprovementTasks, canceled)) == "INVALID_PAGE_TOKEN"
+
+
+def test_r7_a_bad_listing_names_its_field(server: InProcessServer) -> None:
+    """R7: a negative page size and an unknown state are named."""
+    request = pb.ListImprovementTasksRequest(page_size=-1)
+    assert fields(refused(server.batch.ListImprovementTasks, request)) == ["page_size"]
+    request = pb.ListImprovementTasksRequest(states=[0])
+    assert fields(refused(server.batch.ListImprovementTasks, request)) == ["states[0]"]
