@@ -94,7 +94,7 @@ def test_r8_r9_many_writers_releases_and_a_reader(mongod: EmbeddedMongo, databas
         seen = reading.result(30)
     stored = everything(dao)
     assert seen == stored
-    assert dao.batches.collecting().sequence > 5
+    assert dao.batches.collecting().sequence > 2  # releases came in between
     assert {(batch, number, session_id) for session_id, batch, number, _ in answers} == set(stored)
     created = Counter(session_id for session_id, _, _, created in answers if created)
     assert created == Counter({session_id: 1 for _, _, session_id in stored})
