@@ -1,0 +1,25 @@
+"""A store with work for a worker that is in a hurry."""
+
+import pytest
+from builders import NOW, push, session_drafts, training_run
+from dao.memory import MemoryDao
+
+from clickstream.workers import training_runs as module
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats and polls follow each other quickly."""
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def dao(memory_dao: MemoryDao) -> MemoryDao:
+    """Two released batches of two sessions, one of which trains, and a run over the first."""
+    for batch in (1, 2):
+        memory_dao.sessions.append(session_drafts(2, f"b{batch}"))
+        memory_dao.events.append([push(f"b{batch}-1", "e-1")])
+        memory_dao.batches.release(f"r-{batch}", None, NOW)
+    memory_dao.runs.create(training_run())
+    return memory_dao

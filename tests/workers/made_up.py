@@ -1,0 +1,103 @@
+"""A fine-tuning module made up, and workers that call it over the store in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+from builders import model_version
+from dao.memory import MemoryDao
+from serving import POLICY, Clock, until
+
+from clickstream.converter import TrainingInput
+from clickstream.inputs import InputReader
+from clickstream.runs import ENDED, ModelVersion, Phase, RunState, TrainingProgress
+from clickstream.servicers import wire
+from clickstream.workers.training_runs import TrainingRunWorker
+
+LEASE = 10
+REPORT = TrainingProgress(Phase.TRAINING, step=1, step_count=2)
+FineTune = Callable[[str, Any, AsyncIterator[TrainingInput]], AsyncIterator[Any]]
+
+
+class Module:
+    """A fine-tuning module that reads all inputs and then does as told."""
+
+    def __init__(self, then: Callable[[], Any] = model_version) -> None:
+        self.calls: list[list[str]] = []
+        self.closed = 0
+        self.then = then
+
+    async def __call__(
+        self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput]
+    ) -> AsyncIterator[TrainingProgress | ModelVersion]:
+        """The module's stream."""
+        self.calls.append([each.session_id async for each in inputs])
+        try:
+            yield REPORT
+            yield self.then()
+        finally:
+            self.closed += 1
+
+
+class Endless(Module):
+    """A module that trains until it is stopped."""
+
+    async def __call__(self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput]) -> AsyncIterator[Any]:
+        """The module's stream."""
+        self.calls.append([each.session_id async for each in inputs])
+        try:
+            yield REPORT
+            await asyncio.Event().wait()
+        finally:
+            self.closed += 1
+
+
+def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWorker:
+    """A worker like that of a server."""
+    inputs = InputReader(dao, POLICY, wire.search_session)
+    return TrainingRunWorker(dao, inputs, fine_tune, clock, timedelta(seconds=LEASE), asyncio.Event())
+
+
+def play(*workers: tuple[MemoryDao, FineTune, Clock], scenario: Callable[[], Any]) -> None:
+    """Lets workers work until the scenario is over."""
+
+    async def run() -> None:
+        working = [asyncio.create_task(worker(*each).work()) for each in workers]
+        try:
+            await asyncio.wait_for(scenario(), 30)
+            assert not any(task.done() for task in working)
+        finally:
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def raising(error: Exception) -> Callable[[], Any]:
+    """Raises instead of making a model."""
+
+    def then() -> None:
+        raise error
+
+    return then
+
+
+def state(dao: MemoryDao, run_id: str = "run-1") -> RunState:
+    """How a run stands."""
+    return dao.runs.get(run_id).state
+
+
+def ended(dao: MemoryDao, run_id: str = "run-1") -> Callable[[], Any]:
+    """Waits for a run's end."""
+
+    async def wait() -> None:
+        await until(lambda: state(dao, run_id) in ENDED)
+
+    return wait
+
+
+def statuses(dao: MemoryDao, batch: int = 1) -> list[str]:
+    """What a batch has been since its release."""
+    return [str(change.status) for change in dao.batches.get(batch).history]

@@ -1,0 +1,88 @@
+"""The worker of training runs: how runs share batches (R10, R16)."""
+
+from builders import NOW, model_version, training_run
+from dao.memory import MemoryDao
+from serving import Clock, until
+from workers.made_up import Module, ended, play, raising, state, statuses
+
+from clickstream.batches import BatchStatus
+from clickstream.runs import RunState
+from clickstream.workers import training_runs as module
+
+
+def test_r16_a_run_after_a_failed_one_trains_the_same_batch(dao: MemoryDao, clock: Clock) -> None:
+    """R10: a failed batch can be trained again by the next run."""
+    play((dao, Module(raising(RuntimeError("boom"))), clock), scenario=ended(dao))
+    dao.runs.create(training_run("run-2"))
+    play((dao, Module(lambda: model_version("run-2")), clock), scenario=ended(dao, "run-2"))
+    assert statuses(dao) == ["released", "training", "failed", "training", "trained"]
+
+
+def test_r10_a_run_waits_for_a_busy_batch(dao: MemoryDao, clock: Clock) -> None:
+    """R10, R16: runs over one batch train one after the other; waiting says for whom, and is no attempt."""
+    trainable = frozenset({BatchStatus.RELEASED})
+    dao.batches.change_status(1, trainable, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
+
+    async def scenario() -> None:
+        await until(lambda: dao.runs.get("run-1").reason == "waits for run other on batch-1")
+        assert (state(dao), dao.runs.get("run-1").attempts) == (RunState.QUEUED, 0)
+        training = frozenset({BatchStatus.TRAINING})
+        dao.batches.change_status(1, training, BatchStatus.TRAINED, run_id="other", reason="", at=NOW)
+        clock.forward(module.RETRY_SECONDS)
+        await ended(dao)()
+
+    play((dao, Module(), clock), scenario=scenario)
+    assert (state(dao), dao.runs.get("run-1").attempts) == (RunState.SUCCEEDED, 1)
+    assert statuses(dao) == ["released", "training", "trained", "training", "trained"]
+
+
+def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(dao: MemoryDao, clock: Clock) -> None:
+    """R10, R16: a run that holds one batch and waits for another frees the first when it is cancelled."""
+    trainable = frozenset({BatchStatus.RELEASED})
+    dao.batches.change_status(2, trainable, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
+    dao.runs.request_cancel("run-1", NOW)
+    dao.runs.create(training_run("both", batches=(1, 2)))
+
+    async def scenario() -> None:
+        await until(lambda: "waits" in dao.runs.get("both").reason)
+        assert dao.batches.get(1).status is BatchStatus.TRAINING
+        dao.runs.request_cancel("both", NOW)
+        clock.forward(module.RETRY_SECONDS)
+        await ended(dao, "both")()
+
+    play((dao, Module(), clock), scenario=scenario)
+    assert state(dao, "both") is RunState.CANCELED
+    assert dao.batches.get(1).status is BatchStatus.FAILED
+    assert dao.batches.get(2).run_id == "other"
+
+
+def test_r10_runs_that_share_batches_never_wait_for_each_other(dao: MemoryDao, clock: Clock) -> None:
+    """R10, R16: a run that names its batches in another order than the one that has begun holds none in vain."""
+    trainable = frozenset({BatchStatus.RELEASED})
+    dao.batches.change_status(1, trainable, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
+    dao.runs.request_cancel("run-1", NOW)
+    dao.runs.create(training_run("both", batches=(2, 1)))
+
+    async def scenario() -> None:
+        await until(lambda: "waits" in dao.runs.get("both").reason)
+        assert dao.batches.get(2).status is BatchStatus.RELEASED
+
+    play((dao, Module(), clock), scenario=scenario)
+
+
+def test_r16_the_batches_of_a_run_are_read_in_the_order_given(dao: MemoryDao, clock: Clock) -> None:
+    """R14, R16: inputs come batch by batch as the run names them."""
+    dao.runs.request_cancel("run-1", NOW)
+    dao.runs.create(training_run("both", batches=(2, 1)))
+    fine_tune = Module(lambda: model_version("both"))
+    play((dao, fine_tune, clock), scenario=ended(dao, "both"))
+    assert fine_tune.calls == [["b2-1", "b1-1"]]
+
+
+def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> None:
+    """R10: a batch that was archived after the run was queued ends it with the reason."""
+    released = frozenset({BatchStatus.RELEASED})
+    dao.batches.change_status(1, released, BatchStatus.ARCHIVED, run_id="", reason="", at=NOW)
+    play((dao, Module(), clock), scenario=ended(dao))
+    assert (state(dao), dao.runs.get("run-1").reason) == (RunState.FAILED, "batch-1 is archived")
+    assert dao.batches.get(1).status is BatchStatus.ARCHIVED
