@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -27,12 +26,12 @@ class Traffic:
         self.streamed: Read = defaultdict(list)
         self.writing = True
 
-    async def call(self, first: int, send: Callable[[grpc.aio.Channel], Awaitable[Any]]) -> Any:
+    async def call(self, first: int, stub: type[Any], method: str, request: Any) -> Any:
         """Sends until a server answers, starting with the `first`; bounded, so that a defect ends the test."""
         for attempt in range(400):
             channel = self.channels[(first + attempt) % len(self.channels)]
             try:
-                return await send(channel)
+                return await getattr(stub(channel), method)(request, timeout=20)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in RETRIED:
                     raise
@@ -47,7 +46,7 @@ class Traffic:
             )
             request = clickstream_service_pb2.CreateSessionRequest(session=session)
             for _ in range(2 if number % 10 == 0 else 1):
-                answer = await self.call(server, lambda c: ClickstreamServiceStub(c).CreateSession(request, timeout=20))
+                answer = await self.call(server, ClickstreamServiceStub, "CreateSession", request)
                 stored = answer.stored_session
                 place = (stored.batch_id, stored.session_number)
                 assert self.written.setdefault(session.session_id, place) == place, "a session moved"
@@ -59,11 +58,11 @@ class Traffic:
             request = batch_service_pb2.ReleaseBatchRequest(release_id=f"release-{index}")
             try:
                 first, second = [
-                    await self.call(index + retry, lambda c: BatchServiceStub(c).ReleaseBatch(request, timeout=20))
-                    for retry in range(2)
+                    await self.call(index + retry, BatchServiceStub, "ReleaseBatch", request) for retry in range(2)
                 ]
             except grpc.aio.AioRpcError as error:
-                assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
+                if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
+                    raise
                 return
             assert first == second, "a repeated release gave another answer"
             self.released.append(first.batch)
@@ -83,7 +82,7 @@ class Traffic:
             if closed is None:
                 return False
             request = batch_service_pb2.GetBatchSessionsRequest(batch_id=batch_id, after_number=after, page_size=300)
-            page = await self.call(after, lambda c: BatchServiceStub(c).GetBatchSessions(request, timeout=20))
+            page = await self.call(after, BatchServiceStub, "GetBatchSessions", request)
             self.paged[batch_id] += [(each.session_number, each.session.session_id) for each in page.sessions]
             after = page.next_after_number
             if closed and not page.next_page_token:
@@ -110,7 +109,8 @@ class Traffic:
                 self.streamed[batch_id].append((stored.session_number, stored.session.session_id))
                 after = stored.session_number
         except grpc.aio.AioRpcError as error:
-            assert error.code() in RETRIED, error
+            if error.code() not in RETRIED:
+                raise
             await asyncio.sleep(0.05)
             return False, after
         return True, after
@@ -121,9 +121,10 @@ class Traffic:
         while True:
             over = not self.writing
             try:
-                found = await self.call(0, lambda c: BatchServiceStub(c).GetBatch(request, timeout=20))
+                found = await self.call(0, BatchServiceStub, "GetBatch", request)
             except grpc.aio.AioRpcError as error:
-                assert error.code() == grpc.StatusCode.NOT_FOUND, error
+                if error.code() != grpc.StatusCode.NOT_FOUND:
+                    raise
                 if over:
                     return None
                 await asyncio.sleep(0.05)
