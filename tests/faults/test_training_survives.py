@@ -22,7 +22,7 @@ def begin(server: ServeProcess, encoder: Path) -> None:
     with grpc.insecure_channel(server.address) as channel:
         play_searches(channel)
         start_training(channel, release(channel), encoder, epochs=EPOCHS)
-        wait_for(lambda: get_run(channel).progress.step > 20)
+        wait_for(lambda: get_run(channel).progress.step > 20, patience=180)  # torch is imported first
 
 
 def steps_seen(runs: list[training_service_pb2.TrainingRun], attempt: int) -> list[int]:
