@@ -48,12 +48,12 @@ def play(scenario: Callable[[GroupCommit, Gate], Any], max_waiting_bytes: int = 
     return gate
 
 
-def sent(commit: GroupCommit, session_id: str) -> "asyncio.Task[Any]":
+def sent(commit: GroupCommit, session_id: str) -> "asyncio.Future[Any]":
     """A session on its way into the store."""
-    return asyncio.create_task(commit.append_session(session_draft(session_id)))
+    return commit.append_session(session_draft(session_id))
 
 
-async def blocked(commit: GroupCommit, gate: Gate) -> "asyncio.Task[Any]":
+async def blocked(commit: GroupCommit, gate: Gate) -> "asyncio.Future[Any]":
     """A first write, which is in the store's hands and stays there."""
     first = sent(commit, "first")
     await until(lambda: gate.groups)
@@ -94,7 +94,7 @@ def test_sessions_go_before_events_of_the_same_group() -> None:
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         await blocked(commit, gate)
-        acts = asyncio.create_task(commit.append_events(push("s-1", "e-1")))
+        acts = commit.append_events(push("s-1", "e-1"))
         await asyncio.sleep(0)
         created = sent(commit, "s-1")
         await asyncio.sleep(0)
@@ -167,7 +167,7 @@ def test_a_group_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         await blocked(commit, gate)
         waiting = [sent(commit, f"s-{number}") for number in range(3)]
-        waiting.append(asyncio.create_task(commit.append_events(push("large", *map(str, range(9))))))
+        waiting.append(commit.append_events(push("large", *map(str, range(9)))))
         await asyncio.sleep(0)
         gate.open.set()
         await asyncio.gather(*waiting)

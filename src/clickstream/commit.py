@@ -31,7 +31,7 @@ class _Write:
 
 
 class GroupCommit:
-    """Collects writes of one event loop and sends them in groups.
+    """Collects writes of one event loop, in which it is made, and sends them in groups.
 
     Within a group sessions go first, so that events may follow their session at once. An
     error of one item reaches its own caller only.
@@ -43,45 +43,41 @@ class GroupCommit:
         self._waiting: deque[_Write] = deque()
         self._waiting_bytes = 0
         self._writer: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
 
-    async def append_session(self, draft: SessionDraft) -> Appended:
-        """Appends a session; returns once it is durable.
+    def append_session(self, draft: SessionDraft) -> "asyncio.Future[Appended]":
+        """Appends a session; the future is done once it is durable, or fails with Unavailable.
 
         Raises:
             ResourceExhausted: too much waits already.
-            Unavailable: the outcome is unknown.
         """
-        appended: Appended = await self._submit(draft, len(draft.payload) + OVERHEAD_BYTES)
-        return appended
+        return self._submit(draft, len(draft.payload) + OVERHEAD_BYTES)
 
-    async def append_events(self, push: EventPush) -> list[StoredEvent | None]:
-        """Stores events; returns per event what held its id already, once all are durable.
+    def append_events(self, push: EventPush) -> "asyncio.Future[list[StoredEvent | None]]":
+        """Stores events; the future gives, per event, what held its id already, once all are durable.
+
+        It fails with NotFound if the session is unknown, with Unavailable if the outcome is.
 
         Raises:
-            NotFound: the session is unknown; nothing was stored.
             ResourceExhausted: too much waits already.
-            Unavailable: the outcome is unknown.
         """
-        size = sum(len(event.payload) + OVERHEAD_BYTES for event in push.events)
-        holders: list[StoredEvent | None] = await self._submit(push, size)
-        return holders
+        return self._submit(push, sum(len(event.payload) + OVERHEAD_BYTES for event in push.events))
 
-    async def _submit(self, content: SessionDraft | EventPush, size: int) -> Any:
+    def _submit(self, content: SessionDraft | EventPush, size: int) -> "asyncio.Future[Any]":
         if self._waiting_bytes + size > self._max_waiting_bytes:
             raise ResourceExhausted("WRITE_QUEUE_FULL", "too many writes wait for the store")
-        write = _Write(content, size, asyncio.get_running_loop().create_future())
+        write = _Write(content, size, self._loop.create_future())
         self._waiting.append(write)
         self._waiting_bytes += size
         if self._writer is None:
-            self._writer = asyncio.create_task(self._write_all())
-        return await write.done
+            self._writer = self._loop.create_task(self._write_all())
+        return write.done
 
     async def _write_all(self) -> None:
         """Writes group after group until nothing waits."""
-        loop = asyncio.get_running_loop()
         while group := self._next_group():
-            outcomes = await loop.run_in_executor(self._thread, self._write_group, [write.content for write in group])
+            outcomes = await self._loop.run_in_executor(self._thread, self._write_group, [write.content for write in group])
             for write, outcome in zip(group, outcomes, strict=True):
                 if write.done.done():  # its caller has gone; the write stands
                     continue
