@@ -17,7 +17,7 @@ from clickstream.runs import (
     RunState,
     TrainingRun,
 )
-from clickstream.servicers import wire
+from clickstream.servicers import admission
 from clickstream.sessions import EventDraft, EventPush, SessionDraft
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -81,7 +81,7 @@ def release_request(release_id: str = "r-1", batch_id: str = "") -> batch_servic
 
 def session_draft(session_id: str = "s-1", at: datetime = NOW, **fields: Any) -> SessionDraft:
     """A checked session, registered at `at`."""
-    return wire.session_draft(session(session_id, **fields), at)
+    return admission.session(session(session_id, **fields), admission.arrival(at, None))
 
 
 def session_drafts(count: int, prefix: str = "s") -> list[SessionDraft]:
@@ -91,7 +91,9 @@ def session_drafts(count: int, prefix: str = "s") -> list[SessionDraft]:
 
 def event_draft(event_id: str = "e-1", object_id: str = "a", at: datetime = NOW, **fields: Any) -> EventDraft:
     """A checked event, received at `at`."""
-    return wire.event_draft(event(event_id, object_id, **fields), at)
+    draft = admission.event(event(event_id, object_id, **fields), "event", admission.arrival(at, None))
+    assert isinstance(draft, EventDraft), draft
+    return draft
 
 
 def push(session_id: str, *event_ids: str, **fields: Any) -> EventPush:

@@ -9,8 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import ResourceExhausted
@@ -23,8 +22,7 @@ OVERHEAD_BYTES = 1_000
 GROUP_BYTES = 8 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class _Write:
+class _Write(NamedTuple):
     content: SessionDraft | EventPush
     size: int
     done: "asyncio.Future[Any]"
@@ -62,7 +60,7 @@ class GroupCommit:
         Raises:
             ResourceExhausted: too much waits already.
         """
-        return self._submit(push, sum(len(event.payload) + OVERHEAD_BYTES for event in push.events))
+        return self._submit(push, sum([len(event.payload) + OVERHEAD_BYTES for event in push.events]))
 
     def _submit(self, content: SessionDraft | EventPush, size: int) -> "asyncio.Future[Any]":
         if self._waiting_bytes + size > self._max_waiting_bytes:
@@ -77,7 +75,9 @@ class GroupCommit:
     async def _write_all(self) -> None:
         """Writes group after group until nothing waits."""
         while group := self._next_group():
-            outcomes = await self._loop.run_in_executor(self._thread, self._write_group, [write.content for write in group])
+            outcomes = await self._loop.run_in_executor(
+                self._thread, self._write_group, [write.content for write in group]
+            )
             for write, outcome in zip(group, outcomes, strict=True):
                 if write.done.done():  # its caller has gone; the write stands
                     continue

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,7 @@ class Appended:
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EventDraft:
+class EventDraft(NamedTuple):
     """A checked event, ready to be appended; `payload` is the contract's `Event`."""
 
     event_id: str
@@ -63,8 +63,7 @@ class StoredEvent:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EventPush:
+class EventPush(NamedTuple):
     """Events of one session that were sent together."""
 
     session_id: str

@@ -14,37 +14,40 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from clickstream import limits
 from clickstream.dao.mongo import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
+from clickstream.dao.places import Place, Places
 from clickstream.errors import NotFound, Unavailable
 from clickstream.sessions import EventDraft, EventPush, SessionEvents, StoredEvent
 
 Key = tuple[int, int, str]
-Place = tuple[int, int]
 DIGEST_BYTES = 8
 
 
 class MongoEvents:
     """`EventDao` over `session_events`; `training_pages` holds what the first training read saw."""
 
-    def __init__(self, events: MongoCollection, sessions: MongoCollection, pages: MongoCollection) -> None:
+    def __init__(
+        self, events: MongoCollection, sessions: MongoCollection, pages: MongoCollection, places: Places
+    ) -> None:
         self._events = events
         self._sessions = sessions
+        self._places = places
         self._pages = pages
 
     @translated
     def append(self, pushes: Sequence[EventPush]) -> list[list[StoredEvent | None] | Exception]:
         """See `EventDao`."""
-        places = self._places({push.session_id for push in pushes})
+        places = self._places.of({push.session_id for push in pushes})
         firsts: dict[Key, EventDraft] = {}
-        for push in pushes:
-            if place := places.get(push.session_id):
-                for event in push.events:
+        sent = 0
+        for session_id, events in pushes:
+            if place := places.get(session_id):
+                sent += len(events)
+                for event in events:
                     firsts.setdefault((*place, event.event_id), event)
         holders, refused = self._insert(firsts)
+        if sent == len(firsts) and not (holders or refused):  # the ordinary group, without any retry
+            return [_all_new(push) if push.session_id in places else _unknown() for push in pushes]
         return [self._outcomes(push, places.get(push.session_id), firsts, holders, refused) for push in pushes]
-
-    def _places(self, session_ids: set[str]) -> dict[str, Place]:
-        cursor = self._sessions.find({"_id": {"$in": list(session_ids)}}, {"batch": 1, "number": 1})
-        return {document["_id"]: (document["batch"], document["number"]) for document in cursor}
 
     def _insert(self, events: dict[Key, EventDraft]) -> tuple[dict[Key, StoredEvent], set[Key]]:
         """Inserts events; returns the stored ones whose keys were taken, and the keys that failed otherwise."""
@@ -84,7 +87,7 @@ class MongoEvents:
         refused: set[Key],
     ) -> list[StoredEvent | None] | Exception:
         if place is None:
-            return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
+            return _unknown()
         outcomes: list[StoredEvent | None] = []
         for event in push.events:
             key = (*place, event.event_id)
@@ -177,6 +180,14 @@ def _listed(events: Iterable[StoredEvent]) -> SessionEvents:
     return SessionEvents(kept, omitted)
 
 
+def _all_new(push: EventPush) -> list[StoredEvent | None] | Exception:
+    return [None] * len(push.events)
+
+
+def _unknown() -> NotFound:
+    return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
+
+
 def _digest(number: int, event_id: str) -> bytes:
     return blake2b(f"{number}\0{event_id}".encode(), digest_size=DIGEST_BYTES).digest()
 
@@ -195,7 +206,7 @@ def _document(key: Key, event: EventDraft) -> Document:
         "_id": _key_document(key),
         "type": event.type,
         "created_at": event.created_at,
-        "payload": Binary(event.payload),
+        "payload": event.payload,
     }
     if event.server_time:
         document["server_time"] = True

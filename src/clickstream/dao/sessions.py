@@ -17,6 +17,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
 from clickstream.dao.mongo import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
+from clickstream.dao.places import Places
 from clickstream.errors import Unavailable
 from clickstream.sessions import Appended, SessionDraft, StoredSession
 
@@ -35,8 +36,9 @@ class Tail(NamedTuple):
 class MongoSessions:
     """`SessionDao` over the `sessions` collection."""
 
-    def __init__(self, collection: MongoCollection) -> None:
+    def __init__(self, collection: MongoCollection, places: Places) -> None:
         self._collection = collection
+        self._places = places
         self._tail: Tail | None = None
 
     @translated
@@ -70,6 +72,7 @@ class MongoSessions:
             written, failure = len(sessions), None
             self._tail = Tail(batch, last + written)
         outcomes.update((session.session_id, Appended(session, True)) for session in sessions[:written])
+        self._places.remember({session.session_id: (batch, session.number) for session in sessions[:written]})
         rest = drafts[written:]
         if failure is None:
             return rest

@@ -6,6 +6,7 @@ from clickstream.dao.batches import MongoBatches
 from clickstream.dao.events import MongoEvents
 from clickstream.dao.improvement import MongoImprovement
 from clickstream.dao.mongo import Document, translated
+from clickstream.dao.places import Places
 from clickstream.dao.runs import MongoRuns
 from clickstream.dao.sessions import MongoSessions
 
@@ -15,8 +16,9 @@ class MongoDao:
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
-        self.sessions = MongoSessions(database["sessions"])
-        self.events = MongoEvents(database["session_events"], database["sessions"], database["training_pages"])
+        places = Places(database["sessions"])
+        self.sessions = MongoSessions(database["sessions"], places)
+        self.events = MongoEvents(database["session_events"], database["sessions"], database["training_pages"], places)
         self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
         self.improvement = MongoImprovement(database["sessions_for_improvement"])
         self.runs = MongoRuns(database["training_runs"], database["model_versions"])

@@ -7,15 +7,12 @@ from datetime import datetime
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceServicer
 
-from clickstream import limits
 from clickstream.commit import GroupCommit
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound
-from clickstream.servicers import validation, wire
+from clickstream.servicers import admission, validation, wire
 from clickstream.servicers.boundary import Context
 from clickstream.sessions import NO_EVENTS, EventDraft, EventPush, SessionEvents, StoredSession
-
-Outcome = pb.EventOutcome
 
 
 class ClickstreamServicer(ClickstreamServiceServicer):
@@ -31,9 +28,7 @@ class ClickstreamServicer(ClickstreamServiceServicer):
 
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:  # noqa: N802
         """See the contract."""
-        now = self._clock()
-        validation.check_session(request.session, None if request.historical else self._window, now)
-        draft = wire.session_draft(request.session, now)
+        draft = admission.session(request.session, self._arrival(request.historical))
         appended = await self._commit.append_session(draft)
         if not appended.created and not wire.same_session(draft, appended.session):
             raise AlreadyExists("CONTENT_CONFLICT", "session.session_id: taken by a session with other content")
@@ -50,44 +45,38 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         events = self._dao.events.of_sessions(session.batch, session.number, session.number)
         return session, events.get(session.number, NO_EVENTS)
 
-    async def PushEvents(self, request: pb.PushEventsRequest, context: Context) -> pb.PushEventsResponse:  # noqa: N802
+    async def PushEvents(  # noqa: N802
+        self, request: pb.PushEventsRequest, context: Context
+    ) -> pb.PushEventsResponse | bytes:
         """See the contract."""
-        outcomes, drafts = self._check_push(request)
-        holders = await self._commit.append_events(EventPush(request.session_id, list(drafts.values())))
-        for (index, draft), holder in zip(drafts.items(), holders, strict=True):
-            outcomes[index] = wire.outcome_of(draft, holder)
-        codes = [outcomes[index].code for index in range(len(request.events))]
-        return pb.PushEventsResponse(
-            outcomes=[outcomes[index] for index in range(len(request.events))],
-            accepted_count=codes.count(Outcome.CODE_ACCEPTED),
-            duplicate_count=codes.count(Outcome.CODE_DUPLICATE),
-            conflict_count=codes.count(Outcome.CODE_CONFLICT),
-            rejected_count=codes.count(Outcome.CODE_REJECTED),
-        )
+        drafts, rejected = self._admit(request)
+        holders = await self._commit.append_events(EventPush(request.session_id, drafts))
+        if not rejected and not any(holders):
+            return wire.all_accepted(len(drafts))
+        return wire.push_response(drafts, holders, rejected)
 
-    def _check_push(self, request: pb.PushEventsRequest) -> tuple[dict[int, Outcome], dict[int, EventDraft]]:
-        """The outcomes of the bad events and the drafts of the good ones, by index; at least one is good."""
+    def _admit(self, request: pb.PushEventsRequest) -> tuple[list[EventDraft], dict[int, FieldViolation]]:
+        """The drafts of the good events, of which there is one, and by index what is wrong with the bad ones."""
         violations: validation.Violations = []
         validation.check_id(request.session_id, "session_id", violations)
-        if not request.events:
-            violations.append(FieldViolation("events", "is required"))
-        if len(request.events) > limits.EVENTS_PER_CALL:
-            description = f"has {len(request.events)} events; {limits.EVENTS_PER_CALL} are allowed"
-            violations.append(FieldViolation("events", description, validation.LIMIT))
+        validation.check_event_count(len(request.events), violations)
         validation.require(violations)
-        now = self._clock()
-        window = None if request.historical else self._window
-        outcomes: dict[int, Outcome] = {}
-        drafts: dict[int, EventDraft] = {}
+        at = self._arrival(request.historical)
+        drafts: list[EventDraft] = []
+        rejected: dict[int, FieldViolation] = {}
         for index, event in enumerate(request.events):
-            if found := validation.check_event(event, f"events[{index}]", window, now):
-                outcomes[index] = wire.rejection(found[0])
-                violations += found
+            admitted = admission.event(event, f"events[{index}]", at)
+            if isinstance(admitted, EventDraft):
+                drafts.append(admitted)
             else:
-                drafts[index] = wire.event_draft(event, now)
+                rejected[index] = admitted[0]
+                violations += admitted
         if not drafts:
             raise InvalidArgument(violations)
-        return outcomes, drafts
+        return drafts, rejected
+
+    def _arrival(self, historical: bool) -> admission.Arrival:
+        return admission.arrival(self._clock(), None if historical else self._window)
 
     async def MarkSessionIrrelevant(  # noqa: N802
         self, request: pb.MarkSessionIrrelevantRequest, context: Context

@@ -40,7 +40,7 @@ class Service:
     """A servicer with how to register it."""
 
     name: str
-    register: Callable[[Any, grpc.aio.Server], None]
+    register: Callable[[Any, Any], None]
     servicer: Any
 
 
@@ -68,16 +68,33 @@ def fine_tuning_service(servicer: Any) -> Service:
     return Service(name, fine_tuning_service_pb2_grpc.add_FineTuningServiceServicer_to_server, servicer)
 
 
+class _Registry:
+    """A server as generated code sees it, which puts every method behind the boundary."""
+
+    def __init__(self, server: grpc.aio.Server, boundary: Boundary) -> None:
+        self._server = server
+        self._boundary = boundary
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Nothing: the same handlers come by method as well."""
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        """Registers the methods of a service."""
+        short = service.rpartition(".")[2]
+        wrapped = {name: self._boundary.wrap(handler, f"{short}/{name}") for name, handler in handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
+
+
 class Server:
     """An asyncio gRPC server over the given services. To be made inside its event loop."""
 
     def __init__(self, services: list[Service]) -> None:
         self._boundary = Boundary()
-        self._server = grpc.aio.server(interceptors=[self._boundary], options=OPTIONS)
+        self._server = grpc.aio.server(options=OPTIONS)
         self._health = health.aio.HealthServicer()
         self._names = [service.name for service in services]
         for service in services:
-            service.register(service.servicer, self._server)
+            service.register(service.servicer, _Registry(self._server, self._boundary))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         named = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(named, self._server)

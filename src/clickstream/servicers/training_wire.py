@@ -19,8 +19,7 @@ from clickstream.runs import (
     TrainingProgress,
     TrainingRun,
 )
-from clickstream.servicers.validation import utc
-from clickstream.servicers.wire import timestamp
+from clickstream.servicers.wire import timestamp, utc
 
 Progress = fine_tuning_service_pb2.TrainingProgress
 MAX_TEXT = 1_024

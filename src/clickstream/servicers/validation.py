@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.struct_pb2 import Struct, Value
@@ -116,6 +116,15 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
             check_struct(result.meta, f"{field}.meta", violations)
 
 
+def check_event_count(count: int, violations: Violations) -> None:
+    """The number of events of one push."""
+    if not count:
+        violations.append(FieldViolation("events", "is required"))
+    if count > limits.EVENTS_PER_CALL:
+        description = f"has {count} events; {limits.EVENTS_PER_CALL} are allowed"
+        violations.append(FieldViolation("events", description, LIMIT))
+
+
 def check_event(event: session_pb2.Event, field: str, window: Window | None, now: datetime) -> Violations:
     """What is wrong with one event; `field` is its path."""
     violations: Violations = []
@@ -146,7 +155,7 @@ def check_created_at(
         return
     if window is None:
         return
-    age = (now - utc(value)) / timedelta(seconds=1)
+    age = now.timestamp() - value.seconds - value.nanos / 1e9
     if age > window.back:
         description = f"lies {age:.0f} s back; {window.back:.0f} s are accepted unless `historical` is set"
     elif -age > window.ahead:
@@ -154,12 +163,6 @@ def check_created_at(
     else:
         return
     violations.append(FieldViolation(field, description, "CREATED_AT_OUT_OF_WINDOW"))
-
-
-def utc(value: Timestamp) -> datetime:
-    """A valid timestamp as a datetime, cut to microseconds."""
-    converted: datetime = value.ToDatetime(tzinfo=UTC)
-    return converted
 
 
 def check_struct(struct: Struct, field: str, violations: Violations) -> None:

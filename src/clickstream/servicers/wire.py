@@ -1,7 +1,8 @@
 """Sessions and events: contract messages ↔ domain objects."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from embedding_studio.clickstream.v1 import (
@@ -12,12 +13,12 @@ from embedding_studio.clickstream.v1 import (
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from clickstream import limits
 from clickstream.batches import Batch, batch_id_of
 from clickstream.converter import SearchSession, SessionEvent, ShownResult
 from clickstream.errors import FieldViolation
 from clickstream.improvement import ImprovementTask
 from clickstream.servicers.errors import short
-from clickstream.servicers.validation import utc
 from clickstream.sessions import (
     NO_EVENTS,
     EventDraft,
@@ -29,6 +30,7 @@ from clickstream.sessions import (
 
 M = TypeVar("M", session_pb2.Session, session_pb2.Event)
 Outcome = clickstream_service_pb2.EventOutcome
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(at: datetime | None) -> Timestamp | None:
@@ -40,38 +42,9 @@ def timestamp(at: datetime | None) -> Timestamp | None:
     return converted
 
 
-def session_draft(session: session_pb2.Session, now: datetime) -> SessionDraft:
-    """A checked session, with its time and positions filled in."""
-    server_time = _fill_created_at(session, now)
-    for position, result in enumerate(session.results):
-        if not result.HasField("position"):
-            result.position = position
-    return SessionDraft(
-        session_id=session.session_id,
-        created_at=utc(session.created_at),
-        server_time=server_time,
-        user_id=session.user_id,
-        payload=session.SerializeToString(),
-    )
-
-
-def event_draft(event: session_pb2.Event, now: datetime) -> EventDraft:
-    """A checked event, with its time filled in."""
-    server_time = _fill_created_at(event, now)
-    return EventDraft(
-        event_id=event.event_id,
-        type=event.type,
-        created_at=utc(event.created_at),
-        server_time=server_time,
-        payload=event.SerializeToString(),
-    )
-
-
-def _fill_created_at(message: session_pb2.Session | session_pb2.Event, now: datetime) -> bool:
-    if message.HasField("created_at"):
-        return False
-    message.created_at.FromDatetime(now)
-    return True
+def utc(value: Timestamp) -> datetime:
+    """A valid timestamp as a datetime, cut to microseconds."""
+    return EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
 
 
 def same_session(draft: SessionDraft, stored: StoredSession) -> bool:
@@ -134,15 +107,39 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
     )
 
 
-def outcome_of(draft: EventDraft, holder: StoredEvent | None) -> Outcome:
-    """What became of an event, given what held its id already."""
+@lru_cache(maxsize=limits.EVENTS_PER_CALL)
+def all_accepted(count: int) -> bytes:
+    """The serialized answer to a push of which every event was stored: the ordinary one, so made once."""
+    outcomes = [Outcome(code=Outcome.CODE_ACCEPTED)] * count
+    answer = clickstream_service_pb2.PushEventsResponse(outcomes=outcomes, accepted_count=count)
+    return answer.SerializeToString()
+
+
+def push_response(
+    drafts: Sequence[EventDraft], holders: Sequence[StoredEvent | None], rejected: Mapping[int, FieldViolation]
+) -> clickstream_service_pb2.PushEventsResponse:
+    """What became of each event of a push, given what held each draft's id already; `rejected` is by index."""
+    kept = (_outcome(draft, holder) for draft, holder in zip(drafts, holders, strict=True))
+    outcomes = [
+        _rejection(rejected[index]) if index in rejected else next(kept) for index in range(len(drafts) + len(rejected))
+    ]
+    codes = [outcome.code for outcome in outcomes]
+    return clickstream_service_pb2.PushEventsResponse(
+        outcomes=outcomes,
+        accepted_count=codes.count(Outcome.CODE_ACCEPTED),
+        duplicate_count=codes.count(Outcome.CODE_DUPLICATE),
+        conflict_count=codes.count(Outcome.CODE_CONFLICT),
+        rejected_count=codes.count(Outcome.CODE_REJECTED),
+    )
+
+
+def _outcome(draft: EventDraft, holder: StoredEvent | None) -> Outcome:
     if holder is None:
         return Outcome(code=Outcome.CODE_ACCEPTED)
     return Outcome(code=Outcome.CODE_DUPLICATE if same_event(draft, holder) else Outcome.CODE_CONFLICT)
 
 
-def rejection(violation: FieldViolation) -> Outcome:
-    """The outcome of a malformed event."""
+def _rejection(violation: FieldViolation) -> Outcome:
     return Outcome(
         code=Outcome.CODE_REJECTED,
         field=short(violation.field),
