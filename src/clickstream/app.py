@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib.util
 import logging
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -40,14 +42,28 @@ from clickstream.workers.training_runs import TrainingRunWorker
 
 SUPERVISION_SECONDS = 1.0
 MEGABYTE = 1024 * 1024
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
 
-def now() -> datetime:
-    """The server's time, in the milliseconds that MongoDB keeps."""
-    exact = datetime.now(UTC)
-    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+class Clock:
+    """The server's time, in the milliseconds that MongoDB keeps; within one, always the same object."""
+
+    def __init__(self) -> None:
+        self._millisecond = 0
+        self._now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        """The time in UTC."""
+        millisecond = time.time_ns() // 1_000_000
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._now = EPOCH + timedelta(milliseconds=millisecond)
+        return self._now
+
+
+now = Clock()
 
 
 async def serve(settings: Settings) -> None:
@@ -120,6 +136,9 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
     client = FineTuningClient(settings.trainer or _reachable(address))
     worker = TrainingRunWorker(dao, inputs, client.fine_tune, now, timedelta(seconds=settings.run_lease), wake)
+    # What is there by now stays: the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
     await server.start()
     working = asyncio.create_task(worker.work()) if settings.run_training else None
     _say(f"listening on {address}")

@@ -25,6 +25,7 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         self._commit = commit
         self._window = window
         self._clock = clock
+        self._last = admission.arrival(clock(), window)
 
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:  # noqa: N802
         """See the contract."""
@@ -76,7 +77,12 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         return drafts, rejected
 
     def _arrival(self, historical: bool) -> admission.Arrival:
-        return admission.arrival(self._clock(), None if historical else self._window)
+        now = self._clock()
+        if historical:
+            return admission.arrival(now, None)
+        if now is not self._last.now:  # calls within a millisecond share it
+            self._last = admission.arrival(now, self._window)
+        return self._last
 
     async def MarkSessionIrrelevant(  # noqa: N802
         self, request: pb.MarkSessionIrrelevantRequest, context: Context
