@@ -66,7 +66,7 @@ class Boundary(grpc.aio.ServerInterceptor):
             call = self._streaming(handler.unary_stream, parse, method)
             return grpc.unary_stream_rpc_method_handler(call, None, _same_bytes)
         return grpc.unary_unary_rpc_method_handler(
-            self._unary(handler.unary_unary, parse, method), None, handler.response_serializer
+            self._unary(handler.unary_unary, parse, method), None, _unless_bytes(handler.response_serializer)
         )
 
     def _unary(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
@@ -127,9 +127,13 @@ def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return parse
 
 
-def _same_bytes(response: Message) -> bytes:
+def _same_bytes(response: Message | bytes) -> bytes:
     """Serializes with sorted maps, which otherwise come in another order in each process (R14)."""
-    return response.SerializeToString(deterministic=True)
+    return response if isinstance(response, bytes) else response.SerializeToString(deterministic=True)
+
+
+def _unless_bytes(serializer: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    return lambda response: response if isinstance(response, bytes) else serializer(response)
 
 
 async def _parsed(parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:

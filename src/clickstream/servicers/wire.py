@@ -1,7 +1,8 @@
 """Sessions and events: contract messages ↔ domain objects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from embedding_studio.clickstream.v1 import (
@@ -12,6 +13,7 @@ from embedding_studio.clickstream.v1 import (
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from clickstream import limits
 from clickstream.batches import Batch, batch_id_of
 from clickstream.converter import SearchSession, SessionEvent, ShownResult
 from clickstream.errors import FieldViolation
@@ -98,15 +100,52 @@ def _same(kind: type[M], sent: tuple[bytes, bool], stored: tuple[bytes, bool]) -
 
 def stored_session(session: StoredSession, events: SessionEvents = NO_EVENTS) -> session_pb2.StoredSession:
     """A session with its listed events, for the contract."""
-    return session_pb2.StoredSession(
-        session=session_pb2.Session.FromString(session.payload),
+    return session_pb2.StoredSession.FromString(stored_session_bytes(session, events))
+
+
+def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVENTS) -> bytes:
+    """The encoding of a `StoredSession`, around the payloads as they are kept.
+
+    Parsing and serializing them again would cost more than the rest of a batch read. By
+    https://protobuf.dev/programming-guides/encoding a message within a message is its own encoding behind tag
+    and length, and encodings of parts of a message, one after the other, are an encoding of the whole.
+    """
+    rest = session_pb2.StoredSession(
         batch_id=batch_id_of(session.batch),
         session_number=session.number,
         irrelevant=session.irrelevant_at is not None,
         irrelevant_at=timestamp(session.irrelevant_at),
-        events=[session_pb2.Event.FromString(event.payload) for event in events.events],
         omitted_events=events.omitted,
     )
+    parts = [_tag_and_length(_SESSION, len(session.payload)), session.payload, rest.SerializeToString()]
+    for event in events.events:
+        parts += (_tag_and_length(_EVENTS, len(event.payload)), event.payload)
+    return b"".join(parts)
+
+
+def message_field(number: int, encoded: bytes) -> bytes:
+    """An encoded message as the field with this number of another message."""
+    return _tag_and_length(number, len(encoded)) + encoded
+
+
+_SESSION = session_pb2.StoredSession.SESSION_FIELD_NUMBER
+_EVENTS = session_pb2.StoredSession.EVENTS_FIELD_NUMBER
+_LENGTH_DELIMITED = 2
+
+
+@lru_cache(maxsize=4096)
+def _tag_and_length(number: int, length: int) -> bytes:
+    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(length)
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the eighth says that more follow."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def search_session(session: StoredSession, events: SessionEvents, irrelevant: bool) -> SearchSession:
@@ -168,6 +207,19 @@ def batch(found: Batch) -> batch_service_pb2.Batch:
             for change in found.history
         ],
     )
+
+
+def batches(found: Sequence[Batch]) -> list[batch_service_pb2.Batch]:
+    """The first of these batches for the contract: as many as fit one page, and at least one."""
+    page: list[batch_service_pb2.Batch] = []
+    size = 0
+    for each in found:
+        message = batch(each)
+        size += message.ByteSize()
+        if page and size > limits.PAGE_BYTES:
+            break
+        page.append(message)
+    return page
 
 
 def improvement_task(task: ImprovementTask) -> batch_service_pb2.ImprovementTask:
