@@ -34,13 +34,15 @@ class InputReader:
         for first in range(after // PAGE_SESSIONS * PAGE_SESSIONS + 1, session_count + 1, PAGE_SESSIONS):
             last = min(first + PAGE_SESSIONS - 1, session_count)
             events, irrelevant = self._dao.events.frozen(batch, first, last)
-            after_in_page = max(after, first - 1)
-            sessions = self._dao.sessions.page(batch, after_in_page, last - after_in_page, include_irrelevant=True)
-            inputs = (
-                self._input(session, events.get(session.number, NO_EVENTS), session.number in irrelevant, summary)
-                for session in sessions
-            )
-            yield [converted for converted in inputs if converted is not None]
+            read = max(after, first - 1)
+            while read < last:
+                page = self._dao.sessions.page(batch, read, last - read, include_irrelevant=True)
+                inputs = (
+                    self._input(session, events.get(session.number, NO_EVENTS), session.number in irrelevant, summary)
+                    for session in page.sessions
+                )
+                yield [converted for converted in inputs if converted is not None]
+                read = last if page.complete else page.sessions[-1].number
 
     def _input(
         self, session: StoredSession, events: SessionEvents, irrelevant: bool, summary: ConversionSummary

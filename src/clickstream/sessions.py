@@ -1,6 +1,6 @@
 """Sessions and events as they are written and kept. The payload is the contract's own message, as bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -83,3 +83,19 @@ class SessionEvents:
 
 
 NO_EVENTS = SessionEvents()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Sessions of a batch by number; `complete` if nothing further is registered."""
+
+    sessions: Sequence[StoredSession]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """The events of a range of sessions, by session number; the range was read up to number `last`."""
+
+    of: Mapping[int, SessionEvents]
+    last: int

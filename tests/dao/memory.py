@@ -14,7 +14,16 @@ from clickstream.dao.interface import Position
 from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
 from clickstream.improvement import ImprovementState, ImprovementTask
 from clickstream.runs import ModelVersion, RunState, TrainingProgress, TrainingRun
-from clickstream.sessions import Appended, EventPush, SessionDraft, SessionEvents, StoredEvent, StoredSession
+from clickstream.sessions import (
+    Appended,
+    EventPage,
+    EventPush,
+    SessionDraft,
+    SessionEvents,
+    SessionPage,
+    StoredEvent,
+    StoredSession,
+)
 
 Place = tuple[int, int]
 Listed = dict[int, SessionEvents]
@@ -51,6 +60,16 @@ def locked(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def fitting_page(sizes: Sequence[int]) -> int:
+    """How many of the rows with these sizes fit one page; at least one, if there is any."""
+    total = 0
+    for index, size in enumerate(sizes):
+        total += size
+        if index and total > limits.PAGE_BYTES:
+            return index
+    return len(sizes)
+
+
 class Part:
     def __init__(self, state: State) -> None:
         self._state = state
@@ -84,9 +103,11 @@ class MemorySessions(Part):
         return self._stored(session_id)
 
     @locked
-    def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> list[StoredSession]:
+    def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> SessionPage:
         found = self._state.log.get(batch, [])[after:]
-        return [each for each in found if include_irrelevant or each.irrelevant_at is None][:limit]
+        wanted = [each for each in found if include_irrelevant or each.irrelevant_at is None]
+        fitting = fitting_page([len(each.payload) for each in wanted])
+        return SessionPage(wanted[: min(limit, fitting)], complete=len(wanted) < limit and len(wanted) == fitting)
 
     @locked
     def mark_irrelevant(self, session_id: str, at: datetime) -> StoredSession | None:
@@ -120,7 +141,18 @@ class MemoryEvents(Part):
         return holders
 
     @locked
-    def of_sessions(self, batch: int, first: int, last: int) -> Listed:
+    def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
+        listed = self._listed(batch, first, last)
+        numbers = list(listed)
+        fitting = fitting_page([sum(len(event.payload) for event in of.events) for of in listed.values()])
+        read_up_to = last if fitting == len(numbers) else numbers[fitting] - 1
+        return EventPage({number: listed[number] for number in numbers[:fitting]}, read_up_to)
+
+    @locked
+    def has_any(self, batch: int, number: int) -> bool:
+        return bool(self._state.events.get((batch, number)))
+
+    def _listed(self, batch: int, first: int, last: int) -> Listed:
         listed = {}
         for number in range(first, last + 1):
             if events := self._state.events.get((batch, number)):
@@ -134,7 +166,7 @@ class MemoryEvents(Part):
 
     @locked
     def frozen(self, batch: int, first: int, last: int) -> tuple[Listed, frozenset[int]]:
-        now = self.of_sessions(batch, first, last)
+        now = self._listed(batch, first, last)
         marked = frozenset(
             each.number for each in self._state.log.get(batch, [])[first - 1 : last] if each.irrelevant_at is not None
         )

@@ -53,7 +53,7 @@ def read_everything(dao: MongoDao, stop: threading.Event) -> list[tuple[int, int
     while True:
         last_round = stop.is_set()
         status = dao.batches.get(batch)
-        page = dao.sessions.page(batch, after, 7, include_irrelevant=True)
+        page = dao.sessions.page(batch, after, 7, include_irrelevant=True).sessions
         seen += [(each.batch, each.number, each.session_id) for each in page]
         if page:
             after = page[-1].number
@@ -71,7 +71,7 @@ def everything(dao: MongoDao) -> list[tuple[int, int, str]]:
     assert [batch.status for batch in batches].count(BatchStatus.COLLECTING) == 1
     found = []
     for batch in reversed(batches):
-        page = dao.sessions.page(batch.sequence, 0, 100_000, include_irrelevant=True)
+        page = dao.sessions.page(batch.sequence, 0, 100_000, include_irrelevant=True).sessions
         assert [each.number for each in page] == list(range(1, batch.session_count + 1))
         found += [(each.batch, each.number, each.session_id) for each in page]
     return found

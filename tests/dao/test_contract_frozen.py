@@ -42,7 +42,7 @@ def test_r14_late_events_never_count_but_are_counted(dao: ClickstreamDao) -> Non
     events, _ = dao.events.frozen(1, 1, 3)
     assert counting(dao) == before
     assert {number: of.late for number, of in events.items()} == {1: 2, 2: 0, 3: 1}
-    assert len(dao.events.of_sessions(1, 1, 1)[1].events) == 4
+    assert len(dao.events.of_sessions(1, 1, 1).of[1].events) == 4
 
 
 def test_r14_late_marks_change_nothing(dao: ClickstreamDao) -> None:

@@ -12,7 +12,7 @@ from clickstream.sessions import EventPush, SessionEvents
 
 def numbers(dao: ClickstreamDao, batch: int = 1, *, after: int = 0, limit: int = 100, irrelevant: bool = True):
     """The session numbers of a page."""
-    return [each.number for each in dao.sessions.page(batch, after, limit, include_irrelevant=irrelevant)]
+    return [each.number for each in dao.sessions.page(batch, after, limit, include_irrelevant=irrelevant).sessions]
 
 
 def event_ids(events: dict[int, SessionEvents]) -> dict[int, list[str]]:
@@ -111,7 +111,7 @@ def test_r4_events_of_an_unknown_session_are_not_stored(dao: ClickstreamDao) -> 
     assert unknown.reason == "SESSION_NOT_FOUND"
     assert known == [None]
     dao.sessions.append([session_draft("s-2")])
-    assert event_ids(dao.events.of_sessions(1, 1, 2)) == {1: ["e-1"]}
+    assert event_ids(dao.events.of_sessions(1, 1, 2).of) == {1: ["e-1"]}
 
 
 def test_r2_an_event_id_is_taken_once_across_calls(dao: ClickstreamDao) -> None:
@@ -122,7 +122,7 @@ def test_r2_an_event_id_is_taken_once_across_calls(dao: ClickstreamDao) -> None:
     [[holder, new]] = dao.events.append([EventPush("s-1", [event_draft("e-1", "b"), event_draft("e-2")])])
     assert (holder.event_id, holder.payload, holder.server_time) == ("e-1", first.payload, first.server_time)
     assert new is None
-    kept = dao.events.of_sessions(1, 1, 1)[1]
+    kept = dao.events.of_sessions(1, 1, 1).of[1]
     assert [event.payload for event in kept.events] == [first.payload, event_draft("e-2").payload]
 
 
@@ -133,7 +133,7 @@ def test_r2_an_event_id_is_taken_once_within_a_group(dao: ClickstreamDao) -> Non
     [[first, second], [third]] = dao.events.append([EventPush("s-1", [one, two]), EventPush("s-1", [three])])
     assert first is None
     assert second.payload == third.payload == one.payload
-    assert [event.payload for event in dao.events.of_sessions(1, 1, 1)[1].events] == [one.payload]
+    assert [event.payload for event in dao.events.of_sessions(1, 1, 1).of[1].events] == [one.payload]
 
 
 def test_r2_the_same_event_id_in_two_sessions_is_two_events(dao: ClickstreamDao) -> None:
@@ -142,16 +142,16 @@ def test_r2_the_same_event_id_in_two_sessions_is_two_events(dao: ClickstreamDao)
     dao.batches.release("r-1", None, NOW)
     dao.sessions.append([session_draft("next")])
     assert dao.events.append([push("s-1", "e"), push("s-2", "e"), push("next", "e")]) == [[None], [None], [None]]
-    assert event_ids(dao.events.of_sessions(1, 1, 2)) == {1: ["e"], 2: ["e"]}
-    assert event_ids(dao.events.of_sessions(2, 1, 2)) == {1: ["e"]}
+    assert event_ids(dao.events.of_sessions(1, 1, 2).of) == {1: ["e"], 2: ["e"]}
+    assert event_ids(dao.events.of_sessions(2, 1, 2).of) == {1: ["e"]}
 
 
 def test_r11_a_range_of_sessions_has_its_events_by_id(dao: ClickstreamDao) -> None:
     """R11: one range read gives the events of exactly the sessions asked for, sorted by event id."""
     dao.sessions.append(session_drafts(4))
     dao.events.append([push("s-4", "z"), push("s-2", "b", "a", "é", "c"), push("s-1", "x"), push("s-3", "y")])
-    assert event_ids(dao.events.of_sessions(1, 2, 3)) == {2: ["a", "b", "c", "é"], 3: ["y"]}
-    assert dao.events.of_sessions(1, 5, 9) == {}
+    assert event_ids(dao.events.of_sessions(1, 2, 3).of) == {2: ["a", "b", "c", "é"], 3: ["y"]}
+    assert dao.events.of_sessions(1, 5, 9).of == {}
 
 
 def test_r7_events_beyond_the_listing_limit_are_counted(dao: ClickstreamDao, monkeypatch) -> None:
@@ -159,7 +159,7 @@ def test_r7_events_beyond_the_listing_limit_are_counted(dao: ClickstreamDao, mon
     monkeypatch.setattr(limits, "LISTED_EVENTS", 3)
     dao.sessions.append(session_drafts(1))
     dao.events.append([push("s-1", "d", "b", "a", "e", "c")])
-    listed = dao.events.of_sessions(1, 1, 1)[1]
+    listed = dao.events.of_sessions(1, 1, 1).of[1]
     assert ([event.event_id for event in listed.events], listed.omitted) == (["a", "b", "c"], 2)
 
 
@@ -168,7 +168,7 @@ def test_r7_event_bytes_beyond_the_listing_limit_are_counted(dao: ClickstreamDao
     monkeypatch.setattr(limits, "LISTED_EVENT_BYTES", 2 * len(event_draft("a").payload))
     dao.sessions.append(session_drafts(1))
     dao.events.append([push("s-1", "a", "b", "c")])
-    listed = dao.events.of_sessions(1, 1, 1)[1]
+    listed = dao.events.of_sessions(1, 1, 1).of[1]
     assert ([event.event_id for event in listed.events], listed.omitted) == (["a", "b"], 1)
 
 
@@ -180,4 +180,4 @@ def test_r2_threads_pushing_the_same_events_store_each_once(dao: ClickstreamDao)
         answers = list(pool.map(lambda sent: dao.events.append([sent])[0], pushes))
     for number in range(20):
         assert sum(answer[number] is None for answer in answers) == 1
-    assert len(dao.events.of_sessions(1, 1, 1)[1].events) == 20
+    assert len(dao.events.of_sessions(1, 1, 1).of[1].events) == 20

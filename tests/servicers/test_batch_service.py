@@ -129,7 +129,7 @@ def test_r7_pages_are_bounded_in_bytes(server: InProcessServer, monkeypatch) -> 
     """R7, R9: a page ends before it becomes too large, with a token to go on, and always holds one session."""
     server.dao.sessions.append(session_drafts(4))
     size = len(session_draft("s-1").payload)
-    monkeypatch.setattr(limits, "PAGE_BYTES", 2 * size + 5)
+    monkeypatch.setattr(limits, "PAGE_BYTES", 3 * size - 1)
     assert [len(page.sessions) for page in pages(server)] == [2, 2]
     monkeypatch.setattr(limits, "PAGE_BYTES", 1)
     assert [len(page.sessions) for page in pages(server)] == [1, 1, 1, 1]

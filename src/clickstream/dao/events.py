@@ -16,10 +16,15 @@ from clickstream import limits
 from clickstream.dao.mongo import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
 from clickstream.dao.places import Place, Places
 from clickstream.errors import NotFound, Unavailable
-from clickstream.sessions import EventDraft, EventPush, SessionEvents, StoredEvent
+from clickstream.sessions import EventDraft, EventPage, EventPush, SessionEvents, StoredEvent
 
 Key = tuple[int, int, str]
 DIGEST_BYTES = 8
+# What a reader of sessions wants of an event; each further field costs as much as the event itself.
+READ_FIELDS = ("payload", "server_time")
+# A page of sessions with some ten events each comes in one round trip; MongoDB's largest reply
+# (16 MB) bounds it where events are large.
+REPLY_EVENTS = 5_000
 
 
 class MongoEvents:
@@ -101,9 +106,21 @@ class MongoEvents:
         return outcomes
 
     @translated
-    def of_sessions(self, batch: int, first: int, last: int) -> dict[int, SessionEvents]:
+    def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
         """See `EventDao`."""
-        return {number: _listed(events) for number, events in self._by_session(batch, first, last)}
+        found: dict[int, SessionEvents] = {}
+        size = 0
+        for number, listed in self._listed(batch, first, last):
+            size += sum(len(event.payload) for event in listed.events)
+            if found and size > limits.PAGE_BYTES:
+                return EventPage(found, number - 1)
+            found[number] = listed
+        return EventPage(found, last)
+
+    @translated
+    def has_any(self, batch: int, number: int) -> bool:
+        """See `EventDao`."""
+        return self._events.find_one({"_id": _range(batch, number, number)}, {"_id": 1}) is not None
 
     @translated
     def frozen(self, batch: int, first: int, last: int) -> tuple[dict[int, SessionEvents], frozenset[int]]:
@@ -131,8 +148,7 @@ class MongoEvents:
         Of two processes that do it at the same time the first wins, and both go by its page.
         """
         digests, over_limit = bytearray(), {}
-        for number, events in self._by_session(**page_key):
-            listed = _listed(events)
+        for number, listed in self._listed(**page_key):
             for event in listed.events:
                 digests += _digest(number, event.event_id)
             if listed.omitted:
@@ -159,25 +175,47 @@ class MongoEvents:
 
     def _by_session(self, batch: int, first: int, last: int) -> Iterator[tuple[int, Iterator[StoredEvent]]]:
         """Sessions with events, by number, each with its events by id, from one range read."""
-        in_range = {
-            "$gte": {"batch": batch, "number": first},
-            "$lt": {"batch": batch, "number": last + 1},
-        }
-        cursor = self._events.find({"_id": in_range}).sort("_id", 1)
-        return itertools.groupby((_event(document) for document in cursor), key=lambda event: event.number)
+        query = {"_id": _range(batch, first, last)}
+        with self._events.find(query, READ_FIELDS, sort=[("_id", 1)], batch_size=REPLY_EVENTS) as found:
+            events = (_event(document) for document in found)
+            yield from itertools.groupby(events, key=lambda event: event.number)
+
+    def _listed(self, batch: int, first: int, last: int) -> Iterator[tuple[int, SessionEvents]]:
+        """The same within the listing limits.
+
+        What a session has beyond them is counted by the server, and reading goes on behind it.
+        """
+        while first <= last:
+            for number, events in self._by_session(batch, first, last):
+                listed, beyond = _within_limits(events)
+                yield number, SessionEvents(listed, self._count_from(batch, beyond) if beyond else 0)
+                if beyond:
+                    first = number + 1
+                    break
+            else:
+                return
+
+    def _count_from(self, batch: int, event: StoredEvent) -> int:
+        """How many events its session has from this one on."""
+        key = _key_document((batch, event.number, event.event_id))
+        return self._events.count_documents({"_id": _range(batch, event.number, event.number) | {"$gte": key}})
 
 
-def _listed(events: Iterable[StoredEvent]) -> SessionEvents:
-    """The first events of a session up to the listing limits, and how many more there are."""
+def _range(batch: int, first: int, last: int) -> Document:
+    """The condition on `_id` that holds for the events of these sessions."""
+    return {"$gte": {"batch": batch, "number": first}, "$lt": {"batch": batch, "number": last + 1}}
+
+
+def _within_limits(events: Iterable[StoredEvent]) -> tuple[list[StoredEvent], StoredEvent | None]:
+    """The first events of a session up to the listing limits, and the one that came too late."""
     kept: list[StoredEvent] = []
-    size = omitted = 0
+    size = 0
     for event in events:
         size += len(event.payload)
-        if len(kept) < limits.LISTED_EVENTS and size <= limits.LISTED_EVENT_BYTES:
-            kept.append(event)
-        else:
-            omitted += 1
-    return SessionEvents(kept, omitted)
+        if len(kept) == limits.LISTED_EVENTS or size > limits.LISTED_EVENT_BYTES:
+            return kept, event
+        kept.append(event)
+    return kept, None
 
 
 def _all_new(push: EventPush) -> list[StoredEvent | None] | Exception:

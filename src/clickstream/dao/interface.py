@@ -12,7 +12,16 @@ from clickstream.batches import Batch, BatchStatus
 from clickstream.converter import ConversionSummary
 from clickstream.improvement import ImprovementState, ImprovementTask
 from clickstream.runs import ModelVersion, RunState, TrainingProgress, TrainingRun
-from clickstream.sessions import Appended, EventPush, SessionDraft, SessionEvents, StoredEvent, StoredSession
+from clickstream.sessions import (
+    Appended,
+    EventPage,
+    EventPush,
+    SessionDraft,
+    SessionEvents,
+    SessionPage,
+    StoredEvent,
+    StoredSession,
+)
 
 Position = tuple[datetime, str]
 """Where a listing by time stands: the last row's time and id."""
@@ -32,8 +41,12 @@ class SessionDao(Protocol):
         """The session with this id."""
         ...
 
-    def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> list[StoredSession]:
-        """At most `limit` sessions of a batch with numbers above `after`, by number."""
+    def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> SessionPage:
+        """At most `limit` sessions of a batch with numbers above `after`, by number.
+
+        The page ends before the session whose payload would take it beyond `limits.PAGE_BYTES`,
+        but never before its first.
+        """
         ...
 
     def mark_irrelevant(self, session_id: str, at: datetime) -> StoredSession | None:
@@ -52,8 +65,16 @@ class EventDao(Protocol):
         """Stores events; per push, either an error (unknown session) or per event what held its id already."""
         ...
 
-    def of_sessions(self, batch: int, first: int, last: int) -> dict[int, SessionEvents]:
-        """The events of the sessions numbered `first` to `last`, in one range read, within the listing limits."""
+    def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
+        """The events of the sessions numbered `first` to `last`, in one range read.
+
+        Each session is within the listing limits. The reading ends before the session whose
+        listed events would take it beyond `limits.PAGE_BYTES`, but never before the first with any.
+        """
+        ...
+
+    def has_any(self, batch: int, number: int) -> bool:
+        """Whether the session with this number has an event."""
         ...
 
     def frozen(self, batch: int, first: int, last: int) -> tuple[dict[int, SessionEvents], frozenset[int]]:

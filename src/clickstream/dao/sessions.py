@@ -16,10 +16,11 @@ from bson import Binary
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
+from clickstream import limits
 from clickstream.dao.mongo import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
 from clickstream.dao.places import Places
 from clickstream.errors import Unavailable
-from clickstream.sessions import Appended, SessionDraft, StoredSession
+from clickstream.sessions import Appended, SessionDraft, SessionPage, StoredSession
 
 # Other processes can win the next number only as often as they write; this many losses in a
 # row mean that something else is wrong.
@@ -104,13 +105,21 @@ class MongoSessions:
         return _session(document) if document else None
 
     @translated
-    def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> list[StoredSession]:
+    def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> SessionPage:
         """See `SessionDao`."""
         query: Document = {"batch": batch, "number": {"$gt": after}, "seal": None}
         if not include_irrelevant:
             query["irrelevant_at"] = None
-        cursor = self._collection.find(query, sort=[("batch", 1), ("number", 1)], limit=limit)
-        return [_session(document) for document in cursor]
+        sessions: list[StoredSession] = []
+        size = 0
+        # One round trip where the page fits MongoDB's largest reply (16 MB), which bounds memory, too.
+        with self._collection.find(query, sort=[("batch", 1), ("number", 1)], limit=limit, batch_size=limit) as found:
+            for document in found:
+                size += len(document["payload"])
+                if sessions and size > limits.PAGE_BYTES:
+                    return SessionPage(sessions, complete=False)
+                sessions.append(_session(document))
+        return SessionPage(sessions, complete=len(sessions) < limit)
 
     @translated
     def mark_irrelevant(self, session_id: str, at: datetime) -> StoredSession | None:

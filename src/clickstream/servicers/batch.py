@@ -8,15 +8,14 @@ from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import session_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceServicer
 
-from clickstream import limits
 from clickstream.batches import Batch, BatchStatus, sequence_of
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition, FieldViolation, NotFound
 from clickstream.improvement import ImprovementState, ImprovementTask
 from clickstream.servicers import paging, validation, wire
+from clickstream.servicers.batch_reader import BatchReader
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.clickstream import known
-from clickstream.sessions import NO_EVENTS
 
 
 class BatchServicer(BatchServiceServicer):
@@ -28,7 +27,7 @@ class BatchServicer(BatchServiceServicer):
 
     async def GetBatchSessions(  # noqa: N802
         self, request: pb.GetBatchSessionsRequest, context: Context
-    ) -> pb.GetBatchSessionsResponse:
+    ) -> bytes:
         """See the contract."""
         violations: validation.Violations = []
         page_size = validation.check_page_size(request.page_size, violations)
@@ -43,51 +42,27 @@ class BatchServicer(BatchServiceServicer):
             if irrelevant != request.include_irrelevant:
                 raise paging.foreign_token()
         batch = await asyncio.to_thread(self._batch, request.batch_id, sequence)
-        page = await asyncio.to_thread(self._page, batch.sequence, after, page_size, request.include_irrelevant)
-        sessions, complete = page
-        next_after = sessions[-1].session_number if sessions else after
-        token = paging.encode_token("GetBatchSessions", batch.sequence, next_after, request.include_irrelevant)
-        return pb.GetBatchSessionsResponse(
-            sessions=sessions,
-            batch_id=batch.batch_id,
-            next_page_token="" if complete else token,
-            next_after_number=next_after,
+        reader = BatchReader(self._dao, batch.sequence, include_irrelevant=request.include_irrelevant)
+        page = await asyncio.to_thread(reader.page, after, page_size)
+        token = paging.encode_token("GetBatchSessions", batch.sequence, page.last, request.include_irrelevant)
+        rest = pb.GetBatchSessionsResponse(
+            batch_id=batch.batch_id, next_page_token="" if page.complete else token, next_after_number=page.last
         )
+        field = pb.GetBatchSessionsResponse.SESSIONS_FIELD_NUMBER
+        return b"".join(wire.message_field(field, session) for session in page.sessions) + rest.SerializeToString()
 
     async def StreamBatchSessions(  # noqa: N802
         self, request: pb.StreamBatchSessionsRequest, context: Context
-    ) -> AsyncIterator[pb.StreamBatchSessionsResponse]:
+    ) -> AsyncIterator[bytes]:
         """See the contract."""
         violations: validation.Violations = []
         _check_start(request.batch_id, request.after_number, violations)
         validation.require(violations)
         batch = await asyncio.to_thread(self._batch, request.batch_id, None)
-        after, complete = request.after_number, False
-        while not complete:
-            sessions, complete = await asyncio.to_thread(
-                self._page, batch.sequence, after, limits.DEFAULT_PAGE_SIZE, request.include_irrelevant
-            )
-            for session in sessions:
-                yield pb.StreamBatchSessionsResponse(stored_session=session)
-                after = session.session_number
-
-    def _page(
-        self, batch: int, after: int, size: int, include_irrelevant: bool
-    ) -> tuple[list[session_pb2.StoredSession], bool]:
-        """One page of at most 2 MiB, and whether nothing further is registered."""
-        found = self._dao.sessions.page(batch, after, size, include_irrelevant=include_irrelevant)
-        if not found:
-            return [], True
-        events = self._dao.events.of_sessions(batch, found[0].number, found[-1].number)
-        page: list[session_pb2.StoredSession] = []
-        page_bytes = 0
-        for stored in found:
-            of_session = events.get(stored.number, NO_EVENTS)
-            page_bytes += len(stored.payload) + sum(len(event.payload) for event in of_session.events)
-            if page and page_bytes > limits.PAGE_BYTES:
-                return page, False
-            page.append(wire.stored_session(stored, of_session))
-        return page, len(found) < size
+        reader = BatchReader(self._dao, batch.sequence, include_irrelevant=request.include_irrelevant)
+        async for page in reader.pages(request.after_number):
+            for session in page.sessions:
+                yield wire.message_field(pb.StreamBatchSessionsResponse.STORED_SESSION_FIELD_NUMBER, session)
 
     def _batch(self, batch_id: str, sequence: int | None) -> Batch:
         """The batch that a request means; the collecting one if it names none."""
@@ -130,9 +105,10 @@ class BatchServicer(BatchServiceServicer):
             if named != filtered:
                 raise paging.foreign_token()
         batches = await asyncio.to_thread(self._dao.batches.list, before, page_size, statuses)
-        full = len(batches) == page_size
-        token = paging.encode_token("ListBatches", batches[-1].sequence, filtered) if full else ""
-        return pb.ListBatchesResponse(batches=[wire.batch(batch) for batch in batches], next_page_token=token)
+        page = wire.batches(batches)
+        more = len(page) < len(batches) or len(batches) == page_size
+        token = paging.encode_token("ListBatches", batches[len(page) - 1].sequence, filtered) if more else ""
+        return pb.ListBatchesResponse(batches=page, next_page_token=token)
 
     async def UseSessionForImprovement(  # noqa: N802
         self, request: pb.UseSessionForImprovementRequest, context: Context
@@ -150,7 +126,7 @@ class BatchServicer(BatchServiceServicer):
             raise FailedPrecondition("SESSION_IRRELEVANT", "the session is marked irrelevant")
         if session_pb2.Session.FromString(session.payload).payload_search:
             raise FailedPrecondition("SESSION_PAYLOAD_SEARCH", "the session is a payload search")
-        if not self._dao.events.of_sessions(session.batch, session.number, session.number):
+        if not self._dao.events.has_any(session.batch, session.number):
             raise FailedPrecondition("SESSION_EVENTLESS", "the session has no event")
         return self._dao.improvement.queue(session_id, self._clock())
 

@@ -125,9 +125,9 @@ def _serialized(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-def _same_bytes(response: Message) -> bytes:
+def _same_bytes(response: Message | bytes) -> bytes:
     """Serializes with sorted maps, which otherwise come in another order in each process (R14)."""
-    return response.SerializeToString(deterministic=True)
+    return response if isinstance(response, bytes) else response.SerializeToString(deterministic=True)
 
 
 async def _parsed(parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:

@@ -27,24 +27,25 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         self._clock = clock
         self._last = admission.arrival(clock(), window)
 
-    async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:  # noqa: N802
+    async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> bytes:  # noqa: N802
         """See the contract."""
         draft = admission.session(request.session, self._arrival(request.historical))
         appended = await self._commit.append_session(draft)
         if not appended.created and not wire.same_session(draft, appended.session):
             raise AlreadyExists("CONTENT_CONFLICT", "session.session_id: taken by a session with other content")
-        return pb.CreateSessionResponse(stored_session=wire.stored_session(appended.session), created=appended.created)
+        return wire.create_response(appended)
 
-    async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> pb.GetSessionResponse:  # noqa: N802
+    async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> bytes:  # noqa: N802
         """See the contract."""
         session_id = validation.checked_id(request.session_id, "session_id")
         session, events = await asyncio.to_thread(self._read, session_id)
-        return pb.GetSessionResponse(stored_session=wire.stored_session(session, events))
+        stored_session = wire.stored_session_bytes(session, events)
+        return wire.message_field(pb.GetSessionResponse.STORED_SESSION_FIELD_NUMBER, stored_session)
 
     def _read(self, session_id: str) -> tuple[StoredSession, SessionEvents]:
         session = known(self._dao.sessions.get(session_id))
         events = self._dao.events.of_sessions(session.batch, session.number, session.number)
-        return session, events.get(session.number, NO_EVENTS)
+        return session, events.of.get(session.number, NO_EVENTS)
 
     async def PushEvents(  # noqa: N802
         self, request: pb.PushEventsRequest, context: Context

@@ -21,6 +21,7 @@ from clickstream.improvement import ImprovementTask
 from clickstream.servicers.errors import short
 from clickstream.sessions import (
     NO_EVENTS,
+    Appended,
     EventDraft,
     SessionDraft,
     SessionEvents,
@@ -43,7 +44,7 @@ def timestamp(at: datetime | None) -> Timestamp | None:
 
 
 def utc(value: Timestamp) -> datetime:
-    """A valid timestamp as a datetime, cut to microseconds."""
+    """A timestamp as a datetime, cut to microseconds. Raises OverflowError if it is not a valid one."""
     return EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
 
 
@@ -71,23 +72,68 @@ def _same(kind: type[M], sent: tuple[bytes, bool], stored: tuple[bytes, bool]) -
 
 def stored_session(session: StoredSession, events: SessionEvents = NO_EVENTS) -> session_pb2.StoredSession:
     """A session with its listed events, for the contract."""
-    return session_pb2.StoredSession(
-        session=session_pb2.Session.FromString(session.payload),
+    return session_pb2.StoredSession.FromString(stored_session_bytes(session, events))
+
+
+def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVENTS) -> bytes:
+    """The encoding of a `StoredSession`, around the payloads as they are kept.
+
+    Parsing and serializing them again would cost more than the rest of a batch read. By
+    https://protobuf.dev/programming-guides/encoding a message within a message is its own encoding behind tag
+    and length, and encodings of parts of a message, one after the other, are an encoding of the whole.
+    """
+    rest = session_pb2.StoredSession(
         batch_id=batch_id_of(session.batch),
         session_number=session.number,
         irrelevant=session.irrelevant_at is not None,
         irrelevant_at=timestamp(session.irrelevant_at),
-        events=[session_pb2.Event.FromString(event.payload) for event in events.events],
         omitted_events=events.omitted,
     )
+    parts = [_tag_and_length(_SESSION, len(session.payload)), session.payload, rest.SerializeToString()]
+    for event in events.events:
+        parts += (_tag_and_length(_EVENTS, len(event.payload)), event.payload)
+    return b"".join(parts)
+
+
+def create_response(appended: Appended) -> bytes:
+    """The encoding of a `CreateSessionResponse`."""
+    rest = clickstream_service_pb2.CreateSessionResponse(created=appended.created)
+    stored_session = message_field(rest.STORED_SESSION_FIELD_NUMBER, stored_session_bytes(appended.session))
+    return stored_session + rest.SerializeToString()
+
+
+def message_field(number: int, encoded: bytes) -> bytes:
+    """An encoded message as the field with this number of another message."""
+    return _tag_and_length(number, len(encoded)) + encoded
+
+
+_SESSION = session_pb2.StoredSession.SESSION_FIELD_NUMBER
+_EVENTS = session_pb2.StoredSession.EVENTS_FIELD_NUMBER
+_LENGTH_DELIMITED = 2
+
+
+@lru_cache(maxsize=4096)
+def _tag_and_length(number: int, length: int) -> bytes:
+    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(length)
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the eighth says that more follow."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def search_session(session: StoredSession, events: SessionEvents, irrelevant: bool) -> SearchSession:
     """A session for the converter. Raises ValueError if its payload cannot be read."""
     try:
         search = session_pb2.Session.FromString(session.payload)
-        acts = [session_pb2.Event.FromString(event.payload) for event in events.events]
-    except DecodeError as error:
+        messages = [session_pb2.Event.FromString(event.payload) for event in events.events]
+        acts = [SessionEvent(each.event_id, each.object_id, each.type, utc(each.created_at)) for each in messages]
+    except (DecodeError, OverflowError) as error:
         raise ValueError(f"the payload of session number {session.number} cannot be read") from error
     return SearchSession(
         session_id=session.session_id,
@@ -99,7 +145,7 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
             ShownResult(result.object_id, result.position, cast(Mapping[str, Any], result.meta))
             for result in search.results
         ],
-        events=[SessionEvent(act.event_id, act.object_id, act.type, utc(act.created_at)) for act in acts],
+        events=acts,
         irrelevant=irrelevant,
         payload_search=search.payload_search,
         late_events=events.late,
@@ -111,8 +157,7 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
 def all_accepted(count: int) -> bytes:
     """The serialized answer to a push of which every event was stored: the ordinary one, so made once."""
     outcomes = [Outcome(code=Outcome.CODE_ACCEPTED)] * count
-    answer = clickstream_service_pb2.PushEventsResponse(outcomes=outcomes, accepted_count=count)
-    return answer.SerializeToString()
+    return clickstream_service_pb2.PushEventsResponse(outcomes=outcomes, accepted_count=count).SerializeToString()
 
 
 def push_response(
@@ -165,6 +210,19 @@ def batch(found: Batch) -> batch_service_pb2.Batch:
             for change in found.history
         ],
     )
+
+
+def batches(found: Sequence[Batch]) -> list[batch_service_pb2.Batch]:
+    """The first of these batches for the contract: as many as fit one page, and at least one."""
+    page: list[batch_service_pb2.Batch] = []
+    size = 0
+    for each in found:
+        message = batch(each)
+        size += message.ByteSize()
+        if page and size > limits.PAGE_BYTES:
+            break
+        page.append(message)
+    return page
 
 
 def improvement_task(task: ImprovementTask) -> batch_service_pb2.ImprovementTask:
