@@ -28,14 +28,21 @@ def arrival(now: datetime, window: validation.Window | None) -> Arrival:
 def session(session: session_pb2.Session, at: Arrival) -> SessionDraft:
     """The draft of a session. Raises InvalidArgument with every violation."""
     server_time = _fill_time(session, at)
-    placed = [result.HasField("position") for result in session.results]
-    positions_given = True in placed
-    if not positions_given:
-        for position, result in enumerate(session.results):
+    object_ids, absent = [], []
+    for position, result in enumerate(session.results):
+        object_ids.append(result.object_id)
+        if not result.HasField("position"):
             result.position = position
+            absent.append(result)
     payload = session.SerializeToString()
-    if not (quick.session_passes(session, payload, at.span) and (not positions_given or _rise(session, placed))):
-        validation.check_session(_as_sent(session, server_time, positions_given), at.window, at.now)
+    positions_pass = len(absent) == len(object_ids) or (not absent and quick.positions_pass(session.results))
+    if not (positions_pass and quick.session_passes(session, object_ids, payload, at.span)):
+        # Limits are for what the client sent: what was filled in is taken back.
+        for result in absent:
+            result.ClearField("position")
+        if server_time:
+            session.ClearField("created_at")
+        validation.check_session(session, at.window, at.now)
     return SessionDraft(
         session_id=session.session_id,
         created_at=at.now if server_time else wire.utc(session.created_at),
@@ -64,17 +71,3 @@ def _fill_time(message: session_pb2.Session | session_pb2.Event, at: Arrival) ->
         return False
     message.created_at.CopyFrom(at.stamp)
     return True
-
-
-def _rise(session: session_pb2.Session, placed: list[bool]) -> bool:
-    return False not in placed and quick.positions_pass([result.position for result in session.results])
-
-
-def _as_sent(session: session_pb2.Session, server_time: bool, positions_given: bool) -> session_pb2.Session:
-    """Takes back what was filled in: limits are for what the client sent."""
-    if server_time:
-        session.ClearField("created_at")
-    if not positions_given:
-        for result in session.results:
-            result.ClearField("position")
-    return session

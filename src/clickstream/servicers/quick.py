@@ -8,7 +8,7 @@ absent. A pattern that is there by chance, inside a text, costs the full check a
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -26,8 +26,12 @@ from clickstream.servicers.validation import MAX_SECONDS, MIN_SECONDS, TYPE_CHAR
 _NOT_FINITE = re.compile(rb"\x11.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
 _SCORE_NOT_FINITE = re.compile(rb"\x19.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
 _EMPTY_VALUE = re.compile(rb"\x00(?<=[\x0a\x12]\x00)")
-_NESTED_STRUCT = re.compile(rb"\x2a(?=(?:[\x00-\x7f]|[\x80-\xff]{1,2}[\x00-\x7f])\x0a)")
-_NESTED_LIST = re.compile(rb"\x32(?=(?:[\x00-\x7f]|[\x80-\xff]{1,2}[\x00-\x7f])\x0a)")
+# Right behind the tag and the length of its Value, and not empty: so text that ends in a digit is none.
+_BEHIND_VALUE = rb"(?:(?<=[\x0a\x12].%b)|(?<=[\x0a\x12][\x80-\xff].%b)|(?<=[\x0a\x12][\x80-\xff]{2}.%b))"
+_NOT_EMPTY = rb"(?=(?:[\x00-\x7f]|[\x80-\xff]{1,2}[\x00-\x7f])\x0a)"
+_NESTED_STRUCT, _NESTED_LIST = (
+    re.compile(tag + _BEHIND_VALUE % (tag, tag, tag) + _NOT_EMPTY, re.DOTALL) for tag in (rb"\x2a", rb"\x32")
+)
 # The deepest level allowed holds values only, and the first is the Struct itself.
 _LEVELS = limits.META_DEPTH - 1
 _SCORE_KINDS = frozenset(session_pb2.ScoreKind.values())
@@ -60,9 +64,11 @@ def event_passes(event: session_pb2.Event, payload: bytes, within: Span) -> bool
     )
 
 
-def session_passes(session: session_pb2.Session, payload: bytes, within: Span) -> bool:
-    """Whether a session is surely without fault, its positions left aside; `payload` is its encoding."""
-    object_ids = [result.object_id for result in session.results]
+def session_passes(session: session_pb2.Session, object_ids: list[str], payload: bytes, within: Span) -> bool:
+    """Whether a session is surely without fault, its positions left aside.
+
+    `object_ids` are those of its results; `payload` is its encoding.
+    """
     return (
         len(payload) <= limits.META_BYTES  # and so is every Struct in it
         and _id_passes(session.session_id)
@@ -77,8 +83,9 @@ def session_passes(session: session_pb2.Session, payload: bytes, within: Span) -
     )
 
 
-def positions_pass(positions: Sequence[int]) -> bool:
-    """Whether the positions that a client gave, one per result, rise within the limit."""
+def positions_pass(results: Iterable[session_pb2.Result]) -> bool:
+    """Whether the positions that a client gave on every result rise within the limit."""
+    positions = [result.position for result in results]
     return positions[-1] <= limits.POSITION and all(before < after for before, after in pairwise(positions))
 
 
