@@ -9,6 +9,7 @@ from embedding_studio.clickstream.v1 import session_pb2
 from serving import POLICY
 
 from clickstream import inputs as module
+from clickstream import limits
 from clickstream.converter import ConversionSummary
 from clickstream.inputs import InputReader
 from clickstream.servicers import training_wire, wire
@@ -53,6 +54,14 @@ def test_r14_the_same_bytes_from_any_starting_point(reader: InputReader) -> None
         assert tail == whole[sum(number <= after for number in graded) :]
         assert counted.session_count == max(SESSIONS - after, 0)
     assert summary.skipped_sessions == {"no_events": 7, "irrelevant": 1}
+
+
+def test_r14_large_sessions_change_nothing_but_the_pieces(reader: InputReader, monkeypatch) -> None:
+    """R7, R14: where a page does not fit memory it is read in pieces, and the inputs are the same."""
+    whole, counted = read(reader)
+    monkeypatch.setattr(limits, "PAGE_BYTES", 2 * len(session_draft("s-1").payload))
+    assert read(reader) == (whole, counted)
+    assert max(len(page) for page in reader.pages(1, SESSIONS, 0, reader.new_summary())) < 3
 
 
 def test_r14_whoever_starts_first_fixes_the_same_pages(reader: InputReader, memory_dao: MemoryDao) -> None:

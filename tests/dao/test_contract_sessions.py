@@ -1,5 +1,6 @@
 """What every store promises about sessions and their events."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from builders import NOW, SECOND, event_draft, push, session_draft, session_drafts
@@ -7,7 +8,7 @@ from builders import NOW, SECOND, event_draft, push, session_draft, session_draf
 from clickstream import limits
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import NotFound
-from clickstream.sessions import EventPush, SessionEvents
+from clickstream.sessions import EventPush, SessionEvents, SessionPage
 
 
 def numbers(dao: ClickstreamDao, batch: int = 1, *, after: int = 0, limit: int = 100, irrelevant: bool = True):
@@ -15,7 +16,7 @@ def numbers(dao: ClickstreamDao, batch: int = 1, *, after: int = 0, limit: int =
     return [each.number for each in dao.sessions.page(batch, after, limit, include_irrelevant=irrelevant).sessions]
 
 
-def event_ids(events: dict[int, SessionEvents]) -> dict[int, list[str]]:
+def event_ids(events: Mapping[int, SessionEvents]) -> dict[int, list[str]]:
     """The listed event ids, by session number."""
     return {number: [event.event_id for event in of_session.events] for number, of_session in events.items()}
 
@@ -170,6 +171,61 @@ def test_r7_event_bytes_beyond_the_listing_limit_are_counted(dao: ClickstreamDao
     dao.events.append([push("s-1", "a", "b", "c")])
     listed = dao.events.of_sessions(1, 1, 1).of[1]
     assert ([event.event_id for event in listed.events], listed.omitted) == (["a", "b"], 1)
+
+
+def test_r7_sessions_after_one_beyond_the_limit_are_still_listed(dao: ClickstreamDao, monkeypatch) -> None:
+    """R7: reading goes on behind a session with too many events, also behind two in a row and at the end."""
+    monkeypatch.setattr(limits, "LISTED_EVENTS", 2)
+    dao.sessions.append(session_drafts(5))
+    dao.events.append([push(f"s-{number}", *"abcde"[:count]) for number, count in ((1, 3), (2, 5), (4, 2), (5, 4))])
+    page = dao.events.of_sessions(1, 1, 5)
+    assert event_ids(page.of) == {number: ["a", "b"] for number in (1, 2, 4, 5)}
+    assert {number: of.omitted for number, of in page.of.items()} == {1: 1, 2: 3, 4: 0, 5: 2}
+
+
+def test_r7_a_page_of_sessions_is_bounded_in_bytes(dao: ClickstreamDao, monkeypatch) -> None:
+    """R7, R9: a page ends before the session that does not fit, says that it is not complete, and is never empty."""
+    drafts = session_drafts(5)
+    dao.sessions.append(drafts)
+    size = len(drafts[0].payload)
+    for room, expected in ((2 * size, [2, 3]), (3 * size - 1, [2, 3]), (3 * size, [2, 3, 4]), (1, [2])):
+        monkeypatch.setattr(limits, "PAGE_BYTES", room)
+        page = dao.sessions.page(1, 1, 100, include_irrelevant=True)
+        assert ([each.number for each in page.sessions], page.complete) == (expected, False)
+
+
+def test_r9_a_page_is_complete_when_nothing_further_is_registered(dao: ClickstreamDao, monkeypatch) -> None:
+    """R9: a page that its limit ended may have a successor; one that ended before has none."""
+    drafts = session_drafts(3)
+    dao.sessions.append(drafts)
+    monkeypatch.setattr(limits, "PAGE_BYTES", 3 * len(drafts[0].payload))
+    assert not dao.sessions.page(1, 0, 3, include_irrelevant=True).complete
+    assert dao.sessions.page(1, 0, 4, include_irrelevant=True).complete
+    assert dao.sessions.page(1, 3, 1, include_irrelevant=True) == SessionPage([], complete=True)
+
+
+def test_r7_a_range_of_events_is_bounded_in_bytes(dao: ClickstreamDao, monkeypatch) -> None:
+    """R7: reading ends before the session whose events do not fit, says where, and lists at least one session."""
+    dao.sessions.append(session_drafts(6))
+    dao.events.append([push(f"s-{number}", "e-1", "e-2") for number in (2, 3, 5)])
+    size = 2 * len(event_draft("e-1").payload)
+    for room, numbers_read, last in (
+        (2 * size, [2, 3], 4),
+        (2 * size - 1, [2], 2),
+        (1, [2], 2),
+        (3 * size, [2, 3, 5], 6),
+    ):
+        monkeypatch.setattr(limits, "PAGE_BYTES", room)
+        page = dao.events.of_sessions(1, 1, 6)
+        assert (list(page.of), page.last) == (numbers_read, last)
+
+
+def test_r15_a_session_has_events_or_none(dao: ClickstreamDao) -> None:
+    """R15: only a session's own events count, in its own batch."""
+    dao.sessions.append(session_drafts(3))
+    dao.events.append([push("s-2", "e-1")])
+    assert [dao.events.has_any(1, number) for number in (1, 2, 3)] == [False, True, False]
+    assert not dao.events.has_any(2, 2)
 
 
 def test_r2_threads_pushing_the_same_events_store_each_once(dao: ClickstreamDao) -> None:

@@ -1,6 +1,7 @@
 """BatchService through a real channel: pages, streams, releases and listings (R8 to R11)."""
 
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 from builders import (
@@ -16,10 +17,11 @@ from builders import (
 )
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from grpc import StatusCode
-from serving import InProcessServer, fields, reason, refused
+from serving import PATIENCE, InProcessServer, fields, reason, refused
 
 from clickstream import limits
 from clickstream.batches import BatchStatus
+from clickstream.servicers.batch_reader import BatchReader, Page
 
 
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
@@ -134,6 +136,30 @@ def test_r7_pages_are_bounded_in_bytes(server: InProcessServer, monkeypatch) -> 
     monkeypatch.setattr(limits, "PAGE_BYTES", 1)
     assert [len(page.sessions) for page in pages(server)] == [1, 1, 1, 1]
     assert len(streamed(server)) == 4
+
+
+def test_r21_a_stream_reads_no_further_than_its_client(server: InProcessServer, monkeypatch) -> None:
+    """R21: a client that does not go on is not read for, and once it cancelled, reading has ended."""
+    monkeypatch.setattr(limits, "DEFAULT_PAGE_SIZE", 1)
+    sessions = 60
+    server.dao.sessions.append([session_draft(f"s-{number}", query="x" * 500_000) for number in range(sessions)])
+    ended, read = threading.Event(), []
+    original = BatchReader.pages
+
+    async def watched(self: BatchReader, after: int) -> AsyncIterator[Page]:
+        try:
+            async for page in original(self, after):
+                read.append(page.last)
+                yield page
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(BatchReader, "pages", watched)
+    stream = server.batch.StreamBatchSessions(pb.StreamBatchSessionsRequest())
+    assert next(stream).stored_session.session_number == 1
+    stream.cancel()
+    assert ended.wait(PATIENCE)
+    assert len(read) < sessions / 2
 
 
 @pytest.mark.mongod
@@ -256,6 +282,21 @@ def test_r8_batches_are_listed_in_pages(server: InProcessServer) -> None:
     assert [(each.batch_id, each.history[-1].reason) for each in only] == [("batch-2", "old")]
     other = pb.ListBatchesRequest(page_token=first_token, statuses=[pb.BATCH_STATUS_RELEASED])
     assert reason(refused(server.batch.ListBatches, other)) == "INVALID_PAGE_TOKEN"
+
+
+def test_r7_a_page_of_batches_with_long_histories_fits_a_message(server: InProcessServer, monkeypatch) -> None:
+    """R7, R8: a page of batches ends before it becomes too large, with a token to go on; no batch is skipped."""
+    for number in range(5):
+        server.dao.sessions.append([session_draft(f"s-{number}")])
+        server.dao.batches.release(f"r-{number}", None, NOW)
+    monkeypatch.setattr(limits, "PAGE_BYTES", 1)
+    found, token = [], ""
+    while not found or token:
+        answer = server.batch.ListBatches(pb.ListBatchesRequest(page_token=token))
+        assert len(answer.batches) == 1
+        found += [each.batch_id for each in answer.batches]
+        token = answer.next_page_token
+    assert found == [f"batch-{number}" for number in range(6, 0, -1)]
 
 
 @pytest.mark.parametrize("status", [0, 7, -1])

@@ -9,9 +9,6 @@ from clickstream.dao.interface import ClickstreamDao
 from clickstream.servicers import wire
 from clickstream.sessions import NO_EVENTS
 
-# Sessions that a stream reads at once; benchmarks/read.py gave no better rate for 100 or 500.
-STREAM_PAGE_SIZE = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -67,4 +64,4 @@ class BatchReader:
             await asyncio.gather(reading, return_exceptions=True)
 
     def _start(self, after: int) -> "asyncio.Task[Page]":
-        return asyncio.create_task(asyncio.to_thread(self.page, after, STREAM_PAGE_SIZE))
+        return asyncio.create_task(asyncio.to_thread(self.page, after, limits.DEFAULT_PAGE_SIZE))
