@@ -47,6 +47,17 @@ def peak_memory(pid: int) -> float:
     raise LookupError(f"process {pid} has no memory")
 
 
+def resident_memory(pid: int) -> float:
+    """The memory that a process holds, in MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def serving_processes(parent: int) -> list[int]:
+    """The pids of the serving processes that a `clickstream serve --processes` runs."""
+    children = [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    return [pid for pid in children if b"\0serve\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
 def cpu_seconds(pid: int) -> float:
     """The CPU time that a process has used so far."""
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
@@ -54,11 +65,15 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def server_process(core: int, *command: str, **environment: str) -> Iterator[tuple[str, int]]:
-    """Runs `python *command` on one core until the block ends; yields the address that it tells, and its pid."""
+def server_process(core: int | None, *command: str, **environment: str) -> Iterator[tuple[str, int]]:
+    """Runs `python *command` until the block ends; yields the address that it tells, and its pid.
+
+    It is kept on one core, unless that is None: it sees to it itself.
+    """
     process = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, env=os.environ | environment)
     try:
-        pin(process.pid, core)
+        if core is not None:
+            pin(process.pid, core)
         yield _address(process), process.pid
     finally:
         process.terminate()

@@ -27,7 +27,7 @@ from clickstream.client import batch_stub
 from clickstream.dao.embedded import EmbeddedMongo
 from clickstream.dao.mongo import Document, connect, prepare_schema
 from clickstream.dao.store import MongoDao
-from clickstream.servicers import wire
+from clickstream.servicers import admission
 from clickstream.sessions import EventDraft, EventPush
 
 RESULTS, EVENTS = 50, 10
@@ -71,7 +71,7 @@ def fill(database: Database[Document], sessions: int) -> int:
     dao, now = MongoDao(database), datetime.now(UTC)
     for start in range(1, sessions + 1, FILL):
         numbers = range(start, min(start + FILL, sessions + 1))
-        drafts = [wire.session_draft(shop_session(number), now) for number in numbers]
+        drafts = [admission.session(shop_session(number), admission.arrival(now, None)) for number in numbers]
         dao.sessions.append(drafts)
         dao.events.append([EventPush(draft.session_id, clicks(now)) for draft in drafts])
     return len(drafts[0].payload)
@@ -80,8 +80,9 @@ def fill(database: Database[Document], sessions: int) -> int:
 def clicks(now: datetime) -> list[EventDraft]:
     """A click on each of the first results."""
     return [
-        wire.event_draft(session_pb2.Event(event_id=f"event-{n}", object_id=f"object-{n:08d}", type="click"), now)
+        EventDraft(event.event_id, event.type, now, False, event.SerializeToString())
         for n in range(EVENTS)
+        for event in [session_pb2.Event(event_id=f"event-{n}", object_id=f"object-{n:08d}", type="click")]
     ]
 
 

@@ -60,7 +60,7 @@ class MongoEvents:
             return {}, set()
         keys = list(events)
         try:
-            self._events.insert_many([_document(key, event) for key, event in events.items()], ordered=False)
+            self._events.insert_many([event_document(key, event) for key, event in events.items()], ordered=False)
         except BulkWriteError as error:
             check_acknowledged(error.details)
             failures = error.details["writeErrors"]
@@ -239,7 +239,8 @@ def _key(document: Document) -> Key:
     return key["batch"], key["number"], key["event_id"]
 
 
-def _document(key: Key, event: EventDraft) -> Document:
+def event_document(key: Key, event: EventDraft) -> Document:
+    """An event as it is kept."""
     document: Document = {
         "_id": _key_document(key),
         "type": event.type,

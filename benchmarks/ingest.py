@@ -1,0 +1,336 @@
+"""How fast sessions and events are written, against the same stack doing nothing and against MongoDB alone.
+
+    python benchmarks/ingest.py
+    python benchmarks/ingest.py --memory 10000000     # also: memory after so many events (minutes)
+
+Starts an embedded MongoDB in a temporary folder, `clickstream serve --processes` 1 and 2 over it, and as many
+servers that do nothing. Limit and product are measured in turn, round after round; a ratio is the median of the
+ratios within a round. Every answer is checked: status, and that every event was stored.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import uvloop
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
+from embedding_studio.clickstream.v1 import session_pb2
+from http2_load import Outcome, at_rate, closed_loop
+from measuring import header, median_and_spread, pin, resident_memory, server_process, serving_processes, write_table
+from pymongo.collection import Collection
+
+from clickstream.client import clickstream_stub
+from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.events import event_document
+from clickstream.dao.mongo import Document, connect, prepare_schema
+from clickstream.servicers import wire
+from clickstream.sessions import EventDraft
+
+SESSIONS = 1_000
+WORDS = [
+    "red",
+    "blue",
+    "running",
+    "shoe",
+    "sandal",
+    "leather",
+    "light",
+    "with",
+    "for",
+    "men",
+    "women",
+    "soft",
+    "summer",
+    "winter",
+]
+PUSH, CREATE = "ClickstreamService/PushEvents", "ClickstreamService/CreateSession"
+INGEST = "/embedding_studio.clickstream.v1.ClickstreamService/Ingest"
+NOOP_HERE = Path(__file__).with_name("noop_server.py")
+# Ingest is given as much work as keeps it and MongoDB busy for a second or two.
+INGEST_EVENTS = 60_000
+LONE_CALLS = 300
+
+
+@dataclass
+class Row:
+    """One line of the table: what the limit and the product did, round by round."""
+
+    work: str
+    target: float
+    limit: Callable[[], float]
+    product: Callable[[], float]
+    limits: list[float] = field(default_factory=list)
+    products: list[float] = field(default_factory=list)
+
+    def measure(self) -> None:
+        """Both, in turn."""
+        self.limits.append(self.limit())
+        self.products.append(self.product())
+        ratio = self.products[-1] / self.limits[-1]
+        print(f"{self.work}: {self.products[-1]:,.0f} of {self.limits[-1]:,.0f}: {ratio:.0%}", file=sys.stderr)
+
+    def cells(self, unit: str) -> list[str]:
+        """The row of the table."""
+        ratios = [product / limit for product, limit in zip(self.products, self.limits, strict=True)]
+        share = f"{statistics.median(ratios):.0%} ({min(ratios):.0%} to {max(ratios):.0%})"
+        return [
+            self.work,
+            f"{median_and_spread(self.limits)} {unit}",
+            f"{median_and_spread(self.products)} {unit}",
+            share,
+            f"{self.target:.0%}",
+        ]
+
+
+def click(number: int) -> session_pb2.Event:
+    """A click whose id nobody else has."""
+    return session_pb2.Event(event_id=uuid.uuid4().hex, object_id=f"item-{number % 20}", type="click")
+
+
+def pushes(calls: int, events: int) -> list[bytes]:
+    """Serialized requests of distinct events."""
+    return [
+        pb.PushEventsRequest(
+            session_id=f"session-{number % SESSIONS}", events=[click(number) for _ in range(events)]
+        ).SerializeToString()
+        for number in range(calls)
+    ]
+
+
+def searches(calls: int) -> list[bytes]:
+    """Serialized requests of distinct sessions that showed 50 products with their data, about 8.3 kB each."""
+    draw = random.Random(42)
+    shown = session_pb2.Session(query="red running shoes", score_kind=session_pb2.SCORE_KIND_SIMILARITY)
+    for place in range(50):
+        result = shown.results.add(object_id=f"sku-{place:08d}", score=draw.random())
+        title = " ".join(draw.choices(WORDS, k=8))
+        result.meta.update({"title": title, "price": draw.randrange(10_000) / 100, "category": "shoes/running"})
+    requests = []
+    for _ in range(calls):
+        shown.session_id = uuid.uuid4().hex
+        requests.append(pb.CreateSessionRequest(session=shown).SerializeToString())
+    return requests
+
+
+def unary(address: str, method: str, bodies: list[bytes], in_flight: int, expected: bytes | None) -> Outcome:
+    """Calls with 8 in flight on each connection."""
+    port = int(address.rpartition(":")[2])
+    load = closed_loop(port, method, iter(bodies), connections=in_flight // 8, width=8, expected=expected)
+    return uvloop.run(load)
+
+
+def unary_row(
+    work: str, target: float, noop: str, product: str, make: Callable[[], list[bytes]], events: int, in_flight: int = 64
+) -> Row:
+    """A row of unary calls; `events` per call, 0 for sessions."""
+    method = PUSH if events else CREATE
+    expected = wire.all_accepted(events) if events else None
+    return Row(
+        work,
+        target,
+        lambda: unary(noop, method, make(), in_flight, b"").rate,
+        lambda: unary(product, method, make(), in_flight, expected).rate,
+    )
+
+
+def documents(count: int, session: int) -> list[Document]:
+    """What the service stores for so many clicks in one session."""
+    now = datetime.now(UTC)
+    made = []
+    for number in range(count):
+        event = click(number)
+        event.created_at.FromDatetime(now)
+        draft = EventDraft(event.event_id, event.type, now, True, event.SerializeToString())
+        made.append(event_document((1, session, event.event_id), draft))
+    return made
+
+
+def insert_by_two_threads(collection: Collection[Document], size: int) -> float:
+    """insert_many of `size` documents, again and again, from two threads; documents a second."""
+    half = [documents(size, session) for session in range(INGEST_EVENTS // size // 2)]
+    other = [documents(size, session) for session in range(INGEST_EVENTS // size // 2)]
+
+    def insert(groups: list[list[Document]]) -> None:
+        for group in groups:
+            collection.insert_many(group, ordered=False)
+
+    threads = [threading.Thread(target=insert, args=(groups,)) for groups in (half, other)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return INGEST_EVENTS // size // 2 * 2 * size / (time.perf_counter() - began)
+
+
+def ingest_messages(events: int, size: int) -> Iterator[bytes]:
+    """Serialized messages of one stream."""
+    for sequence in range(1, events // size + 1):
+        pushed = pb.EventList(session_id=f"session-{sequence % SESSIONS}", events=[click(n) for n in range(size)])
+        yield pb.IngestRequest(sequence=sequence, events=pushed).SerializeToString()
+
+
+def ingest(channel: grpc.Channel, messages: Iterable[bytes], size: int) -> float:
+    """Sends messages through one stream; events a second, from the first message to the last acknowledgement."""
+    stream = channel.stream_stream(INGEST, None, pb.IngestResponse.FromString)
+    began = time.perf_counter()
+    stored = 0
+    for acknowledgement in stream(iter(messages)):
+        if acknowledgement.accepted_count != size:
+            raise RuntimeError(f"not all stored: {acknowledgement}")
+        stored += size
+    return stored / (time.perf_counter() - began)
+
+
+def ingest_row(target: float, collection: Collection[Document], address: str, size: int) -> Row:
+    """A row of streamed events."""
+
+    def product() -> float:
+        with grpc.insecure_channel(address) as channel:
+            return ingest(channel, list(ingest_messages(INGEST_EVENTS, size)), size)
+
+    return Row(f"Ingest, {size:,} events per message", target, lambda: insert_by_two_threads(collection, size), product)
+
+
+def lone_calls(noop: str, product: str, collection: Collection[Document]) -> list[float]:
+    """Median milliseconds, one at a time: insert_one, a call that does nothing, PushEvents with one event."""
+    alone = []
+    for document in documents(LONE_CALLS, 1):
+        began = time.perf_counter()
+        collection.insert_one(document)
+        alone.append((time.perf_counter() - began) * 1000)
+    waits = [statistics.median(alone)]
+    for address in (noop, product):
+        port = int(address.rpartition(":")[2])
+        bodies = iter(pushes(LONE_CALLS, 1))
+        waits.append(uvloop.run(closed_loop(port, PUSH, bodies, connections=1, width=1)).percentile(0.5))
+    return waits
+
+
+def fill(address: str) -> None:
+    """Registers the sessions that the events belong to."""
+    with grpc.insecure_channel(address) as channel:
+        stub = clickstream_stub(channel)
+        results = [session_pb2.Result(object_id=f"item-{number}") for number in range(20)]
+        for number in range(SESSIONS):
+            session = session_pb2.Session(session_id=f"session-{number}", query="red shoes", results=results)
+            stub.CreateSession(pb.CreateSessionRequest(session=session))
+
+
+def memory(address: str, pid: int, events: int) -> str:
+    """Streams events, and says what the serving process holds after a tenth of them and after all."""
+    with grpc.insecure_channel(address) as channel:
+        ingest(channel, ingest_messages(events // 10, 1_000), 1_000)
+        early = resident_memory(pid)
+        ingest(channel, ingest_messages(events - events // 10, 1_000), 1_000)
+    late = resident_memory(pid)
+    return (
+        f"Resident memory of the serving process: {early:.0f} MiB after {events // 10:,} events, "
+        f"{late:.0f} MiB after {events:,} ({late / early - 1:+.0%})."
+    )
+
+
+def run(rounds: int, calls: int, memory_events: int, output: Path) -> None:
+    """Measures everything and writes the table."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        mongo = EmbeddedMongo(Path(folder) / "mongodb", cache_gb=1.0)
+        mongo.start()
+        stack.callback(mongo.stop)
+        database = stack.enter_context(connect(mongo.uri, timeout=20))["clickstream"]
+        prepare_schema(database)
+        # Of the same kind as the service's own, in a place where they disturb nothing.
+        raw = stack.enter_context(connect(mongo.uri, timeout=20))["raw"]
+        prepare_schema(raw)
+        environment = {"MONGODB_URI": mongo.uri, "CLICKSTREAM_RUN_TRAINING": "false"}
+        noops, products, pids = [], [], []
+        for processes in (1, 2):
+            serve = ("-m", "clickstream", "serve", "--listen", "127.0.0.1:0", "--data-dir", folder)
+            command = (*serve, "--processes", str(processes))
+            address, pid = stack.enter_context(server_process(None, *command, **environment))
+            products.append(address)
+            pids.append(serving_processes(pid)[0])
+            noops.append(stack.enter_context(server_process(None, str(NOOP_HERE), str(processes)))[0])
+        fill(products[0])
+        rows = [
+            unary_row("PushEvents, 1 event, 1 process, 64 in flight", 0.85, noops[0], products[0],
+                      lambda: pushes(calls, 1), 1),
+            unary_row("PushEvents, 1 event, 2 processes, 256 in flight", 0.90, noops[1], products[1],
+                      lambda: pushes(calls, 1), 1, 256),
+            unary_row("PushEvents, 10 events, 1 process", 0.60, noops[0], products[0],
+                      lambda: pushes(calls // 2, 10), 10),
+            unary_row("CreateSession, 50 results with meta, 1 process", 0.75, noops[0], products[0],
+                      lambda: searches(calls // 2), 0),
+        ]  # fmt: skip
+        streams = [
+            ingest_row(0.85, raw["session_events"], products[0], 1_000),
+            ingest_row(0.75, raw["session_events"], products[0], 100),
+        ]
+        core = max(os.sched_getaffinity(0))
+        waits: list[list[float]] = []
+        for _ in range(rounds):
+            pin(0, core)  # with one serving process on the first core, the load has the last
+            for row in rows:
+                row.measure()
+            waits.append(lone_calls(noops[0], products[0], raw["session_events"]))
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+            for row in streams:
+                row.measure()
+        pin(0, core)
+        half = statistics.median(rows[0].products) / 2
+        port = int(products[0].rpartition(":")[2])
+        paced = uvloop.run(at_rate(port, PUSH, iter(pushes(int(half * 10), 1)), rate=half, seconds=9, connections=8))
+        remembered = memory(products[0], pids[0], memory_events) if memory_events else ""
+    lines = [row.cells("calls/s") for row in rows] + [row.cells("events/s") for row in streams]
+    write_table(output, "Writing sessions and events", text(rounds, waits, half, paced, remembered), COLUMNS, lines)
+    print(output.read_text())
+
+
+COLUMNS = ["work", "limit: median (range)", "product: median (range)", "product of limit", "target"]
+
+
+def text(rounds: int, waits: list[list[float]], half: float, paced: Outcome, remembered: str) -> str:
+    """What was measured, in words."""
+    insert, noop, push = (statistics.median(each) for each in zip(*waits, strict=True))
+    ratios = [push / (insert + noop) for insert, noop, push in waits]
+    return f"""{rounds} rounds, limit and product in turn. The limit of unary calls is grpc.aio on uvloop with empty \
+handlers, with as many processes and as pinned; of Ingest, insert_many of the same documents in groups of the same size \
+by two threads. Made by `benchmarks/ingest.py`.
+
+A lone request takes {push:.2f} ms (median); insert_one takes {insert:.2f} ms and a call that does nothing {noop:.2f} \
+ms: {statistics.median(ratios):.2f} times their sum ({min(ratios):.2f} to {max(ratios):.2f}; target 1.3).
+
+At half of the highest rate ({half:,.0f} calls/s, {paced.answers:,} calls), PushEvents took {paced.percentile(0.5):.1f} \
+ms at the median and {paced.percentile(0.99):.1f} ms at the 99th percentile (target 10 ms), counted from when each \
+call was due.
+
+{remembered}
+
+{header("grpcio", "protobuf", "pymongo", "uvloop")} MongoDB: the embedded one, writes acknowledged by the majority \
+with the journal."""
+
+
+def main() -> None:
+    """Reads the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=20_000, help="calls of one event per measurement")
+    parser.add_argument("--memory", type=int, default=0, help="stream so many events, and look at the memory")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "ingest.md")
+    arguments = parser.parse_args()
+    run(arguments.rounds, arguments.calls, arguments.memory, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
