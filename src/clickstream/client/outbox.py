@@ -255,14 +255,14 @@ class Outbox:
 def _next_call(waiting: deque[Item]) -> list[Item]:
     """Takes the first session, or the first events up to the bounds of a call."""
     taken = [waiting.popleft()]
-    size = taken[0].size
+    size = taken[0].message.ByteSize()
     while (
         waiting
         and isinstance(taken[0].message, Event)
         and isinstance(waiting[0].message, Event)
         and len(taken) < limits.EVENTS_PER_CALL
-        and size + waiting[0].size <= CALL_BYTES
+        and size + waiting[0].message.ByteSize() <= CALL_BYTES
     ):
         taken.append(waiting.popleft())
-        size += taken[-1].size
+        size += taken[-1].message.ByteSize()
     return taken
