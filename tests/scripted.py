@@ -62,11 +62,14 @@ class InMemoryService(ClickstreamServiceServicer):
 
 
 @contextmanager
-def serving(service: InMemoryService, port: int = 0) -> Iterator[str]:
+def serving(
+    service: InMemoryService, port: int = 0, credentials: grpc.ServerCredentials | None = None
+) -> Iterator[str]:
     """Serves it on loopback, by default on a free port; gives the address."""
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
     add_ClickstreamServiceServicer_to_server(service, server)
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     yield f"127.0.0.1:{port}"
     server.stop(None).wait()

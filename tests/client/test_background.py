@@ -75,7 +75,7 @@ def test_what_may_pass_is_sent_again(
 
 
 def test_a_lost_answer_stores_nothing_twice(
-    scripted: InMemoryService, scripted_address: str, make_client: Make, monkeypatch: pytest.MonkeyPatch
+    scripted: InMemoryService, make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R1: the repeated call has the same ids and times, so that it finds its own content stored."""
     store = scripted.PushEvents
@@ -97,6 +97,21 @@ def test_a_lost_answer_stores_nothing_twice(
         client.close()
     assert len(scripted.events) == EVENTS
     assert (client.stats.accepted, client.stats.duplicate, client.stats.retries) == (1, EVENTS, 2)
+
+
+def test_many_threads_share_a_client(server: InProcessServer, make_client: Make) -> None:
+    """Threads push at the same time: all is stored, and the counters account for everything at every moment."""
+    client = make_client(server.address, queue=QueueSettings(linger=0.001, batch_events=50))
+    threads = [threading.Thread(target=queue_session, args=(client, f"s-{number}")) for number in range(50)]
+    for thread in threads:
+        thread.start()
+        assert is_balanced(client)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert client.flush(PATIENCE)
+    assert is_balanced(client)
+    assert client.stats.accepted == 50 * (EVENTS + 1)
+    assert client.stats.failed == {}
 
 
 def test_poison_costs_itself_only(server: InProcessServer, make_client: Make) -> None:
@@ -221,7 +236,7 @@ import os, sys
 from embedding_studio.clickstream.v1.session_pb2 import Event, Session
 from clickstream.client import ClickstreamClient, QueueSettings
 
-client = ClickstreamClient(sys.argv[1], queue=QueueSettings(linger=1_000, close_timeout=30))
+client = ClickstreamClient(sys.argv[1], queue=QueueSettings(linger=1_000, close_timeout=1_000))
 client.register(Session(session_id="s-1", query="red shoes"))
 for number in range(100):
     client.push("s-1", Event(object_id="a", type="click"))

@@ -1,11 +1,12 @@
 import asyncio
+import subprocess
 from collections.abc import Callable
 
 import grpc
 import pytest
 from builders import session, struct
 from google.rpc import code_pb2
-from scripted import InMemoryService, first
+from scripted import InMemoryService, first, serving
 from serving import refused
 
 from clickstream.client import AsyncClickstreamClient, ClickstreamClient
@@ -58,3 +59,34 @@ def test_grpc_retries_nothing_else(
     error = refused(make_client(scripted_address).create_session, session())
     assert error.code().value[0] == code
     assert len(scripted.requests) == 1
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """A key and a certificate of localhost."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out certificate -days 1 -subj /CN=localhost"
+    subprocess.run(
+        [*made.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, capture_output=True
+    )
+    return (folder / "key").read_bytes(), (folder / "certificate").read_bytes()
+
+
+def test_credentials_are_used_for_all_calls(
+    scripted: InMemoryService, certificate: tuple[bytes, bytes], make_client: Callable[..., ClickstreamClient]
+) -> None:
+    """R19: with credentials, direct, queued and asyncio calls reach a port that speaks TLS only."""
+    credentials = grpc.ssl_channel_credentials(certificate[1])
+    with serving(scripted, credentials=grpc.ssl_server_credentials([certificate])) as address:
+        address = address.replace("127.0.0.1", "localhost")
+        client = make_client(address, credentials=credentials)
+        client.create_session(session("s-1"))
+        client.register(session("s-2"))
+        assert client.flush(20)
+
+        async def main() -> None:
+            async with AsyncClickstreamClient(address, credentials=credentials) as client:
+                await client.create_session(session("s-3"))
+
+        asyncio.run(main())
+    assert set(scripted.sessions) == {"s-1", "s-2", "s-3"}

@@ -51,15 +51,26 @@ def test_no_event_overtakes_its_session() -> None:
     """A session goes out alone, and its events only once it is settled; other sessions do not wait for it."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", session("s-1"))
-    outbox.put("s-1", event("e-1"))
-    outbox.put("s-2", event("e-2"))
     first = take(outbox)
     assert ids(first) == ["s-1"]
+    outbox.put("s-1", event("e-1"))
     outbox.put("s-1", event("e-3"))
+    outbox.put("s-2", event("e-2"))
     second = take(outbox)
     assert ids(second) == ["e-2"]
     settle(outbox, first)
     assert ids(take(outbox)) == ["e-1", "e-3"]
+
+
+def test_a_session_and_its_events_never_share_a_call() -> None:
+    """What was queued together is taken apart: the session, then its events."""
+    outbox = Outbox(AT_ONCE)
+    outbox.put("s-1", session("s-1"))
+    outbox.put("s-1", event("e-1"))
+    lane = take(outbox)
+    assert ids(lane) == ["s-1"]
+    settle(outbox, lane)
+    assert ids(take(outbox)) == ["e-1"]
 
 
 def test_a_call_carries_a_thousand_events_at_most() -> None:

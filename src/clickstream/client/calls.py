@@ -62,7 +62,7 @@ def pause_before_retry(attempt: int, error: grpc.RpcError) -> float:
     The backoff doubles and is spread, so that many clients do not come back at once.
     """
     # The exponent is bounded: retries may go on for days, and 2.0 ** 1024 overflows.
-    backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
+    backoff: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
     info = _detail(error, RetryInfo)
     asked: timedelta = info.retry_delay.ToTimedelta() if info else timedelta()
     return asked.total_seconds() + backoff * random.uniform(0.5, 1.0)
