@@ -44,7 +44,7 @@ from embedding_studio.clickstream.v1 import (
     training_service_pb2,
 )
 
-from clickstream.client import batch_stub, call, clickstream_stub, training_stub
+from clickstream.client.calls import batch_stub, call, clickstream_stub, training_stub
 from clickstream.converter import ConversionSummary, SearchSession, SessionEvent, ShownResult, convert
 from clickstream.policy import load_policy
 from clickstream.runs import FineTuningSettings, TrainingProgress

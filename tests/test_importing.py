@@ -1,88 +1,25 @@
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from embedding_studio.clickstream.v1 import error_reason_pb2
-from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import (
-    ClickstreamServiceServicer,
-    add_ClickstreamServiceServicer_to_server,
-)
-from google.protobuf import any_pb2
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import code_pb2
 from rich.console import Console
+from scripted import InMemoryService, refuse, serving
 
 from clickstream.account import NEVER_SHOWN, NO_QUERY_TEXT, SAME_SEARCH, SEARCH, SHOWN, Account, Bucket, Outcome, show
 from clickstream.importing import import_ubi
-
-Fault = Callable[[object, grpc.ServicerContext], None]
-
-
-class InMemoryService(ClickstreamServiceServicer):
-    """Keeps what the contract says; `faults` run before each call and may end it, `outcomes` replace its answer."""
-
-    def __init__(self) -> None:
-        self.sessions: dict[str, service.CreateSessionRequest] = {}
-        self.events: dict[tuple[str, str], object] = {}
-        self.pushes: list[service.PushEventsRequest] = []
-        self.faults: list[Fault] = []
-        self.outcomes: list[service.EventOutcome] = []
-
-    def CreateSession(self, request, context):  # noqa: N802 -- the contract's name
-        for fault in self.faults:
-            fault(request, context)
-        kept = self.sessions.setdefault(request.session.session_id, request)
-        if kept != request:
-            context.abort(grpc.StatusCode.ALREADY_EXISTS, "other content")
-        return service.CreateSessionResponse(created=kept is request)
-
-    def GetSession(self, request, context):  # noqa: N802 -- the contract's name
-        response = service.GetSessionResponse()
-        response.stored_session.session.CopyFrom(self.sessions[request.session_id].session)
-        return response
-
-    def PushEvents(self, request, context):  # noqa: N802 -- the contract's name
-        for fault in self.faults:
-            fault(request, context)
-        self.pushes.append(request)
-        if self.outcomes:
-            return service.PushEventsResponse(outcomes=self.outcomes)
-        codes = []
-        for event in request.events:
-            kept = self.events.setdefault((request.session_id, event.event_id), event)
-            same = "CODE_DUPLICATE" if kept == event else "CODE_CONFLICT"
-            codes.append("CODE_ACCEPTED" if kept is event else same)
-        return service.PushEventsResponse(outcomes=[service.EventOutcome(code=code) for code in codes])
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[InMemoryService, grpc.Channel]]:
     """The in-memory service behind a real channel."""
     kept = InMemoryService()
-    grpc_server = grpc.server(ThreadPoolExecutor(16))
-    add_ClickstreamServiceServicer_to_server(kept, grpc_server)
-    port = grpc_server.add_insecure_port("127.0.0.1:0")
-    grpc_server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with serving(kept) as address, grpc.insecure_channel(address) as channel:
         yield kept, channel
-    grpc_server.stop(None)
-
-
-def refuse(context: grpc.ServicerContext, code: int, reason: str, *fields: str) -> None:
-    """Ends a call the way the server does: with an ErrorInfo and, given fields, a BadRequest."""
-    details = [any_pb2.Any()]
-    details[0].Pack(error_details_pb2.ErrorInfo(reason=reason))
-    if fields:
-        bad = error_details_pb2.BadRequest()
-        for field in fields:
-            bad.field_violations.add(field=field, description="is too long")
-        details.append(any_pb2.Any())
-        details[1].Pack(bad)
-    context.abort_with_status(rpc_status.to_status(status_pb2.Status(code=code, message="refused", details=details)))
 
 
 def query(query_id: str = "q1", text: str = "shoes", hits: tuple[str, ...] = ("a", "b")) -> dict:

@@ -9,7 +9,7 @@ import clickstream
 
 SOURCE = Path(clickstream.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).with_suffix("").as_posix() for path in SOURCE.rglob("*.py"))
-CLIENTS = ("client", "importing", "demo/")
+CLIENTS = ("client/", "importing", "demo/")
 GENERATED = {"google", "embedding_studio"}
 DOMAIN = ("errors", "limits", "sessions", "batches", "improvement", "runs", "policy", "converter")
 TRAINING_LIBRARIES = {"torch", "transformers", "sentence_transformers", "numpy", "safetensors", "tokenizers"}
@@ -72,6 +72,8 @@ def test_imports_point_one_way(module: str) -> None:
         assert found <= {"dao", "inputs", *DOMAIN}
     if module.startswith("servicers/"):
         assert found <= {"servicers", "commit", "inputs", "dao", *DOMAIN}
+    if module.startswith("client/"):
+        assert found <= {"client", *DOMAIN}
     if module not in ("cli", "__main__"):
         assert not found & {"app", "cli"}
 

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from clickstream import limits
 from clickstream.account import NEVER_SHOWN, NO_QUERY_TEXT, SAME_SEARCH, SEARCH, SHOWN, Account, Outcome
-from clickstream.client import call, clickstream_stub, is_passing, violations
+from clickstream.client.calls import call, clickstream_stub, is_passing, violations
 from clickstream.rebuilding import Act, RebuiltSession, rebuild
 from clickstream.ubi import QUERY, read
 

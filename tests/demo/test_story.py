@@ -15,7 +15,7 @@ from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from embedding_studio.clickstream.v1 import training_service_pb2_grpc as training_grpc
 from rich.console import Console
 
-from clickstream.client import clickstream_stub, training_stub
+from clickstream.client.calls import clickstream_stub, training_stub
 from clickstream.demo.catalogue import make_catalogue
 from clickstream.demo.play import play
 from clickstream.demo.report import examples

@@ -8,7 +8,7 @@ from typing import Any
 
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 
-from clickstream.client import call
+from clickstream.client.calls import call
 from clickstream.demo.shoppers import Visit
 
 # Searches in flight: enough to fill the server's group commits.

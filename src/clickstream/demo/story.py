@@ -13,7 +13,7 @@ from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from clickstream.client import batch_stub, call, clickstream_stub, is_passing, training_stub
+from clickstream.client.calls import batch_stub, call, clickstream_stub, is_passing, training_stub
 from clickstream.demo.catalogue import Item, make_catalogue
 from clickstream.demo.comparison import Comparison, compare
 from clickstream.demo.play import play

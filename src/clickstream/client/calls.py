@@ -1,15 +1,16 @@
-"""Calls of our own clients (import, demo) on the service, retried where a retry can help."""
+"""Calls on the service: stubs, what an error says, and retries where a retry can help."""
 
 import random
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import grpc
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
 Request = TypeVar("Request", contravariant=True)
@@ -51,10 +52,20 @@ def call(
         except grpc.RpcError as error:
             if attempt == ATTEMPTS or not is_passing(error):
                 raise
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
-            # Spread, so that many clients do not come back at once.
-            sleep(pause * random.uniform(0.5, 1.0))
+            sleep(pause_before_retry(attempt, error))
     raise AssertionError("the last attempt returns or raises")
+
+
+def pause_before_retry(attempt: int, error: grpc.RpcError) -> float:
+    """Seconds to wait after failed attempt `attempt` (from 1): what the server asks for, and a backoff.
+
+    The backoff doubles and is spread, so that many clients do not come back at once.
+    """
+    # The exponent is bounded: retries may go on for days, and 2.0 ** 1024 overflows.
+    backoff: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
+    info = _detail(error, RetryInfo)
+    asked: timedelta = info.retry_delay.ToTimedelta() if info else timedelta()
+    return asked.total_seconds() + backoff * random.uniform(0.5, 1.0)
 
 
 def is_passing(error: grpc.RpcError) -> bool:

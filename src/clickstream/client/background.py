@@ -1,0 +1,166 @@
+"""Sends what is queued: threads that take calls out of the outbox and repeat each until it is decided."""
+
+import atexit
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
+from embedding_studio.clickstream.v1.error_reason_pb2 import ErrorReason
+from embedding_studio.clickstream.v1.session_pb2 import Event, Session
+
+from clickstream.client.calls import clickstream_stub, is_passing, pause_before_retry, reason
+from clickstream.client.channel import open_channel
+from clickstream.client.outbox import ACCEPTED, DUPLICATE, Failure, Lane, Outbox, Stats, Verdict
+from clickstream.client.settings import QueueSettings
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a thread may take to end once its call is canceled.
+_ENDING = 5.0
+
+Message = TypeVar("Message", Session, Event)
+OnFailure = Callable[[Failure], None]
+Outcome = service.EventOutcome
+
+
+class Background:
+    """The background half of both clients, with a channel of its own.
+
+    An error that may pass is retried for ever; any other ends the items of its call only.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        credentials: grpc.ChannelCredentials | None,
+        settings: QueueSettings,
+        on_failure: OnFailure | None,
+    ) -> None:
+        # gRPC's own retries would come before the time that the server asks for, and uncounted.
+        self._channel = open_channel(address, credentials, retries=False)
+        self._stub = clickstream_stub(self._channel)
+        self._outbox = Outbox(settings)
+        self._settings = settings
+        self._on_failure = on_failure
+        self._pid = os.getpid()
+        self._stopping = threading.Event()
+        # Daemons: Python waits for other threads before it runs what is due at exit.
+        self._threads = [
+            threading.Thread(target=self._work, name=f"clickstream-client-{number}", daemon=True)
+            for number in range(settings.in_flight)
+        ]
+        for thread in self._threads:
+            thread.start()
+        atexit.register(self.close)
+
+    def register(self, session: Session) -> None:
+        """Queues a copy of a session. Raises QueueFullError, RuntimeError."""
+        self._check_process()
+        self._outbox.put(session.session_id, _copy(Session(), session))
+
+    def push(self, session_id: str, event: Event) -> None:
+        """Queues a copy of an event, with an id. Raises QueueFullError, RuntimeError."""
+        self._check_process()
+        queued = _copy(Event(), event)
+        queued.event_id = queued.event_id or str(uuid.uuid4())
+        self._outbox.put(session_id, queued)
+
+    def flush(self, timeout: float) -> bool:
+        """Waits until all that was queued before is settled; returns whether it is. Raises RuntimeError."""
+        self._check_process()
+        return self._outbox.flush(timeout)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Flushes, then reports what is left as failed. Does nothing in a forked child, or again."""
+        atexit.unregister(self.close)
+        if os.getpid() != self._pid or self._stopping.is_set():
+            return
+        self._outbox.close()
+        self._outbox.flush(self._settings.close_timeout if timeout is None else timeout)
+        left = self._outbox.abandon()
+        self._stopping.set()
+        self._channel.close()
+        for thread in self._threads:
+            thread.join(_ENDING)
+        self._report(left)
+
+    @property
+    def stats(self) -> Stats:
+        """The counters at this moment."""
+        return self._outbox.stats
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError("a client does not survive a fork: make one in each process")
+
+    def _work(self) -> None:
+        while lane := self._outbox.take():
+            self._report(self._outbox.settle(lane, self._deliver(lane)))
+
+    def _deliver(self, lane: Lane) -> list[Verdict]:
+        """One verdict per item in flight; repeats the call until the server has decided or the client stops."""
+        attempt = 1
+        while not self._stopping.is_set():
+            try:
+                return self._attempt(lane)
+            except grpc.RpcError as error:
+                if not is_passing(error):
+                    said = reason(error) or error.code().name
+                    return [(said, error.details() or "")] * len(lane.in_flight)
+                self._stopping.wait(pause_before_retry(attempt, error))
+                attempt += 1
+                self._outbox.count_retry()
+            except Exception as error:  # a defect must cost its own call only
+                logger.exception("a call has no usable outcome")
+                return [(type(error).__name__, str(error))] * len(lane.in_flight)
+        return []  # all is abandoned
+
+    def _attempt(self, lane: Lane) -> list[Verdict]:
+        first = lane.in_flight[0].message
+        timeout = self._settings.timeout
+        if isinstance(first, Session):
+            created = self._stub.CreateSession(service.CreateSessionRequest(session=first), timeout=timeout)
+            return [(ACCEPTED if created.created else DUPLICATE, "")]
+        events = [item.message for item in lane.in_flight if isinstance(item.message, Event)]
+        request = service.PushEventsRequest(session_id=lane.session_id, events=events)
+        outcomes = self._stub.PushEvents(request, timeout=timeout).outcomes
+        if len(outcomes) != len(events):
+            raise ValueError(f"{len(outcomes)} outcomes for {len(events)} events")
+        return [_verdict(outcome) for outcome in outcomes]
+
+    def _report(self, failures: list[Failure]) -> None:
+        if failures:
+            logger.warning("%d items are not stored, the first: %s", len(failures), failures[0].reason)
+        if self._on_failure is None:
+            return
+        for failure in failures:
+            try:
+                self._on_failure(failure)
+            except Exception:  # the caller's own code must not stop the sending
+                logger.exception("on_failure failed")
+
+
+def _verdict(outcome: Outcome) -> Verdict:
+    if outcome.code == Outcome.CODE_ACCEPTED:
+        return ACCEPTED, ""
+    if outcome.code == Outcome.CODE_DUPLICATE:
+        return DUPLICATE, ""
+    if outcome.code == Outcome.CODE_CONFLICT:
+        return "CONTENT_CONFLICT", "the event id is taken by other content"
+    # A newer server may know reasons that this client does not.
+    known = outcome.reason in ErrorReason.values()
+    name = ErrorReason.Name(outcome.reason).removeprefix("ERROR_REASON_") if known else str(outcome.reason)
+    return name, outcome.description
+
+
+def _copy(copy: Message, original: Message) -> Message:
+    """Fills `copy`, which the caller cannot change any more, and gives it the present time if it has none."""
+    copy.CopyFrom(original)
+    if not copy.HasField("created_at"):
+        copy.created_at.GetCurrentTime()
+    return copy

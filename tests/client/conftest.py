@@ -1,0 +1,45 @@
+"""What tests of the client may use: the real server at the present time, and one whose faults they choose."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from dao.memory import MemoryDao
+from scripted import InMemoryService, serving
+from serving import InProcessServer
+
+from clickstream.client import ClickstreamClient
+
+
+@pytest.fixture
+def server(memory_dao: MemoryDao) -> Iterator[InProcessServer]:
+    """A running server over the store in memory, whose clock is the client's."""
+    with InProcessServer(memory_dao, lambda: datetime.now(UTC)) as server:
+        yield server
+
+
+@pytest.fixture
+def scripted() -> InMemoryService:
+    """The service behind `scripted_address`."""
+    return InMemoryService()
+
+
+@pytest.fixture
+def scripted_address(scripted: InMemoryService) -> Iterator[str]:
+    """Where the scripted service listens."""
+    with serving(scripted) as address:
+        yield address
+
+
+@pytest.fixture
+def make_client() -> Iterator[Callable[..., ClickstreamClient]]:
+    """Makes clients; at the end they close at once, whatever still waits."""
+    made: list[ClickstreamClient] = []
+
+    def make(address: str, **options: object) -> ClickstreamClient:
+        made.append(ClickstreamClient(address, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close(timeout=0)
