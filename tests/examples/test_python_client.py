@@ -17,7 +17,7 @@ def test_the_example_does_what_it_says(memory_dao: MemoryDao) -> None:
         )
     assert done.stderr == ""
     assert "red shoes: 1 event in batch-1, number 1" in done.stdout
-    kept = memory_dao.sessions.page(1, 0, 10, include_irrelevant=True)
+    kept = memory_dao.sessions.page(1, 0, 10, include_irrelevant=True).sessions
     assert [session.irrelevant_at is None for session in kept] == [True, True, False]
-    events = memory_dao.events.of_sessions(1, 1, 3)
+    events = memory_dao.events.of_sessions(1, 1, 3).of
     assert [len(events[number].events) for number in (1, 2)] == [1, 1]
