@@ -22,9 +22,10 @@ Key = tuple[int, int, str]
 DIGEST_BYTES = 8
 # What a reader of sessions wants of an event; each further field costs as much as the event itself.
 READ_FIELDS = ("payload", "server_time")
-# A page of sessions with some ten events each comes in one round trip; MongoDB's largest reply
-# (16 MB) bounds it where events are large.
-REPLY_EVENTS = 5_000
+# How many events one reply of MongoDB's holds, at least and per session: all of a page where sessions
+# have some ten each, and not much beyond the listing limits where events are large.
+REPLY_EVENTS = 200
+REPLY_EVENTS_PER_SESSION = 20
 
 
 class MongoEvents:
@@ -176,7 +177,8 @@ class MongoEvents:
     def _by_session(self, batch: int, first: int, last: int) -> Iterator[tuple[int, Iterator[StoredEvent]]]:
         """Sessions with events, by number, each with its events by id, from one range read."""
         query = {"_id": _range(batch, first, last)}
-        with self._events.find(query, READ_FIELDS, sort=[("_id", 1)], batch_size=REPLY_EVENTS) as found:
+        size = max(REPLY_EVENTS, REPLY_EVENTS_PER_SESSION * (last - first + 1))
+        with self._events.find(query, READ_FIELDS, sort=[("_id", 1)], batch_size=size) as found:
             events = (_event(document) for document in found)
             yield from itertools.groupby(events, key=lambda event: event.number)
 

@@ -49,19 +49,22 @@ class BatchReader:
 
         Reading is never more than one page ahead, and ends with whoever takes the pages (R21).
         """
-        reading = self._start(after)
+        size = limits.DEFAULT_PAGE_SIZE
+        reading = self._start(after, size)
         try:
             while True:
                 page = await reading
                 if page.complete:
                     yield page
                     return
-                reading = self._start(page.last)
+                # Where sessions are large, most of what a full page fetches would not fit it.
+                size = min(limits.DEFAULT_PAGE_SIZE, 2 * len(page.sessions))
+                reading = self._start(page.last, size)
                 yield page
         finally:
             reading.cancel()
             # Else an error of it would be logged as one that nobody looked at.
             await asyncio.gather(reading, return_exceptions=True)
 
-    def _start(self, after: int) -> "asyncio.Task[Page]":
-        return asyncio.create_task(asyncio.to_thread(self.page, after, limits.DEFAULT_PAGE_SIZE))
+    def _start(self, after: int, size: int) -> "asyncio.Task[Page]":
+        return asyncio.create_task(asyncio.to_thread(self.page, after, size))
