@@ -5,6 +5,7 @@ batch reads and training want events: those of a page of sessions lie side by si
 """
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -26,6 +27,9 @@ READ_FIELDS = ("payload", "server_time")
 # have some ten each, and not much beyond the listing limits where events are large.
 REPLY_EVENTS = 200
 REPLY_EVENTS_PER_SESSION = 20
+# A key can be taken by another group or process whose write no majority has acknowledged yet, which
+# takes milliseconds. Beyond this, in seconds, the caller is told to try again.
+HOLDER_WAITS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 
 
 class MongoEvents:
@@ -67,10 +71,20 @@ class MongoEvents:
             failures = error.details["writeErrors"]
             taken = [keys[failure["index"]] for failure in failures if failure["code"] == DUPLICATE_KEY]
             refused = {keys[failure["index"]] for failure in failures if failure["code"] != DUPLICATE_KEY}
-            holders = self._holders(taken)
-            # Taken, but by what? Another process's write is not acknowledged yet.
+            holders = self._visible_holders(taken)
             return holders, refused.union(key for key in taken if key not in holders)
         return {}, set()
+
+    def _visible_holders(self, keys: list[Key]) -> dict[Key, StoredEvent]:
+        """The stored events with these keys; waits a moment for those of a write that is still being acknowledged."""
+        holders = self._holders(keys)
+        for seconds in HOLDER_WAITS:
+            missing = [key for key in keys if key not in holders]
+            if not missing:
+                break
+            time.sleep(seconds)
+            holders |= self._holders(missing)
+        return holders
 
     def _holders(self, keys: list[Key]) -> dict[Key, StoredEvent]:
         """The stored events with these keys, by one range read per session.
