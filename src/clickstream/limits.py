@@ -12,6 +12,8 @@ META_DEPTH = 16
 SESSION_BYTES = 1024 * 1024
 EVENT_BYTES = 20 * 1024
 REQUEST_BYTES = 4 * 1024 * 1024
+# Unacknowledged messages of one Ingest stream beyond which nothing more is read.
+INGEST_WINDOW_BYTES = 8 * 1024 * 1024
 
 PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 100

@@ -1,13 +1,15 @@
 """Admission: what a client sent becomes a draft, with what it left out filled in, or is refused by field."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from clickstream.errors import AlreadyExists, FieldViolation, InvalidArgument
 from clickstream.servicers import quick, validation, wire
-from clickstream.sessions import EventDraft, SessionDraft
+from clickstream.sessions import Appended, EventDraft, SessionDraft
 
 
 class Arrival(NamedTuple):
@@ -50,6 +52,37 @@ def session(session: session_pb2.Session, at: Arrival) -> SessionDraft:
         user_id=session.user_id,
         payload=payload,
     )
+
+
+def require_same(draft: SessionDraft, appended: Appended) -> None:
+    """Raises AlreadyExists if what is stored under the draft's id is another session."""
+    if not appended.created and not wire.same_session(draft, appended.session):
+        raise AlreadyExists("CONTENT_CONFLICT", "session.session_id: taken by a session with other content")
+
+
+def events(
+    session_id: str, sent: Sequence[session_pb2.Event], at: Arrival, path: str = ""
+) -> tuple[list[EventDraft], dict[int, FieldViolation]]:
+    """The drafts of the good events, of which there is one, and by index what is wrong with the bad ones.
+
+    `path` is where `session_id` and `events` lie in the request. Raises InvalidArgument.
+    """
+    violations: validation.Violations = []
+    validation.check_id(session_id, f"{path}session_id", violations)
+    validation.check_event_count(len(sent), f"{path}events", violations)
+    validation.require(violations)
+    drafts: list[EventDraft] = []
+    rejected: dict[int, FieldViolation] = {}
+    for index, each in enumerate(sent):
+        admitted = event(each, f"{path}events[{index}]", at)
+        if isinstance(admitted, EventDraft):
+            drafts.append(admitted)
+        else:
+            rejected[index] = admitted[0]
+            violations += admitted
+    if not drafts:
+        raise InvalidArgument(violations)
+    return drafts, rejected
 
 
 def event(event: session_pb2.Event, field: str, at: Arrival) -> EventDraft | validation.Violations:

@@ -1,6 +1,7 @@
 """The one boundary: parses requests and maps errors to statuses, for every method of ours."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
@@ -37,6 +38,9 @@ class Boundary:
     def wrap(self, handler: Any, method: str) -> Any:
         """The handler of a method, by its name `Service/Method`, behind this boundary."""
         parse = _parser(handler.request_deserializer)
+        if inspect.iscoroutinefunction(handler.stream_stream):
+            duplex = self._duplex(handler.stream_stream, parse, method)
+            return grpc.stream_stream_rpc_method_handler(duplex, None, handler.response_serializer)
         if handler.request_streaming:
             call = self._streaming(handler.stream_stream, lambda requests: _parsed(parse, requests), method)
             return grpc.stream_stream_rpc_method_handler(call, None, handler.response_serializer)
@@ -46,7 +50,7 @@ class Boundary:
         return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, parse, method), None, _serialized)
 
     async def stop(self) -> None:
-        """Ends response streams and refuses new calls with UNAVAILABLE, until no more arrive (R20).
+        """Ends streams and refuses new calls with UNAVAILABLE, until no more arrive (R20).
 
         Calls that gRPC has received but not handed over when its server stops end as CANCELLED,
         which clients do not retry; so they are all taken, and refused, before.
@@ -85,13 +89,29 @@ class Boundary:
 
         return call
 
-    async def _next(self, responses: AsyncIterator[Any]) -> Any:
-        """The stream's next response or `_END`; only here, between two responses, a stop ends it."""
+    def _duplex(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
+        """For a method that writes its responses itself: a stop ends its requests, and it answers those it has."""
+
+        async def requests(received: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+            while (request := await self._next(received)) is not _END:
+                yield parse(request)
+
+        async def call(received: Any, context: Context) -> None:
+            self._arrivals += 1
+            try:
+                await behaviour(requests(aiter(received)), context)
+            except Exception as error:
+                await _abort(context, error, method)
+
+        return call
+
+    async def _next(self, messages: AsyncIterator[Any]) -> Any:
+        """The stream's next message or `_END`; only here, between two messages, a stop ends it."""
         task = asyncio.current_task()
         self._waiting.add(task)
         try:
             if not self._stopping:
-                return await anext(responses, _END)
+                return await anext(messages, _END)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise

@@ -1,7 +1,7 @@
 """ClickstreamService: what backends call."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
@@ -9,10 +9,11 @@ from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import Clickst
 
 from clickstream.commit import GroupCommit
 from clickstream.dao.interface import ClickstreamDao
-from clickstream.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound
+from clickstream.errors import NotFound
 from clickstream.servicers import admission, validation, wire
 from clickstream.servicers.boundary import Context
-from clickstream.sessions import NO_EVENTS, EventDraft, EventPush, SessionEvents, StoredSession
+from clickstream.servicers.ingest import IngestStream
+from clickstream.sessions import NO_EVENTS, EventPush, SessionEvents, StoredSession
 
 
 class ClickstreamServicer(ClickstreamServiceServicer):
@@ -31,8 +32,7 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         """See the contract."""
         draft = admission.session(request.session, self._arrival(request.historical))
         appended = await self._commit.append_session(draft)
-        if not appended.created and not wire.same_session(draft, appended.session):
-            raise AlreadyExists("CONTENT_CONFLICT", "session.session_id: taken by a session with other content")
+        admission.require_same(draft, appended)
         return wire.create_response(appended)
 
     async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> bytes:  # noqa: N802
@@ -51,31 +51,16 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         self, request: pb.PushEventsRequest, context: Context
     ) -> pb.PushEventsResponse | bytes:
         """See the contract."""
-        drafts, rejected = self._admit(request)
+        at = self._arrival(request.historical)
+        drafts, rejected = admission.events(request.session_id, request.events, at)
         holders = await self._commit.append_events(EventPush(request.session_id, drafts))
         if not rejected and not any(holders):
             return wire.all_accepted(len(drafts))
-        return wire.push_response(drafts, holders, rejected)
+        return wire.push_answer(pb.PushEventsResponse, drafts, holders, rejected)
 
-    def _admit(self, request: pb.PushEventsRequest) -> tuple[list[EventDraft], dict[int, FieldViolation]]:
-        """The drafts of the good events, of which there is one, and by index what is wrong with the bad ones."""
-        violations: validation.Violations = []
-        validation.check_id(request.session_id, "session_id", violations)
-        validation.check_event_count(len(request.events), violations)
-        validation.require(violations)
-        at = self._arrival(request.historical)
-        drafts: list[EventDraft] = []
-        rejected: dict[int, FieldViolation] = {}
-        for index, event in enumerate(request.events):
-            admitted = admission.event(event, f"events[{index}]", at)
-            if isinstance(admitted, EventDraft):
-                drafts.append(admitted)
-            else:
-                rejected[index] = admitted[0]
-                violations += admitted
-        if not drafts:
-            raise InvalidArgument(violations)
-        return drafts, rejected
+    async def Ingest(self, request_iterator: AsyncIterator[pb.IngestRequest], context: Context) -> None:  # noqa: N802
+        """See the contract."""
+        await IngestStream(self._commit, self._arrival).run(request_iterator, context.write)
 
     def _arrival(self, historical: bool) -> admission.Arrival:
         now = self._clock()

@@ -116,13 +116,13 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
             check_struct(result.meta, f"{field}.meta", violations)
 
 
-def check_event_count(count: int, violations: Violations) -> None:
+def check_event_count(count: int, field: str, violations: Violations) -> None:
     """The number of events of one push."""
     if not count:
-        violations.append(FieldViolation("events", "is required"))
+        violations.append(FieldViolation(field, "is required"))
     if count > limits.EVENTS_PER_CALL:
         description = f"has {count} events; {limits.EVENTS_PER_CALL} are allowed"
-        violations.append(FieldViolation("events", description, LIMIT))
+        violations.append(FieldViolation(field, description, LIMIT))
 
 
 def check_event(event: session_pb2.Event, field: str, window: Window | None, now: datetime) -> Violations:

@@ -31,6 +31,7 @@ from clickstream.sessions import (
 
 M = TypeVar("M", session_pb2.Session, session_pb2.Event)
 Outcome = clickstream_service_pb2.EventOutcome
+PushAnswer = TypeVar("PushAnswer", clickstream_service_pb2.PushEventsResponse, clickstream_service_pb2.IngestedEvents)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -160,16 +161,19 @@ def all_accepted(count: int) -> bytes:
     return clickstream_service_pb2.PushEventsResponse(outcomes=outcomes, accepted_count=count).SerializeToString()
 
 
-def push_response(
-    drafts: Sequence[EventDraft], holders: Sequence[StoredEvent | None], rejected: Mapping[int, FieldViolation]
-) -> clickstream_service_pb2.PushEventsResponse:
+def push_answer(
+    kind: type[PushAnswer],
+    drafts: Sequence[EventDraft],
+    holders: Sequence[StoredEvent | None],
+    rejected: Mapping[int, FieldViolation],
+) -> PushAnswer:
     """What became of each event of a push, given what held each draft's id already; `rejected` is by index."""
     kept = (_outcome(draft, holder) for draft, holder in zip(drafts, holders, strict=True))
     outcomes = [
         _rejection(rejected[index]) if index in rejected else next(kept) for index in range(len(drafts) + len(rejected))
     ]
     codes = [outcome.code for outcome in outcomes]
-    return clickstream_service_pb2.PushEventsResponse(
+    return kind(
         outcomes=outcomes,
         accepted_count=codes.count(Outcome.CODE_ACCEPTED),
         duplicate_count=codes.count(Outcome.CODE_DUPLICATE),

@@ -85,6 +85,84 @@ class EventOutcome(_message.Message):
     description: str
     def __init__(self, code: _Optional[_Union[EventOutcome.Code, str]] = ..., field: _Optional[str] = ..., reason: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., description: _Optional[str] = ...) -> None: ...
 
+class IngestRequest(_message.Message):
+    __slots__ = ("sequence", "session", "events", "historical")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    HISTORICAL_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    session: _session_pb2.Session
+    events: EventList
+    historical: bool
+    def __init__(self, sequence: _Optional[int] = ..., session: _Optional[_Union[_session_pb2.Session, _Mapping]] = ..., events: _Optional[_Union[EventList, _Mapping]] = ..., historical: bool = ...) -> None: ...
+
+class EventList(_message.Message):
+    __slots__ = ("session_id", "events")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    events: _containers.RepeatedCompositeFieldContainer[_session_pb2.Event]
+    def __init__(self, session_id: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_session_pb2.Event, _Mapping]]] = ...) -> None: ...
+
+class IngestResponse(_message.Message):
+    __slots__ = ("sequence", "session", "events", "failure")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    session: IngestedSession
+    events: IngestedEvents
+    failure: IngestFailure
+    def __init__(self, sequence: _Optional[int] = ..., session: _Optional[_Union[IngestedSession, _Mapping]] = ..., events: _Optional[_Union[IngestedEvents, _Mapping]] = ..., failure: _Optional[_Union[IngestFailure, _Mapping]] = ...) -> None: ...
+
+class IngestedSession(_message.Message):
+    __slots__ = ("created", "batch_id", "session_number")
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    created: bool
+    batch_id: str
+    session_number: int
+    def __init__(self, created: bool = ..., batch_id: _Optional[str] = ..., session_number: _Optional[int] = ...) -> None: ...
+
+class IngestedEvents(_message.Message):
+    __slots__ = ("accepted_count", "duplicate_count", "conflict_count", "rejected_count", "outcomes")
+    ACCEPTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    accepted_count: int
+    duplicate_count: int
+    conflict_count: int
+    rejected_count: int
+    outcomes: _containers.RepeatedCompositeFieldContainer[EventOutcome]
+    def __init__(self, accepted_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ..., conflict_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., outcomes: _Optional[_Iterable[_Union[EventOutcome, _Mapping]]] = ...) -> None: ...
+
+class IngestFailure(_message.Message):
+    __slots__ = ("reason", "field", "description", "violations")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    reason: _error_reason_pb2.ErrorReason
+    field: str
+    description: str
+    violations: _containers.RepeatedCompositeFieldContainer[IngestViolation]
+    def __init__(self, reason: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., field: _Optional[str] = ..., description: _Optional[str] = ..., violations: _Optional[_Iterable[_Union[IngestViolation, _Mapping]]] = ...) -> None: ...
+
+class IngestViolation(_message.Message):
+    __slots__ = ("field", "reason", "description")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    reason: _error_reason_pb2.ErrorReason
+    description: str
+    def __init__(self, field: _Optional[str] = ..., reason: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., description: _Optional[str] = ...) -> None: ...
+
 class MarkSessionIrrelevantRequest(_message.Message):
     __slots__ = ("session_id",)
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]

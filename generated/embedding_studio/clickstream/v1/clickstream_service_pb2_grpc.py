@@ -54,6 +54,11 @@ class ClickstreamServiceStub(object):
                 request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.PushEventsRequest.SerializeToString,
                 response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.PushEventsResponse.FromString,
                 _registered_method=True)
+        self.Ingest = channel.stream_stream(
+                '/embedding_studio.clickstream.v1.ClickstreamService/Ingest',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.IngestRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.IngestResponse.FromString,
+                _registered_method=True)
         self.MarkSessionIrrelevant = channel.unary_unary(
                 '/embedding_studio.clickstream.v1.ClickstreamService/MarkSessionIrrelevant',
                 request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.MarkSessionIrrelevantRequest.SerializeToString,
@@ -101,6 +106,28 @@ class ClickstreamServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Ingest(self, request_iterator, context):
+        """The same writes as a stream, for backends and imports that have many: sessions and lists
+        of events go up, and one acknowledgement per message comes down, in their order. Events
+        may follow their session at once, in the same stream.
+
+        An acknowledgement is sent once its message is durable. A message that is refused
+        carries its `failure`, was not stored, and costs no other message anything.
+
+        The stream ends early where the outcome of a message is unknown (UNAVAILABLE) or where
+        a message cannot be read at all (INVALID_ARGUMENT: it is not valid protobuf, or its
+        sequence does not rise; RESOURCE_EXHAUSTED: it has more than 4 MiB). Everything before
+        is acknowledged first. After UNAVAILABLE call again and send all that was not
+        acknowledged, in the same order: what was stored already is found and not stored twice.
+
+        Keep some messages in flight and read acknowledgements while sending. The server reads
+        ahead until about 8 MiB are unacknowledged (an event counts its own size and 1,000
+        bytes); then, and while the store is busy, HTTP/2 flow control holds the client back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MarkSessionIrrelevant(self, request, context):
         """Excludes a session from batch reads and from training, for example because a robot
         made it. Idempotent: the first mark's time is kept. NOT_FOUND if the session is unknown.
@@ -133,6 +160,11 @@ def add_ClickstreamServiceServicer_to_server(servicer, server):
                     servicer.PushEvents,
                     request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.PushEventsRequest.FromString,
                     response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.PushEventsResponse.SerializeToString,
+            ),
+            'Ingest': grpc.stream_stream_rpc_method_handler(
+                    servicer.Ingest,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.IngestRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.IngestResponse.SerializeToString,
             ),
             'MarkSessionIrrelevant': grpc.unary_unary_rpc_method_handler(
                     servicer.MarkSessionIrrelevant,
@@ -231,6 +263,33 @@ class ClickstreamService(object):
             '/embedding_studio.clickstream.v1.ClickstreamService/PushEvents',
             embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.PushEventsRequest.SerializeToString,
             embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.PushEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Ingest(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/embedding_studio.clickstream.v1.ClickstreamService/Ingest',
+            embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.IngestRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_clickstream__service__pb2.IngestResponse.FromString,
             options,
             channel_credentials,
             insecure,

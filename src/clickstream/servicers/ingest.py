@@ -1,0 +1,152 @@
+"""One Ingest stream: reads ahead within a window, and acknowledges in the order of the messages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
+
+from clickstream import limits
+from clickstream.batches import batch_id_of
+from clickstream.commit import OVERHEAD_BYTES, GroupCommit
+from clickstream.errors import AlreadyExists, ClickstreamError, FieldViolation, InvalidArgument, NotFound
+from clickstream.servicers import admission, wire
+from clickstream.servicers.errors import NAMED_VIOLATIONS, short
+from clickstream.sessions import Appended, EventDraft, EventPush, SessionDraft, StoredEvent
+
+# Whether a message is at fault or the store: these fail it alone, anything else ends the stream.
+REFUSALS = (InvalidArgument, NotFound, AlreadyExists)
+
+
+class _Message(NamedTuple):
+    """A message that was read; `answer` makes its acknowledgement of what the store gave."""
+
+    sequence: int
+    size: int
+    done: "asyncio.Future[Any]"
+    answer: Callable[[Any], pb.IngestResponse]
+
+
+class IngestStream:
+    """A task reads and submits; the call itself waits for the writes and acknowledges them."""
+
+    def __init__(self, commit: GroupCommit, arrival: Callable[[bool], admission.Arrival]) -> None:
+        self._commit = commit
+        self._arrival = arrival
+        self._read: asyncio.Queue[_Message | None] = asyncio.Queue()
+        self._unacknowledged = 0
+        self._acknowledged = asyncio.Event()
+
+    async def run(
+        self, requests: AsyncIterator[pb.IngestRequest], write: Callable[[pb.IngestResponse], Awaitable[None]]
+    ) -> None:
+        """Serves the stream until its requests end, and all are acknowledged.
+
+        Raises:
+            Unavailable: the outcome of the message after the last acknowledged one is unknown.
+            InvalidArgument, ResourceExhausted: that message cannot be read.
+        """
+        reading = asyncio.create_task(self._read_all(requests))
+        try:
+            while (message := await self._read.get()) is not None:
+                await write(await _acknowledgement(message))
+                self._unacknowledged -= message.size
+                self._acknowledged.set()
+            await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            self._leave()
+
+    def _leave(self) -> None:
+        """Lets go of what was not acknowledged; its writes stand."""
+        while not self._read.empty():
+            message = self._read.get_nowait()
+            if message is not None and not message.done.cancel() and not message.done.cancelled():
+                message.done.exception()  # nobody else will ask
+
+    async def _read_all(self, requests: AsyncIterator[pb.IngestRequest]) -> None:
+        last = 0
+        try:
+            async for request in requests:
+                if request.sequence <= last:
+                    raise InvalidArgument([FieldViolation("sequence", f"must be above {last}")])
+                last = request.sequence
+                message = await self._submitted(request)
+                self._unacknowledged += message.size
+                self._read.put_nowait(message)
+                while self._unacknowledged >= limits.INGEST_WINDOW_BYTES:
+                    self._acknowledged.clear()
+                    await self._acknowledged.wait()
+        finally:
+            self._read.put_nowait(None)
+
+    async def _submitted(self, request: pb.IngestRequest) -> _Message:
+        """A message on its way into the store, or already refused."""
+        size = request.ByteSize() + OVERHEAD_BYTES * max(1, len(request.events.events))
+        done: asyncio.Future[Any]
+        answer: Callable[[Any], pb.IngestResponse] = _no_answer
+        try:
+            at = self._arrival(request.historical)
+            if request.HasField("session"):
+                draft = admission.session(request.session, at)
+                await self._commit.room(size)
+                done, answer = self._commit.append_session(draft), partial(_session_answer, draft)
+            elif request.HasField("events"):
+                sent = request.events
+                drafts, rejected = admission.events(sent.session_id, sent.events, at, "events.")
+                await self._commit.room(size)
+                done = self._commit.append_events(EventPush(sent.session_id, drafts))
+                answer = partial(_events_answer, drafts, rejected)
+            else:
+                raise InvalidArgument([FieldViolation("content", "is required: a session or events")])
+        except InvalidArgument as error:
+            done = asyncio.get_running_loop().create_future()
+            done.set_exception(error)
+        return _Message(request.sequence, size, done, answer)
+
+
+async def _acknowledgement(message: _Message) -> pb.IngestResponse:
+    try:
+        response = message.answer(await message.done)
+    except REFUSALS as error:
+        response = pb.IngestResponse(failure=_failure(error))
+    response.sequence = message.sequence
+    return response
+
+
+def _no_answer(_: Any) -> pb.IngestResponse:
+    raise AssertionError("a refused message has an error")
+
+
+def _session_answer(draft: SessionDraft, appended: Appended) -> pb.IngestResponse:
+    admission.require_same(draft, appended)
+    place = appended.session
+    ingested = pb.IngestedSession(
+        created=appended.created, batch_id=batch_id_of(place.batch), session_number=place.number
+    )
+    return pb.IngestResponse(session=ingested)
+
+
+def _events_answer(
+    drafts: list[EventDraft], rejected: dict[int, FieldViolation], holders: list[StoredEvent | None]
+) -> pb.IngestResponse:
+    if not rejected and not any(holders):
+        return pb.IngestResponse(events=pb.IngestedEvents(accepted_count=len(drafts)))
+    return pb.IngestResponse(events=wire.push_answer(pb.IngestedEvents, drafts, holders, rejected))
+
+
+def _failure(error: ClickstreamError) -> pb.IngestFailure:
+    failure = pb.IngestFailure(reason=f"ERROR_REASON_{error.reason}", description=short(error.message))
+    if isinstance(error, InvalidArgument):
+        failure.field = short(error.violations[0].field)
+        for violation in error.violations[:NAMED_VIOLATIONS]:
+            failure.violations.add(
+                field=short(violation.field),
+                reason=f"ERROR_REASON_{violation.reason}",
+                description=short(violation.description),
+            )
+    else:
+        failure.field = "events.session_id" if isinstance(error, NotFound) else "session.session_id"
+    return failure
