@@ -209,3 +209,73 @@ def test_r20_close_waits_for_what_was_accepted() -> None:
         assert (await first, await second) == ("stored first", "stored second")
 
     assert play(scenario).groups == [["first"], ["second"]]
+
+
+def events_sent(commit: GroupCommit, session_id: str, count: int) -> "asyncio.Future[Any]":
+    """A push of so many events on its way into the store."""
+    return commit.append_events(push(session_id, *map(str, range(count))))
+
+
+def test_a_full_group_of_events_goes_out_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one group of events is written, a second goes out if it is full, and a third waits for either."""
+    monkeypatch.setattr(module, "GROUP_DOCUMENTS", 4)
+
+    async def scenario(commit: GroupCommit, gate: Gate) -> None:
+        first = events_sent(commit, "first", 1)
+        await until(lambda: gate.groups)
+        waiting = [events_sent(commit, "second", 3)]
+        await asyncio.sleep(0.02)
+        assert len(gate.groups) == 1  # not full
+        waiting += [events_sent(commit, "second", 1), *(events_sent(commit, f"third-{each}", 2) for each in range(3))]
+        await until(lambda: len(gate.groups) == 2)
+        await asyncio.sleep(0.02)
+        assert gate.groups == [["first"], ["second", "second"]]
+        gate.open.set()
+        await asyncio.gather(first, *waiting)
+
+    assert sorted(map(len, play(scenario).groups)) == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("held", ["in flight", "waiting"])
+def test_r4_nothing_is_written_beside_or_past_a_session(monkeypatch: pytest.MonkeyPatch, held: str) -> None:
+    """R4: as long as a session is being written or waits, groups go one by one, so its events find it."""
+    monkeypatch.setattr(module, "GROUP_DOCUMENTS", 2)
+
+    async def scenario(commit: GroupCommit, gate: Gate) -> None:
+        waiting = [sent(commit, "s-1") if held == "in flight" else events_sent(commit, "other", 1)]
+        await until(lambda: gate.groups)
+        if held == "waiting":
+            waiting.append(sent(commit, "s-1"))
+        waiting += [events_sent(commit, "s-1", 2) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        assert len(gate.groups) == 1
+        gate.open.set()
+        await asyncio.gather(*waiting)
+
+    groups = play(scenario).groups
+    assert groups[-3:] == [["s-1"]] * 3
+
+
+def test_streams_wait_for_room_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R7: streams may fill half of what may wait; who asks first goes first, however little a later one wants."""
+    size = len(session_draft("s-1").payload) + module.OVERHEAD_BYTES
+
+    async def scenario(commit: GroupCommit, gate: Gate) -> None:
+        await blocked(commit, gate)
+        waiting = [sent(commit, f"s-{number}") for number in range(3)]
+        order: list[str] = []
+
+        async def ask(name: str, wanted: int) -> None:
+            await commit.room(wanted)
+            order.append(name)
+
+        asking = [asyncio.create_task(ask("large", 3 * size)), asyncio.create_task(ask("small", 1))]
+        await asyncio.sleep(0.02)
+        assert order == []
+        sent(commit, "a call still gets in")
+        gate.open.set()
+        await asyncio.gather(*asking, *waiting)
+        assert order == ["large", "small"]
+        await commit.room(100 * size)  # nothing waits: even the largest may go
+
+    play(scenario, max_waiting_bytes=8 * size)

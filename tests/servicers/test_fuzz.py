@@ -1,7 +1,7 @@
 """Random requests: none is a defect, and none stops the server (R7)."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grpc
 import pytest
@@ -53,10 +53,10 @@ def good_requests() -> list[Message]:
     ]
 
 
-def mutated(seed: int) -> bytes:
-    """A good request with some bytes changed, cut, doubled or put in."""
+def mutated(seed: int, requests: Sequence[Message] = ()) -> bytes:
+    """A good request, of these or of any method, with some bytes changed, cut, doubled or put in."""
     chance = random.Random(seed)
-    payload = bytearray(chance.choice(good_requests()).SerializeToString())
+    payload = bytearray(chance.choice(requests or good_requests()).SerializeToString())
     for _ in range(chance.randrange(4)):
         at = chance.randrange(len(payload) + 1)
         act = chance.randrange(4)
@@ -107,6 +107,44 @@ def check(server: InProcessServer, method: str, request: bytes) -> None:
 def test_r7_no_bytes_whatever_are_a_defect(fuzzed: InProcessServer, method: str, request: bytes) -> None:
     """R7: random and mutated requests to every unary method answer, or fail with a reason of the contract."""
     check(fuzzed, method, request)
+
+
+def ingest_requests() -> list[pb.IngestRequest]:
+    """Messages of an Ingest stream that are well-formed, to be spoiled."""
+    acts = pb.EventList(session_id="s-1", events=[event("e-1", meta=struct(x=1)), event("e-2")])
+    return [
+        pb.IngestRequest(sequence=1, session=create_request("s-3", context=nested(10)).session),
+        pb.IngestRequest(sequence=2, events=acts, historical=True),
+        pb.IngestRequest(sequence=3),
+    ]
+
+
+@pytest.mark.mongod
+@given(
+    st.lists(
+        st.binary(max_size=40) | st.integers(0, 2**32).map(lambda seed: mutated(seed, ingest_requests())), max_size=6
+    )
+)
+@settings(max_examples=200)
+def test_r7_no_stream_whatever_is_a_defect(fuzzed: InProcessServer, requests: list[bytes]) -> None:
+    """R7: random and mutated messages are acknowledged in order, or end the stream with a reason of the contract."""
+    path = "/embedding_studio.clickstream.v1.ClickstreamService/Ingest"
+    sequences = []
+    failure = None
+    try:
+        for answer in fuzzed.channel.stream_stream(path, None, pb.IngestResponse.FromString)(
+            iter(requests), timeout=20
+        ):
+            assert answer.WhichOneof("outcome")
+            sequences.append(answer.sequence)
+    except grpc.RpcError as error:
+        failure = error
+    if failure is None:
+        assert len(sequences) == len(requests)
+    else:
+        assert (failure.code(), reason(failure)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert sequences == [pb.IngestRequest.FromString(each).sequence for each in requests[: len(sequences)]]
+    assert sequences == sorted(set(sequences))
 
 
 @pytest.mark.mongod

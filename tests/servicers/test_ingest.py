@@ -381,7 +381,7 @@ def test_a_client_that_takes_no_answer_is_read_no_further(memory_dao: MemoryDao)
             await asyncio.Event().wait()
 
         running = asyncio.create_task(stream.run(requests(), never))
-        await until(lambda: len(read) == 7)
+        await until(lambda: len(read) >= 7)
         await asyncio.sleep(0.1)
         assert len(read) <= 9
         running.cancel()
