@@ -4,10 +4,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
-from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 
 CLIENTS = 20
 
@@ -15,7 +13,14 @@ CLIENTS = 20
 def children(parent: int, command: bytes = b"") -> list[int]:
     """The pids of a process's children that have this word on their command line."""
     pids = [int(pid) for task in Path(f"/proc/{parent}/task").glob("*/children") for pid in task.read_text().split()]
-    return [pid for pid in pids if command in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") or not command]
+    return [pid for pid in pids if not command or command in command_line(pid)]
+
+
+def command_line(pid: int) -> list[bytes]:
+    """The words that a process was started with; none if it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
 
 
 def is_alive(pid: int) -> bool:
@@ -34,9 +39,8 @@ def connections(pid: int, address: str) -> int:
 
 
 @contextlib.contextmanager
-def clients(address: str) -> Iterator[list[Any]]:
-    """Stubs, each over a connection of its own."""
+def clients(address: str) -> Iterator[list[grpc.Channel]]:
+    """Channels, each with a connection of its own."""
     with contextlib.ExitStack() as stack:
         options = [("grpc.use_local_subchannel_pool", 1)]
-        channels = [stack.enter_context(grpc.insecure_channel(address, options=options)) for _ in range(CLIENTS)]
-        yield [ClickstreamServiceStub(channel) for channel in channels]
+        yield [stack.enter_context(grpc.insecure_channel(address, options=options)) for _ in range(CLIENTS)]

@@ -32,12 +32,13 @@ pytestmark = pytest.mark.mongod
 
 
 def test_processes_take_shares_of_one_port(serve: Serve, mongod: EmbeddedMongo, database: Database[Document]) -> None:
-    """Two pinned processes answer on the one port that is announced once; no serving process is the parent."""
+    """Two pinned processes answer on the one port, which is announced once; Ctrl-C reaches neither of them."""
     server = serve("--processes", "2", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     pids = children(server.pid, b"serve")
-    with clients(server.address) as stubs:
-        for number, stub in enumerate(stubs):
-            assert stub.CreateSession(create_request(f"s-{number}"), timeout=PATIENCE).created
+    with clients(server.address) as channels:
+        for number, channel in enumerate(channels):
+            clickstream: Any = ClickstreamServiceStub(channel)
+            assert clickstream.CreateSession(create_request(f"s-{number}"), timeout=PATIENCE).created
         shares = [connections(pid, server.address) for pid in pids]
     assert len(shares) == 2
     assert min(shares) > 0
@@ -45,6 +46,7 @@ def test_processes_take_shares_of_one_port(serve: Serve, mongod: EmbeddedMongo, 
     usable = sorted(os.sched_getaffinity(0))
     assert [os.sched_getaffinity(pid) for pid in pids] == [{usable[index % len(usable)]} for index in range(2)]
     [trainer] = children(server.pid, b"trainer")
+    assert all(os.getsid(pid) == pid for pid in [*pids, trainer])
     assert os.sched_getaffinity(trainer) == os.sched_getaffinity(server.pid) == set(usable)
     assert server.log.count(b"listening on") == 1
 
@@ -64,7 +66,10 @@ def test_training_runs_in_a_process_of_its_own(
     assert (last.state, last.attempts) == (training_pb.TRAINING_RUN_STATE_FAILED, 1), last.reason
     [trainer] = children(server.pid, b"trainer")
     assert "libtorch" in Path(f"/proc/{trainer}/maps").read_text()
-    for pid in [server.pid, *children(server.pid, b"serve")]:
+    pids = children(server.pid, b"serve")
+    works = [b"CLICKSTREAM_RUN_TRAINING=True" in Path(f"/proc/{pid}/environ").read_bytes() for pid in pids]
+    assert works == [True, False]
+    for pid in [server.pid, *pids]:
         assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
         assert os.sched_getaffinity(pid) == os.sched_getaffinity(0)
 
@@ -96,6 +101,14 @@ def test_a_port_is_held_for_one_server() -> None:
             pass
     with reserved(address) as again:
         assert again == address
+
+
+def test_a_port_that_others_share_is_refused() -> None:
+    """Not even a foreign server that listens with SO_REUSEPORT is joined."""
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(StartError, match=f"cannot listen on {address}.*taken"), reserved(address):
+            pass
 
 
 @pytest.mark.parametrize("listen", ["unix:/tmp/socket", "127.0.0.1", "127.0.0.1:65536", "no.such.host.invalid:1"])
@@ -174,5 +187,5 @@ def test_a_process_that_does_not_stop_is_killed() -> None:
         await child.stop(patience=0.1)
 
     before = children(os.getpid())
-    asyncio.run(stop())
+    asyncio.run(asyncio.wait_for(stop(), PATIENCE))
     assert children(os.getpid()) == before

@@ -233,5 +233,4 @@ def _say_up(settings: Settings, address: str) -> None:
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads any more: that must not stop a drain
-        print(line, file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)

@@ -6,11 +6,13 @@ import itertools
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
 from builders import create_request
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from processes import CLIENTS, children, clients, connections, is_alive
 from pymongo.database import Database
 from serving import PATIENCE, ServeProcess, until, wait_for
@@ -60,7 +62,8 @@ def test_a_killed_process_comes_back_while_the_other_serves(
     """Kill -9 costs calls on the dead process's connections at most; a new process takes its place and its core."""
     server = serve("--processes", "2", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     victim, survivor = children(server.pid, b"serve")
-    with clients(server.address) as stubs:
+    with clients(server.address) as channels:
+        stubs: list[Any] = [ClickstreamServiceStub(channel) for channel in channels]
         for stub in stubs:
             stub.CreateSession(create_request("before"), timeout=PATIENCE)
         lost, core = connections(victim, server.address), os.sched_getaffinity(victim)
@@ -74,10 +77,10 @@ def test_a_killed_process_comes_back_while_the_other_serves(
     wait_for(lambda: os.sched_getaffinity(back) == core)
 
     def is_served_by_it() -> bool:
-        with clients(server.address) as stubs:
-            for stub in stubs:
+        with clients(server.address) as channels:
+            for channel in channels:
                 with contextlib.suppress(grpc.RpcError):
-                    stub.CreateSession(create_request("after"), timeout=PATIENCE)
+                    ClickstreamServiceStub(channel).CreateSession(create_request("after"), timeout=PATIENCE)
             return connections(back, server.address) > 0
 
     wait_for(is_served_by_it)
@@ -86,15 +89,19 @@ def test_a_killed_process_comes_back_while_the_other_serves(
 def test_r20_one_sigterm_drains_every_process(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
 ) -> None:
-    """R20: one SIGTERM ends all with 0; every write that was acknowledged is there, the others are UNAVAILABLE."""
+    """R20: one SIGTERM drains all and ends with 0; acknowledged writes are there, the others were UNAVAILABLE."""
     server = serve("--processes", "2", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     pids = children(server.pid)
-    with clients(server.address) as stubs:
+    with clients(server.address) as channels:
+        stubs: list[Any] = [ClickstreamServiceStub(channel) for channel in channels]
         for number, stub in enumerate(stubs):
             stub.CreateSession(create_request(f"first-{number}"), timeout=PATIENCE)
         assert min(connections(pid, server.address) for pid in children(server.pid, b"serve")) > 0
+        watches = [health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()) for channel in channels]
+        assert {next(watch).status for watch in watches} == {health_pb2.HealthCheckResponse.SERVING}
         calls = [stubs[number % CLIENTS].CreateSession.future(create_request(f"s-{number}")) for number in range(400)]
         server.terminate()
+        assert {next(watch).status for watch in watches} == {health_pb2.HealthCheckResponse.NOT_SERVING}
         codes = {call.exception().code() for call in calls if call.exception() is not None}
         done = [f"s-{number}" for number, call in enumerate(calls) if call.exception() is None]
     assert codes <= {grpc.StatusCode.UNAVAILABLE}
