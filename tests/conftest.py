@@ -76,8 +76,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
     """Starts `clickstream serve` processes; those still running at the end are killed."""
     started: list[ServeProcess] = []
 
-    def start(**environment: str) -> ServeProcess:
-        started.append(ServeProcess(tmp_path / "data", environment))
+    def start(*options: str, **environment: str) -> ServeProcess:
+        started.append(ServeProcess(tmp_path / "data", environment, options=options))
         return started[-1]
 
     yield start

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -124,11 +124,16 @@ class ServeProcess:
     """`python -m clickstream serve` or `trainer`, by default on a free port."""
 
     def __init__(
-        self, data_dir: Path, environment: dict[str, str], command: str = "serve", listen: str = "127.0.0.1:0"
+        self,
+        data_dir: Path,
+        environment: dict[str, str],
+        command: str = "serve",
+        listen: str = "127.0.0.1:0",
+        options: Sequence[str] = (),
     ) -> None:
         began = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "clickstream", command, "--listen", listen, "--data-dir", str(data_dir)],
+            [sys.executable, "-m", "clickstream", command, "--listen", listen, "--data-dir", str(data_dir), *options],
             stderr=subprocess.PIPE,
             env=os.environ | environment,
         )

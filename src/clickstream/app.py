@@ -5,6 +5,7 @@ import contextlib
 import gc
 import importlib.util
 import logging
+import os
 import signal
 import sys
 import time
@@ -38,6 +39,7 @@ from clickstream.servicers.server import (
 from clickstream.servicers.training import TrainingServicer
 from clickstream.servicers.validation import Window
 from clickstream.settings import Settings
+from clickstream.supervisor import reserved, running
 from clickstream.workers.training_runs import TrainingRunWorker
 
 SUPERVISION_SECONDS = 1.0
@@ -75,12 +77,35 @@ async def serve(settings: Settings) -> None:
     """
     policy = load_policy(settings.importance_policy)
     async with _mongodb_uri(settings) as uri:
-        with contextlib.closing(connect(uri, settings.store_timeout)) as client:
-            dao = MongoDao(client[settings.database])
-            dao.ping()
-            prepare_schema(client[settings.database])
+        with _store(settings, uri) as dao:
             async with _serving(settings, policy, dao):
-                await _until_told_to_stop()
+                await _until_told_to_stop(settings)
+
+
+async def serve_in_processes(settings: Settings) -> None:
+    """Serves from `settings.processes` processes on one port until SIGTERM or SIGINT, then drains them all.
+
+    Raises:
+        ValueError, EmbeddedMongoError, StartError, errors.Unavailable: what serving needs is not to be had.
+    """
+    load_policy(settings.importance_policy)  # here too, so that one process says what is wrong, and not each
+    with reserved(settings.listen) as address:
+        async with _mongodb_uri(settings) as uri:
+            with _store(settings, uri):
+                pass
+            async with running(settings, address, uri):
+                _say(f"listening on {address}")
+                await _until_told_to_stop(settings)
+
+
+@contextlib.contextmanager
+def _store(settings: Settings, uri: str) -> Iterator[MongoDao]:
+    """The store, in reach and with its schema. Raises errors.Unavailable."""
+    with contextlib.closing(connect(uri, settings.store_timeout)) as client:
+        dao = MongoDao(client[settings.database])
+        dao.ping()
+        prepare_schema(client[settings.database])
+        yield dao
 
 
 @contextlib.asynccontextmanager
@@ -131,7 +156,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     ]
     if not settings.trainer:
         services.append(_fine_tuning(settings, defaults))
-    server = Server(services)
+    server = Server(services, reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
     client = FineTuningClient(settings.trainer or _reachable(address))
@@ -141,11 +166,10 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     gc.freeze()
     await server.start()
     working = asyncio.create_task(worker.work()) if settings.run_training else None
-    _say(f"listening on {address}")
+    _say_up(settings, address)
     try:
         yield
     finally:
-        _say("draining")
         if working is not None:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
@@ -156,14 +180,13 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
 
 async def serve_trainer(settings: Settings) -> None:
     """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises ListenError."""
-    server = Server([_fine_tuning(settings, _default_settings(settings))])
+    server = Server([_fine_tuning(settings, _default_settings(settings))], reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
     await server.start()
-    _say(f"listening on {settings.listen.rpartition(':')[0]}:{port}")
+    _say_up(settings, f"{settings.listen.rpartition(':')[0]}:{port}")
     try:
-        await _until_told_to_stop()
+        await _until_told_to_stop(settings)
     finally:
-        _say("draining")
         await server.drain(settings.shutdown_grace)
 
 
@@ -209,12 +232,23 @@ def _reachable(address: str) -> str:
     return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else address
 
 
-async def _until_told_to_stop() -> None:
+async def _until_told_to_stop(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     await stop.wait()
+    if settings.ready_fd is None:
+        _say("draining")
+
+
+def _say_up(settings: Settings, address: str) -> None:
+    """Says it to the supervisor, if there is one: that says it once for all of its processes."""
+    if settings.ready_fd is None:
+        _say(f"listening on {address}")
+    else:
+        os.write(settings.ready_fd, b".")
+        os.close(settings.ready_fd)
 
 
 def _say(line: str) -> None:

@@ -41,11 +41,12 @@ def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
     from clickstream.dao.embedded import EmbeddedMongoError
     from clickstream.errors import ClickstreamError
     from clickstream.servicers.server import ListenError
+    from clickstream.supervisor import StartError
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main_coroutine)
-    except (ClickstreamError, EmbeddedMongoError, ListenError, ValueError) as error:
+    except (ClickstreamError, EmbeddedMongoError, ListenError, StartError, ValueError) as error:
         sys.exit(f"clickstream: {error}")
 
 
@@ -53,11 +54,16 @@ def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
 @click.option("--listen", help="Address and port, for example 127.0.0.1:50051; port 0 takes a free one.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the embedded MongoDB and of models.")
 @click.option("--trainer", help="Address of a `clickstream trainer`; without it, training runs in this process.")
-def serve(listen: str | None, data_dir: Path | None, trainer: str | None) -> None:
+@click.option("--processes", type=click.IntRange(min=1), help="Serve from so many processes on the one port.")
+@click.option("--pin/--no-pin", default=None, help="Keep each of several processes to one CPU core (the default).")
+def serve(
+    listen: str | None, data_dir: Path | None, trainer: str | None, processes: int | None, pin: bool | None
+) -> None:
     """Run the service, over an embedded MongoDB or the one of MONGODB_URI."""
     from clickstream import app
 
-    _run(app.serve(_settings(listen=listen, data_dir=data_dir, trainer=trainer)))
+    settings = _settings(listen=listen, data_dir=data_dir, trainer=trainer, processes=processes, pin=pin)
+    _run(app.serve_in_processes(settings) if settings.processes else app.serve(settings))
 
 
 @main.command()

@@ -15,6 +15,8 @@ class Settings(BaseSettings):
 
     listen: str = Field("127.0.0.1:50051", description="Address and port of the gRPC server; port 0 takes a free one.")
     data_dir: Path = Field(Path(".data"), description="Folder of the embedded MongoDB, of checkpoints and of models.")
+    processes: int = Field(0, ge=0, description="Serving processes on the one port. 0: this process serves itself.")
+    pin: bool = Field(True, description="Whether each of several serving processes keeps to one CPU core.")
     mongodb_uri: str = Field(
         "",
         validation_alias=AliasChoices("MONGODB_URI", "mongodb_uri"),
@@ -33,3 +35,5 @@ class Settings(BaseSettings):
     run_training: bool = Field(True, description="Whether this server takes up queued training runs.")
     run_lease: float = Field(30, ge=3, description="After how long a dead server's run is taken up by another.")
     shutdown_grace: float = Field(30, ge=0, description="How long accepted work may take to finish after SIGTERM.")
+    reuse_port: bool = Field(False, description="Set by the supervisor: the port is shared with its other processes.")
+    ready_fd: int | None = Field(None, description="Set by the supervisor: where to write a byte when up.")

@@ -16,10 +16,11 @@ Read = dict[str, list[tuple[int, str]]]
 
 
 class Traffic:
-    """Clients of several servers; each call goes to the next server that answers."""
+    """Clients of several servers, a connection to each; a call goes to the next server that answers."""
 
     def __init__(self, addresses: list[str]) -> None:
-        self.channels = [grpc.aio.insecure_channel(address) for address in addresses]
+        own_connection = [("grpc.use_local_subchannel_pool", 1)]
+        self.channels = [grpc.aio.insecure_channel(address, options=own_connection) for address in addresses]
         self.written: dict[str, tuple[str, int]] = {}
         self.released: list[batch_service_pb2.Batch] = []
         self.paged: Read = defaultdict(list)

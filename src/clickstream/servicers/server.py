@@ -23,8 +23,6 @@ from clickstream.servicers.boundary import TRANSPORT_BYTES, Boundary
 OPTIONS = [
     ("grpc.max_receive_message_length", TRANSPORT_BYTES),
     ("grpc.max_send_message_length", TRANSPORT_BYTES),
-    # Otherwise a second server on the same port would silently take half of the calls.
-    ("grpc.so_reuseport", 0),
     # Clients behind load balancers keep idle connections alive with pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -86,11 +84,15 @@ class _Registry:
 
 
 class Server:
-    """An asyncio gRPC server over the given services. To be made inside its event loop."""
+    """An asyncio gRPC server over the given services. To be made inside its event loop.
 
-    def __init__(self, services: list[Service]) -> None:
+    With `reuse_port` several such servers take shares of the connections to one port. Without it, a
+    second server is refused: it would take half of the calls without a word.
+    """
+
+    def __init__(self, services: list[Service], *, reuse_port: bool = False) -> None:
         self._boundary = Boundary()
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(reuse_port))])
         self._health = health.aio.HealthServicer()
         self._names = [service.name for service in services]
         for service in services:

@@ -1,0 +1,46 @@
+"""Running processes and their connections, by the kernel's own books."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+
+CLIENTS = 20
+
+
+def children(parent: int, command: bytes = b"") -> list[int]:
+    """The pids of a process's children that have this word on their command line."""
+    pids = [int(pid) for task in Path(f"/proc/{parent}/task").glob("*/children") for pid in task.read_text().split()]
+    return [pid for pid in pids if not command or command in command_line(pid)]
+
+
+def command_line(pid: int) -> list[bytes]:
+    """The words that a process was started with; none if it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process exists and has not ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def connections(pid: int, address: str) -> int:
+    """How many clients of this address are connected to this very process, by the kernel's own books."""
+    port = f":{int(address.rpartition(':')[2]):04X}"
+    rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
+    established = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(port) and row[3] == "01"}
+    return sum(os.readlink(descriptor) in established for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@contextlib.contextmanager
+def clients(address: str) -> Iterator[list[grpc.Channel]]:
+    """Channels, each with a connection of its own."""
+    with contextlib.ExitStack() as stack:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        yield [stack.enter_context(grpc.insecure_channel(address, options=options)) for _ in range(CLIENTS)]
