@@ -305,15 +305,15 @@ def text(rounds: int, waits: list[list[float]], half: float, paced: Outcome, rem
     insert, noop, push = (statistics.median(each) for each in zip(*waits, strict=True))
     ratios = [push / (insert + noop) for insert, noop, push in waits]
     return f"""{rounds} rounds, limit and product in turn. The limit of unary calls is grpc.aio on uvloop with empty \
-handlers, with as many processes and as pinned; of Ingest, insert_many of the same documents in groups of the same size \
-by two threads. Made by `benchmarks/ingest.py`.
+handlers, with as many processes and as pinned; of Ingest, insert_many of the same documents in groups of the same \
+size by two threads. Made by `benchmarks/ingest.py`.
 
 A lone request takes {push:.2f} ms (median); insert_one takes {insert:.2f} ms and a call that does nothing {noop:.2f} \
 ms: {statistics.median(ratios):.2f} times their sum ({min(ratios):.2f} to {max(ratios):.2f}; target 1.3).
 
-At half of the highest rate ({half:,.0f} calls/s, {paced.answers:,} calls), PushEvents took {paced.percentile(0.5):.1f} \
-ms at the median and {paced.percentile(0.99):.1f} ms at the 99th percentile (target 10 ms), counted from when each \
-call was due.
+At half of the highest rate ({half:,.0f} calls/s, {paced.answers:,} calls), PushEvents took \
+{paced.percentile(0.5):.1f} ms at the median and {paced.percentile(0.99):.1f} ms at the 99th percentile (target 10 \
+ms), counted from when each call was due.
 
 {remembered}
 

@@ -1,7 +1,7 @@
 """Sessions, events and drafts with sensible content, for every test."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,12 +50,16 @@ def nested(depth: int) -> Struct:
 
 
 def session(
-    session_id: str = "s-1", objects: Sequence[str] = OBJECTS, query: str = "red shoes", **fields: Any
+    session_id: str = "s-1",
+    objects: Iterable[str] = OBJECTS,
+    query: str = "red shoes",
+    meta: Struct | None = None,
+    **fields: Any,
 ) -> session_pb2.Session:
-    """A search, for red shoes unless said otherwise, that showed `objects`."""
+    """A search, for red shoes unless said otherwise, that showed `objects`, each with `meta` or a title of its own."""
     made = session_pb2.Session(session_id=session_id, query=query, **fields)
     for object_id in objects:
-        made.results.add(object_id=object_id, meta=struct(title=f"shoe {object_id}"))
+        made.results.add(object_id=object_id, meta=meta or struct(title=f"shoe {object_id}"))
     return made
 
 

@@ -142,7 +142,9 @@ def test_r21_a_stream_reads_no_further_than_its_client(server: InProcessServer, 
     """R21: a client that does not go on is not read for, and once it cancelled, reading has ended."""
     monkeypatch.setattr(limits, "DEFAULT_PAGE_SIZE", 1)
     sessions = 60
-    server.dao.sessions.append([session_draft(f"s-{number}", query="x" * 500_000) for number in range(sessions)])
+    large = struct(text="x" * 16_000)
+    drafts = [session_draft(f"s-{number}", objects=map(str, range(30)), meta=large) for number in range(sessions)]
+    server.dao.sessions.append(drafts)
     ended, read = threading.Event(), []
     original = BatchReader.pages
 
