@@ -31,7 +31,7 @@ from http2_load import Outcome, at_rate, closed_loop
 from measuring import header, median_and_spread, pin, resident_memory, server_process, serving_processes, write_table
 from pymongo.collection import Collection
 
-from clickstream.client import clickstream_stub
+from clickstream.client.calls import clickstream_stub
 from clickstream.dao.embedded import EmbeddedMongo
 from clickstream.dao.events import event_document
 from clickstream.dao.mongo import Document, connect, prepare_schema
@@ -188,7 +188,7 @@ def ingest(channel: grpc.Channel, messages: Iterable[bytes], size: int) -> float
     began = time.perf_counter()
     stored = 0
     for acknowledgement in stream(iter(messages)):
-        if acknowledgement.accepted_count != size:
+        if acknowledgement.events.accepted_count != size:
             raise RuntimeError(f"not all stored: {acknowledgement}")
         stored += size
     return stored / (time.perf_counter() - began)

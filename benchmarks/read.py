@@ -23,7 +23,7 @@ from embedding_studio.clickstream.v1 import session_pb2
 from measuring import cpu_seconds, header, median_and_spread, peak_memory, pin, server_process, write_table
 from pymongo.database import Database
 
-from clickstream.client import batch_stub
+from clickstream.client.calls import batch_stub
 from clickstream.dao.embedded import EmbeddedMongo
 from clickstream.dao.mongo import Document, connect, prepare_schema
 from clickstream.dao.store import MongoDao

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.mongod
 
 def test_processes_take_shares_of_one_port(serve: Serve, mongod: EmbeddedMongo, database: Database[Document]) -> None:
     """Two pinned processes answer on the one port, which is announced once; Ctrl-C reaches neither of them."""
-    server = serve("--processes", "2", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
+    server = serve("--processes", "2", "--pin", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     pids = children(server.pid, b"serve")
     with clients(server.address) as channels:
         for number, channel in enumerate(channels):
@@ -149,6 +149,15 @@ def test_a_process_that_cannot_start_ends_the_start(
             asyncio.run(start(address))
     assert f"cannot listen on {address}" in capfd.readouterr().err
     assert not children(os.getpid(), b"serve") + children(os.getpid(), b"trainer")
+
+
+@pytest.mark.parametrize(
+    ("processes", "pin", "pinned"), [(1, None, True), (2, None, False), (2, True, True), (1, False, False)]
+)
+def test_processes_keep_to_a_core_if_one_is_left(processes: int, pin: bool | None, pinned: bool, monkeypatch) -> None:
+    """On two cores a single process is pinned, two are not, and the setting overrides that."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    assert supervisor.pins(Settings(processes=processes, pin=pin)) is pinned
 
 
 def test_a_process_that_dies_at_once_is_started_less_and_less_often(monkeypatch, caplog) -> None:

@@ -55,7 +55,7 @@ def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the embedded MongoDB and of models.")
 @click.option("--trainer", help="Address of a `clickstream trainer`; without it, training runs in this process.")
 @click.option("--processes", type=click.IntRange(min=1), help="Serve from so many processes on the one port.")
-@click.option("--pin/--no-pin", default=None, help="Keep each of several processes to one CPU core (the default).")
+@click.option("--pin/--no-pin", default=None, help="Keep each process to a core; default: if one is left free.")
 def serve(
     listen: str | None, data_dir: Path | None, trainer: str | None, processes: int | None, pin: bool | None
 ) -> None:

@@ -16,7 +16,10 @@ class Settings(BaseSettings):
     listen: str = Field("127.0.0.1:50051", description="Address and port of the gRPC server; port 0 takes a free one.")
     data_dir: Path = Field(Path(".data"), description="Folder of the embedded MongoDB, of checkpoints and of models.")
     processes: int = Field(0, ge=0, description="Serving processes on the one port. 0: this process serves itself.")
-    pin: bool = Field(True, description="Whether each of several serving processes keeps to one CPU core.")
+    pin: bool | None = Field(
+        None,
+        description="Whether each serving process keeps to one CPU core. Empty: if that leaves a core free.",
+    )
     mongodb_uri: str = Field(
         "",
         validation_alias=AliasChoices("MONGODB_URI", "mongodb_uri"),

@@ -207,8 +207,17 @@ def _server(settings: Settings, index: int, address: str, mongodb_uri: str, trai
         # One worker: others would wait for the same trainer.
         "CLICKSTREAM_RUN_TRAINING": str(settings.run_training and index == 0),
     }
-    core = index if settings.pin else None
+    core = index if pins(settings) else None
     return Child(f"serving process {index + 1}", _command("serve", address), environment | _shared(settings), core)
+
+
+def pins(settings: Settings) -> bool:
+    """Whether each serving process is to keep to one core; by default, if a core is left for MongoDB."""
+    # Else it has to share one, and the process pinned there cannot move away: measured on two cores, two
+    # processes do 7,400 calls a second pinned and 10,100 not, one does 7,700 pinned and 6,300 not.
+    if settings.pin is not None:
+        return settings.pin
+    return settings.processes < len(os.sched_getaffinity(0))
 
 
 def _trainer(settings: Settings, address: str) -> Child:

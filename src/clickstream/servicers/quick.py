@@ -23,8 +23,7 @@ from clickstream.servicers.validation import MAX_SECONDS, MIN_SECONDS, TYPE_CHAR
 # Tags by https://protobuf.dev/programming-guides/encoding: Value.number_value is field 2 of wire
 # type I64 (0x11); struct_value is 5 (0x2a), list_value 6 (0x32); an element of either is 1 (0x0a), and
 # the value of a map's entry 2 (0x12). Result.score is field 3, I64 (0x19).
-_NOT_FINITE = re.compile(rb"\x11.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
-_SCORE_NOT_FINITE = re.compile(rb"\x19.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
+_NOT_FINITE = re.compile(rb"[\x11\x19].{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
 _EMPTY_VALUE = re.compile(rb"\x00(?<=[\x0a\x12]\x00)")
 # Right behind the tag and the length of its Value, and not empty: so text that ends in a digit is none.
 _BEHIND_VALUE = rb"(?:(?<=[\x0a\x12].%b)|(?<=[\x0a\x12][\x80-\xff].%b)|(?<=[\x0a\x12][\x80-\xff]{2}.%b))"
@@ -78,7 +77,7 @@ def session_passes(session: session_pb2.Session, object_ids: list[str], payload:
         and _time_passes(session.created_at, within)
         and len(object_ids) <= limits.RESULTS_PER_SESSION
         and _object_ids_pass(object_ids)
-        and _scores_pass(session, payload)
+        and _scores_pass(session)
         and _structs_pass(payload)
     )
 
@@ -112,10 +111,10 @@ def _time_passes(value: Timestamp, within: Span) -> bool:
     return within.earliest <= value.seconds <= within.latest and 0 <= value.nanos < 1_000_000_000
 
 
-def _scores_pass(session: session_pb2.Session, payload: bytes) -> bool:
+def _scores_pass(session: session_pb2.Session) -> bool:  # that they are finite is seen with the Structs
     if session.score_kind == session_pb2.SCORE_KIND_UNSPECIFIED:
         return not any(result.HasField("score") for result in session.results)
-    return session.score_kind in _SCORE_KINDS and _SCORE_NOT_FINITE.search(payload) is None
+    return session.score_kind in _SCORE_KINDS
 
 
 def _structs_pass(payload: bytes) -> bool:
