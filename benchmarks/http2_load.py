@@ -10,7 +10,7 @@ import asyncio
 import struct
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -92,7 +92,6 @@ class Connection(asyncio.Protocol):
 
     def start(self) -> None:
         """Sends the first calls."""
-        self._first = time.perf_counter()
         self.send(self._width)
 
     def send(self, count: int, began: float | None = None) -> None:
@@ -120,8 +119,12 @@ class Connection(asyncio.Protocol):
             out.append(self._held.popleft())
         if out:
             self._transport.write(b"".join(out))
-        if not self._began and not self.done.done():
-            self.outcome.seconds = time.perf_counter() - self._first
+        if not self._began:
+            self.idle()
+
+    def idle(self) -> None:
+        """Closed loop: when nothing is in flight, nothing is left to send."""
+        if not self.done.done():
             self.done.set_result(None)
 
     def data_received(self, data: bytes) -> None:
@@ -179,12 +182,12 @@ class Paced(Connection):
     """The same at a fixed rate: a call starts when it is due, whatever still runs."""
 
     def refill(self, finished: int) -> None:
-        """Nothing: the clock starts calls."""
-        self.send(0)
+        """Sends what waits for the server's window; the clock starts calls."""
+        if self._held:
+            self.send(0)
 
-    def start(self) -> None:
-        """Waits for the clock."""
-        self._first = time.perf_counter()
+    def idle(self) -> None:
+        """Nothing: the next call comes when it is due."""
 
 
 async def closed_loop(
@@ -221,15 +224,16 @@ async def at_rate(
         for _ in range(connections)
     ]
     await asyncio.sleep(0.1)
-    for connection in made:
-        connection.start()
     began = time.perf_counter()
     sent = 0
     while sent < rate * seconds:
         due = began + sent / rate
         if (wait := due - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
-        made[sent % connections].send(1, due)
+        connection = made[sent % connections]
+        if connection.done.done():
+            await connection.done
+        connection.send(1, due)
         sent += 1
     for _ in range(1000):  # the last answers; those that never come are missing from the outcome
         if not any(connection._began for connection in made):
@@ -242,7 +246,7 @@ async def at_rate(
     return outcome
 
 
-def _together(connections: list[Connection], seconds: float) -> Outcome:
+def _together(connections: Sequence[Connection], seconds: float) -> Outcome:
     total = Outcome(seconds=seconds)
     for connection in connections:
         total.answers += connection.outcome.answers

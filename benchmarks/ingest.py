@@ -31,14 +31,14 @@ from http2_load import Outcome, at_rate, closed_loop
 from measuring import header, median_and_spread, pin, resident_memory, server_process, serving_processes, write_table
 from pymongo.collection import Collection
 
-from clickstream.client.calls import clickstream_stub
 from clickstream.dao.embedded import EmbeddedMongo
 from clickstream.dao.events import event_document
 from clickstream.dao.mongo import Document, connect, prepare_schema
 from clickstream.servicers import wire
 from clickstream.sessions import EventDraft
 
-SESSIONS = 1_000
+# Events of a search come within minutes of it, so each measurement has sessions of its own.
+EVENTS_PER_SESSION = 10
 WORDS = [
     "red",
     "blue",
@@ -99,11 +99,12 @@ def click(number: int) -> session_pb2.Event:
     return session_pb2.Event(event_id=uuid.uuid4().hex, object_id=f"item-{number % 20}", type="click")
 
 
-def pushes(calls: int, events: int) -> list[bytes]:
-    """Serialized requests of distinct events."""
+def pushes(address: str, calls: int, events: int) -> list[bytes]:
+    """Serialized requests of distinct events of new sessions, which come in turn."""
+    session_ids = register(address, max(1, calls * events // EVENTS_PER_SESSION))
     return [
         pb.PushEventsRequest(
-            session_id=f"session-{number % SESSIONS}", events=[click(number) for _ in range(events)]
+            session_id=session_ids[number % len(session_ids)], events=[click(number) for _ in range(events)]
         ).SerializeToString()
         for number in range(calls)
     ]
@@ -175,19 +176,26 @@ def insert_by_two_threads(collection: Collection[Document], size: int) -> float:
     return INGEST_EVENTS // size // 2 * 2 * size / (time.perf_counter() - began)
 
 
-def ingest_messages(events: int, size: int) -> Iterator[bytes]:
-    """Serialized messages of one stream."""
-    for sequence in range(1, events // size + 1):
-        pushed = pb.EventList(session_id=f"session-{sequence % SESSIONS}", events=[click(n) for n in range(size)])
+def ingest_messages(address: str, events: int, size: int) -> Iterator[bytes]:
+    """Serialized messages of one stream, each of a new session."""
+    for sequence, session_id in enumerate(register(address, events // size), start=1):
+        pushed = pb.EventList(session_id=session_id, events=[click(n) for n in range(size)])
         yield pb.IngestRequest(sequence=sequence, events=pushed).SerializeToString()
+
+
+def acknowledgements(channel: grpc.Channel, messages: Iterable[bytes]) -> Iterator[pb.IngestResponse]:
+    """Sends messages through one stream."""
+    stream: grpc.StreamStreamMultiCallable[bytes, pb.IngestResponse] = channel.stream_stream(
+        INGEST, None, pb.IngestResponse.FromString
+    )
+    return stream(iter(messages))
 
 
 def ingest(channel: grpc.Channel, messages: Iterable[bytes], size: int) -> float:
     """Sends messages through one stream; events a second, from the first message to the last acknowledgement."""
-    stream = channel.stream_stream(INGEST, None, pb.IngestResponse.FromString)
     began = time.perf_counter()
     stored = 0
-    for acknowledgement in stream(iter(messages)):
+    for acknowledgement in acknowledgements(channel, messages):
         if acknowledgement.events.accepted_count != size:
             raise RuntimeError(f"not all stored: {acknowledgement}")
         stored += size
@@ -199,7 +207,7 @@ def ingest_row(target: float, collection: Collection[Document], address: str, si
 
     def product() -> float:
         with grpc.insecure_channel(address) as channel:
-            return ingest(channel, list(ingest_messages(INGEST_EVENTS, size)), size)
+            return ingest(channel, list(ingest_messages(address, INGEST_EVENTS, size)), size)
 
     return Row(f"Ingest, {size:,} events per message", target, lambda: insert_by_two_threads(collection, size), product)
 
@@ -214,27 +222,33 @@ def lone_calls(noop: str, product: str, collection: Collection[Document]) -> lis
     waits = [statistics.median(alone)]
     for address in (noop, product):
         port = int(address.rpartition(":")[2])
-        bodies = iter(pushes(LONE_CALLS, 1))
+        bodies = iter(pushes(product, LONE_CALLS, 1))
         waits.append(uvloop.run(closed_loop(port, PUSH, bodies, connections=1, width=1)).percentile(0.5))
     return waits
 
 
-def fill(address: str) -> None:
-    """Registers the sessions that the events belong to."""
+def register(address: str, count: int) -> list[str]:
+    """Registers new sessions; their ids."""
+    shown = [session_pb2.Result(object_id=f"item-{number}") for number in range(20)]
+    session_ids = [uuid.uuid4().hex for _ in range(count)]
+    sessions = (session_pb2.Session(session_id=each, query="red shoes", results=shown) for each in session_ids)
+    messages = (
+        pb.IngestRequest(sequence=sequence, session=session).SerializeToString()
+        for sequence, session in enumerate(sessions, start=1)
+    )
     with grpc.insecure_channel(address) as channel:
-        stub = clickstream_stub(channel)
-        results = [session_pb2.Result(object_id=f"item-{number}") for number in range(20)]
-        for number in range(SESSIONS):
-            session = session_pb2.Session(session_id=f"session-{number}", query="red shoes", results=results)
-            stub.CreateSession(pb.CreateSessionRequest(session=session))
+        created = [each.session.created for each in acknowledgements(channel, messages)]
+    if created != [True] * count:
+        raise RuntimeError("not all sessions were registered")
+    return session_ids
 
 
 def memory(address: str, pid: int, events: int) -> str:
     """Streams events, and says what the serving process holds after a tenth of them and after all."""
     with grpc.insecure_channel(address) as channel:
-        ingest(channel, ingest_messages(events // 10, 1_000), 1_000)
+        ingest(channel, ingest_messages(address, events // 10, 1_000), 1_000)
         early = resident_memory(pid)
-        ingest(channel, ingest_messages(events - events // 10, 1_000), 1_000)
+        ingest(channel, ingest_messages(address, events - events // 10, 1_000), 1_000)
     late = resident_memory(pid)
     return (
         f"Resident memory of the serving process: {early:.0f} MiB after {events // 10:,} events, "
@@ -262,14 +276,13 @@ def run(rounds: int, calls: int, memory_events: int, output: Path) -> None:
             products.append(address)
             pids.append(serving_processes(pid)[0])
             noops.append(stack.enter_context(server_process(None, str(NOOP_HERE), str(processes)))[0])
-        fill(products[0])
         rows = [
             unary_row("PushEvents, 1 event, 1 process, 64 in flight", 0.85, noops[0], products[0],
-                      lambda: pushes(calls, 1), 1),
+                      lambda: pushes(products[0], calls, 1), 1),
             unary_row("PushEvents, 1 event, 2 processes, 256 in flight", 0.90, noops[1], products[1],
-                      lambda: pushes(calls, 1), 1, 256),
+                      lambda: pushes(products[0], calls, 1), 1, 256),
             unary_row("PushEvents, 10 events, 1 process", 0.60, noops[0], products[0],
-                      lambda: pushes(calls // 2, 10), 10),
+                      lambda: pushes(products[0], calls // 2, 10), 10),
             unary_row("CreateSession, 50 results with meta, 1 process", 0.75, noops[0], products[0],
                       lambda: searches(calls // 2), 0),
         ]  # fmt: skip
@@ -290,7 +303,9 @@ def run(rounds: int, calls: int, memory_events: int, output: Path) -> None:
         pin(0, core)
         half = statistics.median(rows[0].products) / 2
         port = int(products[0].rpartition(":")[2])
-        paced = uvloop.run(at_rate(port, PUSH, iter(pushes(int(half * 10), 1)), rate=half, seconds=9, connections=8))
+        paced = uvloop.run(
+            at_rate(port, PUSH, iter(pushes(products[0], int(half * 10), 1)), rate=half, seconds=9, connections=8)
+        )
         remembered = memory(products[0], pids[0], memory_events) if memory_events else ""
     lines = [row.cells("calls/s") for row in rows] + [row.cells("events/s") for row in streams]
     write_table(output, "Writing sessions and events", text(rounds, waits, half, paced, remembered), COLUMNS, lines)

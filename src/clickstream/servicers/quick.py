@@ -8,7 +8,7 @@ absent. A pattern that is there by chance, inside a text, costs the full check a
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -63,6 +63,20 @@ def event_passes(event: session_pb2.Event, payload: bytes, within: Span) -> bool
     )
 
 
+def events_pass(events: Sequence[session_pb2.Event], payloads: Sequence[bytes]) -> bool:
+    """Whether several events, without `meta` and with the server's time, are surely without fault.
+
+    Several at once: by itself, each would cost four times as much. `payloads` are their encodings.
+    """
+    return (
+        max(map(len, payloads)) <= limits.EVENT_BYTES
+        and _ids_pass([event.event_id for event in events])
+        and _ids_pass([event.object_id for event in events])
+        and all(map(_is_type, {event.type for event in events}))
+        and not any([event.HasField("meta") for event in events])
+    )
+
+
 def session_passes(session: session_pb2.Session, object_ids: list[str], payload: bytes, within: Span) -> bool:
     """Whether a session is surely without fault, its positions left aside.
 
@@ -92,14 +106,12 @@ def _id_passes(value: str) -> bool:
     return 0 < len(value) <= limits.ID_CHARACTERS and value.isprintable()
 
 
+def _ids_pass(values: list[str]) -> bool:
+    return all(values) and max(map(len, values)) <= limits.ID_CHARACTERS and "".join(values).isprintable()
+
+
 def _object_ids_pass(object_ids: list[str]) -> bool:
-    different = set(object_ids)
-    return not object_ids or (
-        len(different) == len(object_ids)
-        and "" not in different
-        and max(map(len, object_ids)) <= limits.ID_CHARACTERS
-        and "".join(object_ids).isprintable()
-    )
+    return not object_ids or (len(set(object_ids)) == len(object_ids) and _ids_pass(object_ids))
 
 
 @lru_cache(maxsize=1_000)
