@@ -90,7 +90,7 @@ def events(
 def _good_events(sent: Sequence[session_pb2.Event], at: Arrival) -> list[EventDraft]:
     """The drafts of ordinary events, or none if one of them needs a closer look."""
     sent = list(sent)  # each time that they are walked, protobuf makes new objects
-    if any([event.HasField("created_at") for event in sent]):
+    if any(event.HasField("created_at") for event in sent):
         return []
     for event in sent:
         event.created_at.CopyFrom(at.stamp)

@@ -73,7 +73,7 @@ def events_pass(events: Sequence[session_pb2.Event], payloads: Sequence[bytes]) 
         and _ids_pass([event.event_id for event in events])
         and _ids_pass([event.object_id for event in events])
         and all(map(_is_type, {event.type for event in events}))
-        and not any([event.HasField("meta") for event in events])
+        and not any(event.HasField("meta") for event in events)
     )
 
 
