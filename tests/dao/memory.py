@@ -13,7 +13,7 @@ from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
 from clickstream.improvement import ImprovementState, ImprovementTask
-from clickstream.runs import CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.runs import CURVE_POINTS, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
     Appended,
     EventPage,
@@ -318,7 +318,8 @@ class MemoryRuns(Part):
 
     @locked
     def curve(self, run_id: str) -> Sequence[CurvePoint]:
-        return [point for _, point in sorted(self._state.curves.get(run_id, {}).items())]
+        curve = self._state.curves.get(run_id, {})
+        return [curve[step] for step in sorted(curve)][: 2 * CURVE_POINTS]
 
     @locked
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
