@@ -112,14 +112,16 @@ def _line(run: training.TrainingRun) -> str:
 
 def show_outcome(run: training.TrainingRun, console: Console) -> None:
     """How the run ended: its state with the reason, and the evaluation of its model."""
-    console.print(f"{escape(run.run_id)} {state_of(run)}: {escape(run.reason)}", soft_wrap=True)
+    console.print(f"{escape(run.run_id)} {state_of(run)}: {escape(run.reason)}", soft_wrap=True, highlight=False)
     if not run.HasField("model_version"):
         return
     version = run.model_version
     for table in evaluation_tables(version.evaluation):
         console.print(table)
     verdict = "promoted" if version.promoted else "not promoted"
-    console.print(f"{escape(version.model_version_id)}, {verdict}: {escape(version.path)}", soft_wrap=True)
+    console.print(
+        f"{escape(version.model_version_id)}, {verdict}: {escape(version.path)}", soft_wrap=True, highlight=False
+    )
 
 
 def evaluation_tables(evaluation: fine_tuning.Evaluation) -> list[Table]:
