@@ -106,16 +106,18 @@ def test_every_figure_of_an_evaluation_is_shown() -> None:
 
 
 def test_a_list_of_messages_is_a_table() -> None:
-    """Rows of any message with parts, as the columns `part.field`; what a row lacks is empty."""
+    """Rows of any message with parts, as the columns `part.field`; what a row lacks is empty, of metrics only nDCG."""
+    evaluation = training_wire.model_version_message(model_version()).evaluation
     rows = [
         fine_tuning.FineTuneResponse(progress=fine_tuning.TrainingProgress(step=3)),
-        fine_tuning.FineTuneResponse(model_version=fine_tuning.ModelVersion(run_id="[red]run")),
+        fine_tuning.FineTuneResponse(model_version=fine_tuning.ModelVersion(run_id="[red]run", evaluation=evaluation)),
     ]
-    console = Console(record=True, width=500, file=io.StringIO())
+    console = Console(record=True, width=900, file=io.StringIO())
     console.print(watching._list_table("per_segment", rows))
     text = console.export_text()
-    for expected in ("per segment", "progress.step", "model_version.run_id", "[red]run"):
+    for expected in ("per segment", "progress.step", "model_version.run_id", "[red]run", "evaluation.base.ndcg_at_10"):
         assert expected in text
+    assert "mrr" not in text
 
 
 @pytest.mark.parametrize(

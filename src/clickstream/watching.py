@@ -125,46 +125,63 @@ def show_outcome(run: training.TrainingRun, console: Console) -> None:
 
 
 def evaluation_tables(evaluation: fine_tuning.Evaluation) -> list[Table]:
-    """Every figure of an evaluation: models side by side, its single figures, and each of its lists as a table."""
-    models, singles, lists = Table("metric"), Table("figure", "value"), []
+    """The figures of an evaluation: the two models side by side, its other figures, and each of its lists.
+
+    Where whole comparisons are parts of it, of them only nDCG is shown, by which models are promoted.
+    """
+    models, others, lists = Table("metric"), Table("figure", "value"), []
     sides: dict[str, dict[str, str]] = {}
     for field, value in evaluation.ListFields():
         if field.is_repeated:
-            if field.message_type and not field.message_type.GetOptions().map_entry:
-                lists.append(_list_table(field.name, value))
-        elif field.message_type:
+            lists.append(_list_table(field.name, value))
+        elif not field.message_type:
+            others.add_row(field.name, _text(field, value))
+        elif field.message_type == fine_tuning.Metrics.DESCRIPTOR:
             sides[field.name] = _flat(value)
         else:
-            singles.add_row(field.name, _text(field, value))
+            flat = _flat(value)
+            for name, text in (_brief(flat) if _parts(value) else flat).items():
+                others.add_row(f"{field.name}.{name}", escape(text))
     for name in sides:
         models.add_column(name, justify="right")
     for metric in dict.fromkeys(metric for side in sides.values() for metric in side):
         models.add_row(metric, *(side.get(metric, "") for side in sides.values()))
-    return [table for table in (models, singles, *lists) if table.row_count]
+    return [table for table in (models, others, *lists) if table.row_count]
 
 
 def _list_table(name: str, rows: Iterable[Message]) -> Table:
-    flat = [_flat(row) for row in rows]
+    flat = [_brief(_flat(row)) for row in rows]
     columns = list(dict.fromkeys(column for row in flat for column in row))
-    table = Table(*columns, title=name.replace("_", " "), title_justify="left")
+    table = Table(title=name.replace("_", " "), title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in flat:
         table.add_row(*(escape(row.get(column, "")) for column in columns))
     return table
 
 
-def _flat(message: Message, prefix: str = "") -> dict[str, str]:
-    """The fields of a message as text, those of its parts under `part.field`."""
+def _flat(message: Message) -> dict[str, str]:
+    """The fields of a message as text, those of its parts as `part.field`, or as `field` where it has but one part."""
     flat: dict[str, str] = {}
+    parts = _parts(message)
     for field in message.DESCRIPTOR.fields:
-        value = getattr(message, field.name)
-        if field.is_repeated:
-            continue
-        if field.message_type:
+        if field in parts:
             if message.HasField(field.name):
-                flat |= _flat(value, f"{prefix}{field.name}.")
-        else:
-            flat[f"{prefix}{field.name}"] = _text(field, value)
+                prefix = f"{field.name}." if len(parts) > 1 else ""
+                flat |= {prefix + name: text for name, text in _flat(getattr(message, field.name)).items()}
+        elif not field.is_repeated:
+            flat[field.name] = _text(field, getattr(message, field.name))
     return flat
+
+
+def _parts(message: Message) -> list[FieldDescriptor]:
+    return [field for field in message.DESCRIPTOR.fields if field.message_type and not field.is_repeated]
+
+
+def _brief(flat: dict[str, str]) -> dict[str, str]:
+    """Without the metrics other than nDCG: a terminal is narrow."""
+    others = ("mrr", "recall")
+    return {name: text for name, text in flat.items() if not any(metric in name for metric in others)}
 
 
 def _text(field: FieldDescriptor, value: object) -> str:
