@@ -63,6 +63,7 @@ def test_r16_hundreds_of_watchers_ask_the_store_once(store: Store, monkeypatch: 
     watch = RunWatch(store.get)
 
     async def scenario() -> list[list[str]]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WATCHERS))  # none has to wait for a thread
         watchers = [asyncio.create_task(states(watch, f"run-{1 + number % 2}")) for number in range(WATCHERS)]
         await until(lambda: sum(store.reads.values()) > WATCHERS + 1)  # every first look, and a shared one of each run
         store.open.clear()  # all come by while one look is under way

@@ -1,5 +1,6 @@
 """The worker of training runs: what a run reported last is kept, however it ends (R16)."""
 
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -52,6 +53,39 @@ def test_r16_what_came_after_the_last_heartbeat_is_kept(
     run = dao.runs.get("run-1")
     assert (run.state, run.progress.phase, run.progress.step) == (state, Phase.SAVING, STEPS)
     assert dao.runs.curve("run-1") == [point(step) for step in range(1, STEPS + 1)]
+
+
+def test_r16_a_point_that_comes_during_a_heartbeat_is_kept_for_the_next(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R16: what is reported between a heartbeat's start and its end is stored, and once."""
+    renew, begun, go_on = dao.runs.renew, threading.Event(), threading.Event()
+    sent: list[int] = []
+
+    def slowly(*args: Any) -> Any:
+        if args[-1] is not None:
+            sent.extend(point.step for point in args[-1].points)
+            begun.set()
+            assert go_on.wait(20)
+        return renew(*args)
+
+    class During(Logging):
+        async def __call__(
+            self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput]
+        ) -> AsyncIterator[Any]:
+            """Logs a step before the first heartbeat with a report, and one during it."""
+            self.calls.append([each.session_id async for each in inputs])
+            yield replace(REPORT, step=1, points=(point(1),))
+            await until(begun.is_set)
+            yield replace(REPORT, step=2, points=(point(2),))
+            go_on.set()
+            await until(lambda: len(dao.runs.curve("run-1")) == 2)
+            yield model_version()
+
+    monkeypatch.setattr(dao.runs, "renew", slowly)
+    play((dao, During(), clock), scenario=ended(dao))
+    assert dao.runs.curve("run-1") == [point(1), point(2)]
+    assert sent == [1, 2]
 
 
 def test_r16_no_point_is_lost_while_the_store_is_away(dao: MemoryDao, clock: Clock) -> None:
