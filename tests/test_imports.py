@@ -9,7 +9,7 @@ import clickstream
 
 SOURCE = Path(clickstream.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).with_suffix("").as_posix() for path in SOURCE.rglob("*.py"))
-CLIENTS = ("client/", "importing", "demo/")
+CLIENTS = ("client/", "importing", "demo/", "watching")
 GENERATED = {"google", "embedding_studio"}
 DOMAIN = ("errors", "limits", "sessions", "batches", "improvement", "runs", "policy", "converter")
 TRAINING_LIBRARIES = {"torch", "transformers", "sentence_transformers", "numpy", "safetensors", "tokenizers"}
@@ -50,7 +50,7 @@ def test_infrastructure_stays_in_its_layer(module: str) -> None:
     found = roots(module)
     if not module.startswith(("servicers/", *CLIENTS)):
         assert not found & {"grpc_status", "grpc_health", "grpc_reflection", *GENERATED}
-        # The command line opens the channels of the import and of the demo.
+        # The command line opens the channels of the clients.
         assert "grpc" not in found or module == "cli"
     if not module.startswith("dao/"):
         assert not found & {"pymongo", "bson"}

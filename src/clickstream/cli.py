@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,85 @@ def trainer(listen: str | None, data_dir: Path | None) -> None:
     _run(app.serve_trainer(_settings(listen=listen, data_dir=data_dir)))
 
 
+_ADDRESS = click.option("--address", default="127.0.0.1:50051", show_default=True, help="Address of the service.")
+
+
+@main.command()
+@click.argument("batches", metavar="BATCH...", nargs=-1, required=True)
+@click.option("--run-id", help="Names the run; the same id with the same content starts nothing new.")
+@click.option("--base-model", help="Folder or name of the model to train; short for --set base_model=...")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of the run; may be repeated."
+)
+@click.option("--watch", "watching", is_flag=True, help="Show the run until it ends; its outcome is the exit code.")
+@_ADDRESS
+def train(
+    batches: tuple[str, ...],
+    run_id: str | None,
+    base_model: str | None,
+    assignments: tuple[str, ...],
+    watching: bool,
+    address: str,
+) -> None:
+    """Start a training run over released batches."""
+    from clickstream.client.calls import training_stub
+    from clickstream.client.training import parse_settings, start
+
+    try:
+        settings = parse_settings([*assignments, *([f"base_model={base_model}"] if base_model else [])])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--set") from error
+    run_id = run_id or f"run-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    with _calling(address) as channel:
+        created = start(training_stub(channel), run_id, batches, settings)
+        click.echo(f"{run_id} {'queued' if created else 'was started before'}")
+        if watching:
+            _watch_to_the_end(channel, run_id)
+
+
+@main.command()
+@click.argument("run_id")
+@_ADDRESS
+def watch(run_id: str, address: str) -> None:
+    """Show a training run until it ends.
+
+    Exit code 0 if it succeeded, promoted or not, 1 if it failed, 3 if it was canceled. Ctrl-C stops
+    watching, not the run, with exit code 130.
+    """
+    with _calling(address) as channel:
+        _watch_to_the_end(channel, run_id)
+
+
+@contextlib.contextmanager
+def _calling(address: str) -> Iterator[Any]:
+    """A channel to the service; a call that fails ends the command with what the server says."""
+    import grpc
+
+    from clickstream.client.calls import violations
+
+    try:
+        with grpc.insecure_channel(address) as channel:
+            yield channel
+    except grpc.RpcError as error:
+        said = "; ".join(f"{field}: {why}" for field, why in violations(error)) or error.details()
+        sys.exit(f"clickstream: {error.code().name}: {said}")
+
+
+def _watch_to_the_end(channel: Any, run_id: str) -> None:
+    from rich.console import Console
+
+    from clickstream.client.calls import training_stub
+    from clickstream.client.training import watch
+    from clickstream.watching import follow, state_of
+
+    try:
+        run = follow(watch(training_stub(channel), run_id), Console())
+    except KeyboardInterrupt:
+        click.echo(f"\nNo longer watching; the run goes on. To watch it again: clickstream watch {run_id}", err=True)
+        sys.exit(130)
+    sys.exit({"succeeded": 0, "canceled": 3}.get(state_of(run), 1))
+
+
 @main.group("import")
 def import_group() -> None:
     """Send recorded history to a running service."""
@@ -83,7 +163,7 @@ def import_group() -> None:
 
 @import_group.command("ubi")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--address", default="127.0.0.1:50051", show_default=True, help="Address of the service.")
+@_ADDRESS
 def import_ubi_command(file: Path, address: str) -> None:
     """Import OpenSearch UBI queries and events (bulk form or plain ndjson)."""
     import grpc

@@ -1,7 +1,7 @@
 """Training runs: settings, progress, results and states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -25,6 +25,33 @@ class FineTuningSettings:
     temperature: float = 0.05
 
 
+CURVE_POINTS = 2_000
+"""So many losses of a run are logged at most: of longer runs, every second, third and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """What was logged after an optimizer step, or before the first (step 0).
+
+    `loss` is the mean since the point before; None, like `learning_rate`, where there are metrics only.
+    """
+
+    step: int
+    logged_at: datetime
+    loss: float | None = None
+    learning_rate: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def joined(self, later: "CurvePoint") -> "CurvePoint":
+        """With what was logged later at the same step."""
+        return replace(
+            self,
+            loss=self.loss if later.loss is None else later.loss,
+            learning_rate=self.learning_rate if later.learning_rate is None else later.learning_rate,
+            metrics={**self.metrics, **later.metrics},
+        )
+
+
 class Phase(StrEnum):
     """What a training run is doing."""
 
@@ -37,7 +64,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """A report from the fine-tuning module; times in seconds, loss since the last report."""
+    """A report from the fine-tuning module; times in seconds, loss and points since the last report."""
 
     phase: Phase
     input_count: int = 0
@@ -47,6 +74,8 @@ class TrainingProgress:
     learning_rate: float = 0.0
     queries_per_second: float = 0.0
     remaining_seconds: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    points: tuple[CurvePoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
 from clickstream.improvement import ImprovementState, ImprovementTask
-from clickstream.runs import ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.runs import CURVE_POINTS, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
     Appended,
     EventPage,
@@ -44,6 +44,7 @@ class State:
     tasks: dict[str, ImprovementTask] = field(default_factory=dict)
     runs: dict[str, TrainingRun] = field(default_factory=dict)
     held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    curves: dict[str, dict[int, CurvePoint]] = field(default_factory=dict)
 
 
 def locked(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -302,7 +303,23 @@ class MemoryRuns(Part):
         if not self._holds(run_id, owner):
             return None
         self._state.held[run_id] = (lease_until, owner)
-        return self._set(run_id, progress=progress) if progress else self._state.runs[run_id]
+        if progress is None:
+            return self._state.runs[run_id]
+        if progress.points:
+            self._log(run_id, progress)
+        return self._set(run_id, progress=replace(progress, points=()))
+
+    def _log(self, run_id: str, progress: TrainingProgress) -> None:
+        curve = self._state.curves.get(run_id, {})
+        curve = {step: point for step, point in curve.items() if step <= progress.step}
+        for point in progress.points:
+            curve[point.step] = curve[point.step].joined(point) if point.step in curve else point
+        self._state.curves[run_id] = curve
+
+    @locked
+    def curve(self, run_id: str) -> Sequence[CurvePoint]:
+        curve = self._state.curves.get(run_id, {})
+        return [curve[step] for step in sorted(curve)][: 2 * CURVE_POINTS]
 
     @locked
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:

@@ -15,13 +15,13 @@ from clickstream.dao.embedded import EmbeddedMongo
 from clickstream.dao.mongo import Document
 from clickstream.dao.store import MongoDao
 from clickstream.improvement import ImprovementState
-from clickstream.runs import RunState
+from clickstream.runs import CurvePoint, Phase, RunState, TrainingProgress
 
 pytestmark = pytest.mark.mongod
 
 QUERYING = {"find", "findAndModify", "update", "delete", "aggregate", "count", "distinct"}
 EXPLAINED = {"filter", "sort", "projection", "limit", "query", "update", "updates", "fields", "new", "upsert"}
-EXPLAINED |= {"pipeline", "cursor"}
+EXPLAINED |= {"pipeline", "cursor", "deletes"}
 BATCHES, SESSIONS, EVENTS = 3, 40, 5
 ROWS = BATCHES * SESSIONS * EVENTS
 
@@ -96,7 +96,9 @@ def use_queues(dao: MongoDao) -> None:
         dao.runs.list(before, 3, frozenset({RunState.QUEUED, RunState.RUNNING}))
     claimed = dao.runs.claim("me", NOW + 10 * SECOND, NOW + 20 * SECOND)
     assert claimed is not None
-    dao.runs.renew(claimed.run_id, "me", NOW + 30 * SECOND, None)
+    logged = TrainingProgress(Phase.TRAINING, step=3, points=(CurvePoint(3, NOW, 0.5, 1e-4),))
+    dao.runs.renew(claimed.run_id, "me", NOW + 30 * SECOND, logged)
+    dao.runs.curve(claimed.run_id)
     dao.runs.set_conversion(claimed.run_id, "me", ConversionSummary("test-1"))
     dao.runs.give_back(claimed.run_id, "me", RunState.RUNNING, "", NOW, 1)
     claimed = dao.runs.claim("me", NOW + 10 * SECOND, NOW + 20 * SECOND)
@@ -128,7 +130,7 @@ def test_every_query_is_served_by_an_index(
         monkeypatch.setattr(limits, "LISTED_EVENTS", EVENTS - 1)
         dao.events.of_sessions(3, 5, 6)
         use_queues(dao)
-    assert {name for name, _ in recorder.commands} == {"find", "findAndModify", "update", "aggregate"}
+    assert {name for name, _ in recorder.commands} == {"find", "findAndModify", "update", "delete", "aggregate"}
     assert {command[name] for name, command in recorder.commands} == set(database.list_collection_names())
     for name, command in recorder.commands:
         explained = database.command("explain", command, verbosity="executionStats")

@@ -15,12 +15,12 @@ from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from embedding_studio.clickstream.v1 import training_service_pb2_grpc as training_grpc
 from rich.console import Console
 
-from clickstream.client.calls import clickstream_stub, training_stub
+from clickstream.client.calls import clickstream_stub
 from clickstream.demo.catalogue import make_catalogue
 from clickstream.demo.play import play
 from clickstream.demo.report import examples
 from clickstream.demo.shoppers import Rank, Shop, Visit, make_wants
-from clickstream.demo.story import DemoFailedError, Plan, run_demo, watch
+from clickstream.demo.story import DemoFailedError, Plan, run_demo
 
 ITEMS = make_catalogue()
 PLAN = Plan(queries=20, visits_per_query=5, never_played=40)
@@ -40,7 +40,6 @@ class InMemoryServer(
         self.started: training.StartTrainingRequest | None = None
         self.model = model
         self.end = training.TRAINING_RUN_STATE_SUCCEEDED
-        self.broken_watches = 0
 
     def CreateSession(self, request, context):  # noqa: N802 -- the contract's name
         kept = self.sessions.setdefault(request.session.session_id, request)
@@ -69,9 +68,6 @@ class InMemoryServer(
         run.progress.phase = fine_tuning.TrainingProgress.PHASE_TRAINING
         run.progress.step, run.progress.step_count, run.progress.loss = 3, 9, 1.25
         yield training.WatchTrainingRunResponse(run=run)
-        if self.broken_watches:
-            self.broken_watches -= 1
-            context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
         run.state, run.reason = self.end, "because"
         run.conversion.skipped_sessions["no_events"] = 7
         run.model_version.path = str(self.model)
@@ -167,14 +163,6 @@ def test_a_model_on_another_machine_is_not_compared(server):
     kept, channel = server
     kept.model = Path("/no/such/folder")
     assert run_demo(channel, Console(quiet=True), "base", "try", load, PLAN).comparison is None
-
-
-def test_a_broken_watch_is_taken_up_again(server):
-    """R16: the run outlives its watchers; UNAVAILABLE in the middle of a stream is no end."""
-    kept, channel = server
-    kept.broken_watches = 3
-    states = [run.state for run in watch(training_stub(channel), "try")]
-    assert states == [training.TRAINING_RUN_STATE_RUNNING] * 4 + [training.TRAINING_RUN_STATE_SUCCEEDED]
 
 
 def test_the_searches_shown_are_not_picked_by_their_gain():

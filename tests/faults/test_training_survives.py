@@ -1,5 +1,6 @@
 """Training runs while the processes around them are killed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,7 +49,10 @@ def test_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tmp_path:
 def test_a_run_outlives_its_trainer(
     serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path
 ) -> None:
-    """R16: after kill -9 of the trainer the run waits, and goes on from its checkpoint when a trainer is back."""
+    """R16: after kill -9 of the trainer the run waits, and goes on from its checkpoint when a trainer is back.
+
+    Its curve has every step once.
+    """
     encoder = make_tiny_encoder(tmp_path / "tiny")
     trainer = train()
     server = serve(CLICKSTREAM_TRAINER=trainer.address)
@@ -57,9 +61,16 @@ def test_a_run_outlives_its_trainer(
     train(listen=trainer.address)
     with grpc.insecure_channel(server.address) as channel:
         runs = watch_to_the_end(channel)
+        request = training_service_pb2.GetTrainingCurveRequest(run_id="acceptance")
+        curve = TrainingServiceStub(channel).GetTrainingCurve(request, timeout=TIMEOUT).points
     assert runs[-1].state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
     assert runs[-1].attempts >= 2
     assert min(steps_seen(runs, runs[-1].attempts)) > 10, "it began again"
+    # Not a step of the curve is missing or there twice.
+    assert [point.step for point in curve] == list(range(runs[-1].progress.step_count + 1))
+    assert all(point.HasField("loss") for point in curve[1:])
+    lines = (Path(runs[-1].model_version.path) / "training_curve.jsonl").read_text().splitlines()
+    assert sorted({json.loads(line)["step"] for line in lines}) == [point.step for point in curve]
 
 
 def test_cancel_stops_a_run_and_keeps_the_server(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:

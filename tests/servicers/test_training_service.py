@@ -11,7 +11,7 @@ from grpc import StatusCode
 from serving import InProcessServer, fields, reason, refused
 
 from clickstream.batches import BatchStatus
-from clickstream.runs import Phase, RunState, TrainingProgress
+from clickstream.runs import CurvePoint, Phase, RunState, TrainingProgress
 
 
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
@@ -201,6 +201,25 @@ def test_r16_a_watcher_sees_every_state_and_ends_with_the_run(server: InProcessS
     assert server.training.GetTrainingRun(pb.GetTrainingRunRequest(run_id="run-1")).run == ended[0]
 
 
+def test_r16_the_curve_of_a_run_is_read_at_any_time(any_server: InProcessServer) -> None:
+    """R16: empty before the first step, then every point that was stored, by step, also after the end."""
+    release(any_server)
+    any_server.training.StartTraining(start())
+    request = pb.GetTrainingCurveRequest(run_id="run-1")
+    assert not any_server.training.GetTrainingCurve(request).points
+    any_server.dao.runs.claim("me", NOW, NOW + 60 * SECOND)
+    points = (CurvePoint(0, NOW, metrics={"base_ndcg_at_10": 0.25}), CurvePoint(1, NOW + SECOND, 0.5, 1e-4))
+    logged = TrainingProgress(Phase.TRAINING, step=1, step_count=9, points=points)
+    any_server.dao.runs.renew("run-1", "me", NOW + 60 * SECOND, logged)
+    any_server.dao.runs.finish("run-1", "me", RunState.FAILED, "ill", None, NOW)
+    measured, trained = any_server.training.GetTrainingCurve(request).points
+    assert (measured.step, measured.HasField("loss"), measured.metrics) == (0, False, {"base_ndcg_at_10": 0.25})
+    assert (trained.step, trained.loss, trained.learning_rate) == (1, 0.5, 1e-4)
+    assert trained.logged_at.ToDatetime(NOW.tzinfo) == NOW + SECOND
+    run = any_server.training.GetTrainingRun(pb.GetTrainingRunRequest(run_id="run-1")).run
+    assert (run.progress.step, len(run.progress.points)) == (1, 0)
+
+
 def test_r16_a_run_is_canceled_once_and_not_after_its_end(any_server: InProcessServer) -> None:
     """R16: cancelling is idempotent; a run that ended otherwise is STATE_CONFLICT; the worker is woken."""
     release(any_server)
@@ -222,6 +241,7 @@ def test_r16_an_unknown_run_is_not_found(server: InProcessServer) -> None:
     for call, request in [
         (server.training.GetTrainingRun, pb.GetTrainingRunRequest(run_id="never")),
         (server.training.WatchTrainingRun, pb.WatchTrainingRunRequest(run_id="never")),
+        (server.training.GetTrainingCurve, pb.GetTrainingCurveRequest(run_id="never")),
         (server.training.CancelTrainingRun, pb.CancelTrainingRunRequest(run_id="never")),
     ]:
         error = refused(call, request)

@@ -11,7 +11,7 @@ from typing import Protocol
 from clickstream.batches import Batch, BatchStatus
 from clickstream.converter import ConversionSummary
 from clickstream.improvement import ImprovementState, ImprovementTask
-from clickstream.runs import ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.runs import CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
     Appended,
     EventPage,
@@ -163,7 +163,14 @@ class RunDao(Protocol):
     def renew(
         self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
     ) -> TrainingRun | None:
-        """Renews a lease and stores progress; None if the owner no longer holds the run."""
+        """Renews a lease and stores progress; None if the owner no longer holds the run.
+
+        The points of the progress join the run's curve, which then ends at the progress's step.
+        """
+        ...
+
+    def curve(self, run_id: str) -> Sequence[CurvePoint]:
+        """A run's curve, by step; what was logged at one step is one point."""
         ...
 
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:

@@ -7,18 +7,20 @@ earliest time of the next attempt while it waits, and absent once it has ended.
 import builtins
 from collections import Counter
 from collections.abc import Set
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from bson import Binary
-from pymongo import ReturnDocument
+from pymongo import DeleteMany, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.dao.mongo import Document, MongoCollection, translated
 from clickstream.runs import (
+    CURVE_POINTS,
+    CurvePoint,
     FineTuningSettings,
     ModelVersion,
     Phase,
@@ -27,13 +29,18 @@ from clickstream.runs import (
     TrainingRun,
 )
 
+LAST_STEP = 2**63 - 1
+# Logged losses, and as many steps at which only something was measured.
+MOST_POINTS = 2 * CURVE_POINTS
+
 
 class MongoRuns:
-    """`RunDao` over `training_runs` and `model_versions`."""
+    """`RunDao` over `training_runs`, `model_versions` and `curve_points`."""
 
-    def __init__(self, runs: MongoCollection, model_versions: MongoCollection) -> None:
+    def __init__(self, runs: MongoCollection, model_versions: MongoCollection, points: MongoCollection) -> None:
         self._runs = runs
         self._model_versions = model_versions
+        self._points = points
 
     @translated
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
@@ -95,11 +102,22 @@ class MongoRuns:
         """See `RunDao`."""
         changes: Document = {"held": lease_until}
         if progress is not None:
-            changes["progress"] = asdict(progress)
+            changes["progress"] = asdict(replace(progress, points=()))
+            del changes["progress"]["points"]
         document = self._runs.find_one_and_update(
             _held_by(run_id, owner), {"$set": changes}, return_document=ReturnDocument.AFTER
         )
+        if document and progress and progress.points:
+            # Each point under its own key: sent twice, after an answer that was lost, it is there once.
+            beyond = {"_id": {"$gt": _point_key(run_id, progress.step), "$lte": _point_key(run_id, LAST_STEP)}}
+            self._points.bulk_write([DeleteMany(beyond), *(_logged(run_id, point) for point in progress.points)])
         return _run(document) if document else None
+
+    @translated
+    def curve(self, run_id: str) -> builtins.list[CurvePoint]:
+        """See `RunDao`."""
+        of_run = {"_id": {"$gte": _point_key(run_id, 0), "$lte": _point_key(run_id, LAST_STEP)}}
+        return [_point(document) for document in self._points.find(of_run, sort=[("_id", 1)], limit=MOST_POINTS)]
 
     @translated
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
@@ -156,6 +174,29 @@ class MongoRuns:
 
 def _held_by(run_id: str, owner: str) -> Document:
     return {"_id": run_id, "owner": owner, "state": RunState.RUNNING}
+
+
+def _point_key(run_id: str, step: int) -> Document:
+    return {"run_id": run_id, "step": step}
+
+
+def _logged(run_id: str, point: CurvePoint) -> UpdateOne:
+    """Takes up a point, or joins it with what was logged at this step before."""
+    logged: Document = {f"metrics.{name}": value for name, value in point.metrics.items()}
+    if point.loss is not None:
+        logged |= {"loss": point.loss, "learning_rate": point.learning_rate}
+    changes = {"$set": logged, "$setOnInsert": {"logged_at": point.logged_at}}
+    return UpdateOne({"_id": _point_key(run_id, point.step)}, changes, upsert=True)
+
+
+def _point(document: Document) -> CurvePoint:
+    return CurvePoint(
+        step=document["_id"]["step"],
+        logged_at=document["logged_at"],
+        loss=document.get("loss"),
+        learning_rate=document.get("learning_rate"),
+        metrics=document.get("metrics", {}),
+    )
 
 
 def _pairs(conversion: dict[str, Any]) -> Document:

@@ -21,7 +21,7 @@ class MongoDao:
         self.events = MongoEvents(database["session_events"], database["sessions"], database["training_pages"], places)
         self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
         self.improvement = MongoImprovement(database["sessions_for_improvement"])
-        self.runs = MongoRuns(database["training_runs"], database["model_versions"])
+        self.runs = MongoRuns(database["training_runs"], database["model_versions"], database["curve_points"])
 
     @translated
     def ping(self) -> None:

@@ -1,10 +1,9 @@
 """The demo from the first click to the better model, told on the console while it happens."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batches
@@ -13,22 +12,14 @@ from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from clickstream.client.calls import batch_stub, call, clickstream_stub, is_passing, training_stub
+from clickstream.client.calls import batch_stub, call, clickstream_stub, training_stub
+from clickstream.client.training import watch
 from clickstream.demo.catalogue import Item, make_catalogue
 from clickstream.demo.comparison import Comparison, compare
 from clickstream.demo.play import play
 from clickstream.demo.report import show_comparison, show_evaluation
 from clickstream.demo.shoppers import Rank, Shop, Visit, Want, make_wants
-
-_PHASES = {
-    fine_tuning.TrainingProgress.PHASE_RECEIVING_INPUTS: "receiving inputs",
-    fine_tuning.TrainingProgress.PHASE_EVALUATING_BASE: "measuring the base model",
-    fine_tuning.TrainingProgress.PHASE_TRAINING: "training",
-    fine_tuning.TrainingProgress.PHASE_EVALUATING_NEW: "measuring the new model",
-    fine_tuning.TrainingProgress.PHASE_SAVING: "saving",
-}
-# How often a broken watch is taken up again without any news.
-_WATCHES = 10
+from clickstream.watching import doing, state_of
 
 
 class DemoFailedError(Exception):
@@ -145,37 +136,15 @@ def _train(
             trains = now.phase == fine_tuning.TrainingProgress.PHASE_TRAINING
             progress.update(
                 task,
-                description=_PHASES.get(now.phase, "queued"),
+                description=doing(latest),
                 total=now.step_count or None,
                 completed=now.step,
                 loss=f"loss {now.loss:.3f}" if trains and now.step else "",
                 left=f"{now.remaining_seconds:.0f} s left" if trains and now.step else "",
             )
     if run.state != training.TRAINING_RUN_STATE_SUCCEEDED:
-        state = training.TrainingRunState.Name(run.state).removeprefix("TRAINING_RUN_STATE_").lower()
-        raise DemoFailedError(f"the training run {run.run_id} is {state}: {run.reason}")
+        raise DemoFailedError(f"the training run {run.run_id} is {state_of(run)}: {run.reason}")
     return run
-
-
-def watch(stub: Any, run_id: str) -> Iterator[training.TrainingRun]:
-    """Yields the run after every change until it has ended; a broken stream is taken up again.
-
-    Raises:
-        grpc.RpcError: The server stayed away, or refused.
-    """
-    broken = 0
-    while True:
-        try:
-            for response in stub.WatchTrainingRun(training.WatchTrainingRunRequest(run_id=run_id)):
-                broken = 0
-                yield response.run
-            return
-        except grpc.RpcError as error:
-            broken += 1
-            if broken > _WATCHES or not is_passing(error):
-                raise
-        # Waits for the server by asking it, with the pauses of `call`.
-        call(stub.GetTrainingRun, training.GetTrainingRunRequest(run_id=run_id))
 
 
 def _compare(

@@ -15,8 +15,7 @@ from clickstream.inputs import InputReader
 from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
 from clickstream.servicers import paging, training_wire, validation
 from clickstream.servicers.boundary import Context
-
-WATCH_SECONDS = 0.5
+from clickstream.servicers.run_watch import RunWatch
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -35,6 +34,7 @@ class TrainingServicer(TrainingServiceServicer):
         self._defaults = defaults
         self._clock = clock
         self._wake_worker = wake_worker
+        self._watch = RunWatch(self._run)
 
     async def StreamTrainingInputs(  # noqa: N802
         self, request: pb.StreamTrainingInputsRequest, context: Context
@@ -118,15 +118,16 @@ class TrainingServicer(TrainingServiceServicer):
     ) -> AsyncIterator[pb.WatchTrainingRunResponse]:
         """See the contract."""
         run_id = validation.checked_id(request.run_id, "run_id")
-        before = None
-        while True:
-            run = await asyncio.to_thread(self._run, run_id)
-            if run != before:
-                yield pb.WatchTrainingRunResponse(run=training_wire.run(run))
-            if run.state in ENDED:
-                return
-            before = run
-            await asyncio.sleep(WATCH_SECONDS)
+        async for response in self._watch.changes(run_id):
+            yield response
+
+    async def GetTrainingCurve(  # noqa: N802
+        self, request: pb.GetTrainingCurveRequest, context: Context
+    ) -> pb.GetTrainingCurveResponse:
+        """See the contract."""
+        run = await asyncio.to_thread(self._run, validation.checked_id(request.run_id, "run_id"))
+        points = await asyncio.to_thread(self._dao.runs.curve, run.run_id)
+        return pb.GetTrainingCurveResponse(points=map(training_wire.curve_point_message, points))
 
     async def CancelTrainingRun(  # noqa: N802
         self, request: pb.CancelTrainingRunRequest, context: Context

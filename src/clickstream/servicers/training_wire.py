@@ -1,7 +1,7 @@
 """Training inputs, runs and model versions: contract messages ↔ domain objects."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from embedding_studio.clickstream.v1 import fine_tuning_service_pb2, training_input_pb2, training_service_pb2
 from google.protobuf.struct_pb2 import Struct, Value
@@ -10,6 +10,7 @@ from clickstream.batches import batch_id_of
 from clickstream.converter import ConversionSummary, GradedResult, TrainingInput
 from clickstream.errors import FieldViolation, InvalidArgument
 from clickstream.runs import (
+    CurvePoint,
     DataCounts,
     Evaluation,
     FineTuningSettings,
@@ -121,8 +122,8 @@ def settings_message(value: FineTuningSettings) -> fine_tuning_service_pb2.FineT
 
 def progress_message(progress: TrainingProgress) -> Progress:
     """Progress for the contract."""
-    values = asdict(progress) | {"phase": f"PHASE_{progress.phase.name}"}
-    return Progress(**values)
+    values = asdict(replace(progress, points=())) | {"phase": f"PHASE_{progress.phase.name}"}
+    return Progress(**values | {"points": map(curve_point_message, progress.points)})
 
 
 def progress_from(message: Progress) -> TrainingProgress:
@@ -136,6 +137,23 @@ def progress_from(message: Progress) -> TrainingProgress:
         learning_rate=message.learning_rate,
         queries_per_second=message.queries_per_second,
         remaining_seconds=message.remaining_seconds,
+        metrics=dict(message.metrics),
+        points=tuple(_curve_point_from(point) for point in message.points),
+    )
+
+
+def curve_point_message(point: CurvePoint) -> fine_tuning_service_pb2.CurvePoint:
+    """A point of a curve for the contract."""
+    return fine_tuning_service_pb2.CurvePoint(**asdict(point) | {"logged_at": timestamp(point.logged_at)})
+
+
+def _curve_point_from(message: fine_tuning_service_pb2.CurvePoint) -> CurvePoint:
+    return CurvePoint(
+        step=message.step,
+        logged_at=utc(message.logged_at),
+        loss=message.loss if message.HasField("loss") else None,
+        learning_rate=message.learning_rate if message.HasField("learning_rate") else None,
+        metrics=dict(message.metrics),
     )
 
 

@@ -63,7 +63,7 @@ def judge(base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int) ->
     count = len(gains)
     gain = sum(gains) / count if gains else 0.0
     lower, upper = metrics.bootstrap_interval(gains, seed) if gains else (0.0, 0.0)
-    evaluation = Evaluation(_mean(base), _mean(new), gain, lower, upper)
+    evaluation = Evaluation(mean(base), mean(new), gain, lower, upper)
     if count < MIN_HELD_OUT_QUERIES:
         return (
             evaluation,
@@ -79,7 +79,8 @@ def judge(base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int) ->
     return evaluation, False, f"{'worse' if upper < 0 else 'not better'} beyond noise: {measured}"
 
 
-def _mean(scores: Sequence[QueryScores]) -> Metrics:
+def mean(scores: Sequence[QueryScores]) -> Metrics:
+    """The metrics of a model: means over queries, 0 without any."""
     count = max(1, len(scores))
     return Metrics(
         ndcg_at_10=sum(score.ndcg for score in scores) / count,

@@ -15,8 +15,9 @@ from clickstream.converter import TrainingInput
 from clickstream.errors import FieldViolation, InvalidArgument
 from clickstream.runs import Evaluation, FineTuningSettings, ModelVersion, Phase, TrainingProgress
 from clickstream.training.checkpoint import Checkpoints
+from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.dataset import Dataset, read_dataset
-from clickstream.training.evaluation import evaluate, judge
+from clickstream.training.evaluation import evaluate, judge, mean
 from clickstream.training.losses import listwise_softmax, with_base_shares
 from clickstream.training.model import chunks, embed, embed_chunk, load_encoder, with_prompt
 from clickstream.training.progress import Canceled, Progress
@@ -65,7 +66,8 @@ def fine_tune(
         Canceled: `is_canceled` answered true.
     """
     _check_run_id(run_id)
-    progress = Progress(report, is_canceled)
+    curve_path = data_dir / "runs" / run_id / CURVE_FILE
+    progress = Progress(report, is_canceled, Curve(curve_path))
     dataset = read_dataset(progress.count_inputs(inputs), settings)
     training_identity = identity(dataset.fingerprint, settings)
     model_version_id = version_id(run_id, training_identity)
@@ -73,6 +75,7 @@ def fine_tune(
     checkpoints = Checkpoints(data_dir / "runs" / run_id, training_identity)
     finished = load_version(model_folder)
     if finished is not None:
+        progress.recall(read_curve(model_folder / CURVE_FILE))
         checkpoints.delete()
         return finished
 
@@ -93,7 +96,7 @@ def fine_tune(
         gate_reason=reason,
         created_at=datetime.now(UTC),
     )
-    save_version(encoder, version, settings)
+    save_version(encoder, version, settings, curve_path)
     checkpoints.delete()
     return version
 
@@ -110,10 +113,12 @@ def train_and_judge(
     progress.enter(Phase.EVALUATING_BASE)
     items = embed(encoder, "item", dataset.texts, progress.tick)
     base_scores = evaluate(encoder, dataset, items, progress.tick)
+    progress.measured("base", mean(base_scores))
     train(encoder, dataset, items, settings, checkpoints, progress)
     progress.enter(Phase.EVALUATING_NEW)
     items = embed(encoder, "item", dataset.texts, progress.tick)
     new_scores = evaluate(encoder, dataset, items, progress.tick)
+    progress.measured("new", mean(new_scores))
     return encoder, *judge(base_scores, new_scores, settings.seed)
 
 

@@ -2,11 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 
 from clickstream.converter import TrainingInput
-from clickstream.runs import Phase, TrainingProgress
+from clickstream.runs import CurvePoint, Metrics, Phase, TrainingProgress
+from clickstream.training.curve import Curve
 
 SECONDS_PER_REPORT = 0.5
 
@@ -16,11 +17,20 @@ class Canceled(Exception):
 
 
 class Progress:
-    """Reports where the run is, and stops it once it is canceled."""
+    """Reports where the run is, logs its curve, and stops it once it is canceled.
 
-    def __init__(self, report: Callable[[TrainingProgress], None], is_canceled: Callable[[], bool]) -> None:
+    No curve: for all but the first of several processes that train one model together.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[TrainingProgress], None],
+        is_canceled: Callable[[], bool],
+        curve: Curve | None = None,
+    ) -> None:
         self._report = report
         self._is_canceled = is_canceled
+        self._curve = curve
         self._now = TrainingProgress(Phase.RECEIVING_INPUTS)
         self._reported_at = -math.inf
         self._losses: list[float] = []
@@ -53,6 +63,8 @@ class Progress:
         """Enters the training phase, at the step from which it goes on."""
         self._first_step, self._started_at = first_step, time.monotonic()
         self._now = replace(self._now, step=first_step, step_count=step_count)
+        if self._curve:
+            self._curve.begin(first_step, step_count)
         self.enter(Phase.TRAINING)
 
     def after_step(self, loss: float, learning_rate: float, queries: int) -> None:
@@ -69,9 +81,24 @@ class Progress:
             queries_per_second=self._queries / max(seconds, 1e-9),
             remaining_seconds=seconds / (done - self._first_step) * (self._now.step_count - done),
         )
+        if self._curve:
+            self._curve.log(done, loss, learning_rate)
         self.tick()
 
-    def _send(self) -> None:
+    def measured(self, whose: str, metrics: Metrics) -> None:
+        """Reports metrics at once, under the names `{whose}_ndcg_at_10` and so on."""
+        named = {f"{whose}_{name}": value for name, value in asdict(metrics).items()}
+        self._now = replace(self._now, metrics={**self._now.metrics, **named})
+        if self._curve:
+            self._curve.measured(self._now.step, named)
+        self._send()
+
+    def recall(self, points: Sequence[CurvePoint]) -> None:
+        """Reports the curve of a run that had already ended: its last report may have been lost."""
+        self._now = replace(self._now, step=max((point.step for point in points), default=0))
+        self._send(tuple(points))
+
+    def _send(self, points: tuple[CurvePoint, ...] = ()) -> None:
         self._reported_at = time.monotonic()
         self._losses.clear()
-        self._report(self._now)
+        self._report(replace(self._now, points=points or (self._curve.take() if self._curve else ())))

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 
 from clickstream.runs import FineTuningSettings, ModelVersion
+from clickstream.training.curve import CURVE_FILE
 from clickstream.training.model import write_folder
 
 VERSION_FILE = "model_version.json"
@@ -26,10 +28,12 @@ def version_id(run_id: str, training_identity: str) -> str:
     return f"{run_id}-{training_identity[:12]}"
 
 
-def save_version(encoder: SentenceTransformer, version: ModelVersion, settings: FineTuningSettings) -> None:
+def save_version(
+    encoder: SentenceTransformer, version: ModelVersion, settings: FineTuningSettings, curve: Path
+) -> None:
     """Writes the complete model folder to `version.path`, atomically.
 
-    The encoder keeps the token limit it was trained and measured with.
+    The encoder keeps the token limit it was trained and measured with. `curve` is a file to keep beside it.
     """
     content = {"model_version": dataclasses.asdict(version), "settings": dataclasses.asdict(settings)}
     content["model_version"]["created_at"] = version.created_at.isoformat()
@@ -39,6 +43,7 @@ def save_version(encoder: SentenceTransformer, version: ModelVersion, settings: 
         encoder.save_pretrained(str(folder), create_model_card=False)
         (folder / VERSION_FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
         (folder / "README.md").write_text(model_card(version, settings), "utf-8")
+        shutil.copyfile(curve, folder / CURVE_FILE)
 
     write_folder(Path(version.path), fill)
 

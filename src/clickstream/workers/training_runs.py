@@ -53,6 +53,21 @@ class _CancelRequested(Exception):
     """Somebody asked for the run to stop."""
 
 
+class _Latest:
+    """What the fine-tuning module reported last, with every point of the curve that is not yet stored."""
+
+    def __init__(self) -> None:
+        self.progress: TrainingProgress | None = None
+
+    def take_up(self, report: TrainingProgress) -> None:
+        waiting = self.progress.points if self.progress else ()
+        self.progress = replace(report, points=(*waiting, *report.points))
+
+    def drop_stored(self, stored: TrainingProgress) -> None:
+        if self.progress:
+            self.progress = replace(self.progress, points=self.progress.points[len(stored.points) :])
+
+
 class TrainingRunWorker:
     """Works on one run at a time until it is stopped."""
 
@@ -93,20 +108,21 @@ class TrainingRunWorker:
     async def _execute(self, run: TrainingRun) -> None:
         """Brings a claimed run to its end, or gives it back."""
         logger.info("run %s: attempt %d", run.run_id, run.attempts)
+        latest = _Latest()
         try:
-            version = await self._train(run)
-            await self._end(run, RunState.SUCCEEDED, version.gate_reason, version)
+            version = await self._train(run, latest)
+            await self._end(run, latest, RunState.SUCCEEDED, version.gate_reason, version)
         except _LeaseLost:
             logger.warning("run %s was taken up by another worker", run.run_id)
         except _CancelRequested:
-            await self._end(run, RunState.CANCELED, "canceled by request")
+            await self._end(run, latest, RunState.CANCELED, "canceled by request")
         except _BatchBusy as reason:
             # Waiting is no attempt.
             await self._give_back(replace(run, attempts=run.attempts - 1), RunState.QUEUED, str(reason), RETRY_SECONDS)
         except FailedPrecondition as error:
-            await self._end(run, RunState.FAILED, error.message)
+            await self._end(run, latest, RunState.FAILED, error.message)
         except Unavailable as error:
-            await self._retry(run, error.message)
+            await self._retry(run, latest, error.message)
         except asyncio.CancelledError:
             # Being stopped is no attempt, either.
             stopped = replace(run, attempts=run.attempts - 1)
@@ -114,9 +130,9 @@ class TrainingRunWorker:
             raise
         except Exception as error:  # a run always ends in a state with a reason
             logger.exception("run %s", run.run_id)
-            await self._end(run, RunState.FAILED, f"defect: {type(error).__name__}: {error}")
+            await self._end(run, latest, RunState.FAILED, f"defect: {type(error).__name__}: {error}")
 
-    async def _train(self, run: TrainingRun) -> ModelVersion:
+    async def _train(self, run: TrainingRun, latest: "_Latest") -> ModelVersion:
         if run.cancel_requested:
             raise _CancelRequested
         if run.attempts > MAX_ATTEMPTS:
@@ -124,7 +140,6 @@ class TrainingRunWorker:
                 "TRAINING_IMPOSSIBLE", f"gave up: {MAX_ATTEMPTS} attempts ended without a word, each with its process"
             )
         await self._begin_batches(run)
-        latest: list[TrainingProgress] = []
         training = asyncio.create_task(self._pump(run, latest))
         heartbeat = asyncio.create_task(self._keep_lease(run, latest))
         try:
@@ -156,11 +171,11 @@ class TrainingRunWorker:
                 raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
             raise _BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
-    async def _pump(self, run: TrainingRun, latest: list[TrainingProgress]) -> ModelVersion:
+    async def _pump(self, run: TrainingRun, latest: "_Latest") -> ModelVersion:
         async for message in self._fine_tune(run.run_id, run.settings, self._converted(run)):
             if isinstance(message, ModelVersion):
                 return message
-            latest[:] = [message]
+            latest.take_up(message)
         raise Unavailable("STORE_UNAVAILABLE", "the fine-tuning module ended without a model version")
 
     async def _converted(self, run: TrainingRun) -> AsyncIterator[TrainingInput]:
@@ -175,20 +190,14 @@ class TrainingRunWorker:
                     yield converted
         await asyncio.to_thread(self._dao.runs.set_conversion, run.run_id, self._owner, summary)
 
-    async def _keep_lease(self, run: TrainingRun, latest: list[TrainingProgress]) -> None:
+    async def _keep_lease(self, run: TrainingRun, latest: "_Latest") -> None:
         """Renews the lease and stores progress; ends by raising when the run is to stop."""
         failing_since: datetime | None = None
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             now = self._clock()
             try:
-                held = await asyncio.to_thread(
-                    self._dao.runs.renew,
-                    run.run_id,
-                    self._owner,
-                    now + self._lease,
-                    latest[0] if latest else None,
-                )
+                held = await self._renew(run, latest)
             except Unavailable:
                 failing_since = failing_since or now
                 if now - failing_since > self._lease:
@@ -200,9 +209,19 @@ class TrainingRunWorker:
             if held.cancel_requested:
                 raise _CancelRequested
 
-    async def _retry(self, run: TrainingRun, reason: str) -> None:
+    async def _renew(self, run: TrainingRun, latest: "_Latest") -> TrainingRun | None:
+        """Renews the lease and stores what was reported; None if another worker holds the run."""
+        report = latest.progress
+        held = await asyncio.to_thread(
+            self._dao.runs.renew, run.run_id, self._owner, self._clock() + self._lease, report
+        )
+        if report is not None:
+            latest.drop_stored(report)
+        return held
+
+    async def _retry(self, run: TrainingRun, latest: "_Latest", reason: str) -> None:
         if run.attempts >= MAX_ATTEMPTS:
-            await self._end(run, RunState.FAILED, f"gave up after {run.attempts} attempts: {reason}")
+            await self._end(run, latest, RunState.FAILED, f"gave up after {run.attempts} attempts: {reason}")
         else:
             await self._give_back(run, RunState.QUEUED, reason, RETRY_SECONDS)
 
@@ -213,10 +232,11 @@ class TrainingRunWorker:
                 self._dao.runs.give_back, run.run_id, self._owner, state, reason, not_before, run.attempts
             )
 
-    async def _end(self, run: TrainingRun, state: RunState, reason: str, version: ModelVersion | None = None) -> None:
+    async def _end(
+        self, run: TrainingRun, latest: "_Latest", state: RunState, reason: str, version: ModelVersion | None = None
+    ) -> None:
         """Ends the batches first and the run last: after a crash in between the run is taken up and ends again."""
-        now = self._clock()
-        if await asyncio.to_thread(self._dao.runs.renew, run.run_id, self._owner, now + self._lease, None) is None:
+        if await self._renew(run, latest) is None:
             logger.warning("run %s was taken up by another worker, which ends it", run.run_id)
             return
         logger.info("run %s %s: %s", run.run_id, state, reason)

@@ -60,7 +60,7 @@ class FineTuningSettings(_message.Message):
     def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., temperature: _Optional[float] = ...) -> None: ...
 
 class TrainingProgress(_message.Message):
-    __slots__ = ("phase", "input_count", "step", "step_count", "loss", "learning_rate", "queries_per_second", "remaining_seconds")
+    __slots__ = ("phase", "input_count", "step", "step_count", "loss", "learning_rate", "queries_per_second", "remaining_seconds", "metrics", "points")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PHASE_UNSPECIFIED: _ClassVar[TrainingProgress.Phase]
@@ -75,6 +75,13 @@ class TrainingProgress(_message.Message):
     PHASE_TRAINING: TrainingProgress.Phase
     PHASE_EVALUATING_NEW: TrainingProgress.Phase
     PHASE_SAVING: TrainingProgress.Phase
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     PHASE_FIELD_NUMBER: _ClassVar[int]
     INPUT_COUNT_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +90,8 @@ class TrainingProgress(_message.Message):
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
     QUERIES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     REMAINING_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
     phase: TrainingProgress.Phase
     input_count: int
     step: int
@@ -91,7 +100,30 @@ class TrainingProgress(_message.Message):
     learning_rate: float
     queries_per_second: float
     remaining_seconds: float
-    def __init__(self, phase: _Optional[_Union[TrainingProgress.Phase, str]] = ..., input_count: _Optional[int] = ..., step: _Optional[int] = ..., step_count: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., queries_per_second: _Optional[float] = ..., remaining_seconds: _Optional[float] = ...) -> None: ...
+    metrics: _containers.ScalarMap[str, float]
+    points: _containers.RepeatedCompositeFieldContainer[CurvePoint]
+    def __init__(self, phase: _Optional[_Union[TrainingProgress.Phase, str]] = ..., input_count: _Optional[int] = ..., step: _Optional[int] = ..., step_count: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., queries_per_second: _Optional[float] = ..., remaining_seconds: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., points: _Optional[_Iterable[_Union[CurvePoint, _Mapping]]] = ...) -> None: ...
+
+class CurvePoint(_message.Message):
+    __slots__ = ("step", "logged_at", "loss", "learning_rate", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_AT_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    logged_at: _timestamp_pb2.Timestamp
+    loss: float
+    learning_rate: float
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, step: _Optional[int] = ..., logged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("model_version_id", "run_id", "path", "base_model", "batch_ids", "policy_version", "data_fingerprint", "data", "evaluation", "promoted", "gate_reason", "created_at")

@@ -133,6 +133,18 @@ class WatchTrainingRunResponse(_message.Message):
     run: TrainingRun
     def __init__(self, run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
 
+class GetTrainingCurveRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class GetTrainingCurveResponse(_message.Message):
+    __slots__ = ("points",)
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[_fine_tuning_service_pb2.CurvePoint]
+    def __init__(self, points: _Optional[_Iterable[_Union[_fine_tuning_service_pb2.CurvePoint, _Mapping]]] = ...) -> None: ...
+
 class CancelTrainingRunRequest(_message.Message):
     __slots__ = ("run_id",)
     RUN_ID_FIELD_NUMBER: _ClassVar[int]

@@ -60,6 +60,11 @@ class TrainingServiceStub(object):
                 request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.WatchTrainingRunRequest.SerializeToString,
                 response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.WatchTrainingRunResponse.FromString,
                 _registered_method=True)
+        self.GetTrainingCurve = channel.unary_unary(
+                '/embedding_studio.clickstream.v1.TrainingService/GetTrainingCurve',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.GetTrainingCurveRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.GetTrainingCurveResponse.FromString,
+                _registered_method=True)
         self.CancelTrainingRun = channel.unary_unary(
                 '/embedding_studio.clickstream.v1.TrainingService/CancelTrainingRun',
                 request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.CancelTrainingRunRequest.SerializeToString,
@@ -107,7 +112,19 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchTrainingRun(self, request, context):
-        """Streams the run now and after every change, and ends when the run has ended.
+        """Streams the run now and, within a second, after its changes, and ends with the run as it ended.
+        Changes that follow each other quickly are shown together. Watching changes nothing: a stream
+        that broke off is opened again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrainingCurve(self, request, context):
+        """The loss, learning rate and metrics of a run, from its first step to where it is, also of a run
+        that has ended or goes on elsewhere after a crash: every step once. Of a run of more than 2,000 steps
+        every second, third and so on is logged, so that there are 2,000 points at most.
+        NOT_FOUND if there is no such run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,6 +165,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.WatchTrainingRun,
                     request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.WatchTrainingRunRequest.FromString,
                     response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.WatchTrainingRunResponse.SerializeToString,
+            ),
+            'GetTrainingCurve': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrainingCurve,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.GetTrainingCurveRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.GetTrainingCurveResponse.SerializeToString,
             ),
             'CancelTrainingRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelTrainingRun,
@@ -291,6 +313,33 @@ class TrainingService(object):
             '/embedding_studio.clickstream.v1.TrainingService/WatchTrainingRun',
             embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.WatchTrainingRunRequest.SerializeToString,
             embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.WatchTrainingRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrainingCurve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/embedding_studio.clickstream.v1.TrainingService/GetTrainingCurve',
+            embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.GetTrainingCurveRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2.GetTrainingCurveResponse.FromString,
             options,
             channel_credentials,
             insecure,

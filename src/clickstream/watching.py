@@ -1,0 +1,188 @@
+"""A training run on the console while it learns: a bar and a table, or plain lines where there is no terminal."""
+
+from collections.abc import Iterable
+
+from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
+from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+PHASES = {
+    fine_tuning.TrainingProgress.PHASE_RECEIVING_INPUTS: "receiving inputs",
+    fine_tuning.TrainingProgress.PHASE_EVALUATING_BASE: "measuring the base model",
+    fine_tuning.TrainingProgress.PHASE_TRAINING: "training",
+    fine_tuning.TrainingProgress.PHASE_EVALUATING_NEW: "measuring the new model",
+    fine_tuning.TrainingProgress.PHASE_SAVING: "saving",
+}
+LINES_PER_TRAINING = 20
+"""Without a terminal, so many of a run's steps are told at most, beside every change of what it does."""
+
+_NUMBERS = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
+
+
+def follow(runs: Iterable[training.TrainingRun], console: Console) -> training.TrainingRun:
+    """Shows a run after every change, and at its end what came out.
+
+    Args:
+        runs: The run as it changes, as `client.training.watch` yields it; at least once.
+        console: Where it is shown.
+
+    Returns:
+        The run as it was seen last.
+    """
+    last = training.TrainingRun()
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            for last in runs:
+                live.update(_screen(last))
+    else:
+        told = ""
+        for last in runs:
+            if (news := _news(last)) != told:
+                console.print(_line(last), soft_wrap=True, markup=False, highlight=False)
+                told = news
+    show_outcome(last, console)
+    return last
+
+
+def state_of(run: training.TrainingRun) -> str:
+    """`queued`, `running` and so on."""
+    return training.TrainingRunState.Name(run.state).removeprefix("TRAINING_RUN_STATE_").lower()
+
+
+def doing(run: training.TrainingRun) -> str:
+    """What the run is doing, in words: its state, or its phase while it runs."""
+    if run.state == training.TRAINING_RUN_STATE_RUNNING:
+        return PHASES.get(run.progress.phase, "starting")
+    return state_of(run)
+
+
+def figures(progress: fine_tuning.TrainingProgress) -> dict[str, str]:
+    """What there is to tell of a run beside its steps, by name."""
+    told: dict[str, str] = {}
+    if progress.input_count:
+        told["inputs"] = f"{progress.input_count:,}"
+    if progress.phase == fine_tuning.TrainingProgress.PHASE_TRAINING and progress.step:
+        told["loss"] = f"{progress.loss:.4f}"
+        told["learning rate"] = f"{progress.learning_rate:.2e}"
+        told["queries/s"] = f"{progress.queries_per_second:.1f}"
+        told["time left"] = duration(progress.remaining_seconds)
+    return told | {name: f"{value:.4f}" for name, value in sorted(progress.metrics.items())}
+
+
+def duration(seconds: float) -> str:
+    """`7 s`, `3 min 20 s` or `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _screen(run: training.TrainingRun) -> Group:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    bar = Progress(*columns)
+    progress = run.progress
+    bar.add_task(f"{escape(run.run_id)}: {doing(run)}", total=progress.step_count or None, completed=progress.step)
+    table = Table.grid(padding=(0, 2))
+    for name, value in figures(progress).items():
+        table.add_row(name, value)
+    return Group(bar, table)
+
+
+def _news(run: training.TrainingRun) -> str:
+    """What a line is worth: another phase or metric, or a further twentieth of the steps."""
+    progress = run.progress
+    part = LINES_PER_TRAINING * progress.step // max(1, progress.step_count)
+    return f"{doing(run)} {part} {run.attempts} {sorted(progress.metrics.items())}"
+
+
+def _line(run: training.TrainingRun) -> str:
+    progress = run.progress
+    steps = f" step {progress.step}/{progress.step_count}" if progress.step_count else ""
+    told = "".join(f", {name} {value}" for name, value in figures(progress).items())
+    return f"{run.run_id}: {doing(run)}{steps}{told}"
+
+
+def show_outcome(run: training.TrainingRun, console: Console) -> None:
+    """How the run ended: its state with the reason, and the evaluation of its model."""
+    console.print(f"{escape(run.run_id)} {state_of(run)}: {escape(run.reason)}", soft_wrap=True, highlight=False)
+    if not run.HasField("model_version"):
+        return
+    version = run.model_version
+    for table in evaluation_tables(version.evaluation):
+        console.print(table)
+    verdict = "promoted" if version.promoted else "not promoted"
+    console.print(
+        f"{escape(version.model_version_id)}, {verdict}: {escape(version.path)}", soft_wrap=True, highlight=False
+    )
+
+
+def evaluation_tables(evaluation: fine_tuning.Evaluation) -> list[Table]:
+    """The figures of an evaluation: the two models side by side, its other figures, and each of its lists.
+
+    Where whole comparisons are parts of it, of them only nDCG is shown, by which models are promoted.
+    """
+    models, others, lists = Table("metric"), Table("figure", "value"), []
+    sides: dict[str, dict[str, str]] = {}
+    for field, value in evaluation.ListFields():
+        if field.is_repeated:
+            lists.append(_list_table(field.name, value))
+        elif not field.message_type:
+            others.add_row(field.name, _text(field, value))
+        elif field.message_type == fine_tuning.Metrics.DESCRIPTOR:
+            sides[field.name] = _flat(value)
+        else:
+            flat = _flat(value)
+            for name, text in (_brief(flat) if _parts(value) else flat).items():
+                others.add_row(f"{field.name}.{name}", escape(text))
+    for name in sides:
+        models.add_column(name, justify="right")
+    for metric in dict.fromkeys(metric for side in sides.values() for metric in side):
+        models.add_row(metric, *(side.get(metric, "") for side in sides.values()))
+    return [table for table in (models, others, *lists) if table.row_count]
+
+
+def _list_table(name: str, rows: Iterable[Message]) -> Table:
+    flat = [_brief(_flat(row)) for row in rows]
+    columns = list(dict.fromkeys(column for row in flat for column in row))
+    table = Table(title=name.replace("_", " "), title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in flat:
+        table.add_row(*(escape(row.get(column, "")) for column in columns))
+    return table
+
+
+def _flat(message: Message) -> dict[str, str]:
+    """The fields of a message as text, those of its parts as `part.field`, or as `field` where it has but one part."""
+    flat: dict[str, str] = {}
+    parts = _parts(message)
+    for field in message.DESCRIPTOR.fields:
+        if field in parts:
+            if message.HasField(field.name):
+                prefix = f"{field.name}." if len(parts) > 1 else ""
+                flat |= {prefix + name: text for name, text in _flat(getattr(message, field.name)).items()}
+        elif not field.is_repeated:
+            flat[field.name] = _text(field, getattr(message, field.name))
+    return flat
+
+
+def _parts(message: Message) -> list[FieldDescriptor]:
+    return [field for field in message.DESCRIPTOR.fields if field.message_type and not field.is_repeated]
+
+
+def _brief(flat: dict[str, str]) -> dict[str, str]:
+    """Without the metrics other than nDCG: a terminal is narrow."""
+    others = ("mrr", "recall")
+    return {name: text for name, text in flat.items() if not any(metric in name for metric in others)}
+
+
+def _text(field: FieldDescriptor, value: object) -> str:
+    return f"{value:.4f}" if field.cpp_type in _NUMBERS else str(value)
