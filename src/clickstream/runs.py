@@ -99,6 +99,20 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class ClickModelScore:
+    """How well a click model predicts sessions that it did not learn from.
+
+    `perplexity` is the mean over the positions, 1 to 2 and the lower the better; `log_likelihood` the mean
+    per session, in nats. `chosen` is the one whose grades the run learned from.
+    """
+
+    name: str
+    perplexity: float
+    log_likelihood: float
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DataCounts:
     """What a model was trained and measured on."""
 
