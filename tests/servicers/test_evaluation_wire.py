@@ -52,7 +52,7 @@ def test_r17_the_time_of_the_split_is_cut_to_what_the_store_keeps() -> None:
 def test_r18_judgements_cross_the_wire_whole() -> None:
     """R18: what is sent to the fine-tuning module is what was given."""
     given = [JudgedQuery("red shoe", {"a": 0, "b": 10}), JudgedQuery("lamp", {"c": 1})]
-    assert evaluation_wire.judged_queries([evaluation_wire.judged_query_message(each) for each in given]) == given
+    assert evaluation_wire.judged_queries(evaluation_wire.judged_query_messages(given)) == given
 
 
 @pytest.mark.parametrize(

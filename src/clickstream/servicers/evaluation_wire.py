@@ -54,10 +54,15 @@ def _check_amount(messages: Sequence[pb.JudgedQuery]) -> None:
     )
 
 
-def judged_query_message(judged: JudgedQuery) -> pb.JudgedQuery:
+def judged_query_messages(judged: Sequence[JudgedQuery]) -> list[pb.JudgedQuery]:
     """Judgements for the contract."""
-    judgements = [pb.Judgement(object_id=object_id, grade=grade) for object_id, grade in judged.grades.items()]
-    return pb.JudgedQuery(query=judged.query, judgements=judgements)
+    return [
+        pb.JudgedQuery(
+            query=each.query,
+            judgements=[pb.Judgement(object_id=object_id, grade=grade) for object_id, grade in each.grades.items()],
+        )
+        for each in judged
+    ]
 
 
 def evaluation_from(message: pb.Evaluation) -> Evaluation:

@@ -63,7 +63,7 @@ class FineTuningServicer(FineTuningServiceServicer):
             raise InvalidArgument([FieldViolation("start", "must be the first message")])
         run_id = validation.checked_run_id(first.start.run_id)
         settings = training_wire.settings(first.start.settings, self._defaults)
-        judged = evaluation_wire.judged_queries(first.start.judged_queries)
+        judged = await asyncio.to_thread(evaluation_wire.judged_queries, first.start.judged_queries)
         async with self._one_at_a_time:
             training = _Training(self._train, run_id, settings, judged)
             receiving = asyncio.create_task(training.receive(request_iterator))
@@ -174,11 +174,8 @@ class FineTuningClient:
         failure: list[Exception] = []
 
         async def requests() -> AsyncIterator[pb.FineTuneRequest]:
-            start = pb.FineTuneStart(
-                run_id=run_id,
-                settings=training_wire.settings_message(settings),
-                judged_queries=map(evaluation_wire.judged_query_message, judged),
-            )
+            start = pb.FineTuneStart(run_id=run_id, settings=training_wire.settings_message(settings))
+            start.judged_queries.extend(await asyncio.to_thread(evaluation_wire.judged_query_messages, judged))
             yield pb.FineTuneRequest(start=start)
             try:
                 async for converted in inputs:
