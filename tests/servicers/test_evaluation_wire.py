@@ -1,14 +1,17 @@
-"""Judgements and evaluations on the wire (R7, R17, R18)."""
+"""Judgements and evaluations on the wire, and what a split by time needs there (R7, R14, R17, R18)."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
-from builders import model_version
+from builders import NOW, model_version, training_run
 from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
 
 from clickstream import limits
+from clickstream.converter import GradedResult, TrainingInput
 from clickstream.errors import InvalidArgument
 from clickstream.judgements import JudgedQuery
+from clickstream.runs import FineTuningSettings
 from clickstream.servicers import evaluation_wire, training_wire
 
 
@@ -32,6 +35,29 @@ def test_r17_a_model_version_crosses_the_wire_whole(judged: bool) -> None:
         version = replace(version, evaluation=replace(version.evaluation, judged=None, segments=()))
     message = training_wire.model_version_message(version)
     assert training_wire.model_version_from(type(message).FromString(message.SerializeToString())) == version
+
+
+@pytest.mark.parametrize("searched_at", [NOW, None])
+def test_r14_an_input_crosses_the_wire_whole(searched_at: datetime | None) -> None:
+    """R14: the fine-tuning module gets what was converted, the time of the search included where there is one."""
+    results = (GradedResult("a", 0, 1.5, ("e-1", "e-2"), {"title": "shoe", "sizes": [1.0, None]}),)
+    converted = TrainingInput("s-1", "batch-1", 7, "red shoe", results, "test-1", searched_at)
+    message = training_wire.training_input(converted)
+    assert training_wire.training_input_from(type(message).FromString(message.SerializeToString())) == converted
+
+
+def test_r17_settings_cross_the_wire_whole() -> None:
+    """R17: what the run was queued with is what the fine-tuning module gets."""
+    defaults = FineTuningSettings(base_model="other", item_template="{text}")
+    for settings in (training_run().settings, replace(training_run().settings, held_out_after=None)):
+        assert training_wire.settings(training_wire.settings_message(settings), defaults) == settings
+
+
+def test_r17_the_time_of_the_split_is_cut_to_what_the_store_keeps() -> None:
+    """R16: a run that is taken up again from the store has the same settings."""
+    message = training_wire.settings_message(replace(training_run().settings, held_out_after=None))
+    message.held_out_after.FromNanoseconds(int(NOW.timestamp()) * 10**9 + 123_999_999)
+    assert training_wire.settings(message, training_run().settings).held_out_after == NOW.replace(microsecond=123_000)
 
 
 def test_r18_judgements_cross_the_wire_whole() -> None:

@@ -41,6 +41,7 @@ def kinds(*examples: Example) -> dict[tuple[str, str], int]:
         (held_out(item=1), ("items", "all trained")),
         (held_out(item=2), ("items", "all trained")),
         (held_out(item=3), ("items", "some new")),
+        (Example("shoe", {}, {1: 1.0, 3: 0.5}, 1), ("items", "some new")),
     ],
 )
 def test_each_query_is_in_its_segment(example: Example, segment: tuple[str, str]) -> None:
