@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from clickstream.dao.mongo import connect, prepare_schema
 from clickstream.dao.store import MongoDao
 from clickstream.errors import FailedPrecondition
 from clickstream.inputs import InputReader
+from clickstream.judgements import JudgedQuery
 from clickstream.policy import ImportancePolicy, load_policy
 from clickstream.runs import FineTuningSettings, ModelVersion, TrainingProgress
 from clickstream.servicers import wire
@@ -203,6 +204,7 @@ def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
         run_id: str,
         settings: FineTuningSettings,
         inputs: Iterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
         *,
         report: Callable[[TrainingProgress], None],
         is_canceled: Callable[[], bool],
@@ -210,7 +212,7 @@ def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
         from clickstream.training.loop import fine_tune  # takes seconds: only a training pays for it
 
         settings = replace(settings, base_model=settings.base_model or packaged_model())
-        return fine_tune(run_id, settings, inputs, data_dir=data_dir, report=report, is_canceled=is_canceled)
+        return fine_tune(run_id, settings, inputs, judged, data_dir=data_dir, report=report, is_canceled=is_canceled)
 
     return train
 

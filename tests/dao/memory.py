@@ -45,6 +45,7 @@ class State:
     runs: dict[str, TrainingRun] = field(default_factory=dict)
     held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     curves: dict[str, dict[int, CurvePoint]] = field(default_factory=dict)
+    judgements: dict[str, bytes] = field(default_factory=dict)
 
 
 def locked(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -363,6 +364,16 @@ class MemoryRuns(Part):
         return self._state.runs[run_id]
 
 
+class MemoryJudgements(Part):
+    @locked
+    def keep(self, sha256: str, content: bytes) -> None:
+        self._state.judgements.setdefault(sha256, content)
+
+    @locked
+    def get(self, sha256: str) -> bytes | None:
+        return self._state.judgements.get(sha256)
+
+
 class MemoryDao:
     """`ClickstreamDao` in memory."""
 
@@ -373,6 +384,7 @@ class MemoryDao:
         self.batches = MemoryBatches(self._state)
         self.improvement = MemoryImprovement(self._state)
         self.runs = MemoryRuns(self._state)
+        self.judgements = MemoryJudgements(self._state)
 
     @property
     def down(self) -> bool:

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from training.shop_log import shop_log, tiny_settings, training_input
@@ -51,6 +52,59 @@ def test_the_split_depends_on_the_seed() -> None:
     """Another seed holds out other queries."""
     queries = [f"query {number}" for number in range(100)]
     assert [is_held_out(q, 1, 0.2) for q in queries] != [is_held_out(q, 2, 0.2) for q in queries]
+
+
+SPLIT = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+def dated_log() -> list[TrainingInput]:
+    """Every query once before the split, once at it, and twice after it; what was wanted is clicked from then on."""
+    dated = []
+    for one in shop_log(1):
+        in_vain = replace(one, results=tuple(replace(result, grade=0.0) for result in one.results))
+        for hours, session in ((-1, one), (0, one), (1, in_vain), (2, one)):
+            dated.append(replace(session, searched_at=SPLIT + timedelta(hours=hours)))
+    return dated
+
+
+def test_split_by_time_the_past_trains_and_the_future_measures() -> None:
+    """R17: held-out queries count by later sessions only, training queries by earlier ones, the rest is counted."""
+    plain = read_dataset(shop_log(1), SETTINGS)
+    dataset = read_dataset(dated_log(), replace(SETTINGS, held_out_after=SPLIT))
+    assert [e.query for e in dataset.training] == [e.query for e in plain.training]
+    assert [e.query for e in dataset.held_out] == [e.query for e in plain.held_out]
+    assert all(example.targets == e.targets for example, e in zip(dataset.training, plain.training, strict=True))
+    assert {grade for example in dataset.held_out for grade in example.gains.values()} == {0.0, 0.5}
+    assert {example.sessions for example in dataset.training + dataset.held_out} == {2}
+    assert (dataset.counts.input_count, dataset.counts.inputs_outside_time) == (320, 160)
+
+
+def test_without_a_split_by_time_every_session_counts() -> None:
+    """R17: the times of sessions change nothing unless asked to."""
+    dataset = read_dataset(dated_log(), SETTINGS)
+    assert {example.sessions for example in dataset.training + dataset.held_out} == {4}
+    assert dataset.counts.inputs_outside_time == 0
+    undated = [replace(one, searched_at=None) for one in dated_log()]
+    assert read_dataset(undated, SETTINGS) == dataset
+
+
+def test_items_of_sessions_outside_time_are_still_known() -> None:
+    """What only the future shows can be found too: its text is ranked."""
+    late = replace(training_input("zebra", [("z", 1.0, {"title": "zoo"})]), searched_at=SPLIT + timedelta(days=1))
+    assert not is_held_out("zebra", SETTINGS.seed, SETTINGS.held_out_share)
+    dataset = read_dataset([*dated_log(), late], replace(SETTINGS, held_out_after=SPLIT))
+    assert "zoo" in dataset.texts
+    assert dataset.texts[dataset.rows["z"]] == "zoo"
+    assert "zebra" not in {example.query for example in dataset.training}
+
+
+def test_the_fingerprint_covers_which_sessions_count() -> None:
+    """R17: another time of a session is other data where it changes what trains, and only there."""
+    settings = replace(SETTINGS, held_out_after=SPLIT)
+    first, *others = dated_log()
+    earlier, later = (replace(first, searched_at=SPLIT + timedelta(hours=hours)) for hours in (-5, 5))
+    prints = [read_dataset([one, *others], settings).fingerprint for one in (first, earlier, later)]
+    assert prints[0] == prints[1] != prints[2]
 
 
 def test_grades_are_pooled_over_sessions() -> None:
@@ -149,6 +203,7 @@ def test_inputs_are_read_once_and_lazily() -> None:
         (list(shop_log(1))[:3], {}, "distinct training queries"),
         (list(shop_log(1)), {"item_template": "{nothing}"}, "no item has text"),
         (list(shop_log(1)), {"item_template": "{"}, "item template"),
+        (list(shop_log(1)), {"held_out_after": SPLIT}, "session 's1' has no time"),
         (list(shop_log(1)), {"position_bias": "magic"}, "'magic' is unknown; there are `none`, `rank_ctr`"),
         ([replace(one, results=(replace(one.results[0], grade=0.0),)) for one in shop_log(1)], {}, "0 distinct"),
     ],

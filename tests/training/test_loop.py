@@ -5,17 +5,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
-from training.shop_log import WANTED, shop_log, tiny_settings
+from training.shop_log import THINGS, WANTED, shop_log, tiny_settings
 from transformers import AutoModel, AutoTokenizer
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition, InvalidArgument
+from clickstream.judgements import JudgedQuery
 from clickstream.runs import FineTuningSettings, ModelVersion, Phase, TrainingProgress
 from clickstream.training import Canceled, fine_tune, loop
 from clickstream.training import progress as progress_module
@@ -122,6 +124,47 @@ def test_the_folder_is_complete(finished: ModelVersion) -> None:
     ):
         assert fact in card
     assert [path.name for path in folder.parent.parent.glob("runs/*")] == []
+
+
+def test_judgements_are_measured_beside_clicks(
+    finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path
+) -> None:
+    """R18: judged queries, trained on or not, are reported; they train nothing, and are part of what a run is."""
+    judged = [JudgedQuery(f"{wish} {thing}", {f"{WANTED[wish]}-{thing}": 1}) for wish in WANTED for thing in THINGS]
+    judged.append(JudgedQuery("no such thing", {"gone": 1}))
+    version = fine_tune(
+        "run-1", settings, shop_log(1), judged, data_dir=tmp_path, report=lambda _: None, is_canceled=lambda: False
+    )
+    found = version.evaluation.judged
+    assert found is not None
+    assert (found.searched.query_count, found.unsearched.query_count) == (
+        finished.data.training_queries,
+        finished.data.held_out_queries,
+    )
+    assert min(found.searched.ndcg_gain.lower, found.unsearched.ndcg_gain.lower) > 0.2
+    assert (found.unmeasured_queries, found.unknown_items) == (1, 1)
+    assert_same_weights(version, finished)
+    assert version.model_version_id != finished.model_version_id
+    assert load_version(Path(version.path)) == version
+    card = (Path(version.path) / "README.md").read_text()
+    assert found.judgements_sha256 in card
+
+
+def test_a_split_by_time_trains_on_the_past(settings: FineTuningSettings, tmp_path: Path) -> None:
+    """R17: a run that splits by time ends in a version that says how much it left out, and loads again."""
+    split = datetime(2026, 5, 4, tzinfo=UTC)
+    inputs = [replace(one, searched_at=split + timedelta(hours=hours)) for one in shop_log(1) for hours in (-1, 1)]
+    version = fine_tune(
+        "run-1",
+        replace(settings, held_out_after=split),
+        inputs,
+        data_dir=tmp_path,
+        report=lambda _: None,
+        is_canceled=lambda: False,
+    )
+    assert version.data.inputs_outside_time == 80
+    assert version.promoted
+    assert load_version(Path(version.path)) == version
 
 
 def test_same_data_and_seed_same_model(finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path) -> None:

@@ -13,14 +13,17 @@ from torch import Tensor
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FieldViolation, InvalidArgument
+from clickstream.judgements import JudgedQuery
 from clickstream.runs import Evaluation, FineTuningSettings, ModelVersion, Phase, TrainingProgress
 from clickstream.training.checkpoint import Checkpoints
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.dataset import Dataset, read_dataset
-from clickstream.training.evaluation import evaluate, judge, mean
+from clickstream.training.evaluation import evaluate, judge, mean, score
+from clickstream.training.judged import JudgedSet, compare_judged, judged_set
 from clickstream.training.losses import listwise_softmax, with_base_shares
 from clickstream.training.model import chunks, embed, embed_chunk, load_encoder, with_prompt
 from clickstream.training.progress import Canceled, Progress
+from clickstream.training.segments import by_segment
 from clickstream.training.steps import Steps, near_equal_queries
 from clickstream.training.version import identity, load_version, save_version, version_id
 
@@ -42,6 +45,7 @@ def fine_tune(
     run_id: str,
     settings: FineTuningSettings,
     inputs: Iterable[TrainingInput],
+    judged: Sequence[JudgedQuery] = (),
     *,
     data_dir: Path,
     report: Callable[[TrainingProgress], None],
@@ -56,6 +60,7 @@ def fine_tune(
         run_id: 1 to 128 letters, digits, `_`, `-` or `.`; names the checkpoints and the model version.
         settings: How to train.
         inputs: Read once, in order.
+        judged: Both models are also measured on these; they never train.
         data_dir: Holds checkpoints, `runs/<run_id>/`, and models, `models/<model_version_id>/`.
         report: Called from this thread, about twice a second where a step or a chunk of texts allows it.
         is_canceled: Asked with every input, step and encoded chunk.
@@ -69,7 +74,8 @@ def fine_tune(
     curve_path = data_dir / "runs" / run_id / CURVE_FILE
     progress = Progress(report, is_canceled, Curve(curve_path))
     dataset = read_dataset(progress.count_inputs(inputs), settings)
-    training_identity = identity(dataset.fingerprint, settings)
+    judgements = judged_set(judged, dataset, dataset.rows)
+    training_identity = identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
     model_version_id = version_id(run_id, training_identity)
     model_folder = data_dir / "models" / model_version_id
     checkpoints = Checkpoints(data_dir / "runs" / run_id, training_identity)
@@ -80,7 +86,7 @@ def fine_tune(
         return finished
 
     with _deterministic(settings.seed):
-        encoder, evaluation, promoted, reason = train_and_judge(dataset, settings, checkpoints, progress)
+        encoder, evaluation, promoted, reason = train_and_judge(dataset, settings, checkpoints, progress, judgements)
     progress.enter(Phase.SAVING)
     version = ModelVersion(
         model_version_id=model_version_id,
@@ -102,9 +108,13 @@ def fine_tune(
 
 
 def train_and_judge(
-    dataset: Dataset, settings: FineTuningSettings, checkpoints: Checkpoints, progress: Progress
+    dataset: Dataset,
+    settings: FineTuningSettings,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    judgements: JudgedSet | None = None,
 ) -> tuple[SentenceTransformer, Evaluation, bool, str]:
-    """Measures the base model, trains it and measures it again on the same held-out queries.
+    """Measures the base model, trains it and measures it again on the same held-out and judged queries.
 
     Returns:
         The trained encoder, the evaluation, whether it is promoted, and why.
@@ -114,12 +124,17 @@ def train_and_judge(
     items = embed(encoder, "item", dataset.texts, progress.tick)
     base_scores = evaluate(encoder, dataset, items, progress.tick)
     progress.measured("base", mean(base_scores))
+    judged_examples = judgements.examples if judgements else []
+    base_judged = score(encoder, judged_examples, items, progress.tick)
     train(encoder, dataset, items, settings, checkpoints, progress)
     progress.enter(Phase.EVALUATING_NEW)
     items = embed(encoder, "item", dataset.texts, progress.tick)
     new_scores = evaluate(encoder, dataset, items, progress.tick)
     progress.measured("new", mean(new_scores))
-    return encoder, *judge(base_scores, new_scores, settings.seed)
+    new_judged = score(encoder, judged_examples, items, progress.tick)
+    segments = by_segment(dataset, base_scores, new_scores, settings.seed)
+    judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
+    return encoder, *judge(base_scores, new_scores, settings.seed, segments, judged)
 
 
 def train(

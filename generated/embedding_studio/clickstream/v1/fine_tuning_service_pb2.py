@@ -26,7 +26,7 @@ from embedding_studio.clickstream.v1 import training_input_pb2 as embedding__stu
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9embedding_studio/clickstream/v1/fine_tuning_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x34\x65mbedding_studio/clickstream/v1/training_input.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x01\n\x0f\x46ineTuneRequest\x12?\n\x05start\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.FineTuneStartH\x00\x12?\n\x05input\x18\x02 \x01(\x0b\x32..embedding_studio.clickstream.v1.TrainingInputH\x00\x42\t\n\x07message\"f\n\rFineTuneStart\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x45\n\x08settings\x18\x02 \x01(\x0b\x32\x33.embedding_studio.clickstream.v1.FineTuningSettings\"\xac\x01\n\x10\x46ineTuneResponse\x12\x45\n\x08progress\x18\x01 \x01(\x0b\x32\x31.embedding_studio.clickstream.v1.TrainingProgressH\x00\x12\x46\n\rmodel_version\x18\x02 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersionH\x00\x42\t\n\x07message\"\xf0\x02\n\x12\x46ineTuningSettings\x12\x12\n\nbase_model\x18\x01 \x01(\t\x12\x15\n\ritem_template\x18\x02 \x01(\t\x12\x13\n\x06\x65pochs\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rbatch_queries\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x1b\n\x0eheld_out_share\x18\x07 \x01(\x01H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\x15\n\rposition_bias\x18\t \x01(\t\x12\x18\n\x0btemperature\x18\n \x01(\x01H\x06\x88\x01\x01\x42\t\n\x07_epochsB\x10\n\x0e_batch_queriesB\x10\n\x0e_learning_rateB\r\n\x0b_max_tokensB\x11\n\x0f_held_out_shareB\x07\n\x05_seedB\x0e\n\x0c_temperature\"\xc3\x04\n\x10TrainingProgress\x12\x46\n\x05phase\x18\x01 \x01(\x0e\x32\x37.embedding_studio.clickstream.v1.TrainingProgress.Phase\x12\x13\n\x0binput_count\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\x12\n\nstep_count\x18\x04 \x01(\x03\x12\x0c\n\x04loss\x18\x05 \x01(\x01\x12\x15\n\rlearning_rate\x18\x06 \x01(\x01\x12\x1a\n\x12queries_per_second\x18\x07 \x01(\x01\x12\x19\n\x11remaining_seconds\x18\x08 \x01(\x01\x12O\n\x07metrics\x18\t \x03(\x0b\x32>.embedding_studio.clickstream.v1.TrainingProgress.MetricsEntry\x12;\n\x06points\x18\n \x03(\x0b\x32+.embedding_studio.clickstream.v1.CurvePoint\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x95\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PHASE_RECEIVING_INPUTS\x10\x01\x12\x19\n\x15PHASE_EVALUATING_BASE\x10\x02\x12\x12\n\x0ePHASE_TRAINING\x10\x03\x12\x18\n\x14PHASE_EVALUATING_NEW\x10\x04\x12\x10\n\x0cPHASE_SAVING\x10\x05\"\x8e\x02\n\nCurvePoint\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12-\n\tlogged_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\x04loss\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12I\n\x07metrics\x18\x05 \x03(\x0b\x32\x38.embedding_studio.clickstream.v1.CurvePoint.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_lossB\x10\n\x0e_learning_rate\"\xf2\x02\n\x0cModelVersion\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12\x11\n\tbatch_ids\x18\x05 \x03(\t\x12\x16\n\x0epolicy_version\x18\x06 \x01(\t\x12\x18\n\x10\x64\x61ta_fingerprint\x18\x07 \x01(\t\x12\x39\n\x04\x64\x61ta\x18\x08 \x01(\x0b\x32+.embedding_studio.clickstream.v1.DataCounts\x12?\n\nevaluation\x18\t \x01(\x0b\x32+.embedding_studio.clickstream.v1.Evaluation\x12\x10\n\x08promoted\x18\n \x01(\x08\x12\x13\n\x0bgate_reason\x18\x0b \x01(\t\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9d\x01\n\nDataCounts\x12\x13\n\x0binput_count\x18\x01 \x01(\x03\x12\x18\n\x10training_queries\x18\x02 \x01(\x03\x12\x18\n\x10held_out_queries\x18\x03 \x01(\x03\x12\r\n\x05items\x18\x04 \x01(\x03\x12\x1a\n\x12items_without_text\x18\x05 \x01(\x03\x12\x1b\n\x13inputs_without_text\x18\x06 \x01(\x03\"\xc0\x01\n\nEvaluation\x12\x36\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x35\n\x03new\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x11\n\tndcg_gain\x18\x03 \x01(\x01\x12\x17\n\x0fndcg_gain_lower\x18\x04 \x01(\x01\x12\x17\n\x0fndcg_gain_upper\x18\x05 \x01(\x01\"F\n\x07Metrics\x12\x12\n\nndcg_at_10\x18\x01 \x01(\x01\x12\x11\n\tmrr_at_10\x18\x02 \x01(\x01\x12\x14\n\x0crecall_at_10\x18\x03 \x01(\x01\x32\x88\x01\n\x11\x46ineTuningService\x12s\n\x08\x46ineTune\x12\x30.embedding_studio.clickstream.v1.FineTuneRequest\x1a\x31.embedding_studio.clickstream.v1.FineTuneResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9embedding_studio/clickstream/v1/fine_tuning_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x34\x65mbedding_studio/clickstream/v1/training_input.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x01\n\x0f\x46ineTuneRequest\x12?\n\x05start\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.FineTuneStartH\x00\x12?\n\x05input\x18\x02 \x01(\x0b\x32..embedding_studio.clickstream.v1.TrainingInputH\x00\x42\t\n\x07message\"\xac\x01\n\rFineTuneStart\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x45\n\x08settings\x18\x02 \x01(\x0b\x32\x33.embedding_studio.clickstream.v1.FineTuningSettings\x12\x44\n\x0ejudged_queries\x18\x03 \x03(\x0b\x32,.embedding_studio.clickstream.v1.JudgedQuery\"\\\n\x0bJudgedQuery\x12\r\n\x05query\x18\x01 \x01(\t\x12>\n\njudgements\x18\x02 \x03(\x0b\x32*.embedding_studio.clickstream.v1.Judgement\"-\n\tJudgement\x12\x11\n\tobject_id\x18\x01 \x01(\t\x12\r\n\x05grade\x18\x02 \x01(\r\"\xac\x01\n\x10\x46ineTuneResponse\x12\x45\n\x08progress\x18\x01 \x01(\x0b\x32\x31.embedding_studio.clickstream.v1.TrainingProgressH\x00\x12\x46\n\rmodel_version\x18\x02 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersionH\x00\x42\t\n\x07message\"\xa4\x03\n\x12\x46ineTuningSettings\x12\x12\n\nbase_model\x18\x01 \x01(\t\x12\x15\n\ritem_template\x18\x02 \x01(\t\x12\x13\n\x06\x65pochs\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rbatch_queries\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x1b\n\x0eheld_out_share\x18\x07 \x01(\x01H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\x15\n\rposition_bias\x18\t \x01(\t\x12\x18\n\x0btemperature\x18\n \x01(\x01H\x06\x88\x01\x01\x12\x32\n\x0eheld_out_after\x18\x19 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07_epochsB\x10\n\x0e_batch_queriesB\x10\n\x0e_learning_rateB\r\n\x0b_max_tokensB\x11\n\x0f_held_out_shareB\x07\n\x05_seedB\x0e\n\x0c_temperature\"\xc3\x04\n\x10TrainingProgress\x12\x46\n\x05phase\x18\x01 \x01(\x0e\x32\x37.embedding_studio.clickstream.v1.TrainingProgress.Phase\x12\x13\n\x0binput_count\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\x12\n\nstep_count\x18\x04 \x01(\x03\x12\x0c\n\x04loss\x18\x05 \x01(\x01\x12\x15\n\rlearning_rate\x18\x06 \x01(\x01\x12\x1a\n\x12queries_per_second\x18\x07 \x01(\x01\x12\x19\n\x11remaining_seconds\x18\x08 \x01(\x01\x12O\n\x07metrics\x18\t \x03(\x0b\x32>.embedding_studio.clickstream.v1.TrainingProgress.MetricsEntry\x12;\n\x06points\x18\n \x03(\x0b\x32+.embedding_studio.clickstream.v1.CurvePoint\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x95\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PHASE_RECEIVING_INPUTS\x10\x01\x12\x19\n\x15PHASE_EVALUATING_BASE\x10\x02\x12\x12\n\x0ePHASE_TRAINING\x10\x03\x12\x18\n\x14PHASE_EVALUATING_NEW\x10\x04\x12\x10\n\x0cPHASE_SAVING\x10\x05\"\x8e\x02\n\nCurvePoint\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12-\n\tlogged_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\x04loss\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12I\n\x07metrics\x18\x05 \x03(\x0b\x32\x38.embedding_studio.clickstream.v1.CurvePoint.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_lossB\x10\n\x0e_learning_rate\"\xf2\x02\n\x0cModelVersion\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12\x11\n\tbatch_ids\x18\x05 \x03(\t\x12\x16\n\x0epolicy_version\x18\x06 \x01(\t\x12\x18\n\x10\x64\x61ta_fingerprint\x18\x07 \x01(\t\x12\x39\n\x04\x64\x61ta\x18\x08 \x01(\x0b\x32+.embedding_studio.clickstream.v1.DataCounts\x12?\n\nevaluation\x18\t \x01(\x0b\x32+.embedding_studio.clickstream.v1.Evaluation\x12\x10\n\x08promoted\x18\n \x01(\x08\x12\x13\n\x0bgate_reason\x18\x0b \x01(\t\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xba\x01\n\nDataCounts\x12\x13\n\x0binput_count\x18\x01 \x01(\x03\x12\x18\n\x10training_queries\x18\x02 \x01(\x03\x12\x18\n\x10held_out_queries\x18\x03 \x01(\x03\x12\r\n\x05items\x18\x04 \x01(\x03\x12\x1a\n\x12items_without_text\x18\x05 \x01(\x03\x12\x1b\n\x13inputs_without_text\x18\x06 \x01(\x03\x12\x1b\n\x13inputs_outside_time\x18\x07 \x01(\x03\"\xf7\x03\n\nEvaluation\x12\x36\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x35\n\x03new\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x11\n\tndcg_gain\x18\x03 \x01(\x01\x12\x17\n\x0fndcg_gain_lower\x18\x04 \x01(\x01\x12\x17\n\x0fndcg_gain_upper\x18\x05 \x01(\x01\x12\x37\n\x08mrr_gain\x18\x06 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x0brecall_gain\x18\x07 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x41\n\x12recall_at_100_gain\x18\x08 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x08segments\x18\t \x03(\x0b\x32(.embedding_studio.clickstream.v1.Segment\x12\x41\n\x06judged\x18\n \x01(\x0b\x32\x31.embedding_studio.clickstream.v1.JudgedEvaluation\"]\n\x07Metrics\x12\x12\n\nndcg_at_10\x18\x01 \x01(\x01\x12\x11\n\tmrr_at_10\x18\x02 \x01(\x01\x12\x14\n\x0crecall_at_10\x18\x03 \x01(\x01\x12\x15\n\rrecall_at_100\x18\x04 \x01(\x01\"2\n\x04Gain\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"\x82\x03\n\nComparison\x12\x13\n\x0bquery_count\x18\x01 \x01(\x03\x12\x36\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x35\n\x03new\x18\x03 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x38\n\tndcg_gain\x18\x04 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x37\n\x08mrr_gain\x18\x05 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x0brecall_gain\x18\x06 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x41\n\x12recall_at_100_gain\x18\x07 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\"g\n\x07Segment\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12?\n\ncomparison\x18\x03 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\"\xe0\x01\n\x10JudgedEvaluation\x12\x19\n\x11judgements_sha256\x18\x01 \x01(\t\x12?\n\nunsearched\x18\x02 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\x12=\n\x08searched\x18\x03 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\x12\x1a\n\x12unmeasured_queries\x18\x04 \x01(\x03\x12\x15\n\runknown_items\x18\x05 \x01(\x03\x32\x88\x01\n\x11\x46ineTuningService\x12s\n\x08\x46ineTune\x12\x30.embedding_studio.clickstream.v1.FineTuneRequest\x1a\x31.embedding_studio.clickstream.v1.FineTuneResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,30 +39,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CURVEPOINT_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_FINETUNEREQUEST']._serialized_start=182
   _globals['_FINETUNEREQUEST']._serialized_end=340
-  _globals['_FINETUNESTART']._serialized_start=342
-  _globals['_FINETUNESTART']._serialized_end=444
-  _globals['_FINETUNERESPONSE']._serialized_start=447
-  _globals['_FINETUNERESPONSE']._serialized_end=619
-  _globals['_FINETUNINGSETTINGS']._serialized_start=622
-  _globals['_FINETUNINGSETTINGS']._serialized_end=990
-  _globals['_TRAININGPROGRESS']._serialized_start=993
-  _globals['_TRAININGPROGRESS']._serialized_end=1572
-  _globals['_TRAININGPROGRESS_METRICSENTRY']._serialized_start=1374
-  _globals['_TRAININGPROGRESS_METRICSENTRY']._serialized_end=1420
-  _globals['_TRAININGPROGRESS_PHASE']._serialized_start=1423
-  _globals['_TRAININGPROGRESS_PHASE']._serialized_end=1572
-  _globals['_CURVEPOINT']._serialized_start=1575
-  _globals['_CURVEPOINT']._serialized_end=1845
-  _globals['_CURVEPOINT_METRICSENTRY']._serialized_start=1374
-  _globals['_CURVEPOINT_METRICSENTRY']._serialized_end=1420
-  _globals['_MODELVERSION']._serialized_start=1848
-  _globals['_MODELVERSION']._serialized_end=2218
-  _globals['_DATACOUNTS']._serialized_start=2221
-  _globals['_DATACOUNTS']._serialized_end=2378
-  _globals['_EVALUATION']._serialized_start=2381
-  _globals['_EVALUATION']._serialized_end=2573
-  _globals['_METRICS']._serialized_start=2575
-  _globals['_METRICS']._serialized_end=2645
-  _globals['_FINETUNINGSERVICE']._serialized_start=2648
-  _globals['_FINETUNINGSERVICE']._serialized_end=2784
+  _globals['_FINETUNESTART']._serialized_start=343
+  _globals['_FINETUNESTART']._serialized_end=515
+  _globals['_JUDGEDQUERY']._serialized_start=517
+  _globals['_JUDGEDQUERY']._serialized_end=609
+  _globals['_JUDGEMENT']._serialized_start=611
+  _globals['_JUDGEMENT']._serialized_end=656
+  _globals['_FINETUNERESPONSE']._serialized_start=659
+  _globals['_FINETUNERESPONSE']._serialized_end=831
+  _globals['_FINETUNINGSETTINGS']._serialized_start=834
+  _globals['_FINETUNINGSETTINGS']._serialized_end=1254
+  _globals['_TRAININGPROGRESS']._serialized_start=1257
+  _globals['_TRAININGPROGRESS']._serialized_end=1836
+  _globals['_TRAININGPROGRESS_METRICSENTRY']._serialized_start=1638
+  _globals['_TRAININGPROGRESS_METRICSENTRY']._serialized_end=1684
+  _globals['_TRAININGPROGRESS_PHASE']._serialized_start=1687
+  _globals['_TRAININGPROGRESS_PHASE']._serialized_end=1836
+  _globals['_CURVEPOINT']._serialized_start=1839
+  _globals['_CURVEPOINT']._serialized_end=2109
+  _globals['_CURVEPOINT_METRICSENTRY']._serialized_start=1638
+  _globals['_CURVEPOINT_METRICSENTRY']._serialized_end=1684
+  _globals['_MODELVERSION']._serialized_start=2112
+  _globals['_MODELVERSION']._serialized_end=2482
+  _globals['_DATACOUNTS']._serialized_start=2485
+  _globals['_DATACOUNTS']._serialized_end=2671
+  _globals['_EVALUATION']._serialized_start=2674
+  _globals['_EVALUATION']._serialized_end=3177
+  _globals['_METRICS']._serialized_start=3179
+  _globals['_METRICS']._serialized_end=3272
+  _globals['_GAIN']._serialized_start=3274
+  _globals['_GAIN']._serialized_end=3324
+  _globals['_COMPARISON']._serialized_start=3327
+  _globals['_COMPARISON']._serialized_end=3713
+  _globals['_SEGMENT']._serialized_start=3715
+  _globals['_SEGMENT']._serialized_end=3818
+  _globals['_JUDGEDEVALUATION']._serialized_start=3821
+  _globals['_JUDGEDEVALUATION']._serialized_end=4045
+  _globals['_FINETUNINGSERVICE']._serialized_start=4048
+  _globals['_FINETUNINGSERVICE']._serialized_end=4184
 # @@protoc_insertion_point(module_scope)
