@@ -23,6 +23,10 @@ class FineTuningSettings:
     seed: int = 42
     position_bias: str = "rank_ctr"
     temperature: float = 0.05
+    loss: str = "listwise"
+    frozen_layers: int = 0
+    lora_rank: int = 0
+    early_stopping_patience: int = 0
 
 
 class Phase(StrEnum):

@@ -293,23 +293,6 @@ def test_a_base_model_that_does_not_load_ends_the_run(settings: FineTuningSettin
         run(tmp_path, replace(settings, base_model="/no/model"))
 
 
-def test_the_gradient_does_not_depend_on_memory(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks that are encoded twice carry the same gradient as those whose graph is kept."""
-    texts = [f"{word} shoe" for word in WANTED.values()] * 3
-
-    def gradient(live: int, tokens: int) -> torch.Tensor:
-        monkeypatch.setattr(loop, "LIVE_CHUNKS", live)
-        monkeypatch.setattr("clickstream.training.model.CHUNK_TOKENS", tokens)
-        encoder = loop.load_encoder(str(tiny_encoder), 16, "cpu")
-        loop.backward(encoder, texts, lambda vectors: (vectors[:5] @ vectors[5:].T).exp().sum(), lambda: None)
-        return torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])
-
-    whole = gradient(live=1, tokens=4096)
-    assert whole.abs().max() > 0
-    assert torch.allclose(gradient(live=0, tokens=4096), whole, rtol=1e-4, atol=1e-6)
-    assert torch.allclose(gradient(live=2, tokens=40), whole, rtol=1e-3, atol=1e-5)
-
-
 def test_the_learning_rate_rises_then_falls() -> None:
     """Linear warm-up over the first tenth, then linear to 0."""
     shares = [loop.schedule(step, 100) for step in range(100)]

@@ -32,8 +32,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "held_out_share": (0.05, 0.5),
     "seed": (-(2**63), 2**63 - 1),
     "temperature": (0.001, 1),
+    "frozen_layers": (0, 1_000),
+    "lora_rank": (0, 1_024),
+    "early_stopping_patience": (0, 100),
 }
 POSITION_BIAS = ("none", "rank_ctr")
+LOSSES = ("listwise", "contrastive")
 
 
 def training_input(converted: TrainingInput) -> training_input_pb2.TrainingInput:
@@ -109,6 +113,10 @@ def settings(message: fine_tuning_service_pb2.FineTuningSettings, defaults: Fine
         values["position_bias"] = message.position_bias
         if message.position_bias not in POSITION_BIAS:
             violations.append(FieldViolation("settings.position_bias", f"must be one of {', '.join(POSITION_BIAS)}"))
+    if message.loss:
+        values["loss"] = message.loss
+        if message.loss not in LOSSES:
+            violations.append(FieldViolation("settings.loss", f"must be one of {', '.join(LOSSES)}"))
     if violations:
         raise InvalidArgument(violations)
     return FineTuningSettings(**values)

@@ -4,33 +4,40 @@ import hashlib
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
 from clickstream.runs import DataCounts, FineTuningSettings
-from clickstream.training.position_bias import CORRECTIONS, Cell
+from clickstream.training.examination import is_unknown, propensities
+from clickstream.training.position_bias import CORRECTIONS, Cell, Grade
 from clickstream.training.template import ItemTemplate
 
 MIN_TRAINING_QUERIES = 4
+MIN_VALIDATION_QUERIES = 4
+VALIDATION_SHARE = 0.1
+"""Of the training queries, where training stops early."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """A distinct query with what the log says about every text shown for it, by index into `Dataset.texts`.
 
-    A training query has a target above 0, a held-out query a gain above 0 (see `position_bias.Grade`).
+    A training query has a target above 0, a held-out or validation query a gain above 0 (see
+    `position_bias.Grade`). `unknown` are shown texts without a target that probably nobody examined.
     """
 
     query: str
     targets: dict[int, float]
     gains: dict[int, float]
+    unknown: AbstractSet[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What a run learns from (`training`) and is measured on (`held_out`).
+    """What a run learns from (`training`), stops by (`validation`) and is measured on (`held_out`).
 
     `texts` are the distinct texts of all items; items with the same text are one candidate, so that an
     item's twin is never its negative. `fingerprint` is the SHA-256 over the inputs as trained.
@@ -43,6 +50,7 @@ class Dataset:
     fingerprint: str
     batch_ids: tuple[str, ...]
     policy_version: str
+    validation: Sequence[Example] = ()
 
 
 def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) -> Dataset:
@@ -53,7 +61,8 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the template or the correction is unknown, no item has
-            text, or fewer than `MIN_TRAINING_QUERIES` distinct queries are left to train on.
+            text, or fewer than `MIN_TRAINING_QUERIES` distinct queries are left to train on, or fewer than
+            `MIN_VALIDATION_QUERIES` to stop early by.
     """
     correct = CORRECTIONS.get(settings.position_bias)
     if correct is None:
@@ -69,27 +78,33 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
         raise _impossible(f"no item has text by the template {settings.item_template!r}")
 
     training: list[Example] = []
+    validation: list[Example] = []
     held_out: list[Example] = []
+    propensity = propensities(pool.log)
     for key, graded in correct(pool.log).items():
-        example = Example(pool.queries[key], {}, {})
-        for item, grade in graded.items():
-            if item in rows:
-                row = rows[item]
-                example.targets[row] = max(grade.target, example.targets.get(row, 0.0))
-                example.gains[row] = max(grade.gain, example.gains.get(row, 0.0))
+        example = _example(pool.queries[key], graded, pool.log[key], rows, propensity)
+        measurable = any(gain > 0 for gain in example.gains.values())
         if is_held_out(key, settings.seed, settings.held_out_share):
-            if any(gain > 0 for gain in example.gains.values()):
+            if measurable:
                 held_out.append(example)
+        elif settings.early_stopping_patience and measurable and is_validation(key, settings.seed):
+            validation.append(example)
         elif any(target > 0 for target in example.targets.values()):
             training.append(example)
     if len(training) < MIN_TRAINING_QUERIES:
         raise _impossible(
             f"{len(training)} distinct training queries with a graded item that has text; "
-            f"at least {MIN_TRAINING_QUERIES} are needed ({len(held_out)} more are held out)"
+            f"at least {MIN_TRAINING_QUERIES} are needed ({len(held_out) + len(validation)} more are held out)"
+        )
+    if settings.early_stopping_patience and len(validation) < MIN_VALIDATION_QUERIES:
+        raise _impossible(
+            f"{len(validation)} distinct validation queries are too few to stop early by; "
+            f"at least {MIN_VALIDATION_QUERIES} are needed, or early_stopping_patience 0"
         )
     return Dataset(
         texts=texts,
         training=training,
+        validation=validation,
         held_out=held_out,
         counts=DataCounts(
             input_count=pool.input_count,
@@ -105,6 +120,29 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
     )
 
 
+def _example(
+    query: str,
+    graded: Mapping[int, Grade],
+    shown: Mapping[int, Mapping[int, Cell]],
+    rows: Mapping[int, int],
+    propensity: Mapping[int, float],
+) -> Example:
+    """What the log says about the texts of one query; items with the same text count as the best of them."""
+    targets: dict[int, float] = {}
+    gains: dict[int, float] = {}
+    known: set[int] = set()
+    for item, grade in graded.items():
+        if item in rows:
+            row = rows[item]
+            targets[row] = max(grade.target, targets.get(row, 0.0))
+            gains[row] = max(grade.gain, gains.get(row, 0.0))
+            if not is_unknown(shown[item], propensity):
+                known.add(row)
+    unknown = frozenset(targets.keys() - known)
+    targets.update(dict.fromkeys(unknown, 0.0))
+    return Example(query, targets, gains, unknown)
+
+
 def normalised(query: str) -> str:
     """The form under which queries count as the same: Unicode NFKC, case folded, whitespace collapsed."""
     return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
@@ -116,8 +154,21 @@ def is_held_out(normalised_query: str, seed: int, share: float) -> bool:
     A hash decides, not a draw over the queries at hand: a later run with this seed holds out the same
     queries, so a model that starts from this run's model is again measured on queries that neither saw.
     """
-    digest = hashlib.sha256(f"{seed}\n{normalised_query}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return _place(f"{seed}\n{normalised_query}") < share
+
+
+def is_validation(normalised_query: str, seed: int) -> bool:
+    """Whether a query that is not held out decides when training stops, instead of being learned.
+
+    Held-out queries must not decide it: the gate would then measure on queries by which the weights were
+    chosen, and take luck for improvement.
+    """
+    return _place(f"validation\n{seed}\n{normalised_query}") < VALIDATION_SHARE
+
+
+def _place(text: str) -> float:
+    """A place from 0 to 1, the same for the same text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ class FineTuneResponse(_message.Message):
     def __init__(self, progress: _Optional[_Union[TrainingProgress, _Mapping]] = ..., model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
 
 class FineTuningSettings(_message.Message):
-    __slots__ = ("base_model", "item_template", "epochs", "batch_queries", "learning_rate", "max_tokens", "held_out_share", "seed", "position_bias", "temperature")
+    __slots__ = ("base_model", "item_template", "epochs", "batch_queries", "learning_rate", "max_tokens", "held_out_share", "seed", "position_bias", "temperature", "loss", "frozen_layers", "lora_rank", "early_stopping_patience")
     BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
     ITEM_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,10 @@ class FineTuningSettings(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     POSITION_BIAS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    LORA_RANK_FIELD_NUMBER: _ClassVar[int]
+    EARLY_STOPPING_PATIENCE_FIELD_NUMBER: _ClassVar[int]
     base_model: str
     item_template: str
     epochs: int
@@ -57,7 +61,11 @@ class FineTuningSettings(_message.Message):
     seed: int
     position_bias: str
     temperature: float
-    def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., temperature: _Optional[float] = ...) -> None: ...
+    loss: str
+    frozen_layers: int
+    lora_rank: int
+    early_stopping_patience: int
+    def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., temperature: _Optional[float] = ..., loss: _Optional[str] = ..., frozen_layers: _Optional[int] = ..., lora_rank: _Optional[int] = ..., early_stopping_patience: _Optional[int] = ...) -> None: ...
 
 class TrainingProgress(_message.Message):
     __slots__ = ("phase", "input_count", "step", "step_count", "loss", "learning_rate", "queries_per_second", "remaining_seconds")
