@@ -35,9 +35,7 @@ def gradient(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[i
     return gradient
 
 
-def test_the_gradient_is_the_one_of_the_whole(
-    gradient: Callable[[int, int], torch.Tensor], tiny_encoder: Path
-) -> None:
+def test_the_gradient_is_the_one_of_the_whole(gradient: Callable[[int, int], torch.Tensor], tiny_encoder: Path) -> None:
     """Chunked, sorted by length and put back in order, the loss has the gradient of plain autograd."""
     encoder = model.load_encoder(str(tiny_encoder), 16, "cpu")
     loss_of(model.encode(encoder, model.tokenise(encoder, TEXTS))).backward()

@@ -9,12 +9,21 @@ from pathlib import Path
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from clickstream.errors import FailedPrecondition
 
 CHUNK_TOKENS = 2_048
-"""Padded tokens encoded at once: many enough for fast matrix products, few enough for little memory."""
+"""Most padded tokens that are encoded at once, for little memory."""
+
+FULL_CHUNK_TOKENS = 1_024
+"""Padded tokens that are enough for fast matrix products: from here on only texts of like length join."""
+
+LIKE_LENGTH = 1.1
+"""A text this many times as long as the shortest of a chunk is of like length."""
+
+TEXTS_COUNTED_AT_ONCE = 1_024
 
 PROMPTS = {"query": ("query",), "item": ("document", "passage", "corpus")}
 """Under which names encoders keep the words that go before a query or an item."""
@@ -58,22 +67,36 @@ def with_prompt(encoder: SentenceTransformer, kind: str, text: str) -> str:
 
 
 def chunks(encoder: SentenceTransformer, texts: Sequence[str], processes: int = 1) -> Iterator[list[int]]:
-    """Indices of the texts in groups of about equal length and at most `CHUNK_TOKENS` padded tokens.
+    """Indices of the texts in groups of about equal length, so that little is computed for padding.
 
-    The groups are small enough that each of the processes has one, where there are texts enough.
+    A group has at most `CHUNK_TOKENS` padded tokens, and few enough that each of the processes has a group,
+    where there are texts enough.
     """
-    limit = encoder.max_seq_length or CHUNK_TOKENS
-    # A word piece is three bytes or more in about every script; a wrong guess costs memory, nothing else.
-    tokens = [min(limit, len(text.encode()) // 3 + 2) for text in texts]
-    most = min(CHUNK_TOKENS, math.ceil(sum(tokens) / processes))
+    lengths = token_counts(encoder, texts)
+    most = min(CHUNK_TOKENS, math.ceil(sum(lengths) / processes))
     group: list[int] = []
-    for index in sorted(range(len(texts)), key=lambda index: (tokens[index], index)):
-        if group and tokens[index] * (len(group) + 1) > most:
+    for index in sorted(range(len(texts)), key=lambda index: (lengths[index], index)):
+        is_full = lengths[index] * (len(group) + 1) > most
+        is_longer = bool(group) and lengths[index] > LIKE_LENGTH * lengths[group[0]]
+        if group and (is_full or (is_longer and lengths[group[-1]] * len(group) >= FULL_CHUNK_TOKENS)):
             yield group
             group = []
         group.append(index)
     if group:
         yield group
+
+
+def token_counts(encoder: SentenceTransformer, texts: Sequence[str]) -> list[int]:
+    """How many tokens the encoder takes of each text."""
+    limit = encoder.max_seq_length or CHUNK_TOKENS
+    if not isinstance(encoder.tokenizer, PreTrainedTokenizerBase):
+        # A word piece is three bytes or more in about every script; a wrong guess costs padding, nothing else.
+        return [min(limit, len(text.encode()) // 3 + 2) for text in texts]
+    counts: list[int] = []
+    for start in range(0, len(texts), TEXTS_COUNTED_AT_ONCE):
+        block = list(texts[start : start + TEXTS_COUNTED_AT_ONCE])
+        counts += map(len, encoder.tokenizer(block, truncation=True, max_length=limit)["input_ids"])
+    return counts
 
 
 def tokenise(encoder: SentenceTransformer, texts: Sequence[str]) -> dict[str, Tensor]:
