@@ -183,12 +183,35 @@ async def serve_trainer(settings: Settings) -> None:
     """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises ListenError."""
     server = Server([_fine_tuning(settings, _default_settings(settings))], reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
-    await server.start()
-    _say_up(settings, f"{settings.listen.rpartition(':')[0]}:{port}")
+    with _leading():
+        await server.start()
+        _say_up(settings, f"{settings.listen.rpartition(':')[0]}:{port}")
+        try:
+            await _until_told_to_stop(settings)
+        finally:
+            await server.drain(settings.shutdown_grace)
+
+
+def follow_trainer() -> None:
+    """Shares the work of the trainer beside which torchrun started this process, until that ends."""
+    from clickstream.training.follower import follow
+
+    follow()
+
+
+@contextlib.contextmanager
+def _leading() -> Iterator[None]:
+    """Where torchrun started several trainers, the others follow this one until it ends."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    from clickstream.training.distributed import join
+
+    group = join()
     try:
-        await _until_told_to_stop(settings)
+        yield
     finally:
-        await server.drain(settings.shutdown_grace)
+        group.send(None)
 
 
 def _fine_tuning(settings: Settings, defaults: FineTuningSettings) -> Service:

@@ -23,6 +23,10 @@ class FineTuningSettings:
     seed: int = 42
     position_bias: str = "rank_ctr"
     temperature: float = 0.05
+    loss: str = "listwise"
+    frozen_layers: int = 0
+    lora_rank: int = 0
+    early_stopping_patience: int = 0
     held_out_after: datetime | None = None
 
 
@@ -223,6 +227,7 @@ class ModelVersion:
     promoted: bool
     gate_reason: str
     created_at: datetime
+    click_models: tuple[ClickModelScore, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "ModelVersion":
@@ -233,6 +238,7 @@ class ModelVersion:
                 "batch_ids": tuple(plain["batch_ids"]),
                 "data": DataCounts(**plain["data"]),
                 "evaluation": Evaluation.from_plain(plain["evaluation"]),
+                "click_models": tuple(ClickModelScore(**score) for score in plain.get("click_models", ())),
             }
         )
 

@@ -151,7 +151,11 @@ def test_r7_the_batches_of_a_run_are_limited_and_distinct(server: InProcessServe
         ("temperature", [0.001, 1.0], [0.0, 1.1, float("nan")]),
         ("base_model", ["m" * 1_024], ["m" * 1_025]),
         ("item_template", ["t" * 1_024], ["t" * 1_025]),
-        ("position_bias", ["none", "rank_ctr"], ["pbm"]),
+        ("position_bias", ["auto", "none", "rank_ctr", "pbm", "sdbn"], ["magic"]),
+        ("loss", ["listwise", "contrastive"], ["triplet"]),
+        ("frozen_layers", [0, 1_000], [-1, 1_001]),
+        ("lora_rank", [0, 1_024], [-1, 1_025]),
+        ("early_stopping_patience", [0, 100], [-1, 101]),
     ],
 )
 def test_r7_settings_have_ranges(server: InProcessServer, name: str, good: list, bad: list) -> None:

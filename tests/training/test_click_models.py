@@ -30,7 +30,7 @@ def test_r18_auto_finds_the_position_based_log(decay: float) -> None:
 
 def test_r18_auto_finds_the_cascade() -> None:
     """R18: where people go down the list and stop at the first item that they like, `auto` says so."""
-    seen, truth = sessions(lambda place: 1.0, queries=150, per_query=100)
+    seen, _ = sessions(lambda place: 1.0, queries=150, per_query=100)
     cascades = []
     for session in seen:
         first = next(place for place, showing in enumerate(session.shown) if showing.grade)

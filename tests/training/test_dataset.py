@@ -7,7 +7,8 @@ from training.shop_log import shop_log, tiny_settings, training_input
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
-from clickstream.training.dataset import is_held_out, normalised, read_dataset
+from clickstream.training.dataset import read_dataset
+from clickstream.training.split import is_held_out, normalised
 
 SETTINGS = tiny_settings("unused")
 
@@ -125,6 +126,36 @@ def test_items_with_the_same_text_are_one_candidate() -> None:
     assert dataset.texts.count("same") == 1
 
 
+def test_what_was_shown_where_nobody_looks_is_unknown() -> None:
+    """Clicks fall on the first four of twelve: what stands below without a click is no negative."""
+    shown = [(f"i{place}", float(place < 4), {"title": f"i{place}"}) for place in range(12)]
+    log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
+    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr"))
+    for example in dataset.training:
+        assert {dataset.texts[item] for item in example.unknown} == {f"i{place}" for place in range(4, 12)}
+        assert all(example.targets[item] == 0 for item in example.unknown)
+
+
+def test_a_twin_that_was_examined_makes_the_text_known() -> None:
+    """Items with the same text are one candidate: one of them was clicked, so the text was looked at."""
+    shown = [(f"i{place}", float(place in (0, 11)), {"title": f"i{max(place, 10)}"}) for place in range(12)]
+    log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
+    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr"))
+    assert all(example.unknown == frozenset() for example in dataset.training)
+
+
+def test_validation_queries_are_nobody_elses() -> None:
+    """R17: with early stopping a part of the training queries validates; the held-out ones stay what they were."""
+    inputs = [replace(one, query=f"{one.query} {n}") for n in range(3) for one in shop_log(1)]
+    plain, split = read_dataset(inputs, SETTINGS), read_dataset(inputs, replace(SETTINGS, early_stopping_patience=1))
+    queries = [{example.query for example in part} for part in (split.training, split.validation, split.held_out)]
+    assert sum(map(len, queries)) == len(set.union(*queries)) == 240
+    assert queries[2] == {example.query for example in plain.held_out}
+    assert 0.05 < len(queries[1]) / len(plain.training) < 0.15
+    assert split.counts.training_queries == len(queries[0])
+    assert plain.validation == []
+
+
 def test_an_items_latest_text_counts() -> None:
     """Item data changes; empty data later does not erase a text."""
     inputs = [training_input("zebra", [("a", 1.0, meta)]) for meta in ({"title": "old"}, {"title": "now"}, {})]
@@ -204,7 +235,8 @@ def test_inputs_are_read_once_and_lazily() -> None:
         (list(shop_log(1)), {"item_template": "{nothing}"}, "no item has text"),
         (list(shop_log(1)), {"item_template": "{"}, "item template"),
         (list(shop_log(1)), {"held_out_after": SPLIT}, "session 's1' has no time"),
-        (list(shop_log(1)), {"position_bias": "magic"}, "'magic' is unknown; there are `none`, `rank_ctr`"),
+        (list(shop_log(1))[:30], {"early_stopping_patience": 1}, "validation queries are too few"),
+        (list(shop_log(1)), {"position_bias": "magic"}, "'magic' is unknown; there are `auto`, `none`, `rank_ctr`"),
         ([replace(one, results=(replace(one.results[0], grade=0.0),)) for one in shop_log(1)], {}, "0 distinct"),
     ],
 )

@@ -10,6 +10,7 @@ from clickstream.batches import batch_id_of
 from clickstream.converter import ConversionSummary, GradedResult, TrainingInput
 from clickstream.errors import FieldViolation
 from clickstream.runs import (
+    ClickModelScore,
     CurvePoint,
     DataCounts,
     FineTuningSettings,
@@ -32,8 +33,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "held_out_share": (0.05, 0.5),
     "seed": (-(2**63), 2**63 - 1),
     "temperature": (0.001, 1),
+    "frozen_layers": (0, 1_000),
+    "lora_rank": (0, 1_024),
+    "early_stopping_patience": (0, 100),
 }
-POSITION_BIAS = ("none", "rank_ctr")
+POSITION_BIAS = ("auto", "none", "rank_ctr", "pbm", "sdbn")
+LOSSES = ("listwise", "contrastive")
 
 
 def training_input(converted: TrainingInput) -> training_input_pb2.TrainingInput:
@@ -111,6 +116,10 @@ def settings(message: fine_tuning_service_pb2.FineTuningSettings, defaults: Fine
         values["position_bias"] = message.position_bias
         if message.position_bias not in POSITION_BIAS:
             violations.append(FieldViolation("settings.position_bias", f"must be one of {', '.join(POSITION_BIAS)}"))
+    if message.loss:
+        values["loss"] = message.loss
+        if message.loss not in LOSSES:
+            violations.append(FieldViolation("settings.loss", f"must be one of {', '.join(LOSSES)}"))
     after = message.held_out_after
     if message.HasField("held_out_after") and validation.check_timestamp(after, "settings.held_out_after", violations):
         at = utc(after)
@@ -192,6 +201,10 @@ def model_version_from(message: fine_tuning_service_pb2.ModelVersion) -> ModelVe
         promoted=message.promoted,
         gate_reason=message.gate_reason,
         created_at=utc(message.created_at),
+        click_models=tuple(
+            ClickModelScore(score.name, score.perplexity, score.log_likelihood, score.chosen)
+            for score in message.click_models
+        ),
     )
 
 

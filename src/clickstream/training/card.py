@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from clickstream.runs import Comparison, Evaluation, Gain, JudgedEvaluation, Segment
+from clickstream.runs import ClickModelScore, Comparison, Evaluation, Gain, JudgedEvaluation, Segment
 
 
 def evaluation_lines(evaluation: Evaluation, held_out_queries: int) -> list[str]:
@@ -26,6 +26,23 @@ def evaluation_lines(evaluation: Evaluation, held_out_queries: int) -> list[str]
         *_table(held_out),
         *_segments(evaluation.segments),
         *_judged(evaluation.judged),
+    ]
+
+
+def click_model_lines(scores: Sequence[ClickModelScore]) -> list[str]:
+    """Markdown: the corrections for position bias, beside the baseline."""
+    return [
+        "## Corrections for position bias",
+        "",
+        "How well each predicts sessions that it did not learn from. The baseline knows the position only.",
+        "",
+        "| | perplexity | log-likelihood per session |",
+        "|---|---|---|",
+        *(
+            f"| {score.name}{' (used)' if score.chosen else ''} | {score.perplexity:.4f} | {score.log_likelihood:.4f} |"
+            for score in scores
+        ),
+        "",
     ]
 
 

@@ -27,9 +27,9 @@ def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[Cl
 
     The log-likelihood is that of what was done at each place given what was done above it; in nats, mean per
     session. The perplexity of a position is 2^(-mean log2 P(what happened there)), by the same P, 1 at best
-    and 2 for a coin, and the perplexity given is the mean over the positions. The baseline predicts each position's acts per showing
-    (rank-based CTR), whatever the query and the item. Source: Chuklin, Markov and de Rijke, "Click
-    Models for Web Search", 2015, sections 3.1 and 5.1.
+    and 2 for a coin, and the perplexity given is the mean over the positions. The baseline predicts each
+    position's acts per showing (rank-based CTR), whatever the query and the item. Source: Chuklin, Markov
+    and de Rijke, "Click Models for Web Search", 2015, sections 3.1 and 5.1.
 
     Args:
         log: What the models learn from.

@@ -4,11 +4,18 @@ Each correction is a click model: it grades what a log says, and predicts the ac
 not see, by which corrections are compared (R18).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from clickstream.training.click_log import Cell, ClickLog, Session
 from clickstream.training.position_based import learn_attention
+
+UNKNOWN_FROM = 0.5
+"""From this probability that nobody ever examined an item for a query, the log says nothing about it."""
+
+RARE_SHOWINGS = 20.0
+"""Showings at the log's mean act rate that are added to each position: a rare one would else lead."""
 
 PRIOR_ACTS = 2.0
 """Acts that `rank_ctr` adds to what is expected before it believes a ratio."""
@@ -35,12 +42,19 @@ class Grade(NamedTuple):
     leans towards what was seen often. An error in one `gain` averages out over queries, but leaning towards
     what was seen often would lean towards the base model's own order, so it takes each item for itself.
     `deviation` is the standard deviation of the target, in its unit: acts are taken as Poisson, and one is
-    added, so that an item without any is uncertain as well.
+    added, so that an item without any is uncertain as well. `looks` is how often the item was examined,
+    as far as the correction can tell.
     """
 
     target: float
     gain: float
     deviation: float
+    looks: float
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether probably nobody ever examined the item, so that nobody turned it down either."""
+        return self.target <= 0 and math.exp(-self.looks) >= UNKNOWN_FROM
 
 
 Grades = dict[str, dict[int, Grade]]
@@ -107,7 +121,7 @@ def _item(cells: Mapping[int, Cell]) -> _Item:
 
 def _deviation(acts: float, worth: float, evidence: float) -> float:
     """Of `worth` * Poisson(acts) / evidence."""
-    return worth * (acts + 1) ** 0.5 / evidence
+    return worth * math.sqrt(acts + 1) / evidence
 
 
 class MeanGrade:
@@ -129,7 +143,8 @@ class MeanGrade:
             for item, cells in items.items():
                 total = _item(cells)
                 mean = total.grades / total.impressions
-                grades[query][item] = Grade(mean, mean, _deviation(total.acts, self._all.worth, total.impressions))
+                deviation = _deviation(total.acts, self._all.worth, total.impressions)
+                grades[query][item] = Grade(mean, mean, deviation, total.impressions)
         return grades
 
     def predict(self, session: Session) -> list[float]:
@@ -155,7 +170,9 @@ class RankCtr:
     Items that were shown high because they are good raise each other's expectation: the better the old
     ranking was, the more this corrects. A click model with its own relevance (`pbm`) avoids that.
 
-    Predicts P(act on d at k for q) = mean act rate(k) * (acts(q, d) + prior) / (expected acts(q, d) + prior).
+    A position counts as looked at by its act rate over the highest of any position, which errs towards
+    calling items further down unknown. Predicts
+    P(act on d at k for q) = mean act rate(k) * (acts(q, d) + prior) / (expected acts(q, d) + prior).
 
     Source: Zhang and Jones, "Comparing click logs and editorial labels for training query rewriting",
     WWW 2007 workshop on query log analysis; rank-based CTR in Chuklin, Markov and de Rijke, "Click
@@ -175,6 +192,10 @@ class RankCtr:
                     pooled.grades += cell.grades
         self._mean_grade = {position: cell.grades / cell.impressions for position, cell in total.items()}
         self._mean_acts = {position: cell.acts / cell.impressions for position, cell in total.items()}
+        added = RARE_SHOWINGS * self._all.rate
+        rates = {k: (cell.acts + added) / (cell.impressions + RARE_SHOWINGS) for k, cell in total.items()}
+        highest = max(rates.values(), default=0.0) or 1.0
+        self._attention = {position: rate / highest for position, rate in rates.items()}
 
     def grades(self) -> Grades:
         """See `ClickModel`."""
@@ -189,6 +210,7 @@ class RankCtr:
                     total.grades / (expected + prior),
                     _gain(total.grades, expected),
                     _deviation(total.acts, self._all.worth, expected + prior),
+                    sum(cell.impressions * self._attention[position] for position, cell in cells.items()),
                 )
         return grades
 
@@ -243,6 +265,7 @@ class PositionBased:
                     total.grades / (seen + PRIOR_LOOKS),
                     _gain(total.grades, seen * mean),
                     _deviation(total.acts, self._all.worth, seen + PRIOR_LOOKS),
+                    seen,
                 )
         return grades
 
@@ -295,6 +318,7 @@ class SimplifiedDbn:
                     satisfied / evidence,
                     _gain(satisfied, total.passed * mean),
                     _deviation(total.last, self._all.worth, evidence),
+                    total.passed,
                 )
         return grades
 

@@ -11,7 +11,9 @@ from clickstream.training.dataset import Example
 from clickstream.training.losses import targets_and_allowed
 
 ITEMS_PER_QUERY = 8
-"""Shown items of a query that enter a step: the best half by target, the rest drawn anew in every epoch."""
+"""Shown items of a query that enter a step: the best half by target, the rest drawn anew in every epoch.
+
+What is unknown for the query is not drawn: it would be encoded to be left out."""
 
 NEAR_EQUAL = 0.9
 """Cosine of the base model's vectors from which two queries count as asking for the same."""
@@ -52,6 +54,7 @@ class Steps:
         targets, allowed = targets_and_allowed(
             items,
             [self.examples[query].targets for query in queries],
+            [self.examples[query].unknown for query in queries],
             [[self.examples[other].targets for other in self.neighbours[query]] for query in queries],
         )
         return Step(queries, items, targets, allowed)
@@ -59,7 +62,8 @@ class Steps:
 
 def draw_items(example: Example, source: random.Random) -> list[int]:
     """Up to `ITEMS_PER_QUERY` of the query's items: the best half by target, the others by chance."""
-    by_target = sorted(example.targets, key=lambda item: (-example.targets[item], item))
+    known = example.targets.keys() - example.unknown
+    by_target = sorted(known, key=lambda item: (-example.targets[item], item))
     best = [item for item in by_target[: ITEMS_PER_QUERY // 2] if example.targets[item] > 0]
     rest = by_target[len(best) :]
     return best + source.sample(rest, min(len(rest), ITEMS_PER_QUERY - len(best)))

@@ -11,7 +11,7 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 
 from clickstream.runs import FineTuningSettings, ModelVersion
-from clickstream.training.card import evaluation_lines
+from clickstream.training.card import click_model_lines, evaluation_lines
 from clickstream.training.curve import CURVE_FILE
 from clickstream.training.model import write_folder
 
@@ -81,6 +81,7 @@ def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
         "```",
         "",
         *evaluation_lines(version.evaluation, data.held_out_queries),
+        *click_model_lines(version.click_models),
         "## Data",
         "",
         "| | |",

@@ -54,7 +54,7 @@ class FineTuneResponse(_message.Message):
     def __init__(self, progress: _Optional[_Union[TrainingProgress, _Mapping]] = ..., model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
 
 class FineTuningSettings(_message.Message):
-    __slots__ = ("base_model", "item_template", "epochs", "batch_queries", "learning_rate", "max_tokens", "held_out_share", "seed", "position_bias", "temperature", "held_out_after")
+    __slots__ = ("base_model", "item_template", "epochs", "batch_queries", "learning_rate", "max_tokens", "held_out_share", "seed", "position_bias", "temperature", "held_out_after", "loss", "frozen_layers", "lora_rank", "early_stopping_patience")
     BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
     ITEM_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,10 @@ class FineTuningSettings(_message.Message):
     POSITION_BIAS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     HELD_OUT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    LORA_RANK_FIELD_NUMBER: _ClassVar[int]
+    EARLY_STOPPING_PATIENCE_FIELD_NUMBER: _ClassVar[int]
     base_model: str
     item_template: str
     epochs: int
@@ -77,7 +81,11 @@ class FineTuningSettings(_message.Message):
     position_bias: str
     temperature: float
     held_out_after: _timestamp_pb2.Timestamp
-    def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., temperature: _Optional[float] = ..., held_out_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    loss: str
+    frozen_layers: int
+    lora_rank: int
+    early_stopping_patience: int
+    def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., temperature: _Optional[float] = ..., held_out_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., loss: _Optional[str] = ..., frozen_layers: _Optional[int] = ..., lora_rank: _Optional[int] = ..., early_stopping_patience: _Optional[int] = ...) -> None: ...
 
 class TrainingProgress(_message.Message):
     __slots__ = ("phase", "input_count", "step", "step_count", "loss", "learning_rate", "queries_per_second", "remaining_seconds", "metrics", "points")
@@ -146,7 +154,7 @@ class CurvePoint(_message.Message):
     def __init__(self, step: _Optional[int] = ..., logged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("model_version_id", "run_id", "path", "base_model", "batch_ids", "policy_version", "data_fingerprint", "data", "evaluation", "promoted", "gate_reason", "created_at")
+    __slots__ = ("model_version_id", "run_id", "path", "base_model", "batch_ids", "policy_version", "data_fingerprint", "data", "evaluation", "promoted", "gate_reason", "created_at", "click_models")
     MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +167,7 @@ class ModelVersion(_message.Message):
     PROMOTED_FIELD_NUMBER: _ClassVar[int]
     GATE_REASON_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CLICK_MODELS_FIELD_NUMBER: _ClassVar[int]
     model_version_id: str
     run_id: str
     path: str
@@ -171,7 +180,20 @@ class ModelVersion(_message.Message):
     promoted: bool
     gate_reason: str
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, model_version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., path: _Optional[str] = ..., base_model: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., data_fingerprint: _Optional[str] = ..., data: _Optional[_Union[DataCounts, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., promoted: bool = ..., gate_reason: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    click_models: _containers.RepeatedCompositeFieldContainer[ClickModelScore]
+    def __init__(self, model_version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., path: _Optional[str] = ..., base_model: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., data_fingerprint: _Optional[str] = ..., data: _Optional[_Union[DataCounts, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., promoted: bool = ..., gate_reason: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., click_models: _Optional[_Iterable[_Union[ClickModelScore, _Mapping]]] = ...) -> None: ...
+
+class ClickModelScore(_message.Message):
+    __slots__ = ("name", "perplexity", "log_likelihood", "chosen")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PERPLEXITY_FIELD_NUMBER: _ClassVar[int]
+    LOG_LIKELIHOOD_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    perplexity: float
+    log_likelihood: float
+    chosen: bool
+    def __init__(self, name: _Optional[str] = ..., perplexity: _Optional[float] = ..., log_likelihood: _Optional[float] = ..., chosen: bool = ...) -> None: ...
 
 class DataCounts(_message.Message):
     __slots__ = ("input_count", "training_queries", "held_out_queries", "items", "items_without_text", "inputs_without_text", "inputs_outside_time")
