@@ -80,7 +80,8 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
     training: list[Example] = []
     validation: list[Example] = []
     held_out: list[Example] = []
-    propensity = propensities(pool.log)
+    # Where every position counts as examined, nothing is unknown.
+    propensity = propensities(pool.log) if settings.unexamined == "unknown" else defaultdict(lambda: 1.0)
     for key, graded in correct(pool.log).items():
         example = _example(pool.queries[key], graded, pool.log[key], rows, propensity)
         measurable = any(gain > 0 for gain in example.gains.values())
