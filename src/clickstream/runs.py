@@ -27,6 +27,7 @@ class FineTuningSettings:
     frozen_layers: int = 0
     lora_rank: int = 0
     early_stopping_patience: int = 0
+    unexamined: str = "negative"
     held_out_after: datetime | None = None
 
 

@@ -152,6 +152,7 @@ def test_r7_the_batches_of_a_run_are_limited_and_distinct(server: InProcessServe
         ("base_model", ["m" * 1_024], ["m" * 1_025]),
         ("item_template", ["t" * 1_024], ["t" * 1_025]),
         ("position_bias", ["auto", "none", "rank_ctr", "pbm", "sdbn"], ["magic"]),
+        ("unexamined", ["negative", "unknown"], ["positive"]),
         ("loss", ["listwise", "contrastive"], ["triplet"]),
         ("frozen_layers", [0, 1_000], [-1, 1_001]),
         ("lora_rank", [0, 1_024], [-1, 1_025]),

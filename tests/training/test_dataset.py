@@ -130,18 +130,21 @@ def test_what_was_shown_where_nobody_looks_is_unknown() -> None:
     """Clicks fall on the first four of twelve: what stands below without a click is no negative."""
     shown = [(f"i{place}", float(place < 4), {"title": f"i{place}"}) for place in range(12)]
     log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
-    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr"))
+    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
     for example in dataset.training:
         assert {dataset.texts[item] for item in example.unknown} == {f"i{place}" for place in range(4, 12)}
         assert all(example.targets[item] == 0 for item in example.unknown)
+    assert all(example.unknown == frozenset() for example in read_dataset(log, SETTINGS).training)
 
 
 def test_a_twin_that_was_examined_makes_the_text_known() -> None:
     """Items with the same text are one candidate: one of them was clicked, so the text was looked at."""
-    shown = [(f"i{place}", float(place in (0, 11)), {"title": f"i{max(place, 10)}"}) for place in range(12)]
+    shown = [(f"i{place}", float(place in (0, 11)), {"title": f"i{min(place, 10)}"}) for place in range(12)]
     log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
-    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr"))
-    assert all(example.unknown == frozenset() for example in dataset.training)
+    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
+    unknown = {dataset.texts[item] for example in dataset.training for item in example.unknown}
+    assert "i9" in unknown
+    assert "i10" not in unknown
 
 
 def test_validation_queries_are_nobody_elses() -> None:

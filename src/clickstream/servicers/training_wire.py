@@ -37,8 +37,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "lora_rank": (0, 1_024),
     "early_stopping_patience": (0, 100),
 }
-POSITION_BIAS = ("auto", "none", "rank_ctr", "pbm", "sdbn")
-LOSSES = ("listwise", "contrastive")
+CHOICES = {
+    "position_bias": ("auto", "none", "rank_ctr", "pbm", "sdbn"),
+    "loss": ("listwise", "contrastive"),
+    "unexamined": ("negative", "unknown"),
+}
 
 
 def training_input(converted: TrainingInput) -> training_input_pb2.TrainingInput:
@@ -112,14 +115,11 @@ def settings(message: fine_tuning_service_pb2.FineTuningSettings, defaults: Fine
             values[name] = text
             if len(text) > MAX_TEXT:
                 violations.append(FieldViolation(f"settings.{name}", f"must have at most {MAX_TEXT} characters"))
-    if message.position_bias:
-        values["position_bias"] = message.position_bias
-        if message.position_bias not in POSITION_BIAS:
-            violations.append(FieldViolation("settings.position_bias", f"must be one of {', '.join(POSITION_BIAS)}"))
-    if message.loss:
-        values["loss"] = message.loss
-        if message.loss not in LOSSES:
-            violations.append(FieldViolation("settings.loss", f"must be one of {', '.join(LOSSES)}"))
+    for name, known in CHOICES.items():
+        if choice := getattr(message, name):
+            values[name] = choice
+            if choice not in known:
+                violations.append(FieldViolation(f"settings.{name}", f"must be one of {', '.join(known)}"))
     after = message.held_out_after
     if message.HasField("held_out_after") and validation.check_timestamp(after, "settings.held_out_after", violations):
         at = utc(after)

@@ -84,7 +84,7 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
     log = pool.whole_log()
     correction = next(CORRECTIONS[each.name] for each in click_models if each.chosen)
     for key, graded in correction(log).grades().items():
-        example = _example(pool.queries[key], graded, rows, log.sessions[key])
+        example = _example(pool.queries[key], graded, rows, log.sessions[key], settings.unexamined == "unknown")
         measurable = any(gain > 0 for gain in example.gains.values())
         if is_held_out(key, settings.seed, settings.held_out_share):
             if measurable:
@@ -125,7 +125,9 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
     )
 
 
-def _example(query: str, graded: Mapping[int, Grade], rows: Mapping[int, int], sessions: int) -> Example:
+def _example(
+    query: str, graded: Mapping[int, Grade], rows: Mapping[int, int], sessions: int, leave_unknown: bool
+) -> Example:
     """What the log says about the texts of one query; items with the same text count as the best of them."""
     targets: dict[int, float] = {}
     gains: dict[int, float] = {}
@@ -137,7 +139,7 @@ def _example(query: str, graded: Mapping[int, Grade], rows: Mapping[int, int], s
             gains[row] = max(grade.gain, gains.get(row, 0.0))
             if not grade.is_unknown:
                 known.add(row)
-    return Example(query, targets, gains, sessions, frozenset(targets.keys() - known))
+    return Example(query, targets, gains, sessions, frozenset(targets.keys() - known if leave_unknown else ()))
 
 
 def _impossible(why: str) -> FailedPrecondition:

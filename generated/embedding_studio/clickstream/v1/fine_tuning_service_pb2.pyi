@@ -54,7 +54,7 @@ class FineTuneResponse(_message.Message):
     def __init__(self, progress: _Optional[_Union[TrainingProgress, _Mapping]] = ..., model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
 
 class FineTuningSettings(_message.Message):
-    __slots__ = ("base_model", "item_template", "epochs", "batch_queries", "learning_rate", "max_tokens", "held_out_share", "seed", "position_bias", "temperature", "held_out_after", "loss", "frozen_layers", "lora_rank", "early_stopping_patience")
+    __slots__ = ("base_model", "item_template", "epochs", "batch_queries", "learning_rate", "max_tokens", "held_out_share", "seed", "position_bias", "temperature", "held_out_after", "loss", "frozen_layers", "lora_rank", "early_stopping_patience", "unexamined")
     BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
     ITEM_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class FineTuningSettings(_message.Message):
     FROZEN_LAYERS_FIELD_NUMBER: _ClassVar[int]
     LORA_RANK_FIELD_NUMBER: _ClassVar[int]
     EARLY_STOPPING_PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    UNEXAMINED_FIELD_NUMBER: _ClassVar[int]
     base_model: str
     item_template: str
     epochs: int
@@ -85,7 +86,8 @@ class FineTuningSettings(_message.Message):
     frozen_layers: int
     lora_rank: int
     early_stopping_patience: int
-    def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., temperature: _Optional[float] = ..., held_out_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., loss: _Optional[str] = ..., frozen_layers: _Optional[int] = ..., lora_rank: _Optional[int] = ..., early_stopping_patience: _Optional[int] = ...) -> None: ...
+    unexamined: str
+    def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., temperature: _Optional[float] = ..., held_out_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., loss: _Optional[str] = ..., frozen_layers: _Optional[int] = ..., lora_rank: _Optional[int] = ..., early_stopping_patience: _Optional[int] = ..., unexamined: _Optional[str] = ...) -> None: ...
 
 class TrainingProgress(_message.Message):
     __slots__ = ("phase", "input_count", "step", "step_count", "loss", "learning_rate", "queries_per_second", "remaining_seconds", "metrics", "points")
