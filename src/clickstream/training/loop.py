@@ -168,11 +168,8 @@ def train(
         optimizer.zero_grad()
         loss = backward(encoder, texts, loss_of, tick, group)
         torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
-        learning_rate = settings.learning_rate * schedule(number, step_count)
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = learning_rate
+        optimizer.param_groups[0]["lr"] = learning_rate = settings.learning_rate * schedule(number, step_count)
         optimizer.step()
-
         done = number + 1
         if stopping.patience and done % steps.per_epoch == 0:
             stopping.after_epoch(validation_score(encoder, dataset, progress.tick), encoder)
