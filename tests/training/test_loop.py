@@ -269,7 +269,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(
     resumed = run(
         tmp_path / "killed", changed, report=lambda p: steps.append(p.step) if p.phase == Phase.TRAINING else None
     )
-    assert steps[0] >= reached // 2 * 2 - 2 > 0, f"killed at {reached}"
+    assert steps[0] >= reached // 2 * 2, f"killed at {reached}"
     assert_same_weights(run(tmp_path / "whole", changed), resumed)
 
 

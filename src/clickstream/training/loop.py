@@ -189,11 +189,8 @@ def train(
         optimizer.zero_grad()
         loss = backward(encoder, texts, loss_of, tick, group)
         torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
-        learning_rate = settings.learning_rate * schedule(number, step_count)
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = learning_rate
+        optimizer.param_groups[0]["lr"] = learning_rate = settings.learning_rate * schedule(number, step_count)
         optimizer.step()
-
         done = number + 1
         if stopping.patience and done % steps.per_epoch == 0:
             stopping.after_epoch(validation_score(encoder, dataset, progress.tick), encoder)
@@ -206,14 +203,14 @@ def train(
 
 def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> Callable[[Tensor], Tensor]:
     """The loss of a step over the unit vectors of its Q queries and N items, [Q + N, D]."""
-    targets, allowed, kept = (each.to(base_cosines.device) for each in (step.targets, step.allowed, step.kept))
-    base = base_shares(base_cosines, kept, settings.temperature)
+    targets, allowed = step.targets.to(base_cosines.device), step.allowed.to(base_cosines.device)
+    base = base_shares(base_cosines, allowed, settings.temperature)
     clicked = LOSSES[settings.loss]
 
     def loss_of(vectors: Tensor) -> Tensor:
         queries, items = vectors[: len(targets)], vectors[len(targets) :]
         learn = clicked(queries, items, targets, allowed, settings.temperature)
-        keep = listwise_softmax(queries, items, base, kept, settings.temperature)
+        keep = listwise_softmax(queries, items, base, allowed, settings.temperature)
         return (1 - BASE_WEIGHT) * learn + BASE_WEIGHT * keep
 
     return loss_of
