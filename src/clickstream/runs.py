@@ -97,6 +97,7 @@ class ModelVersion:
     promoted: bool
     gate_reason: str
     created_at: datetime
+    parent_model_version_id: str = ""
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "ModelVersion":

@@ -176,7 +176,7 @@ def test_r8_a_server_that_slept_through_a_release_goes_on_in_the_next_batch(data
 
 COLLECTIONS = [
     *["sessions", "session_events", "training_pages", "session_batches"],
-    *["sessions_for_improvement", "training_runs", "model_versions"],
+    *["sessions_for_improvement", "training_runs", "model_promotions"],
 ]
 
 

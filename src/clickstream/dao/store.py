@@ -7,6 +7,7 @@ from clickstream.dao.events import MongoEvents
 from clickstream.dao.improvement import MongoImprovement
 from clickstream.dao.mongo import Document, translated
 from clickstream.dao.places import Places
+from clickstream.dao.promotions import MongoPromotions
 from clickstream.dao.runs import MongoRuns
 from clickstream.dao.sessions import MongoSessions
 
@@ -21,7 +22,8 @@ class MongoDao:
         self.events = MongoEvents(database["session_events"], database["sessions"], database["training_pages"], places)
         self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
         self.improvement = MongoImprovement(database["sessions_for_improvement"])
-        self.runs = MongoRuns(database["training_runs"], database["model_versions"])
+        self.runs = MongoRuns(database["training_runs"])
+        self.promotions = MongoPromotions(database["model_promotions"])
 
     @translated
     def ping(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime
 
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
@@ -17,6 +18,7 @@ from clickstream.servicers import paging, training_wire, validation
 from clickstream.servicers.boundary import Context
 
 WATCH_SECONDS = 0.5
+PROMOTED = "promoted"
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -67,6 +69,8 @@ class TrainingServicer(TrainingServiceServicer):
             batches = [self._released(batch_id) for batch_id in request.batch_ids]
             if archived := [batch.batch_id for batch in batches if batch.status is BatchStatus.ARCHIVED]:
                 raise FailedPrecondition("STATE_CONFLICT", f"{archived[0]} is archived")
+            if settings.base_model == PROMOTED:
+                settings = replace(settings, base_model=self._promoted())
             queued = TrainingRun(
                 run_id=request.run_id,
                 batches=tuple(batch.sequence for batch in batches),
@@ -79,6 +83,12 @@ class TrainingServicer(TrainingServiceServicer):
         if not created and pb.StartTrainingRequest.FromString(run.request) != request:
             raise AlreadyExists("CONTENT_CONFLICT", "run_id: taken by a run with other content")
         return run, created
+
+    def _promoted(self) -> str:
+        promotion = self._dao.promotions.current()
+        if promotion is None:
+            raise FailedPrecondition("NO_PROMOTED_MODEL", "settings.base_model: no model version is promoted")
+        return promotion.model_version_id
 
     def _released(self, batch_id: str) -> Batch:
         sequence = sequence_of(batch_id)

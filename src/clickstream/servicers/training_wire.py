@@ -174,6 +174,7 @@ def model_version_from(message: fine_tuning_service_pb2.ModelVersion) -> ModelVe
         promoted=message.promoted,
         gate_reason=message.gate_reason,
         created_at=utc(message.created_at),
+        parent_model_version_id=message.parent_model_version_id,
     )
 
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from clickstream.training.losses import listwise_softmax, with_base_shares
 from clickstream.training.model import chunks, embed, embed_chunk, load_encoder, with_prompt
 from clickstream.training.progress import Canceled, Progress
 from clickstream.training.steps import Steps, near_equal_queries
-from clickstream.training.version import identity, load_version, save_version, version_id
+from clickstream.training.version import identity, load_version, save_version, version_folder, version_id
 
 __all__ = ["Canceled", "fine_tune"]
 
@@ -76,8 +77,11 @@ def fine_tune(
         checkpoints.delete()
         return finished
 
+    parent = settings.base_model if version_folder(data_dir, settings.base_model) else ""
+    base_model = str(version_folder(data_dir, settings.base_model) or settings.base_model)
     with _deterministic(settings.seed):
-        encoder, evaluation, promoted, reason = train_and_judge(dataset, settings, checkpoints, progress)
+        started_from = replace(settings, base_model=base_model)
+        encoder, evaluation, promoted, reason = train_and_judge(dataset, started_from, checkpoints, progress)
     progress.enter(Phase.SAVING)
     version = ModelVersion(
         model_version_id=model_version_id,
@@ -92,6 +96,7 @@ def fine_tune(
         promoted=promoted,
         gate_reason=reason,
         created_at=datetime.now(UTC),
+        parent_model_version_id=parent,
     )
     save_version(encoder, version, settings)
     checkpoints.delete()

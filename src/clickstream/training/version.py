@@ -54,6 +54,17 @@ def load_version(folder: Path) -> ModelVersion | None:
     )
 
 
+def version_folder(data_dir: Path, name: str) -> Path | None:
+    """The folder of the model version with this id; None if `name` is no version of this machine."""
+    folder = data_dir / "models" / name
+    return folder if folder.parent == data_dir / "models" and (folder / VERSION_FILE).is_file() else None
+
+
+def trained_tokens(folder: Path) -> int:
+    """The token limit that the version in a finished folder was trained with."""
+    return int(json.loads((folder / VERSION_FILE).read_text("utf-8"))["settings"]["max_tokens"])
+
+
 def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
     """The README.md of a model folder."""
     base, new, data = version.evaluation.base, version.evaluation.new, version.data

@@ -94,7 +94,7 @@ class TrainingProgress(_message.Message):
     def __init__(self, phase: _Optional[_Union[TrainingProgress.Phase, str]] = ..., input_count: _Optional[int] = ..., step: _Optional[int] = ..., step_count: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., queries_per_second: _Optional[float] = ..., remaining_seconds: _Optional[float] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("model_version_id", "run_id", "path", "base_model", "batch_ids", "policy_version", "data_fingerprint", "data", "evaluation", "promoted", "gate_reason", "created_at")
+    __slots__ = ("model_version_id", "run_id", "path", "base_model", "batch_ids", "policy_version", "data_fingerprint", "data", "evaluation", "promoted", "gate_reason", "created_at", "parent_model_version_id")
     MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +107,7 @@ class ModelVersion(_message.Message):
     PROMOTED_FIELD_NUMBER: _ClassVar[int]
     GATE_REASON_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    PARENT_MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     model_version_id: str
     run_id: str
     path: str
@@ -119,7 +120,8 @@ class ModelVersion(_message.Message):
     promoted: bool
     gate_reason: str
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, model_version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., path: _Optional[str] = ..., base_model: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., data_fingerprint: _Optional[str] = ..., data: _Optional[_Union[DataCounts, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., promoted: bool = ..., gate_reason: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    parent_model_version_id: str
+    def __init__(self, model_version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., path: _Optional[str] = ..., base_model: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., data_fingerprint: _Optional[str] = ..., data: _Optional[_Union[DataCounts, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., promoted: bool = ..., gate_reason: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent_model_version_id: _Optional[str] = ...) -> None: ...
 
 class DataCounts(_message.Message):
     __slots__ = ("input_count", "training_queries", "held_out_queries", "items", "items_without_text", "inputs_without_text")
