@@ -99,11 +99,11 @@ class InProcessServer:
         self.commit = GroupCommit(self.dao, max_waiting_bytes=self._queue_bytes)
         inputs = InputReader(self.dao, POLICY, wire.search_session)
         self.host = ModelHostClient()
-        embedding = Embedding(lambda model_version_id: self.load_embedder(model_version_id))
+        self.embedding = Embedding(lambda model_version_id: self.load_embedder(model_version_id))
         self._server = Server(
             [
                 model_service(ModelServicer(self.dao, inputs, self.host, self._clock)),
-                model_host_service(ModelHostServicer(self.models, embedding)),
+                model_host_service(ModelHostServicer(self.models, self.embedding)),
                 clickstream_service(ClickstreamServicer(self.dao, self.commit, WINDOW, self._clock)),
                 batch_service(BatchServicer(self.dao, self._clock)),
                 training_service(TrainingServicer(self.dao, inputs, DEFAULTS, self._clock, wake)),
@@ -138,6 +138,7 @@ class InProcessServer:
     async def _stop(self) -> None:
         await self._server.drain(0)
         await self.host.close()
+        await self.embedding.close()
         await self.commit.close()
 
 
