@@ -57,7 +57,8 @@ def load_version(folder: Path) -> ModelVersion | None:
 def version_folder(data_dir: Path, name: str) -> Path | None:
     """The folder of the model version with this id; None if `name` is no version of this machine."""
     folder = data_dir / "models" / name
-    return folder if folder.parent == data_dir / "models" and (folder / VERSION_FILE).is_file() else None
+    named = name == folder.name and not name.startswith(".")
+    return folder if named and (folder / VERSION_FILE).is_file() else None
 
 
 def trained_tokens(folder: Path) -> int:
