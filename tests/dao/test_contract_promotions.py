@@ -116,13 +116,13 @@ def test_an_order_may_name_what_it_expects(dao: ClickstreamDao) -> None:
 
 def test_racing_orders_are_all_carried_out_one_after_the_other(dao: ClickstreamDao) -> None:
     """Promotions and rollbacks at once, each sent twice: one entry each, numbered without a gap."""
-    append(dao, "p-0", "m-0")
-    append(dao, "p-1", "m-1")
+    for number in range(4):  # enough to go back to, in whatever order they come
+        append(dao, f"p-{number}", f"m-{number}")
     orders = [PromotionOrder(f"r-{number}", f"x-{number}" if number % 4 else "") for number in range(8)] * 2
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(lambda order: dao.promotions.append(order, NOW), orders))
     log = dao.promotions.list(None, 100)
-    assert [each.sequence for each in log] == list(range(10, 0, -1))
+    assert [each.sequence for each in log] == list(range(12, 0, -1))
     assert sorted(each.request_id for each in log[:8]) == [f"r-{number}" for number in range(8)]
     assert sum(created for _, created in outcomes) == 8
     by_sequence = {each.sequence: each for each in log}
@@ -130,6 +130,18 @@ def test_racing_orders_are_all_carried_out_one_after_the_other(dao: ClickstreamD
         if each.rollback:
             before = by_sequence[by_sequence[each.sequence - 1].previous]
             assert each.model_version_id == before.model_version_id
+
+
+def test_r1_a_racing_retry_answers_as_the_first(dao: ClickstreamDao) -> None:
+    """R1: the same order sent several times at once is carried out once, and none is refused for its own effect."""
+    append(dao, "p-0", "a")
+    for number in range(10):
+        append(dao, f"p-{number + 1}", "b")
+        order = PromotionOrder(f"r-{number}", expected=frozenset({"b"}))
+        with ThreadPoolExecutor(6) as pool:
+            outcomes = list(pool.map(lambda order: dao.promotions.append(order, NOW), [order] * 6))
+        assert {promotion.model_version_id for promotion, _ in outcomes} == {"a"}
+        assert sum(created for _, created in outcomes) == 1
 
 
 def test_of_racing_orders_that_expect_the_same_one_wins(dao: ClickstreamDao) -> None:

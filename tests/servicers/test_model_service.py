@@ -187,7 +187,7 @@ def test_r7_embed_beyond_the_queue_says_when_to_come_back(host: InProcessServer)
 
 @pytest.mark.mongod
 def test_a_switch_under_load_drops_no_call(mongo_server: InProcessServer) -> None:
-    """While versions are promoted and rolled back, every Embed answers with one version's vectors, the last with its own."""
+    """While versions are promoted, every Embed answers, with the vectors of the version that it names."""
     server = mongo_server
     made = {"model-run-1": 1.0, "model-run-2": 2.0}
     server.load_embedder = lambda name: lambda kind, texts: [[made[name]] for _ in texts]

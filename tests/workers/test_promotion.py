@@ -50,7 +50,7 @@ def test_r17_nothing_else_is_promoted_by_itself(dao: MemoryDao, clock: Clock, ch
 def test_r16_a_promotion_outlives_the_worker_that_ended_the_run(dao: MemoryDao, clock: Clock) -> None:
     """R16: killed between the end of the run and its promotion, or just after that: another decides, once."""
     dao.runs.create(training_run("run-9", batches=(9,)))
-    for run_id in ("run-1", "run-9"):
+    for _ in ("run-1", "run-9"):
         dao.runs.claim("dead", NOW, NOW + 99 * SECOND)
     for run_id in ("run-1", "run-9"):
         dao.runs.finish(run_id, "dead", RunState.SUCCEEDED, "well", model_version(run_id), NOW)

@@ -35,11 +35,13 @@ class MongoPromotions:
     def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
         """See `PromotionDao`."""
         for _ in range(ATTEMPTS):
+            # The end before the id: were it looked up first, the same order could come in between, and its
+            # retry would be refused for what it did itself.
+            current = self.current()
             if found := self._promotions.find_one({"request_id": order.request_id}):
                 promotion = _promotion(found)
                 promotion.check_same(order)
                 return promotion, False
-            current = self.current()
             before = self._promotions.find_one({"_id": current.previous}) if current else None
             promotion = following(order, current, _promotion(before) if before else None, at)
             document = asdict(promotion)
