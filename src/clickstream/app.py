@@ -20,6 +20,7 @@ from clickstream.converter import TrainingInput
 from clickstream.dao.embedded import EmbeddedMongo, EmbeddedMongoError
 from clickstream.dao.mongo import connect, prepare_schema
 from clickstream.dao.store import MongoDao
+from clickstream.embedding import Embedder, Embedding
 from clickstream.errors import FailedPrecondition
 from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery
@@ -29,12 +30,16 @@ from clickstream.servicers import wire
 from clickstream.servicers.batch import BatchServicer
 from clickstream.servicers.clickstream import ClickstreamServicer
 from clickstream.servicers.fine_tuning import FineTuningClient, FineTuningServicer
+from clickstream.servicers.model_host import ModelHostClient, ModelHostServicer, model_folder
+from clickstream.servicers.models import ModelServicer
 from clickstream.servicers.server import (
     Server,
     Service,
     batch_service,
     clickstream_service,
     fine_tuning_service,
+    model_host_service,
+    model_service,
     training_service,
 )
 from clickstream.servicers.training import TrainingServicer
@@ -155,12 +160,16 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
         batch_service(BatchServicer(dao, now)),
         training_service(TrainingServicer(dao, inputs, defaults, now, wake.set)),
     ]
+    embedding = Embedding(_load_from(settings.data_dir.absolute()))
     if not settings.trainer:
-        services.append(_fine_tuning(settings, defaults))
+        services += [_fine_tuning(settings, defaults), _model_host(settings, embedding)]
+    host = ModelHostClient()
+    services.append(model_service(ModelServicer(dao, inputs, host, now)))
     server = Server(services, reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
     client = FineTuningClient(settings.trainer or _reachable(address))
+    host.connect(settings.trainer or _reachable(address))
     worker = TrainingRunWorker(dao, inputs, client.fine_tune, now, timedelta(seconds=settings.run_lease), wake)
     # What is there by now stays: the collector need not walk it again and again.
     gc.collect()
@@ -176,12 +185,16 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
             await asyncio.gather(working, return_exceptions=True)
         await client.close()
         await server.drain(settings.shutdown_grace)
+        await host.close()
+        await embedding.close()
         await commit.close()
 
 
 async def serve_trainer(settings: Settings) -> None:
     """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises ListenError."""
-    server = Server([_fine_tuning(settings, _default_settings(settings))], reuse_port=settings.reuse_port)
+    embedding = Embedding(_load_from(settings.data_dir.absolute()))
+    services = [_fine_tuning(settings, _default_settings(settings)), _model_host(settings, embedding)]
+    server = Server(services, reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
     with _leading():
         await server.start()
@@ -190,6 +203,7 @@ async def serve_trainer(settings: Settings) -> None:
             await _until_told_to_stop(settings)
         finally:
             await server.drain(settings.shutdown_grace)
+            await embedding.close()
 
 
 def follow_trainer() -> None:
@@ -212,6 +226,20 @@ def _leading() -> Iterator[None]:
         yield
     finally:
         group.send(None)
+
+
+def _model_host(settings: Settings, embedding: Embedding) -> Service:
+    return model_host_service(ModelHostServicer(settings.data_dir.absolute() / "models", embedding))
+
+
+def _load_from(data_dir: Path) -> Callable[[str], Embedder]:
+    def load(model_version_id: str) -> Embedder:
+        folder = model_folder(data_dir / "models", model_version_id)
+        from clickstream.training.embedder import TextEmbedder  # takes seconds: only an Embed pays for it
+
+        return TextEmbedder(folder)
+
+    return load
 
 
 def _fine_tuning(settings: Settings, defaults: FineTuningSettings) -> Service:

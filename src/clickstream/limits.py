@@ -12,6 +12,12 @@ META_DEPTH = 16
 SESSION_BYTES = 1024 * 1024
 EVENT_BYTES = 20 * 1024
 REQUEST_BYTES = 4 * 1024 * 1024
+EMBED_TEXTS = 256
+EMBED_TEXT_CHARACTERS = 8_192
+# Texts of all callers that may wait to be embedded, and models that stay loaded.
+WAITING_TEXTS = 4_096
+LOADED_MODELS = 2
+MODEL_CHUNK_BYTES = 1024 * 1024
 # Unacknowledged messages of one Ingest stream beyond which nothing more is read.
 INGEST_WINDOW_BYTES = 8 * 1024 * 1024
 

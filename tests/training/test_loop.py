@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -416,3 +417,15 @@ def test_the_learning_rate_rises_then_falls() -> None:
     assert max(shares) == pytest.approx(shares[9], abs=0.1)
     assert shares[-1] == pytest.approx(0.01)
     assert loop.schedule(0, 1) == 1.0
+
+
+def test_a_version_can_be_the_base_of_the_next(
+    finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path
+) -> None:
+    """A run whose base model is a version's id starts from its weights and names it as parent."""
+    shutil.copytree(finished.path, tmp_path / "models" / finished.model_version_id)
+    base = replace(settings, base_model=finished.model_version_id, epochs=1)
+    version = run(tmp_path, base, run_id="run-2")
+    assert (version.parent_model_version_id, version.base_model) == (finished.model_version_id,) * 2
+    assert version.evaluation.base.ndcg_at_10 == pytest.approx(finished.evaluation.new.ndcg_at_10)
+    assert finished.parent_model_version_id == ""

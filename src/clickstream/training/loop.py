@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +31,7 @@ from clickstream.training.model import embed, load_encoder, with_prompt
 from clickstream.training.progress import Canceled, Progress
 from clickstream.training.segments import by_segment
 from clickstream.training.steps import Step, Steps, near_equal_queries
-from clickstream.training.version import identity, load_version, save_version, version_id
+from clickstream.training.version import identity, load_version, save_version, version_folder, version_id
 
 __all__ = ["Canceled", "fine_tune"]
 
@@ -87,8 +88,13 @@ def fine_tune(
         checkpoints.delete()
         return finished
 
+    parent = settings.base_model if version_folder(data_dir, settings.base_model) else ""
+    base_model = str(version_folder(data_dir, settings.base_model) or settings.base_model)
     with _deterministic(settings.seed):
-        encoder, evaluation, promoted, reason = train_and_judge(dataset, settings, checkpoints, progress, judgements)
+        started_from = replace(settings, base_model=base_model)
+        encoder, evaluation, promoted, reason = train_and_judge(
+            dataset, started_from, checkpoints, progress, judgements
+        )
     progress.enter(Phase.SAVING)
     version = ModelVersion(
         model_version_id=model_version_id,
@@ -104,6 +110,7 @@ def fine_tune(
         gate_reason=reason,
         created_at=datetime.now(UTC),
         click_models=dataset.click_models,
+        parent_model_version_id=parent,
     )
     save_version(encoder, version, settings, curve_path)
     checkpoints.delete()
