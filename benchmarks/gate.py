@@ -112,7 +112,7 @@ def measured(rankings: list[Ranking], gains: Gains, shown: Ranking | None) -> Ve
 
 def verdicts(scores: Vectors, base: Vectors, gains: Gains, count: int, seed: int) -> NDArray[np.bool_]:
     """Whether the gate lets each model pass on so many held-out questions."""
-    measurable = [question for question, gain in enumerate(gains) if max(gain.values()) > 0]
+    measurable = [question for question, of in enumerate(gains) if any(gain > 0 for gain in of.values())]
     held_out = np.random.default_rng(seed).choice(measurable, min(count, len(measurable)), replace=False)
     lower = bootstrap_intervals(scores[held_out] - base[held_out], seed)[0]
     passed: NDArray[np.bool_] = lower > 0
