@@ -1,0 +1,152 @@
+"""The two worlds of the training benchmark: what is searched, shown and clicked there, and what is right."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cranfield_collection import read_collection
+
+from clickstream.converter import (
+    ConversionSummary,
+    GradedResult,
+    SearchSession,
+    SessionEvent,
+    ShownResult,
+    TrainingInput,
+    convert,
+)
+from clickstream.demo.catalogue import KINDS, make_catalogue
+from clickstream.demo.shoppers import make_wants, relevance
+from clickstream.policy import ImportancePolicy
+from clickstream.simulation import simulate_clicks
+
+SHOWN_ABSTRACTS = 20
+SHOWN_ITEMS = 12
+WANTS = 240
+START = datetime(2024, 5, 1, tzinfo=UTC)
+
+Ranking = list[list[int]]
+Show = Callable[[int, Ranking, random.Random], list[int]]
+"""(query, the base model's ranking, chance) → the documents of one list, in shown order."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Queries, documents, and per query the true grade (1 to `best_grade`) of what is relevant."""
+
+    name: str
+    queries: Sequence[str]
+    metas: Sequence[dict[str, str]]
+    grades: Sequence[dict[int, int]]
+    best_grade: int
+    show: Show
+
+    @property
+    def texts(self) -> list[str]:
+        """The documents as the template `{title}. {text}` renders them."""
+        return [f"{meta['title']}. {meta['text']}" for meta in self.metas]
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """How people click: attention falls by (k + 1)^-eta, and what is irrelevant is clicked with `noise`."""
+
+    eta: float
+    noise: float
+    sessions: int
+    seed: int
+
+
+def cranfield(folder: Path) -> World:
+    """225 questions over 1,400 abstracts; a question always shows the base model's best 20."""
+    collection = read_collection(folder)
+    metas = [{"title": title, "text": text} for title, text in collection.documents]
+    return World("Cranfield", collection.questions, metas, collection.judgements, 4, _always_the_best)
+
+
+def _always_the_best(query: int, ranking: Ranking, _: random.Random) -> list[int]:
+    return ranking[query][:SHOWN_ABSTRACTS]
+
+
+def shop() -> World:
+    """The demo's shop, whose customers use words of their own; every second place explores the department."""
+    items = make_catalogue()
+    wants = make_wants(items, WANTS)
+    department = {kind.slang: kind.category for kind in KINDS}
+    grades = [
+        {place: grade for place, item in enumerate(items) if (grade := relevance(want, item)) > 0} for want in wants
+    ]
+
+    def show(query: int, ranking: Ranking, chance: random.Random) -> list[int]:
+        shelf = [place for place, item in enumerate(items) if item.category == department[wants[query].kind]]
+        ranked, explored = iter(ranking[query]), iter(chance.sample(shelf, len(shelf)))
+        shown: dict[int, None] = {}
+        while len(shown) < SHOWN_ITEMS:
+            shown[next(explored) if len(shown) % 2 else next(ranked)] = None
+        return list(shown)
+
+    metas = [{"title": item.title, "text": item.text} for item in items]
+    return World("shop", [want.query for want in wants], metas, grades, 3, show)
+
+
+def clicked_inputs(
+    world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks, policy: ImportancePolicy
+) -> Iterator[TrainingInput]:
+    """What the converter makes of the sessions of the searched queries."""
+    summary = ConversionSummary(policy.version)
+    for number, query, shown, clicked in _sessions(world, ranking, searched, clicks):
+        session = SearchSession(
+            session_id=f"s-{number}",
+            batch_id="batch-1",
+            number=number,
+            query=world.queries[query],
+            results=[ShownResult(str(each), place, world.metas[each]) for place, each in enumerate(shown)],
+            events=[
+                SessionEvent(f"e-{place}", str(shown[place]), "click", START + timedelta(seconds=number))
+                for place in clicked
+            ],
+        )
+        if (converted := convert(session, policy, summary)) is not None:
+            yield converted
+
+
+def true_inputs(world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks) -> Iterator[TrainingInput]:
+    """The same lists with the true worth, 2^grade - 1, of everything shown: what an oracle would learn from."""
+    for number, query, shown, _ in _sessions(world, ranking, searched, clicks):
+        results = [
+            GradedResult(str(each), place, 2.0 ** world.grades[query].get(each, 0) - 1, (), world.metas[each])
+            for place, each in enumerate(shown)
+        ]
+        if any(result.grade for result in results):
+            yield TrainingInput(f"s-{number}", "batch-1", number, world.queries[query], tuple(results), "truth")
+
+
+def clicked_pairs(world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks) -> list[tuple[str, str]]:
+    """(query, clicked text), one for every click."""
+    texts = world.texts
+    return [
+        (world.queries[query], texts[shown[place]])
+        for _, query, shown, clicked in _sessions(world, ranking, searched, clicks)
+        for place in clicked
+    ]
+
+
+def _sessions(
+    world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks
+) -> Iterator[tuple[int, int, list[int], list[int]]]:
+    """Number, query, shown documents and clicked places; every query once, then every query again."""
+    source = random.Random(f"{world.name} {clicks.seed}")
+    number = 0
+    for _ in range(clicks.sessions):
+        for query in searched:
+            number += 1
+            shown = world.show(query, ranking, source)
+            grades = [world.grades[query].get(each, 0) for each in shown]
+            yield (
+                number,
+                query,
+                shown,
+                simulate_clicks(grades, source, eta=clicks.eta, noise=clicks.noise, best_grade=world.best_grade),
+            )
