@@ -159,7 +159,8 @@ ENDED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
 class TrainingRun:
     """A training run over released batches, given by sequence number; times are in UTC.
 
-    `request` is the contract's `StartTrainingRequest` that queued it, as bytes.
+    `request` is the contract's `StartTrainingRequest` that queued it, as bytes. A run that `improves` has
+    neither batches nor request: it is over the tasks of the improvement queue that carry its id.
     """
 
     run_id: str
@@ -176,3 +177,4 @@ class TrainingRun:
     cancel_requested: bool = False
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    improves: bool = False

@@ -56,6 +56,7 @@ class MongoRuns:
             "attempts": 0,
             "cancel_requested": False,
             "held": run.queued_at,
+            "improves": run.improves,
         }
         try:
             self._runs.insert_one(document)
@@ -233,4 +234,5 @@ def _run(document: Document) -> TrainingRun:
         cancel_requested=document["cancel_requested"],
         started_at=document.get("started_at"),
         ended_at=document.get("ended_at"),
+        improves=document.get("improves", False),
     )

@@ -1,7 +1,8 @@
 """The worker of training runs: takes queued runs under a lease and pumps their inputs through FineTune.
 
-A run outlives this process (R16): the lease of a dead worker expires, another takes the run up,
-streams the same inputs again, and the fine-tuning module goes on from its last checkpoint.
+A run outlives this process (R16): the lease of a dead worker expires, another takes the run up, streams the
+same inputs again, and the fine-tuning module goes on from its last checkpoint. Before it looks for a run,
+the worker looks after the improvement queue, which begins runs of its own.
 """
 
 import asyncio
@@ -10,17 +11,18 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from clickstream.batches import BatchStatus
-from clickstream.converter import TrainingInput
+from clickstream.converter import ConversionSummary, TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition, Unavailable
 from clickstream.inputs import InputReader
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.workers.improvement import ImprovementQueue
 
 HEARTBEAT_SECONDS = 0.5
 POLL_SECONDS = 1.0
@@ -68,6 +70,27 @@ class _Latest:
             self.progress = replace(self.progress, points=self.progress.points[len(stored.points) :])
 
 
+@contextlib.contextmanager
+def _going_on(what: str) -> Iterator[None]:
+    """Logs what keeps work waiting: what cannot even be read must not stop the rest."""
+    try:
+        yield
+    except Unavailable as error:
+        logger.warning("%s: %s", what, error)
+    except Exception:
+        logger.exception("%s", what)
+
+
+async def _to_its_end(step: Callable[[str], None], argument: str) -> None:
+    """Runs a step of store operations in a thread; also a worker that is being stopped finishes it."""
+    running = asyncio.ensure_future(asyncio.to_thread(step, argument))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+
+
 class TrainingRunWorker:
     """Works on one run at a time until it is stopped."""
 
@@ -75,6 +98,7 @@ class TrainingRunWorker:
         self,
         dao: ClickstreamDao,
         inputs: InputReader,
+        improvement: ImprovementQueue,
         fine_tune: FineTune,
         clock: Callable[[], datetime],
         lease: timedelta,
@@ -82,6 +106,7 @@ class TrainingRunWorker:
     ) -> None:
         self._dao = dao
         self._inputs = inputs
+        self._improvement = improvement
         self._fine_tune = fine_tune
         self._clock = clock
         self._lease = lease
@@ -92,16 +117,16 @@ class TrainingRunWorker:
         """Works until cancelled; a run in hand is then given back for another worker."""
         while True:
             self._wake.clear()
-            try:
+            with _going_on("the improvement queue waits"):
+                await _to_its_end(self._improvement.look_after, self._owner)
+            with _going_on("training runs wait"):
                 now = self._clock()
                 run = await asyncio.to_thread(self._dao.runs.claim, self._owner, now, now + self._lease)
                 if run is not None:
                     await self._execute(run)
+                    if run.improves:
+                        await _to_its_end(self._improvement.settle, run.run_id)
                     continue
-            except Unavailable as error:
-                logger.warning("training runs wait: %s", error)
-            except Exception:  # a run that cannot even be read must not stop the others
-                logger.exception("training runs wait")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
@@ -180,15 +205,18 @@ class TrainingRunWorker:
 
     async def _converted(self, run: TrainingRun) -> AsyncIterator[TrainingInput]:
         summary = self._inputs.new_summary()
+        pages = self._improvement.pages(run, summary) if run.improves else self._batch_pages(run, summary)
+        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            for converted in page:
+                yield converted
+        await asyncio.to_thread(self._dao.runs.set_conversion, run.run_id, self._owner, summary)
+
+    def _batch_pages(self, run: TrainingRun, summary: ConversionSummary) -> Iterator[list[TrainingInput]]:
         for sequence in run.batches:
-            batch = await asyncio.to_thread(self._dao.batches.get, sequence)
+            batch = self._dao.batches.get(sequence)
             if batch is None:
                 raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} is gone")
-            pages = self._inputs.pages(sequence, batch.session_count, 0, summary)
-            while (page := await asyncio.to_thread(next, pages, None)) is not None:
-                for converted in page:
-                    yield converted
-        await asyncio.to_thread(self._dao.runs.set_conversion, run.run_id, self._owner, summary)
+            yield from self._inputs.pages(sequence, batch.session_count, 0, summary)
 
     async def _keep_lease(self, run: TrainingRun, latest: "_Latest") -> None:
         """Renews the lease and stores progress; ends by raising when the run is to stop."""
