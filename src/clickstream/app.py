@@ -42,7 +42,7 @@ from clickstream.servicers.training import TrainingServicer
 from clickstream.servicers.validation import Window
 from clickstream.settings import Settings
 from clickstream.supervisor import reserved, running
-from clickstream.workers.improvement import ImprovementQueue
+from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.training_runs import TrainingRunWorker
 
 SUPERVISION_SECONDS = 1.0

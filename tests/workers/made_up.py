@@ -15,7 +15,7 @@ from clickstream.improvement import QueueRules
 from clickstream.inputs import InputReader
 from clickstream.runs import ENDED, ModelVersion, Phase, RunState, TrainingProgress
 from clickstream.servicers import wire
-from clickstream.workers.improvement import ImprovementQueue
+from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.training_runs import TrainingRunWorker
 
 LEASE = 10

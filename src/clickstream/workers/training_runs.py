@@ -22,7 +22,7 @@ from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition, Unavailable
 from clickstream.inputs import InputReader
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
-from clickstream.workers.improvement import ImprovementQueue
+from clickstream.workers.improvement_runs import ImprovementQueue
 
 HEARTBEAT_SECONDS = 0.5
 POLL_SECONDS = 1.0
