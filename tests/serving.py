@@ -141,11 +141,11 @@ class ServeProcess:
         self.pid = self._process.pid
         self.log = b""
         up = b"listening on " if listen else b"working"
-        wait_for(lambda: up in self._read() and self.log.endswith(b"\n"))
+        wait_for(lambda: up in self.read_log() and self.log.endswith(b"\n"))
         self.start_seconds = time.monotonic() - began
         self.address = self.log.split(up)[1].split()[0].decode() if listen else ""
 
-    def _read(self) -> bytes:
+    def read_log(self) -> bytes:
         """What was written to stderr so far."""
         assert self._process.stderr is not None
         if select.select([self._process.stderr], [], [], 0.05)[0]:
