@@ -112,6 +112,14 @@ def test_r15_of_those_who_see_the_same_tasks_one_takes_them_all(dao: Clickstream
     assert take(dao, "empty") == 0
 
 
+def test_r15_whoever_comes_second_takes_nothing(dao: ClickstreamDao) -> None:
+    """R15: where the first of the tasks is another's, the rest stays, though it still waits."""
+    queue(dao, "a", "b")
+    take(dao, "run-1", "a")
+    assert take(dao, "run-2", "a", "b") == 0
+    assert tasks(dao)["b"].state is PENDING
+
+
 def test_r15_held_tasks_come_by_place(dao: ClickstreamDao) -> None:
     """R14, R15: a run's tasks come in the order of the log, with their lease renewed; no others are touched."""
     for session_id, batch, number in (("a", 2, 1), ("b", 1, 10), ("c", 1, 9), ("other", 1, 1)):

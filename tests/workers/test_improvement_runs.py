@@ -1,5 +1,7 @@
 """The improvement queue's worker: groups, runs and what becomes of each session (R13, R15, R16)."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 from builders import NOW, SECOND, model_version, push, session_drafts, stored_session
 from dao.memory import MemoryDao
-from serving import DEFAULTS, Clock, until
+from serving import DEFAULTS, PATIENCE, Clock, until
 from workers import made_up
 from workers.made_up import LEASE, RULES, Endless, Module, play, queue, raising
 
@@ -15,6 +17,7 @@ from clickstream.errors import FailedPrecondition, Unavailable
 from clickstream.improvement import ImprovementState, ImprovementTask
 from clickstream.runs import ENDED, RunState, TrainingRun
 from clickstream.workers import improvement_runs as module
+from clickstream.workers.training_runs import RETRY_SECONDS
 
 IMPOSSIBLE = FailedPrecondition("TRAINING_IMPOSSIBLE", "too few queries")
 FINAL = {ImprovementState.DONE, ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED}
@@ -140,6 +143,22 @@ def test_r15_a_failed_run_is_tried_again_and_then_given_up(dao: MemoryDao, clock
     assert len(fine_tune.calls) == 3
 
 
+def test_r15_a_run_that_waits_keeps_its_sessions(dao: MemoryDao, clock: Clock) -> None:
+    """R15, R16: while the trainer is away the run waits, and its sessions are still its own."""
+    fine_tune = Module(raising(Unavailable("STORE_UNAVAILABLE", "connection refused")))
+
+    async def scenario() -> None:
+        await until(lambda: runs(dao) and runs(dao)[0].reason == "connection refused")
+        await until(lambda: len(fine_tune.calls) == 1)
+        fine_tune.then = model_version
+        clock.forward(RETRY_SECONDS)
+        await settled(dao)()
+
+    play((dao, fine_tune, clock), scenario=scenario)
+    assert {(task.state, task.attempts) for task in tasks(dao).values()} == {("done", 1)}
+    assert [run.attempts for run in runs(dao)] == [2]
+
+
 def test_r15_a_refused_session_is_not_tried_again(dao: MemoryDao, clock: Clock) -> None:
     """R15: of a run that failed, what can never train is refused at once, and the others wait."""
     dao.sessions.mark_irrelevant("b1-1", NOW)
@@ -197,6 +216,22 @@ def test_r14_a_run_that_goes_on_elsewhere_sees_the_same_sessions_and_events(dao:
     assert fine_tune.calls == stopped.calls
     assert tasks(dao)["b1-1"].state is ImprovementState.DONE
     assert tasks(dao)["b1-2"].state is ImprovementState.PENDING
+
+
+def test_r14_what_came_late_for_one_run_counts_for_the_next(dao: MemoryDao, clock: Clock) -> None:
+    """R14, R15: when a run failed, the next is over what its sessions are by then."""
+    improvement = queue(dao, clock)
+    improvement.look_after("me")
+    [failed] = runs(dao)
+    run_inputs(dao, clock, failed)
+    dao.events.append([push("b2-1", "late")])
+    dao.runs.claim("me", NOW, NOW + LEASE * SECOND)
+    dao.runs.finish(failed.run_id, "me", RunState.FAILED, "too few queries", None, NOW)
+    improvement.settle(failed.run_id)
+    clock.forward(RULES.backoff.total_seconds())
+    improvement.look_after("me")
+    inputs = run_inputs(dao, clock, runs(dao)[-1])
+    assert [each.results[0].event_ids for [each] in inputs] == [("e-1",), ("e-1",), ("e-1", "late")]
 
 
 def run_inputs(dao: MemoryDao, clock: Clock, run: TrainingRun) -> list[Any]:
@@ -275,6 +310,32 @@ def test_r15_what_one_worker_left_unsettled_another_settles(
     play((dao, fine_tune, clock), scenario=settled(dao))
     assert {task.state for task in tasks(dao).values()} == {"done"}
     assert len(fine_tune.calls) == 1
+
+
+def test_r20_a_worker_that_is_stopped_while_it_groups_creates_the_run(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R15, R20: what a stopped worker has taken becomes its run before the worker ends."""
+    create, entered, goes_on = dao.runs.create, threading.Event(), threading.Event()
+
+    def slowly(run: TrainingRun) -> Any:
+        entered.set()
+        goes_on.wait(PATIENCE)
+        return create(run)
+
+    monkeypatch.setattr(dao.runs, "create", slowly)
+
+    async def stop() -> None:
+        working = asyncio.create_task(made_up.worker(dao, Module(), clock).work())
+        await until(entered.is_set)
+        working.cancel()
+        done, _ = await asyncio.wait([working], timeout=0.05)
+        assert not done
+        goes_on.set()
+        await asyncio.gather(working, return_exceptions=True)
+        assert [run.state for run in runs(dao)] == [RunState.QUEUED]
+
+    asyncio.run(stop())
 
 
 def test_r15_a_queue_that_cannot_be_read_stops_no_run(
