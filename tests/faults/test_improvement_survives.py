@@ -62,9 +62,7 @@ def test_r15_every_session_ends_once_whatever_is_killed(tmp_path: Path) -> None:
             states = Counter(task["state"] for task in fleet.documents("sessions_for_improvement"))
             assert states.total() == expected == (number + 1) * GROUP
             attempts = Counter(run["attempts"] for run in fleet.documents("training_runs"))
-            print(
-                f"round {number + 1}: killed {', '.join(killed)}; tasks {dict(states)}, runs by attempts {dict(attempts)}"
-            )
+            print(f"round {number + 1}: killed {', '.join(killed)}; {dict(states)}; runs by attempts {dict(attempts)}")
         assert states["done"] > 0
         assert not [name for name, log in fleet.logs().items() if b"Traceback" in log]
         assert fleet.stop("worker-1") == 0
