@@ -133,7 +133,8 @@ def train_through_rpcs(
     batch = call(batches.ReleaseBatch, release).batch
     start = training_service_pb2.StartTrainingRequest(run_id=run_id, batch_ids=[batch.batch_id])
     for name, value in asdict(settings).items():
-        setattr(start.settings, name, value)
+        if value is not None:
+            setattr(start.settings, name, value)
     call(training.StartTraining, start)
 
     clock = _Clock()

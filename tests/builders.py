@@ -9,12 +9,16 @@ from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_servi
 from google.protobuf.struct_pb2 import Struct
 
 from clickstream.runs import (
+    Comparison,
     DataCounts,
     Evaluation,
     FineTuningSettings,
+    Gain,
+    JudgedEvaluation,
     Metrics,
     ModelVersion,
     RunState,
+    Segment,
     TrainingRun,
 )
 from clickstream.servicers import admission
@@ -112,15 +116,41 @@ def push(session_id: str, *event_ids: str, **fields: Any) -> EventPush:
     return EventPush(session_id, [event_draft(event_id, **fields) for event_id in event_ids])
 
 
-def training_run(run_id: str = "run-1", batches: Sequence[int] = (1,), at: datetime = NOW) -> TrainingRun:
+def training_run(
+    run_id: str = "run-1", batches: Sequence[int] = (1,), at: datetime = NOW, judgements_sha256: str = ""
+) -> TrainingRun:
     """A run as StartTraining queues it."""
     return TrainingRun(
         run_id=run_id,
         batches=tuple(batches),
-        settings=FineTuningSettings(base_model="tiny", item_template="{title}"),
+        settings=FineTuningSettings(base_model="tiny", item_template="{title}", held_out_after=at),
         request=run_id.encode(),
         state=RunState.QUEUED,
         queued_at=at,
+        judgements_sha256=judgements_sha256,
+    )
+
+
+def comparison(query_count: int = 20) -> Comparison:
+    """A new model that found more."""
+    gains = Gain(0.2, 0.1, 0.3), Gain(0.5, 0.4, 0.6), Gain(0.0, -0.1, 0.1), Gain(0.25, 0.125, 0.5)
+    return Comparison(query_count, Metrics(0.3, 0.25, 0.5, 0.5), Metrics(0.5, 0.75, 0.5, 0.75), *gains)
+
+
+def evaluation() -> Evaluation:
+    """A new model that ranks better, by clicks and by judgements."""
+    whole = comparison()
+    return Evaluation(
+        base=whole.base,
+        new=whole.new,
+        ndcg_gain=whole.ndcg_gain.mean,
+        ndcg_gain_lower=whole.ndcg_gain.lower,
+        ndcg_gain_upper=whole.ndcg_gain.upper,
+        mrr_gain=whole.mrr_gain,
+        recall_gain=whole.recall_gain,
+        recall_at_100_gain=whole.recall_at_100_gain,
+        segments=(Segment("words", "2", comparison(15)), Segment("words", "3 to 4", comparison(5))),
+        judged=JudgedEvaluation("f00d", comparison(30), comparison(40), 3, 17),
     )
 
 
@@ -134,8 +164,8 @@ def model_version(run_id: str = "run-1") -> ModelVersion:
         batch_ids=("batch-1",),
         policy_version="default-1",
         data_fingerprint="f00d",
-        data=DataCounts(10, 8, 2, 30, 1, 0),
-        evaluation=Evaluation(Metrics(0.3, 0.25, 0.5), Metrics(0.5, 0.75, 0.5), 0.2, 0.1, 0.3),
+        data=DataCounts(10, 8, 2, 30, 1, 0, 4),
+        evaluation=evaluation(),
         promoted=True,
         gate_reason="nDCG@10 rose",
         created_at=NOW,

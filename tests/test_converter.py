@@ -198,3 +198,10 @@ def test_r12_r13_no_session_raises_and_all_counts_add_up(read: list[SearchSessio
             assert all(each.grade >= 0 for each in made.results)
     assert expected["graded"] == sum(summary.graded_events.values())
     assert +Counter(summary.ignored_events) == Counter({k: v for k, v in expected.items() if k != "graded"})
+
+
+def test_r14_an_input_has_the_time_of_its_session() -> None:
+    """R14, R17: the split by time goes by when the search ran, whatever the times of its events."""
+    found, _ = converted(search(act("e-1", second=99), searched_at=NOW))
+    assert found is not None
+    assert found.searched_at == NOW

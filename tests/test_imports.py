@@ -11,7 +11,7 @@ SOURCE = Path(clickstream.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).with_suffix("").as_posix() for path in SOURCE.rglob("*.py"))
 CLIENTS = ("client/", "importing", "demo/", "watching")
 GENERATED = {"google", "embedding_studio"}
-DOMAIN = ("errors", "limits", "sessions", "batches", "improvement", "runs", "policy", "converter")
+DOMAIN = ("errors", "limits", "sessions", "batches", "improvement", "runs", "policy", "converter", "judgements")
 TRAINING_LIBRARIES = {"torch", "transformers", "sentence_transformers", "numpy", "safetensors", "tokenizers"}
 
 

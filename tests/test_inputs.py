@@ -99,6 +99,7 @@ def test_r12_every_input_names_its_policy_and_place(reader: InputReader) -> None
     """R12: an input carries the policy's version, its batch and its number."""
     [first, *_] = next(iter(reader.pages(1, SESSIONS, 0, reader.new_summary())))
     assert (first.policy_version, first.batch_id, first.number) == (POLICY.version, "batch-1", 1)
+    assert first.searched_at == NOW
     assert [(each.object_id, each.grade, each.event_ids) for each in first.results] == [
         ("a", 0.0, ()),
         ("b", 1.0, ("e-1", "e-2")),

@@ -112,7 +112,7 @@ def test_a_list_of_messages_is_a_table() -> None:
         fine_tuning.FineTuneResponse(progress=fine_tuning.TrainingProgress(step=3)),
         fine_tuning.FineTuneResponse(model_version=fine_tuning.ModelVersion(run_id="[red]run", evaluation=evaluation)),
     ]
-    console = Console(record=True, width=900, file=io.StringIO())
+    console = Console(record=True, width=5_000, file=io.StringIO())
     console.print(watching._list_table("per_segment", rows))
     text = console.export_text()
     for expected in ("per segment", "progress.step", "model_version.run_id", "[red]run", "evaluation.base.ndcg_at_10"):

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -24,6 +24,7 @@ from clickstream.dao.store import MongoDao
 from clickstream.errors import FailedPrecondition
 from clickstream.improvement import QueueRules
 from clickstream.inputs import InputReader
+from clickstream.judgements import JudgedQuery
 from clickstream.policy import ImportancePolicy, load_policy
 from clickstream.runs import FineTuningSettings, ModelVersion, TrainingProgress
 from clickstream.servicers import wire
@@ -247,12 +248,35 @@ async def serve_trainer(settings: Settings) -> None:
     """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises ListenError."""
     server = Server([_fine_tuning(settings, _default_settings(settings))], reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
-    await server.start()
-    _say_up(settings, f"{settings.listen.rpartition(':')[0]}:{port}")
+    with _leading():
+        await server.start()
+        _say_up(settings, f"{settings.listen.rpartition(':')[0]}:{port}")
+        try:
+            await _until_told_to_stop(settings)
+        finally:
+            await server.drain(settings.shutdown_grace)
+
+
+def follow_trainer() -> None:
+    """Shares the work of the trainer beside which torchrun started this process, until that ends."""
+    from clickstream.training.follower import follow
+
+    follow()
+
+
+@contextlib.contextmanager
+def _leading() -> Iterator[None]:
+    """Where torchrun started several trainers, the others follow this one until it ends."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    from clickstream.training.distributed import join
+
+    group = join()
     try:
-        await _until_told_to_stop(settings)
+        yield
     finally:
-        await server.drain(settings.shutdown_grace)
+        group.send(None)
 
 
 def _fine_tuning(settings: Settings, defaults: FineTuningSettings) -> Service:
@@ -268,6 +292,7 @@ def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
         run_id: str,
         settings: FineTuningSettings,
         inputs: Iterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
         *,
         report: Callable[[TrainingProgress], None],
         is_canceled: Callable[[], bool],
@@ -275,7 +300,7 @@ def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
         from clickstream.training.loop import fine_tune  # takes seconds: only a training pays for it
 
         settings = replace(settings, base_model=settings.base_model or packaged_model())
-        return fine_tune(run_id, settings, inputs, data_dir=data_dir, report=report, is_canceled=is_canceled)
+        return fine_tune(run_id, settings, inputs, judged, data_dir=data_dir, report=report, is_canceled=is_canceled)
 
     return train
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -71,10 +72,16 @@ def serve(
 @click.option("--listen", help="Address and port, for example 127.0.0.1:50061; port 0 takes a free one.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of checkpoints and models.")
 def trainer(listen: str | None, data_dir: Path | None) -> None:
-    """Run the fine-tuning module as a process of its own, on a training machine."""
+    """Run the fine-tuning module as a process of its own, on a training machine.
+
+    Under torchrun, the first process listens and the others share its work.
+    """
     from clickstream import app
 
-    _run(app.serve_trainer(_settings(listen=listen, data_dir=data_dir)))
+    if os.environ.get("RANK", "0") != "0":
+        app.follow_trainer()
+    else:
+        _run(app.serve_trainer(_settings(listen=listen, data_dir=data_dir)))
 
 
 @main.command()

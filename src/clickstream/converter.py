@@ -62,6 +62,7 @@ class SearchSession:
     payload_search: bool = False
     late_events: int = 0
     over_limit_events: int = 0
+    searched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class GradedResult:
 
 @dataclass(frozen=True, slots=True)
 class TrainingInput:
-    """One converted session: the query and its shown results, in shown order."""
+    """One converted session: the query and its shown results, in shown order; `searched_at` is in UTC."""
 
     session_id: str
     batch_id: str
@@ -85,6 +86,7 @@ class TrainingInput:
     query: str
     results: tuple[GradedResult, ...]
     policy_version: str
+    searched_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -149,6 +151,7 @@ def convert(session: SearchSession, policy: ImportancePolicy, summary: Conversio
             for result in session.results
         ),
         policy_version=policy.version,
+        searched_at=session.searched_at,
     )
 
 

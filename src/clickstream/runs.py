@@ -23,6 +23,12 @@ class FineTuningSettings:
     seed: int = 42
     position_bias: str = "rank_ctr"
     temperature: float = 0.05
+    loss: str = "listwise"
+    frozen_layers: int = 0
+    lora_rank: int = 0
+    early_stopping_patience: int = 0
+    unexamined: str = "negative"
+    held_out_after: datetime | None = None
 
 
 CURVE_POINTS = 2_000
@@ -85,17 +91,112 @@ class Metrics:
     ndcg_at_10: float
     mrr_at_10: float
     recall_at_10: float
+    recall_at_100: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Mean of a metric's differences, new minus base, and its 95 % interval."""
+
+    mean: float = 0.0
+    lower: float = 0.0
+    upper: float = 0.0
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.mean:+.4f}, 95 % interval {self.lower:+.4f} to {self.upper:+.4f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Base and new model on the same queries."""
+
+    query_count: int
+    base: Metrics
+    new: Metrics
+    ndcg_gain: Gain
+    mrr_gain: Gain
+    recall_gain: Gain
+    recall_at_100_gain: Gain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Comparison":
+        """The comparison that `dataclasses.asdict` made plain."""
+        gains = {name: Gain(**value) for name, value in plain.items() if name.endswith("_gain")}
+        return cls(plain["query_count"], Metrics(**plain["base"]), Metrics(**plain["new"]), **gains)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Both models on the held-out queries of one kind."""
+
+    kind: str
+    value: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedEvaluation:
+    """Both models on the queries that people judged; the contract's message states each field's meaning."""
+
+    judgements_sha256: str
+    unsearched: Comparison
+    searched: Comparison
+    unmeasured_queries: int
+    unknown_items: int
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Base and new model on the held-out queries; the gain in nDCG@10 with its 95 % interval."""
+    """Base and new model on the held-out queries; `ndcg_gain` is in nDCG@10, with its 95 % interval."""
 
     base: Metrics
     new: Metrics
     ndcg_gain: float
     ndcg_gain_lower: float
     ndcg_gain_upper: float
+    mrr_gain: Gain = Gain()
+    recall_gain: Gain = Gain()
+    recall_at_100_gain: Gain = Gain()
+    segments: tuple[Segment, ...] = ()
+    judged: JudgedEvaluation | None = None
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Evaluation":
+        """The evaluation that `dataclasses.asdict` made plain."""
+        judged = plain.get("judged")
+        if judged:
+            parts = {name: Comparison.from_plain(judged[name]) for name in ("unsearched", "searched")}
+            judged = JudgedEvaluation(**{**judged, **parts})
+        segments = (
+            Segment(each["kind"], each["value"], Comparison.from_plain(each["comparison"]))
+            for each in plain.get("segments", ())
+        )
+        gains = ("mrr_gain", "recall_gain", "recall_at_100_gain")
+        return cls(
+            **{
+                **plain,
+                "base": Metrics(**plain["base"]),
+                "new": Metrics(**plain["new"]),
+                **{name: Gain(**plain[name]) for name in gains if name in plain},
+                "segments": tuple(segments),
+                "judged": judged,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClickModelScore:
+    """How well a click model predicts sessions that it did not learn from.
+
+    `perplexity` is the mean over the positions, 1 to 2 and the lower the better; `log_likelihood` the mean
+    per session, in nats. `chosen` is the one whose grades the run learned from.
+    """
+
+    name: str
+    perplexity: float
+    log_likelihood: float
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +209,7 @@ class DataCounts:
     items: int
     items_without_text: int
     inputs_without_text: int
+    inputs_outside_time: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +228,18 @@ class ModelVersion:
     promoted: bool
     gate_reason: str
     created_at: datetime
+    click_models: tuple[ClickModelScore, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "ModelVersion":
         """The model version that `dataclasses.asdict` made plain."""
-        evaluation = plain["evaluation"]
-        base, new = Metrics(**evaluation["base"]), Metrics(**evaluation["new"])
         return cls(
             **{
                 **plain,
                 "batch_ids": tuple(plain["batch_ids"]),
                 "data": DataCounts(**plain["data"]),
-                "evaluation": Evaluation(**{**evaluation, "base": base, "new": new}),
+                "evaluation": Evaluation.from_plain(plain["evaluation"]),
+                "click_models": tuple(ClickModelScore(**score) for score in plain.get("click_models", ())),
             }
         )
 
@@ -159,8 +261,9 @@ ENDED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
 class TrainingRun:
     """A training run over released batches, given by sequence number; times are in UTC.
 
-    `request` is the contract's `StartTrainingRequest` that queued it, as bytes. A run that `improves` has
-    neither batches nor request: it is over the tasks of the improvement queue that carry its id.
+    `request` is the contract's `StartTrainingRequest` that queued it, as bytes, without its judgements;
+    `judgements_sha256` names them, and is empty if there are none. A run that `improves` has neither batches
+    nor request: it is over the tasks of the improvement queue that carry its id.
     """
 
     run_id: str
@@ -177,4 +280,5 @@ class TrainingRun:
     cancel_requested: bool = False
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    judgements_sha256: str = ""
     improves: bool = False

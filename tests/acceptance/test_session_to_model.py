@@ -44,7 +44,7 @@ def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_
 def test_a_trainer_of_its_own_makes_the_same_model(
     serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path
 ) -> None:
-    """R16: with a trainer address the run pumps the same inputs to another process, which registers the version."""
+    """R16, R18: with a trainer address inputs and judgements go to another process, which registers the version."""
     encoder = make_tiny_encoder(tmp_path / "tiny")
     trainer = train()
     server = serve(CLICKSTREAM_TRAINER=trainer.address)
@@ -55,3 +55,8 @@ def test_a_trainer_of_its_own_makes_the_same_model(
     assert run.state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, run.reason
     assert run.model_version.path.startswith(str(tmp_path / "trainer"))
     assert (Path(run.model_version.path) / "modules.json").exists()
+    data, judged = run.model_version.data, run.model_version.evaluation.judged
+    assert judged.searched.query_count == data.training_queries
+    assert judged.unsearched.query_count == data.held_out_queries
+    assert judged.searched.new.ndcg_at_10 > judged.searched.base.ndcg_at_10
+    assert judged.unknown_items == 1

@@ -45,7 +45,7 @@ def release(channel: grpc.Channel) -> str:
 
 
 def start_training(channel: grpc.Channel, batch_id: str, encoder: Path, *, epochs: int) -> None:
-    """Queues the run `acceptance`."""
+    """Queues the run `acceptance`, with a judgement for every search and one for an object that is never shown."""
     settings = fine_tuning_service_pb2.FineTuningSettings(
         base_model=str(encoder),
         item_template="{title}",
@@ -56,6 +56,11 @@ def start_training(channel: grpc.Channel, batch_id: str, encoder: Path, *, epoch
         position_bias="none",
     )
     request = training_service_pb2.StartTrainingRequest(run_id="acceptance", batch_ids=[batch_id], settings=settings)
+    for wish, meant in WANTED.items():
+        for thing in THINGS:
+            judged = request.judged_queries.add(query=f"{wish} {thing}")
+            judged.judgements.add(object_id=f"{meant}-{thing}", grade=3)
+    request.judged_queries[0].judgements.add(object_id="gone", grade=1)
     assert TrainingServiceStub(channel).StartTraining(request, timeout=TIMEOUT).created
 
 

@@ -279,6 +279,16 @@ class MemoryRuns(Part):
         return self._state.runs[run_id]
 
 
+class MemoryJudgements(Part):
+    @locked
+    def keep(self, sha256: str, content: bytes) -> None:
+        self._state.judgements.setdefault(sha256, content)
+
+    @locked
+    def get(self, sha256: str) -> bytes | None:
+        return self._state.judgements.get(sha256)
+
+
 class MemoryDao:
     """`ClickstreamDao` in memory."""
 
@@ -289,6 +299,7 @@ class MemoryDao:
         self.batches = MemoryBatches(self._state)
         self.improvement = MemoryImprovement(self._state)
         self.runs = MemoryRuns(self._state)
+        self.judgements = MemoryJudgements(self._state)
 
     @property
     def down(self) -> bool:

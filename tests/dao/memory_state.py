@@ -34,6 +34,7 @@ class State:
     runs: dict[str, TrainingRun] = field(default_factory=dict)
     held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     curves: dict[str, dict[int, CurvePoint]] = field(default_factory=dict)
+    judgements: dict[str, bytes] = field(default_factory=dict)
 
 
 def locked(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ def claim(dao: ClickstreamDao, owner: str, after: float = 0, lease: float = 10):
 
 def test_r16_a_run_is_queued_once(dao: ClickstreamDao) -> None:
     """R1, R16: the run id is taken once; what was queued comes back whole."""
-    run = training_run("run-1", batches=(2, 1))
+    run = training_run("run-1", batches=(2, 1), judgements_sha256="f00d")
     assert dao.runs.create(run) == (run, True)
     assert dao.runs.create(training_run("run-1", batches=(3,))) == (run, False)
     assert dao.runs.get("run-1") == run

@@ -123,6 +123,8 @@ def use_queues(dao: MongoDao) -> None:
     claimed = dao.runs.claim("me", NOW + 10 * SECOND, NOW + 20 * SECOND)
     dao.runs.finish(claimed.run_id, "me", RunState.SUCCEEDED, "", model_version(claimed.run_id), NOW)
     dao.runs.request_cancel("run-7", NOW)
+    dao.judgements.keep("f00d", b"judged")
+    dao.judgements.get("f00d")
 
 
 def stages(plan: Any) -> Iterator[str]:

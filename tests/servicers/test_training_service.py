@@ -11,6 +11,7 @@ from grpc import StatusCode
 from serving import InProcessServer, fields, reason, refused
 
 from clickstream.batches import BatchStatus
+from clickstream.judgements import JudgedQuery, unpacked
 from clickstream.runs import CurvePoint, Phase, RunState, TrainingProgress
 
 
@@ -150,7 +151,12 @@ def test_r7_the_batches_of_a_run_are_limited_and_distinct(server: InProcessServe
         ("temperature", [0.001, 1.0], [0.0, 1.1, float("nan")]),
         ("base_model", ["m" * 1_024], ["m" * 1_025]),
         ("item_template", ["t" * 1_024], ["t" * 1_025]),
-        ("position_bias", ["none", "rank_ctr"], ["pbm"]),
+        ("position_bias", ["auto", "none", "rank_ctr", "pbm", "sdbn"], ["magic"]),
+        ("unexamined", ["negative", "unknown"], ["positive"]),
+        ("loss", ["listwise", "contrastive"], ["triplet"]),
+        ("frozen_layers", [0, 1_000], [-1, 1_001]),
+        ("lora_rank", [0, 1_024], [-1, 1_025]),
+        ("early_stopping_patience", [0, 100], [-1, 101]),
     ],
 )
 def test_r7_settings_have_ranges(server: InProcessServer, name: str, good: list, bad: list) -> None:
@@ -162,6 +168,50 @@ def test_r7_settings_have_ranges(server: InProcessServer, name: str, good: list,
     for value in bad:
         error = refused(server.training.StartTraining, start("run-bad", **{name: value}))
         assert (error.code(), fields(error)) == (StatusCode.INVALID_ARGUMENT, [f"settings.{name}"])
+
+
+def test_r7_the_split_by_time_is_a_time(any_server: InProcessServer) -> None:
+    """R7: a run is queued with a valid time; nonsense names the setting."""
+    release(any_server)
+    request = start()
+    request.settings.held_out_after.FromDatetime(NOW)
+    assert any_server.training.StartTraining(request).run.settings.held_out_after == request.settings.held_out_after
+    request.settings.held_out_after.seconds = 2**60
+    assert fields(refused(any_server.training.StartTraining, request)) == ["settings.held_out_after"]
+
+
+def judged(grade: int = 1) -> pb.StartTrainingRequest:
+    """A run with judgements."""
+    request = start()
+    for query in ("red shoe", "lamp"):
+        request.judged_queries.add(query=query).judgements.add(object_id="a", grade=grade)
+    return request
+
+
+def test_r18_judgements_are_kept_with_their_run(any_server: InProcessServer) -> None:
+    """R1, R18: a run names its judgements; a retry is a retry in any order of them; others are other content."""
+    release(any_server)
+    request = judged()
+    assert any_server.training.StartTraining(request).created
+    run = any_server.dao.runs.get("run-1")
+    assert unpacked(any_server.dao.judgements.get(run.judgements_sha256)) == [
+        JudgedQuery("lamp", {"a": 1}),
+        JudgedQuery("red shoe", {"a": 1}),
+    ]
+    assert b"lamp" not in run.request
+    assert not any_server.training.StartTraining(request).created
+    request.judged_queries.reverse()
+    assert not any_server.training.StartTraining(request).created
+    for other in (judged(grade=2), start()):
+        error = refused(any_server.training.StartTraining, other)
+        assert (error.code(), reason(error)) == (StatusCode.ALREADY_EXISTS, "CONTENT_CONFLICT")
+
+
+def test_r7_a_faulty_judgement_is_refused_by_its_path(server: InProcessServer) -> None:
+    """R7: StartTraining checks judgements; nothing is queued."""
+    release(server)
+    assert fields(refused(server.training.StartTraining, judged(grade=11))) == ["judged_queries[0].judgements[0].grade"]
+    assert server.dao.runs.get("run-1") is None
 
 
 def test_r16_runs_are_listed_in_pages_newest_first(any_server: InProcessServer, clock) -> None:

@@ -1,12 +1,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from training.shop_log import shop_log, tiny_settings, training_input
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
-from clickstream.training.dataset import is_held_out, normalised, read_dataset
+from clickstream.training.dataset import read_dataset
+from clickstream.training.split import is_held_out, normalised
 
 SETTINGS = tiny_settings("unused")
 
@@ -53,6 +55,59 @@ def test_the_split_depends_on_the_seed() -> None:
     assert [is_held_out(q, 1, 0.2) for q in queries] != [is_held_out(q, 2, 0.2) for q in queries]
 
 
+SPLIT = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+def dated_log() -> list[TrainingInput]:
+    """Every query once before the split, once at it, and twice after it; what was wanted is clicked from then on."""
+    dated = []
+    for one in shop_log(1):
+        in_vain = replace(one, results=tuple(replace(result, grade=0.0) for result in one.results))
+        for hours, session in ((-1, one), (0, one), (1, in_vain), (2, one)):
+            dated.append(replace(session, searched_at=SPLIT + timedelta(hours=hours)))
+    return dated
+
+
+def test_split_by_time_the_past_trains_and_the_future_measures() -> None:
+    """R17: held-out queries count by later sessions only, training queries by earlier ones, the rest is counted."""
+    plain = read_dataset(shop_log(1), SETTINGS)
+    dataset = read_dataset(dated_log(), replace(SETTINGS, held_out_after=SPLIT))
+    assert [e.query for e in dataset.training] == [e.query for e in plain.training]
+    assert [e.query for e in dataset.held_out] == [e.query for e in plain.held_out]
+    assert all(example.targets == e.targets for example, e in zip(dataset.training, plain.training, strict=True))
+    assert {grade for example in dataset.held_out for grade in example.gains.values()} == {0.0, 0.5}
+    assert {example.sessions for example in dataset.training + dataset.held_out} == {2}
+    assert (dataset.counts.input_count, dataset.counts.inputs_outside_time) == (320, 160)
+
+
+def test_without_a_split_by_time_every_session_counts() -> None:
+    """R17: the times of sessions change nothing unless asked to."""
+    dataset = read_dataset(dated_log(), SETTINGS)
+    assert {example.sessions for example in dataset.training + dataset.held_out} == {4}
+    assert dataset.counts.inputs_outside_time == 0
+    undated = [replace(one, searched_at=None) for one in dated_log()]
+    assert read_dataset(undated, SETTINGS) == dataset
+
+
+def test_items_of_sessions_outside_time_are_still_known() -> None:
+    """What only the future shows can be found too: its text is ranked."""
+    late = replace(training_input("zebra", [("z", 1.0, {"title": "zoo"})]), searched_at=SPLIT + timedelta(days=1))
+    assert not is_held_out("zebra", SETTINGS.seed, SETTINGS.held_out_share)
+    dataset = read_dataset([*dated_log(), late], replace(SETTINGS, held_out_after=SPLIT))
+    assert "zoo" in dataset.texts
+    assert dataset.texts[dataset.rows["z"]] == "zoo"
+    assert "zebra" not in {example.query for example in dataset.training}
+
+
+def test_the_fingerprint_covers_which_sessions_count() -> None:
+    """R17: another time of a session is other data where it changes what trains, and only there."""
+    settings = replace(SETTINGS, held_out_after=SPLIT)
+    first, *others = dated_log()
+    earlier, later = (replace(first, searched_at=SPLIT + timedelta(hours=hours)) for hours in (-5, 5))
+    prints = [read_dataset([one, *others], settings).fingerprint for one in (first, earlier, later)]
+    assert prints[0] == prints[1] != prints[2]
+
+
 def test_grades_are_pooled_over_sessions() -> None:
     """Two sessions of one query: grades 1 and 0 for a, 2 and 2 for b, mean 0.5 and 2."""
     one = training_input("zebra", [("a", 1.0, {"title": "a"}), ("b", 2.0, {"title": "b"})])
@@ -69,6 +124,39 @@ def test_items_with_the_same_text_are_one_candidate() -> None:
     [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
     assert example.targets == {dataset.texts.index("same"): 1.0}
     assert dataset.texts.count("same") == 1
+
+
+def test_what_was_shown_where_nobody_looks_is_unknown() -> None:
+    """Clicks fall on the first four of twelve: what stands below without a click is no negative."""
+    shown = [(f"i{place}", float(place < 4), {"title": f"i{place}"}) for place in range(12)]
+    log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
+    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
+    for example in dataset.training:
+        assert {dataset.texts[item] for item in example.unknown} == {f"i{place}" for place in range(4, 12)}
+        assert all(example.targets[item] == 0 for item in example.unknown)
+    assert all(example.unknown == frozenset() for example in read_dataset(log, SETTINGS).training)
+
+
+def test_a_twin_that_was_examined_makes_the_text_known() -> None:
+    """Items with the same text are one candidate: one of them was clicked, so the text was looked at."""
+    shown = [(f"i{place}", float(place in (0, 11)), {"title": f"i{min(place, 10)}"}) for place in range(12)]
+    log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
+    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
+    unknown = {dataset.texts[item] for example in dataset.training for item in example.unknown}
+    assert "i9" in unknown
+    assert "i10" not in unknown
+
+
+def test_validation_queries_are_nobody_elses() -> None:
+    """R17: with early stopping a part of the training queries validates; the held-out ones stay what they were."""
+    inputs = [replace(one, query=f"{one.query} {n}") for n in range(3) for one in shop_log(1)]
+    plain, split = read_dataset(inputs, SETTINGS), read_dataset(inputs, replace(SETTINGS, early_stopping_patience=1))
+    queries = [{example.query for example in part} for part in (split.training, split.validation, split.held_out)]
+    assert sum(map(len, queries)) == len(set.union(*queries)) == 240
+    assert queries[2] == {example.query for example in plain.held_out}
+    assert 0.05 < len(queries[1]) / len(plain.training) < 0.15
+    assert split.counts.training_queries == len(queries[0])
+    assert plain.validation == []
 
 
 def test_an_items_latest_text_counts() -> None:
@@ -149,7 +237,9 @@ def test_inputs_are_read_once_and_lazily() -> None:
         (list(shop_log(1))[:3], {}, "distinct training queries"),
         (list(shop_log(1)), {"item_template": "{nothing}"}, "no item has text"),
         (list(shop_log(1)), {"item_template": "{"}, "item template"),
-        (list(shop_log(1)), {"position_bias": "magic"}, "'magic' is unknown; there are `none`, `rank_ctr`"),
+        (list(shop_log(1)), {"held_out_after": SPLIT}, "session 's1' has no time"),
+        (list(shop_log(1))[:30], {"early_stopping_patience": 1}, "validation queries are too few"),
+        (list(shop_log(1)), {"position_bias": "magic"}, "'magic' is unknown; there are `auto`, `none`, `rank_ctr`"),
         ([replace(one, results=(replace(one.results[0], grade=0.0),)) for one in shop_log(1)], {}, "0 distinct"),
     ],
 )

@@ -1,25 +1,31 @@
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
-from training.shop_log import WANTED, shop_log, tiny_settings
+from training.shop_log import THINGS, WANTED, shop_log, tiny_settings
 from transformers import AutoModel, AutoTokenizer
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition, InvalidArgument
+from clickstream.judgements import JudgedQuery
 from clickstream.runs import FineTuningSettings, ModelVersion, Phase, TrainingProgress
 from clickstream.training import Canceled, fine_tune, loop
 from clickstream.training import progress as progress_module
 from clickstream.training.version import load_version
+
+ADAPTED: dict[str, object] = {"lora_rank": 4, "loss": "contrastive", "early_stopping_patience": 5}
+"""Settings that give a checkpoint every kind of state."""
 
 
 class Killed(BaseException):
@@ -124,6 +130,47 @@ def test_the_folder_is_complete(finished: ModelVersion) -> None:
     assert [path.name for path in folder.parent.parent.glob("runs/*")] == []
 
 
+def test_judgements_are_measured_beside_clicks(
+    finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path
+) -> None:
+    """R18: judged queries, trained on or not, are reported; they train nothing, and are part of what a run is."""
+    judged = [JudgedQuery(f"{wish} {thing}", {f"{WANTED[wish]}-{thing}": 1}) for wish in WANTED for thing in THINGS]
+    judged.append(JudgedQuery("no such thing", {"gone": 1}))
+    version = fine_tune(
+        "run-1", settings, shop_log(1), judged, data_dir=tmp_path, report=lambda _: None, is_canceled=lambda: False
+    )
+    found = version.evaluation.judged
+    assert found is not None
+    assert (found.searched.query_count, found.unsearched.query_count) == (
+        finished.data.training_queries,
+        finished.data.held_out_queries,
+    )
+    assert min(found.searched.ndcg_gain.lower, found.unsearched.ndcg_gain.lower) > 0.2
+    assert (found.unmeasured_queries, found.unknown_items) == (1, 1)
+    assert_same_weights(version, finished)
+    assert version.model_version_id != finished.model_version_id
+    assert load_version(Path(version.path)) == version
+    card = (Path(version.path) / "README.md").read_text()
+    assert found.judgements_sha256 in card
+
+
+def test_a_split_by_time_trains_on_the_past(settings: FineTuningSettings, tmp_path: Path) -> None:
+    """R17: a run that splits by time ends in a version that says how much it left out, and loads again."""
+    split = datetime(2026, 5, 4, tzinfo=UTC)
+    inputs = [replace(one, searched_at=split + timedelta(hours=hours)) for one in shop_log(1) for hours in (-1, 1)]
+    version = fine_tune(
+        "run-1",
+        replace(settings, held_out_after=split),
+        inputs,
+        data_dir=tmp_path,
+        report=lambda _: None,
+        is_canceled=lambda: False,
+    )
+    assert version.data.inputs_outside_time == 80
+    assert version.promoted
+    assert load_version(Path(version.path)) == version
+
+
 def test_same_data_and_seed_same_model(finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path) -> None:
     """R17: a second run, under another id, has bitwise the same weights and metrics; another seed has not."""
     again = run(tmp_path, settings, run_id="run-2")
@@ -178,40 +225,109 @@ def test_a_run_killed_after_training_does_not_train_again(
     assert_same_weights(finished, resumed)
 
 
-def test_a_killed_process_goes_on_to_the_same_weights(
-    finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path
-) -> None:
-    """R16: SIGKILL in the middle of a real process, then a new one: bitwise the same weights."""
-    script = (
-        "import sys, time, torch\n"
-        "torch.set_num_threads(1)\n"
-        "from pathlib import Path\n"
-        "from training.shop_log import shop_log, tiny_settings\n"
-        "from clickstream.training import fine_tune, loop, progress\n"
-        "loop.STEPS_PER_CHECKPOINT = 2\n"
-        "progress.SECONDS_PER_REPORT = 0.0\n"
-        "def slowly(now):\n"
-        "    time.sleep(0.2 if now.phase == 'training' and now.step == 5 else 0)\n"
-        "fine_tune('run-1', tiny_settings(sys.argv[1]), shop_log(1), data_dir=Path(sys.argv[2]),\n"
-        "          report=slowly, is_canceled=lambda: False)\n"
-    )
-    tests = str(Path(__file__).parent.parent)
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, settings.base_model, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([tests, *sys.path])},
-    )
-    checkpoint = tmp_path / "runs" / "run-1" / "checkpoint.pt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not list((tmp_path / "models").glob("*"))
+KILLED = """
+import json, sys, time, torch
+torch.set_num_threads(1)
+from pathlib import Path
+from training.shop_log import shop_log, tiny_settings
+from clickstream.training import fine_tune, loop, progress
+loop.STEPS_PER_CHECKPOINT = 2
+progress.SECONDS_PER_REPORT = 0.0
 
+def say(now):
+    if now.phase == "training":
+        print(now.step, flush=True)
+        time.sleep(0.01)
+
+settings = tiny_settings(sys.argv[1], **json.loads(sys.argv[3]))
+fine_tune("run-1", settings, shop_log(1), data_dir=Path(sys.argv[2]), report=say, is_canceled=lambda: False)
+"""
+
+
+@pytest.mark.parametrize("changes", [{}, ADAPTED], ids=["weights", "adapters"])
+def test_a_killed_process_goes_on_to_the_same_weights(
+    settings: FineTuningSettings, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    """R16: SIGKILL at a random step of a real process, then a new one: bitwise the same weights."""
+    changes = {**changes, "epochs": 6}
+    kill_at = random.SystemRandom().randrange(3, 10)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, settings.base_model, str(tmp_path / "killed"), json.dumps(changes)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        reached = next(step for step in map(int, process.stdout) if step >= kill_at)
+        process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not list((tmp_path / "killed" / "models").glob("*"))
+
+    changed = replace(settings, **changes)  # type: ignore[arg-type]
     steps: list[int] = []
-    resumed = run(tmp_path, settings, report=lambda p: steps.append(p.step) if p.phase == Phase.TRAINING else None)
-    assert steps[0] >= 2
-    assert_same_weights(finished, resumed)
+    resumed = run(
+        tmp_path / "killed", changed, report=lambda p: steps.append(p.step) if p.phase == Phase.TRAINING else None
+    )
+    assert steps[0] >= reached // 2 * 2 - 2 > 0, f"killed at {reached}"
+    assert_same_weights(run(tmp_path / "whole", changed), resumed)
+
+
+def test_a_killed_run_stops_as_early(
+    settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R16: the best epoch's score and weights come back with the checkpoint, and the run stops where it would have."""
+    monkeypatch.setattr(loop, "STEPS_PER_CHECKPOINT", 3)
+    monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
+    changed = replace(settings, epochs=20, early_stopping_patience=2, learning_rate=3e-2)
+    seen: list[TrainingProgress] = []
+    whole = run(tmp_path / "whole", changed, report=seen.append)
+    last = max(progress.step for progress in seen)
+    assert last < seen[-1].step_count, "it did not stop early"
+
+    for killed_after in (last - 5, last - 1, last):
+
+        def kill(progress: TrainingProgress, at: int = killed_after) -> None:
+            if progress.phase == Phase.TRAINING and progress.step == at:
+                raise Killed
+
+        folder = tmp_path / str(killed_after)
+        with pytest.raises(Killed):
+            run(folder, changed, report=kill)
+        again: list[TrainingProgress] = []
+        assert_same_weights(whole, run(folder, changed, report=again.append))
+        assert max(progress.step for progress in again) == last
+
+
+def test_early_stopping_gives_the_best_epochs_weights(
+    settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores 0.2, 0.3, 0.1: after the third epoch the run stops, with the weights of the second."""
+    scores = iter([0.2, 0.3, 0.1])
+    kept: list[dict[str, torch.Tensor]] = []
+
+    def score(encoder: SentenceTransformer, *_: object) -> float:
+        kept.append({name: tensor.clone() for name, tensor in encoder[0].auto_model.state_dict().items()})
+        return next(scores)
+
+    monkeypatch.setattr(loop, "validation_score", score)
+    version = run(tmp_path, replace(settings, epochs=9, early_stopping_patience=1))
+    assert len(kept) == 3
+    saved = weights(version)
+    assert all(torch.equal(saved[name], kept[1][name]) for name in saved)
+    assert any(not torch.equal(saved[name], kept[2][name]) for name in saved)
+
+
+@pytest.mark.parametrize("changes", [{"loss": "contrastive"}, {"lora_rank": 8}, {"frozen_layers": 1}], ids=str)
+def test_every_way_to_learn_learns(settings: FineTuningSettings, tmp_path: Path, changes: dict[str, object]) -> None:
+    """R17: with each loss, with adapters, and with the upper layer alone, held-out queries rank better."""
+    version = run(tmp_path, replace(settings, epochs=6, **changes))  # type: ignore[arg-type]
+    assert version.evaluation.ndcg_gain_lower > 0
+    base, new = load_file(Path(settings.base_model) / "model.safetensors"), weights(version)
+    assert new.keys() == base.keys()
+    learned = {name for name in base if not torch.equal(base[name], new[name])}
+    assert any(".layer.1." in name for name in learned)
+    assert all(".layer.1." in name for name in learned) == ("frozen_layers" in changes)
 
 
 def test_a_finished_run_returns_its_version_at_once(settings: FineTuningSettings, tmp_path: Path) -> None:
@@ -291,23 +407,6 @@ def test_a_base_model_that_does_not_load_ends_the_run(settings: FineTuningSettin
     """R16: the reason names the model."""
     with pytest.raises(FailedPrecondition, match="/no/model"):
         run(tmp_path, replace(settings, base_model="/no/model"))
-
-
-def test_the_gradient_does_not_depend_on_memory(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks that are encoded twice carry the same gradient as those whose graph is kept."""
-    texts = [f"{word} shoe" for word in WANTED.values()] * 3
-
-    def gradient(live: int, tokens: int) -> torch.Tensor:
-        monkeypatch.setattr(loop, "LIVE_CHUNKS", live)
-        monkeypatch.setattr("clickstream.training.model.CHUNK_TOKENS", tokens)
-        encoder = loop.load_encoder(str(tiny_encoder), 16, "cpu")
-        loop.backward(encoder, texts, lambda vectors: (vectors[:5] @ vectors[5:].T).exp().sum(), lambda: None)
-        return torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])
-
-    whole = gradient(live=1, tokens=4096)
-    assert whole.abs().max() > 0
-    assert torch.allclose(gradient(live=0, tokens=4096), whole, rtol=1e-4, atol=1e-6)
-    assert torch.allclose(gradient(live=2, tokens=40), whole, rtol=1e-3, atol=1e-5)
 
 
 def test_the_learning_rate_rises_then_falls() -> None:

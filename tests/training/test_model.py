@@ -7,7 +7,16 @@ from sentence_transformers import SentenceTransformer
 from training.tiny_encoder import HIDDEN, make_tiny_transformer
 
 from clickstream.errors import FailedPrecondition
-from clickstream.training.model import CHUNK_TOKENS, chunks, embed, load_encoder, with_prompt, write_folder
+from clickstream.training import model
+from clickstream.training.model import (
+    CHUNK_TOKENS,
+    chunks,
+    embed,
+    load_encoder,
+    token_counts,
+    with_prompt,
+    write_folder,
+)
 
 
 def test_loads_both_formats(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -71,6 +80,33 @@ def test_chunks_hold_every_text_once_and_respect_the_limit(tiny_encoder: Path) -
     for group in groups:
         padded = encoder.preprocess([texts[index] for index in group])["input_ids"].numel()
         assert padded <= CHUNK_TOKENS
+
+
+def test_chunks_are_of_like_length(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little is computed for padding: a chunk that is full enough takes no longer text."""
+    monkeypatch.setattr(model, "FULL_CHUNK_TOKENS", 100)
+    encoder = load_encoder(str(tiny_encoder), 64, "cpu")
+    texts = ["red shoe " * (number % 25) for number in range(500)]
+    padded = real = 0
+    for group in chunks(encoder, texts):
+        mask = encoder.preprocess([texts[index] for index in group])["attention_mask"]
+        padded, real = padded + mask.numel(), real + int(mask.sum())
+    assert real / padded > 0.9
+
+
+def test_every_process_has_a_chunk(tiny_encoder: Path) -> None:
+    """Few texts are shared out too."""
+    encoder = load_encoder(str(tiny_encoder), 64, "cpu")
+    texts = ["red shoe"] * 16
+    assert len(list(chunks(encoder, texts))) == 1
+    assert len(list(chunks(encoder, texts, processes=2))) == 2
+    assert len(list(chunks(encoder, texts, processes=4))) == 4
+
+
+def test_tokens_are_counted_as_the_encoder_takes_them(tiny_encoder: Path) -> None:
+    """Cut at the limit, with the marks at both ends."""
+    encoder = load_encoder(str(tiny_encoder), 8, "cpu")
+    assert token_counts(encoder, ["red", "red shoe", "red " * 50]) == [3, 4, 8]
 
 
 def test_embedding_does_not_depend_on_the_company(tiny_encoder: Path) -> None:

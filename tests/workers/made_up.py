@@ -1,7 +1,7 @@
 """A fine-tuning module made up, and workers that call it over the store in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from clickstream.converter import TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.improvement import QueueRules
 from clickstream.inputs import InputReader
+from clickstream.judgements import JudgedQuery
 from clickstream.runs import ENDED, ModelVersion, Phase, RunState, TrainingProgress
 from clickstream.servicers import wire
 from clickstream.workers.improvement_runs import ImprovementQueue
@@ -21,7 +22,7 @@ from clickstream.workers.training_runs import TrainingRunWorker
 LEASE = 10
 RULES = QueueRules(least=3, age=timedelta(seconds=60), attempts=3, backoff=timedelta(seconds=20))
 REPORT = TrainingProgress(Phase.TRAINING, step=1, step_count=2)
-FineTune = Callable[[str, Any, AsyncIterator[TrainingInput]], AsyncIterator[Any]]
+FineTune = Callable[[str, Any, AsyncIterator[TrainingInput], Sequence[JudgedQuery]], AsyncIterator[Any]]
 
 
 class Module:
@@ -30,12 +31,14 @@ class Module:
     def __init__(self, then: Callable[[], Any] = model_version) -> None:
         self.calls: list[list[str]] = []
         self.closed = 0
+        self.judged: Sequence[JudgedQuery] = ()
         self.then = then
 
     async def __call__(
-        self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput]
+        self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Sequence[JudgedQuery]
     ) -> AsyncIterator[TrainingProgress | ModelVersion]:
         """The module's stream."""
+        self.judged = judged
         self.calls.append([each.session_id async for each in inputs])
         try:
             yield REPORT
@@ -47,7 +50,9 @@ class Module:
 class Endless(Module):
     """A module that trains until it is stopped."""
 
-    async def __call__(self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput]) -> AsyncIterator[Any]:
+    async def __call__(
+        self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Sequence[JudgedQuery]
+    ) -> AsyncIterator[Any]:
         """The module's stream."""
         self.calls.append([each.session_id async for each in inputs])
         try:

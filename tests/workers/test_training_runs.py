@@ -7,6 +7,7 @@ from serving import Clock, until
 from workers.made_up import REPORT, Endless, Module, ended, play, raising, state, statuses
 
 from clickstream.errors import FailedPrecondition
+from clickstream.judgements import JudgedQuery, packed
 from clickstream.runs import RunState
 
 
@@ -65,3 +66,18 @@ def test_r16_a_run_canceled_while_queued_never_begins(dao: MemoryDao, clock: Clo
     play((dao, fine_tune, clock), scenario=ended(dao, "run-2"))
     assert fine_tune.calls == [["b2-1"]]
     assert statuses(dao) == ["released"]
+
+
+def test_r18_a_runs_judgements_go_to_the_module(dao: MemoryDao, clock: Clock) -> None:
+    """R18: the module gets the judgements that the run names; a run whose judgements are gone says so."""
+    judged = [JudgedQuery("red shoe", {"a": 1})]
+    sha256, content = packed(judged)
+    dao.judgements.keep(sha256, content)
+    dao.runs.request_cancel("run-1", NOW)
+    dao.runs.create(training_run("run-2", batches=(1,), judgements_sha256=sha256))
+    fine_tune = Module(lambda: model_version("run-2"))
+    play((dao, fine_tune, clock), scenario=ended(dao, "run-2"))
+    assert (state(dao, "run-2"), fine_tune.judged) == (RunState.SUCCEEDED, judged)
+    dao.runs.create(training_run("run-3", batches=(2,), judgements_sha256="dead"))
+    play((dao, Module(), clock), scenario=ended(dao, "run-3"))
+    assert (state(dao, "run-3"), dao.runs.get("run-3").reason) == (RunState.FAILED, "the judgements dead are gone")

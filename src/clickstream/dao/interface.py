@@ -227,6 +227,18 @@ class RunDao(Protocol):
         ...
 
 
+class JudgementDao(Protocol):
+    """Judgements as `judgements.packed` made them, by the SHA-256 that names them."""
+
+    def keep(self, sha256: str, content: bytes) -> None:
+        """Keeps them, if they are not kept already."""
+        ...
+
+    def get(self, sha256: str) -> bytes | None:
+        """What is kept under this name."""
+        ...
+
+
 class ClickstreamDao(Protocol):
     """A store, by concern."""
 
@@ -253,6 +265,11 @@ class ClickstreamDao(Protocol):
     @property
     def runs(self) -> RunDao:
         """Training runs and model versions."""
+        ...
+
+    @property
+    def judgements(self) -> JudgementDao:
+        """Judgements of people."""
         ...
 
     def ping(self) -> None:

@@ -55,6 +55,7 @@ class MongoRuns:
             "reason": run.reason,
             "attempts": 0,
             "cancel_requested": False,
+            "judgements_sha256": run.judgements_sha256,
             "held": run.queued_at,
             "improves": run.improves,
         }
@@ -235,4 +236,5 @@ def _run(document: Document) -> TrainingRun:
         started_at=document.get("started_at"),
         ended_at=document.get("ended_at"),
         improves=document.get("improves", False),
+        judgements_sha256=document.get("judgements_sha256", ""),
     )

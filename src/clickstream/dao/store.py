@@ -5,6 +5,7 @@ from pymongo.database import Database
 from clickstream.dao.batches import MongoBatches
 from clickstream.dao.events import MongoEvents
 from clickstream.dao.improvement import MongoImprovement
+from clickstream.dao.judgements import MongoJudgements
 from clickstream.dao.mongo import Document, translated
 from clickstream.dao.places import Places
 from clickstream.dao.runs import MongoRuns
@@ -22,6 +23,7 @@ class MongoDao:
         self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
         self.improvement = MongoImprovement(database["sessions_for_improvement"])
         self.runs = MongoRuns(database["training_runs"], database["model_versions"], database["curve_points"])
+        self.judgements = MongoJudgements(database["judgements"])
 
     @translated
     def ping(self) -> None:

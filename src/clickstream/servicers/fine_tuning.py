@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import grpc
@@ -15,8 +15,9 @@ from embedding_studio.clickstream.v1.fine_tuning_service_pb2_grpc import (
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
+from clickstream.judgements import JudgedQuery
 from clickstream.runs import FineTuningSettings, ModelVersion, TrainingProgress
-from clickstream.servicers import training_wire, validation
+from clickstream.servicers import evaluation_wire, training_wire, validation
 from clickstream.servicers.boundary import TRANSPORT_BYTES, Context
 
 # Inputs that wait between the stream and the trainer; beyond it the stream stands still.
@@ -32,6 +33,7 @@ class Train(Protocol):
         run_id: str,
         settings: FineTuningSettings,
         inputs: Iterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
         *,
         report: Callable[[TrainingProgress], None],
         is_canceled: Callable[[], bool],
@@ -61,8 +63,9 @@ class FineTuningServicer(FineTuningServiceServicer):
             raise InvalidArgument([FieldViolation("start", "must be the first message")])
         run_id = validation.checked_run_id(first.start.run_id)
         settings = training_wire.settings(first.start.settings, self._defaults)
+        judged = await asyncio.to_thread(evaluation_wire.judged_queries, first.start.judged_queries)
         async with self._one_at_a_time:
-            training = _Training(self._train, run_id, settings)
+            training = _Training(self._train, run_id, settings, judged)
             receiving = asyncio.create_task(training.receive(request_iterator))
             try:
                 async for response in training.responses():
@@ -75,16 +78,17 @@ class FineTuningServicer(FineTuningServiceServicer):
 class _Training:
     """One training in its thread, with a queue each way."""
 
-    def __init__(self, train: Train, run_id: str, settings: FineTuningSettings) -> None:
+    def __init__(self, train: Train, run_id: str, settings: FineTuningSettings, judged: Sequence[JudgedQuery]) -> None:
         self._inputs: queue.Queue[TrainingInput | Exception | None] = queue.Queue(WAITING_INPUTS)
         self._responses: asyncio.Queue[pb.FineTuneResponse | Exception | None] = asyncio.Queue()
         self._canceled = threading.Event()
         self._loop = asyncio.get_running_loop()
-        self._done = self._loop.run_in_executor(None, self._run, train, run_id, settings)
+        self._done = self._loop.run_in_executor(None, self._run, train, run_id, settings, judged)
 
-    def _run(self, train: Train, run_id: str, settings: FineTuningSettings) -> None:
+    def _run(self, train: Train, run_id: str, settings: FineTuningSettings, judged: Sequence[JudgedQuery]) -> None:
+        canceled = self._canceled.is_set
         try:
-            version = train(run_id, settings, self._received(), report=self._report, is_canceled=self._canceled.is_set)
+            version = train(run_id, settings, self._received(), judged, report=self._report, is_canceled=canceled)
             self._answer(pb.FineTuneResponse(model_version=training_wire.model_version_message(version)))
             self._answer(None)
         except Exception as error:
@@ -155,7 +159,11 @@ class FineTuningClient:
         self._stub = FineTuningServiceStub(self._channel)
 
     async def fine_tune(
-        self, run_id: str, settings: FineTuningSettings, inputs: AsyncIterator[TrainingInput]
+        self,
+        run_id: str,
+        settings: FineTuningSettings,
+        inputs: AsyncIterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
     ) -> AsyncIterator[TrainingProgress | ModelVersion]:
         """Streams inputs in, and progress and last the model version out.
 
@@ -167,6 +175,7 @@ class FineTuningClient:
 
         async def requests() -> AsyncIterator[pb.FineTuneRequest]:
             start = pb.FineTuneStart(run_id=run_id, settings=training_wire.settings_message(settings))
+            start.judged_queries.extend(await asyncio.to_thread(evaluation_wire.judged_query_messages, judged))
             yield pb.FineTuneRequest(start=start)
             try:
                 async for converted in inputs:

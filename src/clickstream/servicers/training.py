@@ -12,8 +12,9 @@ from clickstream.batches import Batch, BatchStatus, sequence_of
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from clickstream.inputs import InputReader
+from clickstream.judgements import packed
 from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
-from clickstream.servicers import paging, training_wire, validation
+from clickstream.servicers import evaluation_wire, paging, training_wire, validation
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.run_watch import RunWatch
 
@@ -62,11 +63,16 @@ class TrainingServicer(TrainingServiceServicer):
         return pb.StartTrainingResponse(run=training_wire.run(run), created=created)
 
     def _queue(self, request: pb.StartTrainingRequest, settings: FineTuningSettings) -> tuple[TrainingRun, bool]:
+        judged = evaluation_wire.judged_queries(request.judged_queries)
+        sha256, judgements = packed(judged) if judged else ("", b"")
+        request.ClearField("judged_queries")
         run, created = self._dao.runs.get(request.run_id), False
         if run is None:
             batches = [self._released(batch_id) for batch_id in request.batch_ids]
             if archived := [batch.batch_id for batch in batches if batch.status is BatchStatus.ARCHIVED]:
                 raise FailedPrecondition("STATE_CONFLICT", f"{archived[0]} is archived")
+            if sha256:
+                self._dao.judgements.keep(sha256, judgements)
             queued = TrainingRun(
                 run_id=request.run_id,
                 batches=tuple(batch.sequence for batch in batches),
@@ -74,9 +80,11 @@ class TrainingServicer(TrainingServiceServicer):
                 request=request.SerializeToString(deterministic=True),
                 state=RunState.QUEUED,
                 queued_at=self._clock(),
+                judgements_sha256=sha256,
             )
             run, created = self._dao.runs.create(queued)
-        if not created and pb.StartTrainingRequest.FromString(run.request) != request:
+        same = run.judgements_sha256 == sha256 and pb.StartTrainingRequest.FromString(run.request) == request
+        if not created and not same:
             raise AlreadyExists("CONTENT_CONFLICT", "run_id: taken by a run with other content")
         return run, created
 

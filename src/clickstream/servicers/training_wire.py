@@ -8,18 +8,18 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from clickstream.batches import batch_id_of
 from clickstream.converter import ConversionSummary, GradedResult, TrainingInput
-from clickstream.errors import FieldViolation, InvalidArgument
+from clickstream.errors import FieldViolation
 from clickstream.runs import (
+    ClickModelScore,
     CurvePoint,
     DataCounts,
-    Evaluation,
     FineTuningSettings,
-    Metrics,
     ModelVersion,
     Phase,
     TrainingProgress,
     TrainingRun,
 )
+from clickstream.servicers import evaluation_wire, validation
 from clickstream.servicers.wire import timestamp, utc
 
 Progress = fine_tuning_service_pb2.TrainingProgress
@@ -33,8 +33,15 @@ RANGES: dict[str, tuple[float, float]] = {
     "held_out_share": (0.05, 0.5),
     "seed": (-(2**63), 2**63 - 1),
     "temperature": (0.001, 1),
+    "frozen_layers": (0, 1_000),
+    "lora_rank": (0, 1_024),
+    "early_stopping_patience": (0, 100),
 }
-POSITION_BIAS = ("none", "rank_ctr")
+CHOICES = {
+    "position_bias": ("auto", "none", "rank_ctr", "pbm", "sdbn"),
+    "loss": ("listwise", "contrastive"),
+    "unexamined": ("negative", "unknown"),
+}
 
 
 def training_input(converted: TrainingInput) -> training_input_pb2.TrainingInput:
@@ -55,6 +62,7 @@ def training_input(converted: TrainingInput) -> training_input_pb2.TrainingInput
             for result in converted.results
         ],
         policy_version=converted.policy_version,
+        searched_at=timestamp(converted.searched_at),
     )
 
 
@@ -70,6 +78,7 @@ def training_input_from(message: training_input_pb2.TrainingInput) -> TrainingIn
             for result in message.results
         ),
         policy_version=message.policy_version,
+        searched_at=utc(message.searched_at) if message.HasField("searched_at") else None,
     )
 
 
@@ -94,7 +103,7 @@ def conversion_summary(summary: ConversionSummary) -> training_input_pb2.Convers
 
 def settings(message: fine_tuning_service_pb2.FineTuningSettings, defaults: FineTuningSettings) -> FineTuningSettings:
     """Settings with every absent field filled in. Raises InvalidArgument naming the fields out of range."""
-    violations = []
+    violations: validation.Violations = []
     values = asdict(defaults)
     for name, (lowest, highest) in RANGES.items():
         if message.HasField(name):
@@ -106,18 +115,23 @@ def settings(message: fine_tuning_service_pb2.FineTuningSettings, defaults: Fine
             values[name] = text
             if len(text) > MAX_TEXT:
                 violations.append(FieldViolation(f"settings.{name}", f"must have at most {MAX_TEXT} characters"))
-    if message.position_bias:
-        values["position_bias"] = message.position_bias
-        if message.position_bias not in POSITION_BIAS:
-            violations.append(FieldViolation("settings.position_bias", f"must be one of {', '.join(POSITION_BIAS)}"))
-    if violations:
-        raise InvalidArgument(violations)
+    for name, known in CHOICES.items():
+        if choice := getattr(message, name):
+            values[name] = choice
+            if choice not in known:
+                violations.append(FieldViolation(f"settings.{name}", f"must be one of {', '.join(known)}"))
+    after = message.held_out_after
+    if message.HasField("held_out_after") and validation.check_timestamp(after, "settings.held_out_after", violations):
+        at = utc(after)
+        values["held_out_after"] = at.replace(microsecond=at.microsecond // 1_000 * 1_000)  # what the store keeps
+    validation.require(violations)
     return FineTuningSettings(**values)
 
 
 def settings_message(value: FineTuningSettings) -> fine_tuning_service_pb2.FineTuningSettings:
     """Settings for the contract."""
-    return fine_tuning_service_pb2.FineTuningSettings(**asdict(value))
+    values = asdict(value) | {"held_out_after": timestamp(value.held_out_after)}
+    return fine_tuning_service_pb2.FineTuningSettings(**values)
 
 
 def progress_message(progress: TrainingProgress) -> Progress:
@@ -165,7 +179,7 @@ def model_version_message(version: ModelVersion) -> fine_tuning_service_pb2.Mode
 
 def model_version_from(message: fine_tuning_service_pb2.ModelVersion) -> ModelVersion:
     """A model version as the service keeps it."""
-    data, evaluation = message.data, message.evaluation
+    data = message.data
     return ModelVersion(
         model_version_id=message.model_version_id,
         run_id=message.run_id,
@@ -181,17 +195,16 @@ def model_version_from(message: fine_tuning_service_pb2.ModelVersion) -> ModelVe
             data.items,
             data.items_without_text,
             data.inputs_without_text,
+            data.inputs_outside_time,
         ),
-        evaluation=Evaluation(
-            base=Metrics(evaluation.base.ndcg_at_10, evaluation.base.mrr_at_10, evaluation.base.recall_at_10),
-            new=Metrics(evaluation.new.ndcg_at_10, evaluation.new.mrr_at_10, evaluation.new.recall_at_10),
-            ndcg_gain=evaluation.ndcg_gain,
-            ndcg_gain_lower=evaluation.ndcg_gain_lower,
-            ndcg_gain_upper=evaluation.ndcg_gain_upper,
-        ),
+        evaluation=evaluation_wire.evaluation_from(message.evaluation),
         promoted=message.promoted,
         gate_reason=message.gate_reason,
         created_at=utc(message.created_at),
+        click_models=tuple(
+            ClickModelScore(score.name, score.perplexity, score.log_likelihood, score.chosen)
+            for score in message.click_models
+        ),
     )
 
 

@@ -146,14 +146,19 @@ def check_event(event: session_pb2.Event, field: str, window: Window | None, now
     return violations
 
 
+def check_timestamp(value: Timestamp, field: str, violations: Violations) -> bool:
+    """Whether it is a time at all: within the years 1 to 9999."""
+    valid = MIN_SECONDS <= value.seconds <= MAX_SECONDS and 0 <= value.nanos < 1_000_000_000
+    if not valid:
+        violations.append(FieldViolation(field, "is not a valid timestamp"))
+    return valid
+
+
 def check_created_at(
     value: Timestamp, field: str, window: Window | None, now: datetime, violations: Violations
 ) -> None:
     """A valid timestamp within the window around now."""
-    if not (MIN_SECONDS <= value.seconds <= MAX_SECONDS and 0 <= value.nanos < 1_000_000_000):
-        violations.append(FieldViolation(field, "is not a valid timestamp"))
-        return
-    if window is None:
+    if not check_timestamp(value, field, violations) or window is None:
         return
     age = now.timestamp() - value.seconds - value.nanos / 1e9
     if age > window.back:

@@ -151,6 +151,7 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
         payload_search=search.payload_search,
         late_events=events.late,
         over_limit_events=events.omitted,
+        searched_at=session.created_at,
     )
 
 

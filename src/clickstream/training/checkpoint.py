@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from clickstream.training.adaptation import learnable
+from clickstream.training.early_stopping import EarlyStopping
 from clickstream.training.model import sync
 
 logger = logging.getLogger(__name__)
@@ -30,15 +32,19 @@ class Checkpoints:
         """Where the checkpoint lies."""
         return self.folder / "checkpoint.pt"
 
-    def save(self, encoder: torch.nn.Module, optimizer: Optimizer, step: int) -> None:
-        """Replaces the checkpoint as a whole: a kill at any moment leaves the old one or the new one."""
+    def save(self, encoder: torch.nn.Module, optimizer: Optimizer, stopping: EarlyStopping, step: int) -> None:
+        """Replaces the checkpoint as a whole: a kill at any moment leaves the old one or the new one.
+
+        Of the encoder it holds what learns; the rest is the base model's.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = self.folder / f"checkpoint.{os.getpid()}.tmp"
         state = {
             "identity": self.identity,
             "step": step,
-            "encoder": encoder.state_dict(),
+            "encoder": {name: each.detach() for name, each in learnable(encoder).items()},
             "optimizer": optimizer.state_dict(),
+            "early_stopping": stopping.state(),
             "random": torch.get_rng_state(),
         }
         try:
@@ -49,13 +55,14 @@ class Checkpoints:
         finally:
             beside.unlink(missing_ok=True)
 
-    def load(self, encoder: torch.nn.Module, optimizer: Optimizer) -> int:
-        """Restores encoder, optimizer and random state; returns the steps done, 0 without a usable checkpoint."""
+    def load(self, encoder: torch.nn.Module, optimizer: Optimizer, stopping: EarlyStopping) -> int:
+        """Restores everything that `save` kept; returns the steps done, 0 without a usable checkpoint."""
         state = self._read()
         if state is None:
             return 0
-        encoder.load_state_dict(state["encoder"])
+        encoder.load_state_dict(state["encoder"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
+        stopping.load(state["early_stopping"])
         torch.set_rng_state(state["random"])
         return int(state["step"])
 

@@ -1,39 +1,45 @@
 """Training inputs → what a model learns from and is measured on."""
 
-import hashlib
-import json
-import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
-from clickstream.runs import DataCounts, FineTuningSettings
-from clickstream.training.position_bias import CORRECTIONS, Cell
+from clickstream.runs import ClickModelScore, DataCounts, FineTuningSettings
+from clickstream.training.click_models import compare
+from clickstream.training.pool import Pool
+from clickstream.training.position_bias import AUTO, CORRECTIONS, Grade
+from clickstream.training.split import is_held_out, is_validation
 from clickstream.training.template import ItemTemplate
 
 MIN_TRAINING_QUERIES = 4
+MIN_VALIDATION_QUERIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """A distinct query with what the log says about every text shown for it, by index into `Dataset.texts`.
 
-    A training query has a target above 0, a held-out query a gain above 0 (see `position_bias.Grade`).
+    A training query has a target above 0, a held-out or validation query a gain above 0 (see
+    `position_bias.Grade`). `sessions` counts those behind it; `unknown` are shown texts without a target that
+    probably nobody examined.
     """
 
     query: str
     targets: dict[int, float]
     gains: dict[int, float]
+    sessions: int = 0
+    unknown: AbstractSet[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What a run learns from (`training`) and is measured on (`held_out`).
+    """What a run learns from (`training`), stops by (`validation`) and is measured on (`held_out`).
 
     `texts` are the distinct texts of all items; items with the same text are one candidate, so that an
-    item's twin is never its negative. `fingerprint` is the SHA-256 over the inputs as trained.
+    item's twin is never its negative. `fingerprint` is the SHA-256 over the inputs as trained. `rows` is
+    the index into `texts` by object id.
     """
 
     texts: list[str]
@@ -43,23 +49,26 @@ class Dataset:
     fingerprint: str
     batch_ids: tuple[str, ...]
     policy_version: str
+    rows: dict[str, int] = field(default_factory=dict)
+    validation: Sequence[Example] = ()
+    click_models: tuple[ClickModelScore, ...] = ()
 
 
 def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) -> Dataset:
-    """Pools the inputs by query and item, corrects position bias and splits by query.
+    """Pools the inputs by query and item, corrects position bias and splits by query, and by time when asked.
 
-    Reads the inputs once and keeps neither sessions nor meta: memory grows with distinct
-    (query, item, position), not with sessions.
+    Reads the inputs once, and keeps no meta and a bounded sample of sessions, by which click models are
+    compared: memory grows with distinct (query, item, position), not with sessions.
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the template or the correction is unknown, no item has
-            text, or fewer than `MIN_TRAINING_QUERIES` distinct queries are left to train on.
+            text, an input has no time though the split needs it, or fewer than `MIN_TRAINING_QUERIES`
+            distinct queries are left to train on, or fewer than `MIN_VALIDATION_QUERIES` to stop early by.
     """
-    correct = CORRECTIONS.get(settings.position_bias)
-    if correct is None:
-        known = ", ".join(f"`{name}`" for name in CORRECTIONS)
+    if settings.position_bias not in {AUTO, *CORRECTIONS}:
+        known = ", ".join(f"`{name}`" for name in [AUTO, *CORRECTIONS])
         raise _impossible(f"position_bias {settings.position_bias!r} is unknown; there are {known}")
-    pool = _Pool(ItemTemplate(settings.item_template))
+    pool = Pool(ItemTemplate(settings.item_template), settings)
     for training_input in inputs:
         pool.add(training_input)
     if not pool.input_count:
@@ -69,27 +78,35 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
         raise _impossible(f"no item has text by the template {settings.item_template!r}")
 
     training: list[Example] = []
+    validation: list[Example] = []
     held_out: list[Example] = []
-    for key, graded in correct(pool.log).items():
-        example = Example(pool.queries[key], {}, {})
-        for item, grade in graded.items():
-            if item in rows:
-                row = rows[item]
-                example.targets[row] = max(grade.target, example.targets.get(row, 0.0))
-                example.gains[row] = max(grade.gain, example.gains.get(row, 0.0))
+    click_models = compare(pool.log, pool.sampler.sessions, settings.position_bias)
+    log = pool.whole_log()
+    correction = next(CORRECTIONS[each.name] for each in click_models if each.chosen)
+    for key, graded in correction(log).grades().items():
+        example = _example(pool.queries[key], graded, rows, log.sessions[key], settings.unexamined == "unknown")
+        measurable = any(gain > 0 for gain in example.gains.values())
         if is_held_out(key, settings.seed, settings.held_out_share):
-            if any(gain > 0 for gain in example.gains.values()):
+            if measurable:
                 held_out.append(example)
+        elif settings.early_stopping_patience and measurable and is_validation(key, settings.seed):
+            validation.append(example)
         elif any(target > 0 for target in example.targets.values()):
             training.append(example)
     if len(training) < MIN_TRAINING_QUERIES:
         raise _impossible(
             f"{len(training)} distinct training queries with a graded item that has text; "
-            f"at least {MIN_TRAINING_QUERIES} are needed ({len(held_out)} more are held out)"
+            f"at least {MIN_TRAINING_QUERIES} are needed ({len(held_out) + len(validation)} more are held out)"
+        )
+    if settings.early_stopping_patience and len(validation) < MIN_VALIDATION_QUERIES:
+        raise _impossible(
+            f"{len(validation)} distinct validation queries are too few to stop early by; "
+            f"at least {MIN_VALIDATION_QUERIES} are needed, or early_stopping_patience 0"
         )
     return Dataset(
         texts=texts,
         training=training,
+        validation=validation,
         held_out=held_out,
         counts=DataCounts(
             input_count=pool.input_count,
@@ -98,74 +115,31 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
             items=len(rows),
             items_without_text=len(pool.items) - len(rows),
             inputs_without_text=pool.inputs_without_text,
+            inputs_outside_time=pool.inputs_outside_time,
         ),
         fingerprint=pool.digest.hexdigest(),
         batch_ids=tuple(pool.batch_ids),
         policy_version=", ".join(pool.policy_versions),
+        rows={object_id: rows[item] for object_id, item in pool.items.items() if item in rows},
+        click_models=tuple(click_models),
     )
 
 
-def normalised(query: str) -> str:
-    """The form under which queries count as the same: Unicode NFKC, case folded, whitespace collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
-
-
-def is_held_out(normalised_query: str, seed: int, share: float) -> bool:
-    """Whether a query is for measuring only (R17).
-
-    A hash decides, not a draw over the queries at hand: a later run with this seed holds out the same
-    queries, so a model that starts from this run's model is again measured on queries that neither saw.
-    """
-    digest = hashlib.sha256(f"{seed}\n{normalised_query}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
-
-
-@dataclass(slots=True)
-class _Pool:
-    """Evidence of all sessions, by normalised query, item and position."""
-
-    template: ItemTemplate
-    input_count: int = 0
-    inputs_without_text: int = 0
-    # Insertion-ordered everywhere: the same inputs give the same order of everything.
-    items: dict[str, int] = field(default_factory=dict)
-    item_texts: dict[int, str] = field(default_factory=dict)
-    queries: dict[str, str] = field(default_factory=dict)
-    log: dict[str, dict[int, dict[int, Cell]]] = field(default_factory=dict)
-    batch_ids: dict[str, None] = field(default_factory=dict)
-    policy_versions: dict[str, None] = field(default_factory=dict)
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-
-    def add(self, training_input: TrainingInput) -> None:
-        """Takes up one session's evidence, or counts it as left out."""
-        self.input_count += 1
-        self.batch_ids[training_input.batch_id] = None
-        self.policy_versions[training_input.policy_version] = None
-        texts = [self.template.render(result.meta) for result in training_input.results]
-        items = [self.items.setdefault(result.object_id, len(self.items)) for result in training_input.results]
-        self.item_texts.update((item, text) for item, text in zip(items, texts, strict=True) if text)
-        graded = [text for result, text in zip(training_input.results, texts, strict=True) if result.grade > 0]
-        # A session in which nothing was done says something too: its items were shown in vain.
-        if not any(graded or texts):
-            self.inputs_without_text += 1
-            return
-        key = normalised(training_input.query)
-        self.queries.setdefault(key, training_input.query.strip())
-        cells_by_item = self.log.setdefault(key, {})
-        for result, item in zip(training_input.results, items, strict=True):
-            cell = cells_by_item.setdefault(item, defaultdict(Cell))[result.position]
-            cell.impressions += 1
-            cell.acts += result.grade > 0
-            cell.grades += result.grade
-        trained = [[r.object_id, r.position, r.grade, t] for r, t in zip(training_input.results, texts, strict=True)]
-        line = json.dumps([training_input.query, training_input.policy_version, trained])
-        self.digest.update(line.encode() + b"\n")
-
-    def distinct_texts(self) -> tuple[list[str], dict[int, int]]:
-        """The distinct texts, and each item's index into them; an item's latest text counts."""
-        rows: dict[str, int] = {}
-        return_rows = {item: rows.setdefault(text, len(rows)) for item, text in sorted(self.item_texts.items())}
-        return list(rows), return_rows
+def _example(
+    query: str, graded: Mapping[int, Grade], rows: Mapping[int, int], sessions: int, leave_unknown: bool
+) -> Example:
+    """What the log says about the texts of one query; items with the same text count as the best of them."""
+    targets: dict[int, float] = {}
+    gains: dict[int, float] = {}
+    known: set[int] = set()
+    for item, grade in graded.items():
+        if item in rows:
+            row = rows[item]
+            targets[row] = max(grade.target, targets.get(row, 0.0))
+            gains[row] = max(grade.gain, gains.get(row, 0.0))
+            if not grade.is_unknown:
+                known.add(row)
+    return Example(query, targets, gains, sessions, frozenset(targets.keys() - known if leave_unknown else ()))
 
 
 def _impossible(why: str) -> FailedPrecondition:

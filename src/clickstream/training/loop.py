@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -13,28 +14,32 @@ from torch import Tensor
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FieldViolation, InvalidArgument
+from clickstream.judgements import JudgedQuery
 from clickstream.runs import Evaluation, FineTuningSettings, ModelVersion, Phase, TrainingProgress
+from clickstream.training.adaptation import adapt, learnable, merge
 from clickstream.training.checkpoint import Checkpoints
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.dataset import Dataset, read_dataset
-from clickstream.training.evaluation import evaluate, judge, mean
-from clickstream.training.losses import listwise_softmax, with_base_shares
-from clickstream.training.model import chunks, embed, embed_chunk, load_encoder, with_prompt
+from clickstream.training.distributed import ALONE, Group, device, join
+from clickstream.training.early_stopping import EarlyStopping, validation_score
+from clickstream.training.evaluation import evaluate, judge, mean, score
+from clickstream.training.gradients import backward
+from clickstream.training.judged import JudgedSet, compare_judged, judged_set
+from clickstream.training.losses import LOSSES, base_shares, listwise_softmax
+from clickstream.training.model import embed, load_encoder, with_prompt
 from clickstream.training.progress import Canceled, Progress
-from clickstream.training.steps import Steps, near_equal_queries
+from clickstream.training.segments import by_segment
+from clickstream.training.steps import Step, Steps, near_equal_queries
 from clickstream.training.version import identity, load_version, save_version, version_id
 
 __all__ = ["Canceled", "fine_tune"]
 
 BASE_WEIGHT = 0.3
-"""How much of the target is the base model's own ranking; benchmarks/README.md says what it saves."""
+"""How much of the loss is keeping the base model's own ranking; benchmarks/README.md says what it saves."""
 
 WARMUP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
 MAX_GRADIENT_NORM = 1.0
-LIVE_CHUNKS = 2
-"""Chunks of texts whose graph is kept through a step: the memory that a step takes."""
-
 STEPS_PER_CHECKPOINT = 10
 
 
@@ -42,6 +47,7 @@ def fine_tune(
     run_id: str,
     settings: FineTuningSettings,
     inputs: Iterable[TrainingInput],
+    judged: Sequence[JudgedQuery] = (),
     *,
     data_dir: Path,
     report: Callable[[TrainingProgress], None],
@@ -56,6 +62,7 @@ def fine_tune(
         run_id: 1 to 128 letters, digits, `_`, `-` or `.`; names the checkpoints and the model version.
         settings: How to train.
         inputs: Read once, in order.
+        judged: Both models are also measured on these; they never train.
         data_dir: Holds checkpoints, `runs/<run_id>/`, and models, `models/<model_version_id>/`.
         report: Called from this thread, about twice a second where a step or a chunk of texts allows it.
         is_canceled: Asked with every input, step and encoded chunk.
@@ -69,7 +76,8 @@ def fine_tune(
     curve_path = data_dir / "runs" / run_id / CURVE_FILE
     progress = Progress(report, is_canceled, Curve(curve_path))
     dataset = read_dataset(progress.count_inputs(inputs), settings)
-    training_identity = identity(dataset.fingerprint, settings)
+    judgements = judged_set(judged, dataset, dataset.rows)
+    training_identity = identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
     model_version_id = version_id(run_id, training_identity)
     model_folder = data_dir / "models" / model_version_id
     checkpoints = Checkpoints(data_dir / "runs" / run_id, training_identity)
@@ -80,7 +88,7 @@ def fine_tune(
         return finished
 
     with _deterministic(settings.seed):
-        encoder, evaluation, promoted, reason = train_and_judge(dataset, settings, checkpoints, progress)
+        encoder, evaluation, promoted, reason = train_and_judge(dataset, settings, checkpoints, progress, judgements)
     progress.enter(Phase.SAVING)
     version = ModelVersion(
         model_version_id=model_version_id,
@@ -95,6 +103,7 @@ def fine_tune(
         promoted=promoted,
         gate_reason=reason,
         created_at=datetime.now(UTC),
+        click_models=dataset.click_models,
     )
     save_version(encoder, version, settings, curve_path)
     checkpoints.delete()
@@ -102,24 +111,33 @@ def fine_tune(
 
 
 def train_and_judge(
-    dataset: Dataset, settings: FineTuningSettings, checkpoints: Checkpoints, progress: Progress
+    dataset: Dataset,
+    settings: FineTuningSettings,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    judgements: JudgedSet | None = None,
 ) -> tuple[SentenceTransformer, Evaluation, bool, str]:
-    """Measures the base model, trains it and measures it again on the same held-out queries.
+    """Measures the base model, trains it and measures it again on the same held-out and judged queries.
 
     Returns:
         The trained encoder, the evaluation, whether it is promoted, and why.
     """
-    encoder = load_encoder(settings.base_model, settings.max_tokens, _device())
+    encoder = load_encoder(settings.base_model, settings.max_tokens, device())
     progress.enter(Phase.EVALUATING_BASE)
     items = embed(encoder, "item", dataset.texts, progress.tick)
     base_scores = evaluate(encoder, dataset, items, progress.tick)
     progress.measured("base", mean(base_scores))
-    train(encoder, dataset, items, settings, checkpoints, progress)
+    judged_examples = judgements.examples if judgements else []
+    base_judged = score(encoder, judged_examples, items, progress.tick)
+    train(encoder, dataset, items, settings, checkpoints, progress, join())
     progress.enter(Phase.EVALUATING_NEW)
     items = embed(encoder, "item", dataset.texts, progress.tick)
     new_scores = evaluate(encoder, dataset, items, progress.tick)
     progress.measured("new", mean(new_scores))
-    return encoder, *judge(base_scores, new_scores, settings.seed)
+    new_judged = score(encoder, judged_examples, items, progress.tick)
+    segments = by_segment(dataset, base_scores, new_scores, settings.seed)
+    judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
+    return encoder, *judge(base_scores, new_scores, settings.seed, segments, judged)
 
 
 def train(
@@ -129,8 +147,11 @@ def train(
     settings: FineTuningSettings,
     checkpoints: Checkpoints,
     progress: Progress,
+    group: Group = ALONE,
 ) -> None:
     """Runs the optimizer from the last checkpoint, or from the base model, to the end.
+
+    Each distinct text of a step is encoded once, however many of its queries it was shown for.
 
     Args:
         encoder: The base model; trained in place.
@@ -139,74 +160,63 @@ def train(
         settings: How to train.
         checkpoints: Where the run goes on from.
         progress: Told of every chunk and step.
+        group: Who encodes; this process leads.
+
+    Raises:
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the base model cannot be adapted as the settings say.
     """
     examples = dataset.training
     base_queries = embed(encoder, "query", [example.query for example in examples], progress.tick)
     steps = Steps(examples, near_equal_queries(base_queries), settings.batch_queries, settings.seed)
     step_count = settings.epochs * steps.per_epoch
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY)
-    first = checkpoints.load(encoder, optimizer)
+    adapters = adapt(encoder, settings.frozen_layers, settings.lora_rank)
+    group.send(settings)
+    weights = list(learnable(encoder).values())
+    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
+    stopping = EarlyStopping(settings.early_stopping_patience)
+    first = checkpoints.load(encoder, optimizer, stopping)
     progress.start_training(first, step_count)
+    # With others in the middle of a step nothing may stop it; between steps it can always be canceled.
+    tick = progress.tick if group.size == 1 else lambda: None
 
     for number in range(first, step_count):
+        if stopping.is_due:
+            break
         step = steps.make(number)
-        allowed, targets = step.allowed.to(encoder.device), step.targets.to(encoder.device)
-        base_cosines = base_queries[step.queries] @ base_items[step.items].T
-        targets = with_base_shares(targets, base_cosines, allowed, settings.temperature, BASE_WEIGHT)
-
-        def loss_of(vectors: Tensor, targets: Tensor = targets, allowed: Tensor = allowed) -> Tensor:
-            queries, items = vectors[: len(targets)], vectors[len(targets) :]
-            return listwise_softmax(queries, items, targets, allowed, settings.temperature)
-
+        loss_of = _loss_of(step, base_queries[step.queries] @ base_items[step.items].T, settings)
         texts = [with_prompt(encoder, "query", examples[query].query) for query in step.queries]
         texts += [with_prompt(encoder, "item", dataset.texts[item]) for item in step.items]
         optimizer.zero_grad()
-        loss = backward(encoder, texts, loss_of, progress.tick)
-        torch.nn.utils.clip_grad_norm_(encoder.parameters(), MAX_GRADIENT_NORM)
+        loss = backward(encoder, texts, loss_of, tick, group)
+        torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
         learning_rate = settings.learning_rate * schedule(number, step_count)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = learning_rate
         optimizer.step()
 
-        if (number + 1) % STEPS_PER_CHECKPOINT == 0 or number + 1 == step_count:
-            checkpoints.save(encoder, optimizer, number + 1)
+        done = number + 1
+        if stopping.patience and done % steps.per_epoch == 0:
+            stopping.after_epoch(validation_score(encoder, dataset, progress.tick), encoder)
+        if done % STEPS_PER_CHECKPOINT == 0 or done == step_count or stopping.is_due:
+            checkpoints.save(encoder, optimizer, stopping, done)
         progress.after_step(loss, learning_rate, len(step.queries))
+    stopping.restore_best(encoder)
+    merge(adapters)
 
 
-def backward(
-    encoder: SentenceTransformer,
-    texts: Sequence[str],
-    loss_of: Callable[[Tensor], Tensor],
-    tick: Callable[[], None],
-) -> float:
-    """Adds the gradient of a loss over all texts' vectors, with memory for a few chunks of texts only.
+def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> Callable[[Tensor], Tensor]:
+    """The loss of a step over the unit vectors of its Q queries and N items, [Q + N, D]."""
+    targets, allowed, kept = (each.to(base_cosines.device) for each in (step.targets, step.allowed, step.kept))
+    base = base_shares(base_cosines, kept, settings.temperature)
+    clicked = LOSSES[settings.loss]
 
-    The first `LIVE_CHUNKS` chunks keep their graph. The others are encoded without gradients, the loss is
-    differentiated down to all vectors, and each of them is encoded again to carry its share of that
-    gradient into the weights: the exact gradient, for at most a third more work. Source: Gao et al.,
-    "Scaling deep contrastive learning batch size under memory limited setup" (GradCache), RepL4NLP 2021.
-    """
-    groups = list(chunks(encoder, texts))
-    vectors = torch.empty(len(texts), encoder.get_embedding_dimension() or 0, device=encoder.device)
-    live: dict[int, Tensor] = {}
-    for number, group in enumerate(groups):
-        with torch.set_grad_enabled(number < LIVE_CHUNKS):
-            encoded = embed_chunk(encoder, [texts[index] for index in group])
-        if number < LIVE_CHUNKS:
-            live[number] = encoded
-        vectors[group] = encoded.detach()
-        tick()
-    vectors.requires_grad_()
-    loss = loss_of(vectors)
-    loss.backward()  # type: ignore[no-untyped-call]
-    gradient = vectors.grad
-    for number, group in enumerate(groups):
-        again = live.pop(number, None)
-        if again is None:
-            again = embed_chunk(encoder, [texts[index] for index in group])
-        again.backward(gradient[group] if gradient is not None else None)  # type: ignore[no-untyped-call]
-        tick()
-    return float(loss.detach())
+    def loss_of(vectors: Tensor) -> Tensor:
+        queries, items = vectors[: len(targets)], vectors[len(targets) :]
+        learn = clicked(queries, items, targets, allowed, settings.temperature)
+        keep = listwise_softmax(queries, items, base, kept, settings.temperature)
+        return (1 - BASE_WEIGHT) * learn + BASE_WEIGHT * keep
+
+    return loss_of
 
 
 def schedule(step: int, step_count: int) -> float:
@@ -220,18 +230,18 @@ def _check_run_id(run_id: str) -> None:
         raise InvalidArgument([FieldViolation("run_id", "1 to 128 letters, digits, `_`, `-` or `.`")])
 
 
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 @contextmanager
 def _deterministic(seed: int) -> Iterator[None]:
     """The same operations in the same order give the same bits; the setting before comes back afterwards."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, CUDA's matrix products may differ
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else every result's memory is filled with NaN before it is written; nothing here reads unwritten memory.
+    memory = cast(Any, torch.utils.deterministic)  # its type stub is empty
+    filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     torch.manual_seed(seed)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        memory.fill_uninitialized_memory = filled

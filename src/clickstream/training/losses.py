@@ -1,6 +1,7 @@
 """Losses over a batch of queries and candidate items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import torch
 from torch import Tensor
@@ -33,54 +34,88 @@ def listwise_softmax(queries: Tensor, items: Tensor, targets: Tensor, allowed: T
     return -(targets * log_share).sum(dim=1).mean()
 
 
-def with_base_shares(targets: Tensor, cosines: Tensor, allowed: Tensor, temperature: float, weight: float) -> Tensor:
-    """Mixes the base model's own ranking into the targets, so that noise is believed less and less is forgotten.
+def graded_contrastive(queries: Tensor, items: Tensor, targets: Tensor, allowed: Tensor, temperature: float) -> Tensor:
+    """Graded in-batch contrastive loss: each relevant item against the negatives, never against one another.
 
-        mixed(q, d) = (1 - weight) * target(q, d) + weight * softmax(base cos(q, d) / temperature)(d)
+        loss(q) = - sum over d of target(q, d) * log(e^s(q, d) / (e^s(q, d) + sum over negatives n of e^s(q, n)))
+        with s = cos / temperature; the negatives of q are what is allowed with target 0
 
-    Source: soft bootstrapping (Reed et al., "Training deep neural networks on noisy labels with
-    bootstrapping", ICLR 2015 workshop), with the base model as the fixed teacher of Li and Hoiem,
-    "Learning without forgetting", ECCV 2016.
+    Source: InfoNCE (van den Oord et al., "Representation learning with contrastive predictive coding",
+    2018) with in-batch negatives and several positives, each with a share of its own, as in Khosla et al.,
+    "Supervised contrastive learning", NeurIPS 2020. Leaving likely relevant items out of the negatives:
+    Qu et al., "RocketQA", NAACL 2021.
+
+    Args, shapes and the result are those of `listwise_softmax`.
+    """
+    scores = queries @ items.T / temperature
+    negatives = allowed & (targets == 0)
+    against = scores.masked_fill(~negatives, float("-inf")).logsumexp(dim=1, keepdim=True)
+    log_share = scores - torch.logaddexp(scores, against)
+    return -(targets * log_share).sum(dim=1).mean()
+
+
+LOSSES: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]] = {
+    "listwise": listwise_softmax,
+    "contrastive": graded_contrastive,
+}
+"""By the name in the settings."""
+
+
+def base_shares(cosines: Tensor, allowed: Tensor, temperature: float) -> Tensor:
+    """The base model's own ranking as targets, so that noise is believed less and less is forgotten.
+
+        share(q, d) = softmax(base cos(q, d) / temperature)(d)
+
+    Mixed into the clicks' targets, this is soft bootstrapping (Reed et al., "Training deep neural networks
+    on noisy labels with bootstrapping", ICLR 2015 workshop), with the base model as the fixed teacher of Li
+    and Hoiem, "Learning without forgetting", ECCV 2016.
 
     Args:
-        targets: Each row sums to 1, [Q, N].
         cosines: Of the base model's vectors, [Q, N].
         allowed: Which items take part, boolean, [Q, N].
         temperature: Of the loss.
-        weight: 0 to 1.
 
     Returns:
         [Q, N], each row summing to 1.
     """
-    base = (cosines / temperature).masked_fill(~allowed, float("-inf")).softmax(dim=1)
-    return (1 - weight) * targets + weight * base
+    return (cosines / temperature).masked_fill(~allowed, float("-inf")).softmax(dim=1)
 
 
-def targets_and_allowed(
-    items: Sequence[int], grades: Sequence[Mapping[int, float]], neighbours: Sequence[Sequence[Mapping[int, float]]]
-) -> tuple[Tensor, Tensor]:
+def targets_and_masks(
+    items: Sequence[int],
+    grades: Sequence[Mapping[int, float]],
+    unknown: Sequence[AbstractSet[int]],
+    neighbours: Sequence[Sequence[Mapping[int, float]]],
+) -> tuple[Tensor, Tensor, Tensor]:
     """What each query of a batch should prefer, and which items it may be compared with.
 
     A query's own shown items take part by grade^`SHARPNESS`; items that were not shown for it are negatives.
-    Left out, because they may well be relevant to it: items shown for a near-equal query, unless shown
-    for it too; and its own ungraded items that are graded for a near-equal query.
+    Left out, because they may well be relevant to it: items shown for a near-equal query, unless shown for
+    it too; and its own ungraded items that are graded for a near-equal query. Its own items that probably
+    nobody examined are unknown: clicks say nothing about them, so they only keep the base model's ranking.
 
     Args:
         items: The N candidate items of the batch.
         grades: Per query, the grade of every item shown for it (not only of this batch's).
+        unknown: Per query, those of them that were shown and probably not examined; without a grade.
         neighbours: Per query, the same of each near-equal training query, in the batch or not.
 
     Returns:
-        targets [Q, N], each row summing to 1, and allowed [Q, N], on the CPU.
+        targets [Q, N], each row summing to 1; allowed [Q, N], what the clicks compare; kept [Q, N], what keeps
+        the base model's ranking: the same with the unknown items. On the CPU.
     """
     columns = {item: column for column, item in enumerate(items)}
     targets = torch.zeros(len(grades), len(items))
     allowed = torch.ones(len(grades), len(items), dtype=torch.bool)
-    for row, (own, near) in enumerate(zip(grades, neighbours, strict=True)):
+    kept = torch.ones_like(allowed)
+    for row, (own, unseen, near) in enumerate(zip(grades, unknown, neighbours, strict=True)):
         for other in near:
             for item in columns.keys() & other.keys():
                 if item not in own or (own[item] <= 0 < other[item]):
-                    allowed[row, columns[item]] = False
+                    kept[row, columns[item]] = False
         for item in columns.keys() & own.keys():
             targets[row, columns[item]] = own[item] ** SHARPNESS
-    return targets / targets.sum(dim=1, keepdim=True), allowed
+        allowed[row] = kept[row]
+        for item in columns.keys() & unseen:
+            allowed[row, columns[item]] = False
+    return targets / targets.sum(dim=1, keepdim=True), allowed, kept

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from clickstream.training.dataset import Example
-from clickstream.training.losses import targets_and_allowed
+from clickstream.training.losses import targets_and_masks
 
 ITEMS_PER_QUERY = 8
 """Shown items of a query that enter a step: the best half by target, the rest drawn anew in every epoch."""
@@ -19,12 +19,13 @@ NEAR_EQUAL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Indices of Q queries and N items, with targets and allowed, each [Q, N], for the loss."""
+    """Indices of Q queries and N items, with what `targets_and_masks` says of them, each [Q, N]."""
 
     queries: list[int]
     items: list[int]
     targets: Tensor
     allowed: Tensor
+    kept: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,13 @@ class Steps:
         queries = order[place * self.queries_per_step : (place + 1) * self.queries_per_step]
         drawn = [draw_items(self.examples[q], random.Random(f"{self.seed} {epoch} {q}")) for q in queries]
         items = sorted({item for row in drawn for item in row})
-        targets, allowed = targets_and_allowed(
+        targets, allowed, kept = targets_and_masks(
             items,
             [self.examples[query].targets for query in queries],
+            [self.examples[query].unknown for query in queries],
             [[self.examples[other].targets for other in self.neighbours[query]] for query in queries],
         )
-        return Step(queries, items, targets, allowed)
+        return Step(queries, items, targets, allowed, kept)
 
 
 def draw_items(example: Example, source: random.Random) -> list[int]:

@@ -11,15 +11,16 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 
 from clickstream.runs import FineTuningSettings, ModelVersion
+from clickstream.training.card import click_model_lines, evaluation_lines
 from clickstream.training.curve import CURVE_FILE
 from clickstream.training.model import write_folder
 
 VERSION_FILE = "model_version.json"
 
 
-def identity(fingerprint: str, settings: FineTuningSettings) -> str:
-    """Names the training itself: the same data and settings, the same identity (SHA-256, hexadecimal)."""
-    content = json.dumps([fingerprint, dataclasses.asdict(settings)], sort_keys=True)
+def identity(fingerprint: str, settings: FineTuningSettings, judgements_sha256: str = "") -> str:
+    """Names a training and its evaluation: the same data, settings and judgements, the same SHA-256 in hexadecimal."""
+    content = json.dumps([fingerprint, judgements_sha256, dataclasses.asdict(settings)], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -41,7 +42,7 @@ def save_version(
 
     def fill(folder: Path) -> None:
         encoder.save_pretrained(str(folder), create_model_card=False)
-        (folder / VERSION_FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+        (folder / VERSION_FILE).write_text(json.dumps(content, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
         (folder / "README.md").write_text(model_card(version, settings), "utf-8")
         shutil.copyfile(curve, folder / CURVE_FILE)
 
@@ -61,12 +62,7 @@ def load_version(folder: Path) -> ModelVersion | None:
 
 def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
     """The README.md of a model folder."""
-    base, new, data = version.evaluation.base, version.evaluation.new, version.data
-    rows = [
-        ("nDCG@10", base.ndcg_at_10, new.ndcg_at_10),
-        ("MRR@10", base.mrr_at_10, new.mrr_at_10),
-        ("Recall@10", base.recall_at_10, new.recall_at_10),
-    ]
+    data = version.data
     lines = [
         "---",
         "library_name: sentence-transformers",
@@ -84,16 +80,8 @@ def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
         "model = SentenceTransformer(path_of_this_folder)",
         "```",
         "",
-        "## Measured on held-out queries",
-        "",
-        "Every known item is ranked for queries that training never saw, and scored by what was done with it in",
-        "their sessions, corrected for position bias as stated below. What was never shown for a query counts as",
-        "irrelevant to it, which favours the model that made the lists; these are clicks, not judgements.",
-        "",
-        f"| {data.held_out_queries} queries | base | new |",
-        "|---|---|---|",
-        *(f"| {name} | {before:.4f} | {after:.4f} |" for name, before, after in rows),
-        "",
+        *evaluation_lines(version.evaluation, data.held_out_queries),
+        *click_model_lines(version.click_models),
         "## Data",
         "",
         "| | |",

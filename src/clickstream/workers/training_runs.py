@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -21,6 +21,7 @@ from clickstream.converter import ConversionSummary, TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition, Unavailable
 from clickstream.inputs import InputReader
+from clickstream.judgements import JudgedQuery, unpacked
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.workers.improvement_runs import ImprovementQueue
 
@@ -37,7 +38,11 @@ class FineTune(Protocol):
     """The fine-tuning module's stream."""
 
     def __call__(
-        self, run_id: str, settings: FineTuningSettings, inputs: AsyncIterator[TrainingInput]
+        self,
+        run_id: str,
+        settings: FineTuningSettings,
+        inputs: AsyncIterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
     ) -> AsyncIterator[TrainingProgress | ModelVersion]:
         """Streams inputs in, and progress and last the model version out."""
         ...
@@ -197,11 +202,20 @@ class TrainingRunWorker:
             raise _BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
     async def _pump(self, run: TrainingRun, latest: "_Latest") -> ModelVersion:
-        async for message in self._fine_tune(run.run_id, run.settings, self._converted(run)):
+        judged = await asyncio.to_thread(self._judged, run.judgements_sha256)
+        async for message in self._fine_tune(run.run_id, run.settings, self._converted(run), judged):
             if isinstance(message, ModelVersion):
                 return message
             latest.take_up(message)
         raise Unavailable("STORE_UNAVAILABLE", "the fine-tuning module ended without a model version")
+
+    def _judged(self, sha256: str) -> list[JudgedQuery]:
+        if not sha256:
+            return []
+        content = self._dao.judgements.get(sha256)
+        if content is None:
+            raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"the judgements {sha256} are gone")
+        return unpacked(content)
 
     async def _converted(self, run: TrainingRun) -> AsyncIterator[TrainingInput]:
         summary = self._inputs.new_summary()

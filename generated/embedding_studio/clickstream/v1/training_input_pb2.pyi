@@ -1,4 +1,7 @@
+import datetime
+
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -8,20 +11,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TrainingInput(_message.Message):
-    __slots__ = ("session_id", "batch_id", "session_number", "query", "results", "policy_version")
+    __slots__ = ("session_id", "batch_id", "session_number", "query", "results", "policy_version", "searched_at")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SEARCHED_AT_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     batch_id: str
     session_number: int
     query: str
     results: _containers.RepeatedCompositeFieldContainer[GradedResult]
     policy_version: str
-    def __init__(self, session_id: _Optional[str] = ..., batch_id: _Optional[str] = ..., session_number: _Optional[int] = ..., query: _Optional[str] = ..., results: _Optional[_Iterable[_Union[GradedResult, _Mapping]]] = ..., policy_version: _Optional[str] = ...) -> None: ...
+    searched_at: _timestamp_pb2.Timestamp
+    def __init__(self, session_id: _Optional[str] = ..., batch_id: _Optional[str] = ..., session_number: _Optional[int] = ..., query: _Optional[str] = ..., results: _Optional[_Iterable[_Union[GradedResult, _Mapping]]] = ..., policy_version: _Optional[str] = ..., searched_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GradedResult(_message.Message):
     __slots__ = ("object_id", "position", "grade", "event_ids", "meta")

@@ -76,14 +76,16 @@ class TrainingRun(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_service_pb2.FineTuningSettings, _Mapping]] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., reason: _Optional[str] = ..., progress: _Optional[_Union[_fine_tuning_service_pb2.TrainingProgress, _Mapping]] = ..., conversion: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ..., model_version: _Optional[_Union[_fine_tuning_service_pb2.ModelVersion, _Mapping]] = ..., attempts: _Optional[int] = ..., cancel_requested: bool = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., improves: bool = ...) -> None: ...
 
 class StartTrainingRequest(_message.Message):
-    __slots__ = ("run_id", "batch_ids", "settings")
+    __slots__ = ("run_id", "batch_ids", "settings", "judged_queries")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     BATCH_IDS_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_QUERIES_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     batch_ids: _containers.RepeatedScalarFieldContainer[str]
     settings: _fine_tuning_service_pb2.FineTuningSettings
-    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_service_pb2.FineTuningSettings, _Mapping]] = ...) -> None: ...
+    judged_queries: _containers.RepeatedCompositeFieldContainer[_fine_tuning_service_pb2.JudgedQuery]
+    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_service_pb2.FineTuningSettings, _Mapping]] = ..., judged_queries: _Optional[_Iterable[_Union[_fine_tuning_service_pb2.JudgedQuery, _Mapping]]] = ...) -> None: ...
 
 class StartTrainingResponse(_message.Message):
     __slots__ = ("run", "created")

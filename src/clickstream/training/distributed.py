@@ -1,0 +1,82 @@
+"""Several training processes: the first leads, the others encode their share of every step.
+
+    torchrun --nproc-per-node 2 -m clickstream trainer --listen 127.0.0.1:50061
+
+The leader serves FineTune and is all that a single process is: data, loss, optimizer, checkpoints and
+evaluation are its own. For every step it sends the weights that learn and the texts, and every process
+encodes its share of them (`gradients.carry`). The others know neither labels nor loss: whatever the loss,
+several processes give what one gives, up to the order of sums.
+
+A process that dies takes the group with it; `torchrun --max-restarts` starts it again, and the run goes on
+from its checkpoint.
+"""
+
+import functools
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+IDLE = timedelta(days=365)
+"""How long the others wait for the leader, which may have no run for long."""
+
+STEP = timedelta(minutes=10)
+"""How long the processes wait for one another within a step; then they end, and torchrun starts them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The processes that share the texts of a step; alone, everything here does nothing."""
+
+    rank: int = 0
+    size: int = 1
+    control: Any = None  # the process group of messages, on the CPU
+
+    def send(self, message: object) -> None:
+        """Leader only: tells the others what to do next."""
+        if self.size > 1:
+            dist.broadcast_object_list([message], src=0, group=self.control, device=torch.device("cpu"))
+
+    def receive(self) -> Any:
+        """What the leader sent; waits for it."""
+        messages = [None]
+        dist.broadcast_object_list(messages, src=0, group=self.control, device=torch.device("cpu"))
+        return messages[0]
+
+    def spread(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrites the others' tensors with the leader's."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), src=0)
+
+    def add_up(self, tensors: Iterable[Tensor]) -> None:
+        """Adds the others' tensors to the leader's; what the others then hold is undefined."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.reduce(tensor.detach(), dst=0)
+
+
+ALONE = Group()
+
+
+@functools.cache
+def join() -> Group:
+    """The group that torchrun started this process in, as its environment says; `ALONE` without one.
+
+    Waits for the other processes, the first time that it is called.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return ALONE
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=STEP)
+    control = dist.new_group(backend="gloo", timeout=IDLE)
+    return Group(dist.get_rank(), dist.get_world_size(), control)
+
+
+def device() -> str:
+    """Where this process computes: a GPU of its own, or the CPU."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,165 @@
+"""The position-based click model, learned by EM from the log itself."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clickstream.training.click_log import Cell, ClickLog
+
+LEVELS = 5
+"""Levels of attraction, as judges use: each item of a query has one of them."""
+
+PSEUDO_ITEMS = 10.0
+"""Items at the log's mean mix of levels that each group of positions is given."""
+
+MIN_ROUNDS = 30
+MAX_ROUNDS = 200
+TOLERANCE = 1e-4
+MAX_DECAY = 3.0
+MAX_IDLE_SHARE = 0.98
+"""Of a query's sessions at most so many are taken to be missing."""
+
+Array = NDArray[np.float64]
+
+
+class Attention(NamedTuple):
+    """How attention falls, P(examined at k) = (k + 1)^-decay, and the mean attraction of each item of a query."""
+
+    decay: float
+    attraction: dict[str, dict[int, float]]
+    sessions: dict[str, float]
+    """Sessions that a query had, with those that the log does not hold."""
+
+    def examined(self, position: int) -> float:
+        """The probability that a position is examined; 1 at the top."""
+        return float((position + 1) ** -self.decay)
+
+
+class _Table(NamedTuple):
+    """The log as columns; one row per cell."""
+
+    queries: list[str]
+    items: list[tuple[int, int]]
+    query: NDArray[np.int64]
+    item: NDArray[np.int64]
+    rank: Array
+    """log(position + 1)"""
+    impressions: Array
+    acts: Array
+    group: NDArray[np.int64]
+    """Of each item: its group of positions."""
+
+
+def learn_attention(log: ClickLog) -> Attention:
+    """Learns by EM how attention falls with the position and how attractive each item is.
+
+        P(act on d at k for q) = (k + 1)^-decay * attraction(q, d)
+
+    Where a query always shows the same list, examination and attraction of its items are only known as
+    their product. What tells them apart is what all queries have in common: an item's attraction is one of
+    `LEVELS` levels, the same for all queries and positions, while their mix may differ from position to
+    position (the ranking that made the lists puts better items higher). The same level then gets fewer acts
+    further down, and that is attention. The power law has one number to learn where a free curve
+    would have one per position, which such logs cannot bear.
+
+    The log only holds sessions with an act (the others give no training input). For each query, those
+    that are missing are counted in, as EM does for truncated data: n / (1 - P(no act)). A log that
+    holds idle sessions is taken as it is.
+
+    Source: the position-based model and its EM in Chuklin, Markov and de Rijke, "Click Models for Web
+    Search", 2015, sections 3.3 and 4.3; the power law of Joachims, Swaminathan and Schnabel, "Unbiased
+    learning-to-rank with biased feedback", WSDM 2017; attraction from what is shared by queries as in Wang
+    et al., "Position bias estimation for unbiased learning to rank in personal search", WSDM 2018, here by
+    a mixture; truncated data in Dempster, Laird and Rubin, "Maximum likelihood from incomplete data
+    via the EM algorithm", JRSS B 1977, section 4.2.
+    """
+    if not log.cells:
+        return Attention(0.0, {}, {})
+    table = _table(log)
+    shown, logged = table.impressions, np.array([float(log.sessions[query]) for query in table.queries])
+    decay, levels = 0.5, np.geomspace(0.04, 0.9, LEVELS)
+    mix = np.full((int(table.group.max()) + 1, LEVELS), 1 / LEVELS)
+    sessions = logged
+    for done in range(MAX_ROUNDS):
+        examined = np.exp(-decay * table.rank)
+        shares = _levels_of_items(table, shown, examined, levels, mix)
+        sessions = logged / (1 - _idle_shares(table, logged, examined * (shares @ levels)[table.item]))
+        if log.idle_sessions:
+            sessions = logged
+        shown = table.impressions * (sessions / logged)[table.query]
+        weights = shares[table.item]
+        looks = (weights * (shown * examined)[:, None]).sum(axis=0)
+        levels = np.clip((weights * table.acts[:, None]).sum(axis=0) / np.maximum(looks, 1e-9), 1e-3, 1.0)
+        before, decay = decay, _decay(table, shown * (weights @ levels), decay)
+        mean_mix = shares.mean(axis=0)
+        for group in range(len(mix)):
+            members = shares[table.group == group]
+            mix[group] = (members.sum(axis=0) + PSEUDO_ITEMS * mean_mix) / (len(members) + PSEUDO_ITEMS)
+        if done > MIN_ROUNDS and abs(decay - before) < TOLERANCE:
+            break
+    attraction: dict[str, dict[int, float]] = {query: {} for query in table.queries}
+    for (query, item), mean in zip(table.items, (shares @ levels).tolist(), strict=True):
+        attraction[table.queries[query]][item] = mean
+    return Attention(decay, attraction, dict(zip(table.queries, sessions.tolist(), strict=True)))
+
+
+def _table(log: ClickLog) -> _Table:
+    queries = list(log.cells)
+    items: list[tuple[int, int]] = []
+    means: list[float] = []
+    rows: list[tuple[int, int, int, int, int]] = []
+    for number, query in enumerate(queries):
+        for item, cells in log.cells[query].items():
+            rows += [(number, len(items), k, cell.impressions, cell.acts) for k, cell in cells.items()]
+            items.append((number, item))
+            means.append(_mean_position(list(cells.items())))
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 5)
+    # Groups of about equal ratio: 0, 1, 2, 3-4, 5-7, 8-11, …
+    groups = np.floor(1.5 * np.log2(np.array(means) + 1)).astype(np.int64)
+    return _Table(
+        queries,
+        items,
+        columns[:, 0],
+        columns[:, 1],
+        np.log(columns[:, 2] + 1.0),
+        columns[:, 3].astype(np.float64),
+        columns[:, 4].astype(np.float64),
+        groups,
+    )
+
+
+def _mean_position(cells: Sequence[tuple[int, Cell]]) -> float:
+    return sum(k * cell.impressions for k, cell in cells) / sum(cell.impressions for _, cell in cells)
+
+
+def _levels_of_items(table: _Table, shown: Array, examined: Array, levels: Array, mix: Array) -> Array:
+    """E step: how likely each item has each level, [items, LEVELS]; each row sums to 1."""
+    chance = np.clip(examined[:, None] * levels, 1e-9, 1 - 1e-6)
+    passed = np.maximum(shown - table.acts, 0.0)
+    cells = table.acts[:, None] * np.log(chance) + passed[:, None] * np.log1p(-chance)
+    logs = np.log(mix)[table.group]
+    np.add.at(logs, table.item, cells)
+    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    normalised: Array = shares / shares.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def _idle_shares(table: _Table, logged: Array, chance: Array) -> Array:
+    """The share of each query's sessions that had no act, and so are not in the log."""
+    per_session = table.impressions / logged[table.query]
+    nothing = np.bincount(table.query, per_session * np.log1p(-np.minimum(chance, 0.999)), len(logged))
+    return np.minimum(np.exp(nothing), MAX_IDLE_SHARE)
+
+
+def _decay(table: _Table, expected: Array, decay: float) -> float:
+    """M step by Newton's method: acts are Poisson with mean `expected` * (k + 1)^-decay."""
+    for _ in range(3):
+        mean = expected * np.exp(-decay * table.rank)
+        slope = float((table.rank * (mean - table.acts)).sum())
+        curve = float((table.rank**2 * mean).sum())
+        if curve <= 0:
+            break
+        decay = min(max(decay + slope / curve, 0.0), MAX_DECAY)
+    return decay

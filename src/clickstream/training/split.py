@@ -1,0 +1,35 @@
+"""Which queries train, which stop the training and which measure (R17)."""
+
+import hashlib
+import unicodedata
+
+VALIDATION_SHARE = 0.1
+"""Of the training queries, where training stops early."""
+
+
+def normalised(query: str) -> str:
+    """The form under which queries count as the same: Unicode NFKC, case folded, whitespace collapsed."""
+    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
+
+
+def is_held_out(normalised_query: str, seed: int, share: float) -> bool:
+    """Whether a query is for measuring only (R17).
+
+    A hash decides, not a draw over the queries at hand: a later run with this seed holds out the same
+    queries, so a model that starts from this run's model is again measured on queries that neither saw.
+    """
+    return _place(f"{seed}\n{normalised_query}") < share
+
+
+def is_validation(normalised_query: str, seed: int) -> bool:
+    """Whether a query that is not held out decides when training stops, instead of being learned.
+
+    Held-out queries must not decide it: the gate would then measure on queries by which the weights were
+    chosen, and take luck for improvement.
+    """
+    return _place(f"validation\n{seed}\n{normalised_query}") < VALIDATION_SHARE
+
+
+def _place(text: str) -> float:
+    """A place from 0 to 1, the same for the same text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
