@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from clickstream.app import packaged_model
 from clickstream.simulation import simulate_clicks
+from clickstream.training.click_log import ClickLog, Session, Showing
 from clickstream.training.metrics import bootstrap_intervals, ndcg
 from clickstream.training.model import embed, load_encoder
-from clickstream.training.position_bias import Cell, rank_ctr
+from clickstream.training.position_bias import RankCtr
 
 MODELS = 40
 DRAWS = 5
@@ -85,16 +86,17 @@ def clicked_gains(
 ) -> Gains:
     """What the product measures by: clicks in the base model's lists, corrected for position bias."""
     source = random.Random(seed)
-    log: dict[str, dict[int, dict[int, Cell]]] = {}
+    log = ClickLog()
     for question, items in enumerate(shown):
-        cells = {item: {place: Cell(impressions=sessions)} for place, item in enumerate(items)}
         grades = [judgements[question].get(item, 0) for item in items]
         for _ in range(sessions):
-            for place in simulate_clicks(grades, source, eta=eta, noise=noise):
-                cells[items[place]][place].acts += 1
-                cells[items[place]][place].grades += 1.0
-        log[str(question)] = cells
-    return [{item: grade.gain for item, grade in of.items()} for of in rank_ctr(log).values()]
+            if clicked := simulate_clicks(grades, source, eta=eta, noise=noise):
+                showings = [Showing(item, place, float(place in clicked)) for place, item in enumerate(items)]
+                log.add(Session(str(question), showings))
+    graded = RankCtr(log).grades()
+    return [
+        {item: grade.gain for item, grade in graded.get(str(question), {}).items()} for question in range(len(shown))
+    ]
 
 
 def measured(rankings: list[Ranking], gains: Gains, shown: Ranking | None) -> Vectors:
@@ -110,7 +112,7 @@ def measured(rankings: list[Ranking], gains: Gains, shown: Ranking | None) -> Ve
 
 def verdicts(scores: Vectors, base: Vectors, gains: Gains, count: int, seed: int) -> NDArray[np.bool_]:
     """Whether the gate lets each model pass on so many held-out questions."""
-    measurable = [question for question, gain in enumerate(gains) if max(gain.values()) > 0]
+    measurable = [question for question, of in enumerate(gains) if any(gain > 0 for gain in of.values())]
     held_out = np.random.default_rng(seed).choice(measurable, min(count, len(measurable)), replace=False)
     lower = bootstrap_intervals(scores[held_out] - base[held_out], seed)[0]
     passed: NDArray[np.bool_] = lower > 0

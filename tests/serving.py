@@ -16,6 +16,7 @@ import grpc
 from builders import NOW
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
@@ -23,13 +24,24 @@ from grpc_status import rpc_status
 
 from clickstream.commit import GroupCommit
 from clickstream.dao.interface import ClickstreamDao
+from clickstream.embedding import Embedder, Embedding, LoadEmbedder
+from clickstream.errors import NotFound
 from clickstream.inputs import InputReader
 from clickstream.policy import ImportancePolicy
 from clickstream.runs import FineTuningSettings
 from clickstream.servicers import wire
 from clickstream.servicers.batch import BatchServicer
 from clickstream.servicers.clickstream import ClickstreamServicer
-from clickstream.servicers.server import Server, batch_service, clickstream_service, training_service
+from clickstream.servicers.model_host import ModelHostClient, ModelHostServicer
+from clickstream.servicers.models import ModelServicer
+from clickstream.servicers.server import (
+    Server,
+    batch_service,
+    clickstream_service,
+    model_host_service,
+    model_service,
+    training_service,
+)
 from clickstream.servicers.training import TrainingServicer
 from clickstream.servicers.validation import Window
 
@@ -65,6 +77,8 @@ class InProcessServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self.woken = 0
+        self.models = Path("no-models")
+        self.load_embedder: LoadEmbedder = _no_model
 
     def __enter__(self) -> "InProcessServer":
         self._thread.start()
@@ -75,6 +89,7 @@ class InProcessServer:
         self.clickstream: Any = ClickstreamServiceStub(self.channel)
         self.batch: Any = BatchServiceStub(self.channel)
         self.training: Any = TrainingServiceStub(self.channel)
+        self.model: Any = ModelServiceStub(self.channel)
         return self
 
     async def _start(self) -> int:
@@ -83,14 +98,19 @@ class InProcessServer:
 
         self.commit = GroupCommit(self.dao, max_waiting_bytes=self._queue_bytes)
         inputs = InputReader(self.dao, POLICY, wire.search_session)
+        self.host = ModelHostClient()
+        self.embedding = Embedding(lambda model_version_id: self.load_embedder(model_version_id))
         self._server = Server(
             [
+                model_service(ModelServicer(self.dao, inputs, self.host, self._clock)),
+                model_host_service(ModelHostServicer(self.models, self.embedding)),
                 clickstream_service(ClickstreamServicer(self.dao, self.commit, WINDOW, self._clock)),
                 batch_service(BatchServicer(self.dao, self._clock)),
                 training_service(TrainingServicer(self.dao, inputs, DEFAULTS, self._clock, wake)),
             ]
         )
         port = self._server.bind("127.0.0.1:0")
+        self.host.connect(f"127.0.0.1:{port}")
         await self._server.start()
         return port
 
@@ -117,7 +137,13 @@ class InProcessServer:
 
     async def _stop(self) -> None:
         await self._server.drain(0)
+        await self.host.close()
+        await self.embedding.close()
         await self.commit.close()
+
+
+def _no_model(model_version_id: str) -> Embedder:
+    raise NotFound("MODEL_VERSION_NOT_FOUND", f"no {model_version_id} here")
 
 
 class ServeProcess:

@@ -21,6 +21,7 @@ from clickstream.converter import TrainingInput
 from clickstream.dao.embedded import EmbeddedMongo, EmbeddedMongoError
 from clickstream.dao.mongo import connect, prepare_schema
 from clickstream.dao.store import MongoDao
+from clickstream.embedding import Embedder, Embedding
 from clickstream.errors import FailedPrecondition
 from clickstream.improvement import QueueRules
 from clickstream.inputs import InputReader
@@ -31,12 +32,16 @@ from clickstream.servicers import wire
 from clickstream.servicers.batch import BatchServicer
 from clickstream.servicers.clickstream import ClickstreamServicer
 from clickstream.servicers.fine_tuning import FineTuningClient, FineTuningServicer
+from clickstream.servicers.model_host import ModelHostClient, ModelHostServicer, model_folder
+from clickstream.servicers.models import ModelServicer
 from clickstream.servicers.server import (
     Server,
     Service,
     batch_service,
     clickstream_service,
     fine_tuning_service,
+    model_host_service,
+    model_service,
     training_service,
 )
 from clickstream.servicers.training import TrainingServicer
@@ -158,12 +163,16 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
         batch_service(BatchServicer(dao, now)),
         training_service(TrainingServicer(dao, inputs, defaults, now, wake.set)),
     ]
+    embedding = Embedding(_load_from(settings.data_dir.absolute()))
     if not settings.trainer:
-        services.append(_fine_tuning(settings, defaults))
+        services += [_fine_tuning(settings, defaults), _model_host(settings, embedding)]
+    host = ModelHostClient()
+    services.append(model_service(ModelServicer(dao, inputs, host, now)))
     server = Server(services, reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
     trainer = settings.trainer or _reachable(address)
+    host.connect(trainer)
     # What is there by now stays: the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
@@ -174,6 +183,8 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
             yield
     finally:
         await server.drain(settings.shutdown_grace)
+        await host.close()
+        await embedding.close()
         await commit.close()
 
 
@@ -183,7 +194,8 @@ async def _working(
 ) -> AsyncIterator[None]:
     """Training runs and the improvement queue are worked on; a run in hand is given back at the end."""
     lease = timedelta(seconds=settings.run_lease)
-    improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), _improvement_settings(settings), now, lease)
+    to_train = _improvement_settings(settings, dao)
+    improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
     client = FineTuningClient(trainer)
     worker = TrainingRunWorker(dao, inputs, improvement, client.fine_tune, now, lease, wake)
     working = asyncio.create_task(worker.work())
@@ -204,9 +216,14 @@ def _queue_rules(settings: Settings) -> QueueRules:
     )
 
 
-def _improvement_settings(settings: Settings) -> Callable[[], FineTuningSettings]:
-    """Tells how a run of the improvement queue that begins now is to train."""
-    return lambda: _default_settings(settings)
+def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], FineTuningSettings]:
+    """Tells how a run of the improvement queue that begins now trains: from the promoted model, if there is one."""
+
+    def of_now() -> FineTuningSettings:
+        promoted, defaults = dao.promotions.current(), _default_settings(settings)
+        return replace(defaults, base_model=promoted.model_version_id) if promoted else defaults
+
+    return of_now
 
 
 async def work(settings: Settings) -> None:
@@ -246,7 +263,9 @@ async def _trainer(settings: Settings) -> AsyncIterator[str]:
 
 async def serve_trainer(settings: Settings) -> None:
     """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises ListenError."""
-    server = Server([_fine_tuning(settings, _default_settings(settings))], reuse_port=settings.reuse_port)
+    embedding = Embedding(_load_from(settings.data_dir.absolute()))
+    services = [_fine_tuning(settings, _default_settings(settings)), _model_host(settings, embedding)]
+    server = Server(services, reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
     with _leading():
         await server.start()
@@ -255,6 +274,7 @@ async def serve_trainer(settings: Settings) -> None:
             await _until_told_to_stop(settings)
         finally:
             await server.drain(settings.shutdown_grace)
+            await embedding.close()
 
 
 def follow_trainer() -> None:
@@ -277,6 +297,20 @@ def _leading() -> Iterator[None]:
         yield
     finally:
         group.send(None)
+
+
+def _model_host(settings: Settings, embedding: Embedding) -> Service:
+    return model_host_service(ModelHostServicer(settings.data_dir.absolute() / "models", embedding))
+
+
+def _load_from(data_dir: Path) -> Callable[[str], Embedder]:
+    def load(model_version_id: str) -> Embedder:
+        folder = model_folder(data_dir / "models", model_version_id)
+        from clickstream.training.embedder import TextEmbedder  # takes seconds: only an Embed pays for it
+
+        return TextEmbedder(folder)
+
+    return load
 
 
 def _fine_tuning(settings: Settings, defaults: FineTuningSettings) -> Service:

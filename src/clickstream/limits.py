@@ -12,6 +12,12 @@ META_DEPTH = 16
 SESSION_BYTES = 1024 * 1024
 EVENT_BYTES = 20 * 1024
 REQUEST_BYTES = 4 * 1024 * 1024
+EMBED_TEXTS = 256
+EMBED_TEXT_CHARACTERS = 8_192
+# Texts of all callers that may wait to be embedded, and models that stay loaded.
+WAITING_TEXTS = 4_096
+LOADED_MODELS = 2
+MODEL_CHUNK_BYTES = 1024 * 1024
 # Unacknowledged messages of one Ingest stream beyond which nothing more is read.
 INGEST_WINDOW_BYTES = 8 * 1024 * 1024
 
@@ -23,6 +29,8 @@ PAGE_BYTES = 2 * 1024 * 1024
 LISTED_EVENTS = 10_000
 LISTED_EVENT_BYTES = 1024 * 1024
 BATCHES_PER_RUN = 100
+# Sessions of the improvement queue that one run takes at most.
+IMPROVEMENT_GROUP = 10_000
 JUDGED_QUERIES = 10_000
 JUDGEMENTS = 100_000
 # Below REQUEST_BYTES by what else a FineTuneStart holds.

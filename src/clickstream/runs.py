@@ -229,6 +229,7 @@ class ModelVersion:
     gate_reason: str
     created_at: datetime
     click_models: tuple[ClickModelScore, ...] = ()
+    parent_model_version_id: str = ""
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "ModelVersion":

@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clickstream import limits
+
 PACKAGE = Path(__file__).parent
 
 
@@ -39,7 +41,9 @@ class Settings(BaseSettings):
         True, description="Whether this server takes up queued training runs and sessions put forward for improvement."
     )
     run_lease: float = Field(30, ge=3, description="After how long a dead server's run is taken up by another.")
-    improvement_group: int = Field(100, ge=1, le=10_000, description="So many waiting sessions become a training run.")
+    improvement_group: int = Field(
+        100, ge=1, le=limits.IMPROVEMENT_GROUP, description="So many waiting sessions become a training run."
+    )
     improvement_age: float = Field(
         3600, ge=0, le=30 * 24 * 3600, description="A session that waits this long becomes one with fewer."
     )

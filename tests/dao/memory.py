@@ -13,6 +13,7 @@ from clickstream.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChang
 from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound
+from clickstream.promotions import Promotion, PromotionOrder, following
 from clickstream.runs import CURVE_POINTS, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
     Appended,
@@ -258,7 +259,35 @@ class MemoryRuns(Part):
             return False
         del self._state.held[run_id]
         self._set(run_id, state=state, reason=reason, model_version=model_version, ended_at=at)
+        if model_version is not None and model_version.promoted:
+            self._state.promotions_due.add(run_id)
         return True
+
+    @locked
+    def of_batch(self, batch: int, before: Position | None, limit: int) -> Any:
+        return [run for run in self.list(before, len(self._state.runs), frozenset()) if batch in run.batches][:limit]
+
+    @locked
+    def model_version(self, model_version_id: str) -> ModelVersion | None:
+        versions = (run.model_version for run in self._state.runs.values())
+        return next((each for each in versions if each and each.model_version_id == model_version_id), None)
+
+    @locked
+    def model_versions(self, before: Position | None, limit: int, *, improved_only: bool) -> Any:
+        made = [run.model_version for run in self._state.runs.values() if run.model_version]
+        rows = sorted((((each.created_at, each.run_id), each) for each in made), key=lambda row: row[0], reverse=True)
+        return [each for at, each in rows if (before is None or at < before) and (each.promoted or not improved_only)][
+            :limit
+        ]
+
+    @locked
+    def promotion_due(self) -> ModelVersion | None:
+        due = sorted(self._state.promotions_due)
+        return self._state.runs[due[0]].model_version if due else None
+
+    @locked
+    def promotion_decided(self, run_id: str) -> None:
+        self._state.promotions_due.discard(run_id)
 
     @locked
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
@@ -289,6 +318,27 @@ class MemoryJudgements(Part):
         return self._state.judgements.get(sha256)
 
 
+class MemoryPromotions(Part):
+    @locked
+    def current(self) -> Promotion | None:
+        return self._state.promotions[-1] if self._state.promotions else None
+
+    @locked
+    def list(self, before: int | None, limit: int) -> Any:
+        return [each for each in reversed(self._state.promotions) if before is None or each.sequence < before][:limit]
+
+    @locked
+    def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
+        for each in self._state.promotions:
+            if each.request_id == order.request_id:
+                each.check_same(order)
+                return each, False
+        current = self.current()
+        previous = self._state.promotions[current.previous - 1] if current and current.previous else None
+        self._state.promotions.append(following(order, current, previous, at))
+        return self._state.promotions[-1], True
+
+
 class MemoryDao:
     """`ClickstreamDao` in memory."""
 
@@ -300,6 +350,7 @@ class MemoryDao:
         self.improvement = MemoryImprovement(self._state)
         self.runs = MemoryRuns(self._state)
         self.judgements = MemoryJudgements(self._state)
+        self.promotions = MemoryPromotions(self._state)
 
     @property
     def down(self) -> bool:

@@ -11,6 +11,7 @@ from clickstream import limits
 from clickstream.batches import Batch
 from clickstream.errors import Unavailable
 from clickstream.improvement import ImprovementTask
+from clickstream.promotions import Promotion
 from clickstream.runs import CurvePoint, TrainingRun
 from clickstream.sessions import SessionEvents, StoredEvent, StoredSession
 
@@ -35,6 +36,8 @@ class State:
     held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     curves: dict[str, dict[int, CurvePoint]] = field(default_factory=dict)
     judgements: dict[str, bytes] = field(default_factory=dict)
+    promotions_due: set[str] = field(default_factory=set)
+    promotions: list[Promotion] = field(default_factory=list)
 
 
 def locked(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,6 +24,7 @@ from clickstream.dao.embedded import EmbeddedMongo
 from clickstream.dao.mongo import Document
 from clickstream.dao.store import MongoDao
 from clickstream.improvement import ImprovementState, Outcome
+from clickstream.promotions import PromotionOrder
 from clickstream.runs import CurvePoint, Phase, RunState, TrainingProgress
 
 pytestmark = pytest.mark.mongod
@@ -127,6 +128,24 @@ def use_queues(dao: MongoDao) -> None:
     dao.judgements.get("f00d")
 
 
+def use_models(dao: MongoDao) -> None:
+    """Calls every method about model versions and promotions that sends a query."""
+    due = dao.runs.promotion_due()
+    assert due is not None
+    dao.runs.promotion_decided(due.run_id)
+    dao.runs.model_version(due.model_version_id)
+    for before in (None, (NOW, "run-2")):
+        dao.runs.of_batch(1, before, 3)
+        for improved_only in (False, True):
+            dao.runs.model_versions(before, 3, improved_only=improved_only)
+    for number in range(SESSIONS):
+        dao.promotions.append(PromotionOrder(f"p-{number}", f"m-{number}"), NOW)
+    dao.promotions.append(PromotionOrder("p-1", "m-1"), NOW)
+    dao.promotions.append(PromotionOrder("back"), NOW)
+    for number in (None, 5):
+        dao.promotions.list(number, 3)
+
+
 def stages(plan: Any) -> Iterator[str]:
     """The names of all stages of a plan."""
     if isinstance(plan, dict):
@@ -151,6 +170,7 @@ def test_every_query_is_served_by_an_index(
         monkeypatch.setattr(limits, "LISTED_EVENTS", EVENTS - 1)
         dao.events.of_sessions(3, 5, 6)
         use_queues(dao)
+        use_models(dao)
     assert {name for name, _ in recorder.commands} == {"find", "findAndModify", "update", "delete", "aggregate"}
     assert {command[name] for name, command in recorder.commands} == set(database.list_collection_names())
     for name, command in recorder.commands:

@@ -9,6 +9,7 @@ from builders import NOW, create_request, event, nested, push_request, release_r
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import error_reason_pb2
+from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
@@ -21,7 +22,7 @@ from clickstream.dao.store import MongoDao
 from clickstream.servicers import paging
 
 DEFECTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-SERVICES = (pb, batch_pb, training_pb)
+SERVICES = (pb, batch_pb, training_pb, model_pb)
 
 
 def unary_methods() -> list[str]:
@@ -48,6 +49,9 @@ def good_requests() -> list[Message]:
         release_request("r-1", "batch-1"),
         batch_pb.GetBatchSessionsRequest(batch_id="batch-1", page_size=2, page_token=token),
         batch_pb.ListBatchesRequest(page_size=1, statuses=[1, 2]),
+        model_pb.PromoteModelRequest(model_version_id="m-1", request_id="p-1", force=True, reason="why"),
+        model_pb.EmbedRequest(texts=["red"], kind=model_pb.TEXT_KIND_QUERY),
+        model_pb.ListPromotionsRequest(page_token=paging.encode_token("ListPromotions", 3)),
         training_pb.ListTrainingRunsRequest(page_size=1, page_token=listing, states=[1]),
         start,
     ]

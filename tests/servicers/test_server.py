@@ -11,6 +11,7 @@ import pytest
 from builders import NOW, create_request, session_drafts
 from dao.memory import MemoryDao
 from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, error_reason_pb2
+from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -22,7 +23,7 @@ from clickstream.servicers.errors import STATUS_CODES, grpc_status
 from clickstream.servicers.server import ListenError, Server
 
 PACKAGE = "embedding_studio.clickstream.v1"
-SERVICES = [f"{PACKAGE}.{name}" for name in ("ClickstreamService", "BatchService", "TrainingService")]
+SERVICES = [f"{PACKAGE}.{name}" for name in ("ClickstreamService", "BatchService", "TrainingService", "ModelService")]
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -45,7 +46,7 @@ def test_reflection_describes_every_service(server: InProcessServer) -> None:
 
 def test_every_method_of_the_contract_is_implemented(server: InProcessServer) -> None:
     """No RPC of a served service is UNIMPLEMENTED: an empty request is answered or refused with a reason."""
-    for module in (clickstream_service_pb2, batch_service_pb2, training_pb):
+    for module in (clickstream_service_pb2, batch_service_pb2, training_pb, model_pb):
         for service in module.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
                 path = f"/{service.full_name}/{method.name}"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from clickstream.servicers import training_wire
-from clickstream.training.losses import LOSSES, base_shares, graded_contrastive, listwise_softmax, targets_and_masks
+from clickstream.training.losses import LOSSES, base_shares, graded_contrastive, listwise_softmax, targets_and_allowed
 
 UNIT = torch.eye(4)
 
@@ -34,7 +34,7 @@ def test_better_graded_items_pull_harder() -> None:
     """Graded: of two relevant items at the same cosine, the better one is drawn nearer."""
     queries = torch.nn.functional.normalize(torch.ones(1, 4), dim=1)
     items = UNIT[:3].clone().requires_grad_()
-    targets, allowed, _ = targets_and_masks([0, 1, 2], [{0: 3.0, 1: 1.0, 2: 0.0}], [set()], [[]])
+    targets, allowed = targets_and_allowed([0, 1, 2], [{0: 3.0, 1: 1.0, 2: 0.0}], [set()], [[]])
     listwise_softmax(queries, items, targets, allowed, 1.0).backward()
     assert items.grad is not None
     pull = -(items.grad @ queries[0])
@@ -43,7 +43,7 @@ def test_better_graded_items_pull_harder() -> None:
 
 def test_targets_are_shares_of_the_grades() -> None:
     """Shown for the query: by squared grade. Not shown for it: a negative."""
-    targets, allowed, _ = targets_and_masks([5, 6, 7, 8], [{5: 3.0, 6: 1.0, 7: 0.0}], [set()], [[]])
+    targets, allowed = targets_and_allowed([5, 6, 7, 8], [{5: 3.0, 6: 1.0, 7: 0.0}], [set()], [[]])
     assert targets.tolist() == [[pytest.approx(0.9), pytest.approx(0.1), 0.0, 0.0]]
     assert allowed.tolist() == [[True, True, True, True]]
 
@@ -51,26 +51,23 @@ def test_targets_are_shares_of_the_grades() -> None:
 def test_a_near_equal_querys_items_are_never_negatives() -> None:
     """Item 8 was shown for a near-equal query only: left out. Item 7 is graded there: no negative here."""
     near = {7: 2.0, 8: 0.0, 6: 0.0}
-    targets, allowed, _ = targets_and_masks([5, 6, 7, 8, 9], [{5: 1.0, 6: 0.0, 7: 0.0}], [set()], [[near]])
+    targets, allowed = targets_and_allowed([5, 6, 7, 8, 9], [{5: 1.0, 6: 0.0, 7: 0.0}], [set()], [[near]])
     assert targets.tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0]]
     assert allowed.tolist() == [[True, True, False, False, True]]
 
 
 def test_own_grades_win_over_a_near_equal_querys_zero() -> None:
     """What the query itself has grades for stays a positive."""
-    targets, allowed, _ = targets_and_masks([5], [{5: 1.0}], [set()], [[{5: 0.0}]])
+    targets, allowed = targets_and_allowed([5], [{5: 1.0}], [set()], [[{5: 0.0}]])
     assert targets.tolist() == [[1.0]]
     assert allowed.tolist() == [[True]]
 
 
 def test_what_was_probably_not_examined_is_no_negative() -> None:
-    """Items 6 and 7 have no grade; 7 was shown where nobody looks: it only keeps its place, 6 is a negative."""
-    targets, allowed, kept = targets_and_masks([5, 6, 7], [{5: 1.0, 6: 0.0, 7: 0.0}], [{7}], [[]])
+    """Items 6 and 7 have no grade; 7 was shown where nobody looks: it is left out, 6 stays a negative."""
+    targets, allowed = targets_and_allowed([5, 6, 7], [{5: 1.0, 6: 0.0, 7: 0.0}], [{7}], [[]])
     assert targets.tolist() == [[1.0, 0.0, 0.0]]
     assert allowed.tolist() == [[True, True, False]]
-    assert kept.tolist() == [[True, True, True]]
-    near = targets_and_masks([5, 7], [{5: 1.0, 7: 0.0}], [{7}], [[{7: 2.0}]])
-    assert near[1].tolist() == near[2].tolist() == [[True, False]]
 
 
 def test_base_shares_are_of_what_is_allowed() -> None:

@@ -56,11 +56,16 @@ def test_a_step_draws_the_best_and_some_others() -> None:
     assert sorted(draw_items(Example("q", {1: 0.0, 2: 1.0}, {}), random.Random(0))) == [1, 2]
 
 
+def test_what_is_unknown_is_not_drawn() -> None:
+    """An item that would be left out is not encoded."""
+    example = Example("q", {item: float(item < 3) for item in range(10)}, {}, unknown=frozenset(range(5, 10)))
+    assert sorted(draw_items(example, random.Random(0))) == [0, 1, 2, 3, 4]
+
+
 def test_a_step_leaves_unknown_items_out() -> None:
-    """Clicks say nothing about item 2 to the first query; to the second it is relevant."""
+    """Another query draws item 2; for the query that knows nothing about it, it takes no part."""
     examples = [Example("q", {1: 1.0, 2: 0.0}, {}, unknown=frozenset({2})), Example("r", {2: 1.0}, {})]
     step = Steps(examples, [[], []], 2, seed=1).make(0)
     row, column = step.queries.index(0), step.items.index(2)
     assert not step.allowed[row, column]
     assert int((~step.allowed).sum()) == 1
-    assert bool(step.kept.all())

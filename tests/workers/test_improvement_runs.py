@@ -13,6 +13,7 @@ from serving import DEFAULTS, PATIENCE, Clock, until
 from workers import made_up
 from workers.made_up import LEASE, RULES, Endless, Module, play, queue, raising
 
+from clickstream import limits
 from clickstream.errors import FailedPrecondition, Unavailable
 from clickstream.improvement import ImprovementState, ImprovementTask
 from clickstream.runs import ENDED, RunState, TrainingRun
@@ -355,7 +356,7 @@ def made_up_run() -> TrainingRun:
 
 def test_r15_a_group_has_a_largest_size(dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """R15: a long queue is trained in several runs, the oldest sessions first."""
-    monkeypatch.setattr(module, "GROUP_SESSIONS", 4)
+    monkeypatch.setattr(limits, "IMPROVEMENT_GROUP", 4)
     put_forward(dao, "b1-2", "b2-2", at=1)
     clock.forward(1)
     queue(dao, clock).look_after("me")

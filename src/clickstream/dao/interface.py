@@ -11,6 +11,7 @@ from typing import Protocol
 from clickstream.batches import Batch, BatchStatus
 from clickstream.converter import ConversionSummary
 from clickstream.improvement import ImprovementState, ImprovementTask, Outcome
+from clickstream.promotions import Promotion, PromotionOrder
 from clickstream.runs import CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
     Appended,
@@ -185,8 +186,28 @@ class RunDao(Protocol):
         """The run with this id."""
         ...
 
+    def of_batch(self, batch: int, before: Position | None, limit: int) -> list[TrainingRun]:
+        """Runs over the batch with this sequence number, the newest first."""
+        ...
+
+    def model_version(self, model_version_id: str) -> ModelVersion | None:
+        """The model version with this id."""
+        ...
+
+    def model_versions(self, before: Position | None, limit: int, *, improved_only: bool) -> list[ModelVersion]:
+        """Model versions, the newest first; positions are of `created_at` and the run's id."""
+        ...
+
     def list(self, before: Position | None, limit: int, states: Set[RunState]) -> list[TrainingRun]:
         """Runs, the newest first; no state means any."""
+        ...
+
+    def promotion_due(self) -> ModelVersion | None:
+        """A version whose gate said yes and about whose promotion nobody has decided yet."""
+        ...
+
+    def promotion_decided(self, run_id: str) -> None:
+        """Says that the promotion of this run's version was made, or refused."""
         ...
 
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
@@ -219,7 +240,7 @@ class RunDao(Protocol):
     def finish(
         self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
     ) -> bool:
-        """Ends a run, if the owner still holds it."""
+        """Ends a run, if the owner still holds it; only then its model version exists."""
         ...
 
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
@@ -236,6 +257,27 @@ class JudgementDao(Protocol):
 
     def get(self, sha256: str) -> bytes | None:
         """What is kept under this name."""
+        ...
+
+
+class PromotionDao(Protocol):
+    """The log of promotions; its last entry says which model version is promoted."""
+
+    def current(self) -> Promotion | None:
+        """The last entry; None if nothing was ever promoted."""
+        ...
+
+    def list(self, before: int | None, limit: int) -> list[Promotion]:
+        """Entries, the newest first, below sequence number `before`."""
+        ...
+
+    def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
+        """Carries an order out, once per request id; says whether it was now.
+
+        Raises:
+            FailedPrecondition: another version is promoted than expected, or nothing to roll back to.
+            AlreadyExists: the request id was used for another order.
+        """
         ...
 
 
@@ -270,6 +312,11 @@ class ClickstreamDao(Protocol):
     @property
     def judgements(self) -> JudgementDao:
         """Judgements of people."""
+        ...
+
+    @property
+    def promotions(self) -> PromotionDao:
+        """The log of promotions."""
         ...
 
     def ping(self) -> None:

@@ -37,7 +37,13 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
         ("queued", [("queued_at", -1), ("_id", -1)], {}),
         ("state_queued", [("state", 1), ("queued_at", -1), ("_id", -1)], {}),
         ("held", [("held", 1)], {}),
+        ("batches", [("batches", 1), ("queued_at", -1), ("_id", -1)], {}),
+        ("model_version", [("model_version.model_version_id", 1)], {"unique": True, "sparse": True}),
+        ("versions", [("model_version.created_at", -1), ("_id", -1)], {}),
+        ("improved", [("model_version.promoted", 1), ("model_version.created_at", -1), ("_id", -1)], {}),
+        ("promotion_due", [("promotion_due", 1)], {"sparse": True}),
     ],
+    "model_promotions": [("request_id", [("request_id", 1)], {"unique": True})],
 }
 
 

@@ -1,5 +1,8 @@
 """Training runs in MongoDB.
 
+The document of a run that succeeded is also that of its model version: one write ends the run and
+makes the version, so that a worker that has lost its lease leaves no version behind.
+
 A run is held by one worker at a time: `held` is the end of its lease while it runs, the
 earliest time of the next attempt while it waits, and absent once it has ended.
 """
@@ -8,7 +11,7 @@ import builtins
 from collections import Counter
 from collections.abc import Set
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from bson import Binary
@@ -29,17 +32,17 @@ from clickstream.runs import (
     TrainingRun,
 )
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_STEP = 2**63 - 1
 # Logged losses, and as many steps at which only something was measured.
 MOST_POINTS = 2 * CURVE_POINTS
 
 
 class MongoRuns:
-    """`RunDao` over `training_runs`, `model_versions` and `curve_points`."""
+    """`RunDao` over `training_runs` and `curve_points`."""
 
-    def __init__(self, runs: MongoCollection, model_versions: MongoCollection, points: MongoCollection) -> None:
+    def __init__(self, runs: MongoCollection, points: MongoCollection) -> None:
         self._runs = runs
-        self._model_versions = model_versions
         self._points = points
 
     @translated
@@ -74,13 +77,48 @@ class MongoRuns:
     @translated
     def list(self, before: Position | None, limit: int, states: Set[RunState]) -> builtins.list[TrainingRun]:
         """See `RunDao`."""
-        query: Document = {"state": {"$in": sorted(states)}} if states else {}
+        return self._newest({"state": {"$in": sorted(states)}} if states else {}, "queued_at", before, limit)
+
+    @translated
+    def of_batch(self, batch: int, before: Position | None, limit: int) -> builtins.list[TrainingRun]:
+        """See `RunDao`."""
+        return self._newest({"batches": batch}, "queued_at", before, limit)
+
+    @translated
+    def model_version(self, model_version_id: str) -> ModelVersion | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"model_version.model_version_id": model_version_id})
+        return _version(_run(document)) if document else None
+
+    @translated
+    def model_versions(
+        self, before: Position | None, limit: int, *, improved_only: bool
+    ) -> builtins.list[ModelVersion]:
+        """See `RunDao`."""
+        # Bounded from below, it is answered by index without the runs that made no version.
+        query: Document = {"model_version.created_at": {"$gte": EPOCH}}
+        if improved_only:
+            query["model_version.promoted"] = True
+        return [_version(run) for run in self._newest(query, "model_version.created_at", before, limit)]
+
+    def _newest(self, query: Document, by: str, before: Position | None, limit: int) -> builtins.list[TrainingRun]:
         if before is not None:
             at, run_id = before
-            query["queued_at"] = {"$lte": at}
-            query["$or"] = [{"queued_at": {"$lt": at}}, {"_id": {"$lt": run_id}}]
-        cursor = self._runs.find(query, sort=[("queued_at", -1), ("_id", -1)], limit=limit)
+            query[by] = {"$lte": at}
+            query["$or"] = [{by: {"$lt": at}}, {"_id": {"$lt": run_id}}]
+        cursor = self._runs.find(query, sort=[(by, -1), ("_id", -1)], limit=limit)
         return [_run(document) for document in cursor]
+
+    @translated
+    def promotion_due(self) -> ModelVersion | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"promotion_due": True})
+        return _version(_run(document)) if document else None
+
+    @translated
+    def promotion_decided(self, run_id: str) -> None:
+        """See `RunDao`."""
+        self._runs.update_one({"_id": run_id}, {"$unset": {"promotion_due": ""}})
 
     @translated
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
@@ -141,13 +179,9 @@ class MongoRuns:
         """See `RunDao`."""
         changes: Document = {"state": state, "reason": reason, "ended_at": at}
         if model_version is not None:
-            version = asdict(model_version)
-            changes["model_version"] = version
-            self._model_versions.replace_one(
-                {"_id": model_version.model_version_id},
-                {"_id": model_version.model_version_id, **version},
-                upsert=True,
-            )
+            changes["model_version"] = asdict(model_version)
+            if model_version.promoted:
+                changes["promotion_due"] = True
         updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"held": "", "owner": ""}})
         return updated.matched_count == 1
 
@@ -199,6 +233,12 @@ def _point(document: Document) -> CurvePoint:
         learning_rate=document.get("learning_rate"),
         metrics=document.get("metrics", {}),
     )
+
+
+def _version(run: TrainingRun) -> ModelVersion:
+    if run.model_version is None:
+        raise ValueError(f"run {run.run_id} made no model version")
+    return run.model_version
 
 
 def _pairs(conversion: dict[str, Any]) -> Document:

@@ -8,6 +8,7 @@ from clickstream.dao.improvement import MongoImprovement
 from clickstream.dao.judgements import MongoJudgements
 from clickstream.dao.mongo import Document, translated
 from clickstream.dao.places import Places
+from clickstream.dao.promotions import MongoPromotions
 from clickstream.dao.runs import MongoRuns
 from clickstream.dao.sessions import MongoSessions
 
@@ -22,8 +23,9 @@ class MongoDao:
         self.events = MongoEvents(database["session_events"], database["sessions"], database["training_pages"], places)
         self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
         self.improvement = MongoImprovement(database["sessions_for_improvement"])
-        self.runs = MongoRuns(database["training_runs"], database["model_versions"], database["curve_points"])
+        self.runs = MongoRuns(database["training_runs"], database["curve_points"])
         self.judgements = MongoJudgements(database["judgements"])
+        self.promotions = MongoPromotions(database["model_promotions"])
 
     @translated
     def ping(self) -> None:

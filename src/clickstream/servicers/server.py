@@ -12,6 +12,10 @@ from embedding_studio.clickstream.v1 import (
     clickstream_service_pb2_grpc,
     fine_tuning_service_pb2,
     fine_tuning_service_pb2_grpc,
+    model_host_service_pb2,
+    model_host_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
     training_service_pb2,
     training_service_pb2_grpc,
 )
@@ -64,6 +68,18 @@ def fine_tuning_service(servicer: Any) -> Service:
     """FineTuningService."""
     name = fine_tuning_service_pb2.DESCRIPTOR.services_by_name["FineTuningService"].full_name
     return Service(name, fine_tuning_service_pb2_grpc.add_FineTuningServiceServicer_to_server, servicer)
+
+
+def model_service(servicer: Any) -> Service:
+    """ModelService."""
+    name = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+    return Service(name, model_service_pb2_grpc.add_ModelServiceServicer_to_server, servicer)
+
+
+def model_host_service(servicer: Any) -> Service:
+    """ModelHostService."""
+    name = model_host_service_pb2.DESCRIPTOR.services_by_name["ModelHostService"].full_name
+    return Service(name, model_host_service_pb2_grpc.add_ModelHostServiceServicer_to_server, servicer)
 
 
 class _Registry:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime
 
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
@@ -17,6 +18,8 @@ from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
 from clickstream.servicers import evaluation_wire, paging, training_wire, validation
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.run_watch import RunWatch
+
+PROMOTED = "promoted"
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -73,6 +76,8 @@ class TrainingServicer(TrainingServiceServicer):
                 raise FailedPrecondition("STATE_CONFLICT", f"{archived[0]} is archived")
             if sha256:
                 self._dao.judgements.keep(sha256, judgements)
+            if settings.base_model == PROMOTED:
+                settings = replace(settings, base_model=self._promoted())
             queued = TrainingRun(
                 run_id=request.run_id,
                 batches=tuple(batch.sequence for batch in batches),
@@ -87,6 +92,12 @@ class TrainingServicer(TrainingServiceServicer):
         if not created and not same:
             raise AlreadyExists("CONTENT_CONFLICT", "run_id: taken by a run with other content")
         return run, created
+
+    def _promoted(self) -> str:
+        promotion = self._dao.promotions.current()
+        if promotion is None:
+            raise FailedPrecondition("NO_PROMOTED_MODEL", "settings.base_model: no model version is promoted")
+        return promotion.model_version_id
 
     def _released(self, batch_id: str) -> Batch:
         sequence = sequence_of(batch_id)

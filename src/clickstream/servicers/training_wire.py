@@ -205,6 +205,7 @@ def model_version_from(message: fine_tuning_service_pb2.ModelVersion) -> ModelVe
             ClickModelScore(score.name, score.perplexity, score.log_likelihood, score.chosen)
             for score in message.click_models
         ),
+        parent_model_version_id=message.parent_model_version_id,
     )
 
 

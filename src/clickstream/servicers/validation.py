@@ -55,6 +55,20 @@ def checked_id(value: str, field: str) -> str:
     return value
 
 
+def check_optional_id(value: str, field: str) -> None:
+    """Raises InvalidArgument unless the value is empty or an id."""
+    if value:
+        checked_id(value, field)
+
+
+def checked_page_size(page_size: int) -> int:
+    """The number of rows to return. Raises InvalidArgument."""
+    violations: Violations = []
+    checked = check_page_size(page_size, violations)
+    require(violations)
+    return checked
+
+
 def checked_run_id(value: str) -> str:
     """The value, if it is a run id: it becomes part of file names. Raises InvalidArgument."""
     if not value or len(value) > limits.RUN_ID_CHARACTERS or not TYPE_CHARACTERS.issuperset(value) or value[0] == ".":

@@ -93,16 +93,7 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
             validation.append(example)
         elif any(target > 0 for target in example.targets.values()):
             training.append(example)
-    if len(training) < MIN_TRAINING_QUERIES:
-        raise _impossible(
-            f"{len(training)} distinct training queries with a graded item that has text; "
-            f"at least {MIN_TRAINING_QUERIES} are needed ({len(held_out) + len(validation)} more are held out)"
-        )
-    if settings.early_stopping_patience and len(validation) < MIN_VALIDATION_QUERIES:
-        raise _impossible(
-            f"{len(validation)} distinct validation queries are too few to stop early by; "
-            f"at least {MIN_VALIDATION_QUERIES} are needed, or early_stopping_patience 0"
-        )
+    _check_enough(len(training), len(validation), len(held_out), settings)
     return Dataset(
         texts=texts,
         training=training,
@@ -123,6 +114,19 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
         rows={object_id: rows[item] for object_id, item in pool.items.items() if item in rows},
         click_models=tuple(click_models),
     )
+
+
+def _check_enough(training: int, validation: int, held_out: int, settings: FineTuningSettings) -> None:
+    if training < MIN_TRAINING_QUERIES:
+        raise _impossible(
+            f"{training} distinct training queries with a graded item that has text; "
+            f"at least {MIN_TRAINING_QUERIES} are needed ({held_out + validation} more are held out)"
+        )
+    if settings.early_stopping_patience and validation < MIN_VALIDATION_QUERIES:
+        raise _impossible(
+            f"{validation} distinct validation queries are too few to stop early by; "
+            f"at least {MIN_VALIDATION_QUERIES} are needed, or early_stopping_patience 0"
+        )
 
 
 def _example(

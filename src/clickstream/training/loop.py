@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +31,7 @@ from clickstream.training.model import embed, load_encoder, with_prompt
 from clickstream.training.progress import Canceled, Progress
 from clickstream.training.segments import by_segment
 from clickstream.training.steps import Step, Steps, near_equal_queries
-from clickstream.training.version import identity, load_version, save_version, version_id
+from clickstream.training.version import identity, load_version, save_version, version_folder, version_id
 
 __all__ = ["Canceled", "fine_tune"]
 
@@ -87,8 +88,13 @@ def fine_tune(
         checkpoints.delete()
         return finished
 
+    parent = settings.base_model if version_folder(data_dir, settings.base_model) else ""
+    base_model = str(version_folder(data_dir, settings.base_model) or settings.base_model)
     with _deterministic(settings.seed):
-        encoder, evaluation, promoted, reason = train_and_judge(dataset, settings, checkpoints, progress, judgements)
+        started_from = replace(settings, base_model=base_model)
+        encoder, evaluation, promoted, reason = train_and_judge(
+            dataset, started_from, checkpoints, progress, judgements
+        )
     progress.enter(Phase.SAVING)
     version = ModelVersion(
         model_version_id=model_version_id,
@@ -104,6 +110,7 @@ def fine_tune(
         gate_reason=reason,
         created_at=datetime.now(UTC),
         click_models=dataset.click_models,
+        parent_model_version_id=parent,
     )
     save_version(encoder, version, settings, curve_path)
     checkpoints.delete()
@@ -189,11 +196,8 @@ def train(
         optimizer.zero_grad()
         loss = backward(encoder, texts, loss_of, tick, group)
         torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
-        learning_rate = settings.learning_rate * schedule(number, step_count)
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = learning_rate
+        optimizer.param_groups[0]["lr"] = learning_rate = settings.learning_rate * schedule(number, step_count)
         optimizer.step()
-
         done = number + 1
         if stopping.patience and done % steps.per_epoch == 0:
             stopping.after_epoch(validation_score(encoder, dataset, progress.tick), encoder)
@@ -206,14 +210,14 @@ def train(
 
 def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> Callable[[Tensor], Tensor]:
     """The loss of a step over the unit vectors of its Q queries and N items, [Q + N, D]."""
-    targets, allowed, kept = (each.to(base_cosines.device) for each in (step.targets, step.allowed, step.kept))
-    base = base_shares(base_cosines, kept, settings.temperature)
+    targets, allowed = step.targets.to(base_cosines.device), step.allowed.to(base_cosines.device)
+    base = base_shares(base_cosines, allowed, settings.temperature)
     clicked = LOSSES[settings.loss]
 
     def loss_of(vectors: Tensor) -> Tensor:
         queries, items = vectors[: len(targets)], vectors[len(targets) :]
         learn = clicked(queries, items, targets, allowed, settings.temperature)
-        keep = listwise_softmax(queries, items, base, kept, settings.temperature)
+        keep = listwise_softmax(queries, items, base, allowed, settings.temperature)
         return (1 - BASE_WEIGHT) * learn + BASE_WEIGHT * keep
 
     return loss_of

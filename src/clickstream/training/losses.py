@@ -81,18 +81,18 @@ def base_shares(cosines: Tensor, allowed: Tensor, temperature: float) -> Tensor:
     return (cosines / temperature).masked_fill(~allowed, float("-inf")).softmax(dim=1)
 
 
-def targets_and_masks(
+def targets_and_allowed(
     items: Sequence[int],
     grades: Sequence[Mapping[int, float]],
     unknown: Sequence[AbstractSet[int]],
     neighbours: Sequence[Sequence[Mapping[int, float]]],
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """What each query of a batch should prefer, and which items it may be compared with.
 
     A query's own shown items take part by grade^`SHARPNESS`; items that were not shown for it are negatives.
-    Left out, because they may well be relevant to it: items shown for a near-equal query, unless shown for
-    it too; and its own ungraded items that are graded for a near-equal query. Its own items that probably
-    nobody examined are unknown: clicks say nothing about them, so they only keep the base model's ranking.
+    Left out, because they may well be relevant to it: its own items that probably nobody looked at; items
+    shown for a near-equal query, unless shown for it too; and its own ungraded items that are graded for a
+    near-equal query.
 
     Args:
         items: The N candidate items of the batch.
@@ -101,21 +101,18 @@ def targets_and_masks(
         neighbours: Per query, the same of each near-equal training query, in the batch or not.
 
     Returns:
-        targets [Q, N], each row summing to 1; allowed [Q, N], what the clicks compare; kept [Q, N], what keeps
-        the base model's ranking: the same with the unknown items. On the CPU.
+        targets [Q, N], each row summing to 1, and allowed [Q, N], on the CPU.
     """
     columns = {item: column for column, item in enumerate(items)}
     targets = torch.zeros(len(grades), len(items))
     allowed = torch.ones(len(grades), len(items), dtype=torch.bool)
-    kept = torch.ones_like(allowed)
     for row, (own, unseen, near) in enumerate(zip(grades, unknown, neighbours, strict=True)):
+        for item in columns.keys() & unseen:
+            allowed[row, columns[item]] = False
         for other in near:
             for item in columns.keys() & other.keys():
                 if item not in own or (own[item] <= 0 < other[item]):
-                    kept[row, columns[item]] = False
+                    allowed[row, columns[item]] = False
         for item in columns.keys() & own.keys():
             targets[row, columns[item]] = own[item] ** SHARPNESS
-        allowed[row] = kept[row]
-        for item in columns.keys() & unseen:
-            allowed[row, columns[item]] = False
-    return targets / targets.sum(dim=1, keepdim=True), allowed, kept
+    return targets / targets.sum(dim=1, keepdim=True), allowed

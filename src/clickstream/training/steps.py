@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from clickstream.training.dataset import Example
-from clickstream.training.losses import targets_and_masks
+from clickstream.training.losses import targets_and_allowed
 
 ITEMS_PER_QUERY = 8
-"""Shown items of a query that enter a step: the best half by target, the rest drawn anew in every epoch."""
+"""Shown items of a query that enter a step: the best half by target, the rest drawn anew in every epoch.
+
+What is unknown for the query is not drawn: it would be encoded to be left out."""
 
 NEAR_EQUAL = 0.9
 """Cosine of the base model's vectors from which two queries count as asking for the same."""
@@ -19,13 +21,12 @@ NEAR_EQUAL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Indices of Q queries and N items, with what `targets_and_masks` says of them, each [Q, N]."""
+    """Indices of Q queries and N items, with targets and allowed, each [Q, N], for the loss."""
 
     queries: list[int]
     items: list[int]
     targets: Tensor
     allowed: Tensor
-    kept: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,19 @@ class Steps:
         queries = order[place * self.queries_per_step : (place + 1) * self.queries_per_step]
         drawn = [draw_items(self.examples[q], random.Random(f"{self.seed} {epoch} {q}")) for q in queries]
         items = sorted({item for row in drawn for item in row})
-        targets, allowed, kept = targets_and_masks(
+        targets, allowed = targets_and_allowed(
             items,
             [self.examples[query].targets for query in queries],
             [self.examples[query].unknown for query in queries],
             [[self.examples[other].targets for other in self.neighbours[query]] for query in queries],
         )
-        return Step(queries, items, targets, allowed, kept)
+        return Step(queries, items, targets, allowed)
 
 
 def draw_items(example: Example, source: random.Random) -> list[int]:
     """Up to `ITEMS_PER_QUERY` of the query's items: the best half by target, the others by chance."""
-    by_target = sorted(example.targets, key=lambda item: (-example.targets[item], item))
+    known = example.targets.keys() - example.unknown
+    by_target = sorted(known, key=lambda item: (-example.targets[item], item))
     best = [item for item in by_target[: ITEMS_PER_QUERY // 2] if example.targets[item] > 0]
     rest = by_target[len(best) :]
     return best + source.sample(rest, min(len(rest), ITEMS_PER_QUERY - len(best)))

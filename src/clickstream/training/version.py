@@ -60,6 +60,18 @@ def load_version(folder: Path) -> ModelVersion | None:
     )
 
 
+def version_folder(data_dir: Path, name: str) -> Path | None:
+    """The folder of the model version with this id; None if `name` is no version of this machine."""
+    folder = data_dir / "models" / name
+    named = name == folder.name and not name.startswith(".")
+    return folder if named and (folder / VERSION_FILE).is_file() else None
+
+
+def trained_tokens(folder: Path) -> int:
+    """The token limit that the version in a finished folder was trained with."""
+    return int(json.loads((folder / VERSION_FILE).read_text("utf-8"))["settings"]["max_tokens"])
+
+
 def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
     """The README.md of a model folder."""
     data = version.data

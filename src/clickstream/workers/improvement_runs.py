@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from clickstream import limits
 from clickstream.converter import ConversionSummary, TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition
@@ -19,8 +20,6 @@ from clickstream.improvement import ImprovementState, ImprovementTask, Outcome, 
 from clickstream.inputs import InputReader
 from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
 
-# A group takes what waits, up to so many sessions.
-GROUP_SESSIONS = 10_000
 # Runs looked after in one go; what is left waits for the next.
 LOOKS = 100
 REASON_CHARACTERS = 500
@@ -73,7 +72,7 @@ class ImprovementQueue:
             return
         settings = self._settings()
         run_id = f"improve-{uuid.uuid4().hex}"
-        waiting = [task.session_id for task in self._dao.improvement.due(now, GROUP_SESSIONS)]
+        waiting = [task.session_id for task in self._dao.improvement.due(now, limits.IMPROVEMENT_GROUP)]
         taken = self._dao.improvement.take(waiting, run_id, owner, now, now + self._lease) if waiting else 0
         if not taken:
             return

@@ -19,9 +19,10 @@ from typing import Protocol
 from clickstream.batches import BatchStatus
 from clickstream.converter import ConversionSummary, TrainingInput
 from clickstream.dao.interface import ClickstreamDao
-from clickstream.errors import FailedPrecondition, Unavailable
+from clickstream.errors import AlreadyExists, FailedPrecondition, Unavailable
 from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery, unpacked
+from clickstream.promotions import PromotionOrder
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.workers.improvement_runs import ImprovementQueue
 
@@ -122,6 +123,8 @@ class TrainingRunWorker:
         """Works until cancelled; a run in hand is then given back for another worker."""
         while True:
             self._wake.clear()
+            with _going_on("promotions wait"):
+                await asyncio.to_thread(self._promote)
             with _going_on("the improvement queue waits"):
                 await _to_its_end(self._improvement.look_after, self._owner)
             with _going_on("training runs wait"):
@@ -161,6 +164,26 @@ class TrainingRunWorker:
         except Exception as error:  # a run always ends in a state with a reason
             logger.exception("run %s", run.run_id)
             await self._end(run, latest, RunState.FAILED, f"defect: {type(error).__name__}: {error}")
+
+    def _promote(self) -> None:
+        """Promotes what passed its gate, as long as nothing is promoted that it was not measured against.
+
+        Apart from the end of the run, and asked again until it is decided: a crash in between loses nothing.
+        """
+        version = self._dao.runs.promotion_due()
+        if version is None:
+            return
+        order = PromotionOrder(
+            request_id=f"run {version.run_id}",
+            model_version_id=version.model_version_id,
+            expected=frozenset({"", version.parent_model_version_id}),
+            reason=version.gate_reason,
+        )
+        try:
+            self._dao.promotions.append(order, self._clock())
+        except (AlreadyExists, FailedPrecondition) as error:
+            logger.warning("%s is not promoted by itself: %s", version.model_version_id, error)
+        self._dao.runs.promotion_decided(version.run_id)
 
     async def _train(self, run: TrainingRun, latest: "_Latest") -> ModelVersion:
         if run.cancel_requested:

@@ -156,7 +156,7 @@ class CurvePoint(_message.Message):
     def __init__(self, step: _Optional[int] = ..., logged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("model_version_id", "run_id", "path", "base_model", "batch_ids", "policy_version", "data_fingerprint", "data", "evaluation", "promoted", "gate_reason", "created_at", "click_models")
+    __slots__ = ("model_version_id", "run_id", "path", "base_model", "batch_ids", "policy_version", "data_fingerprint", "data", "evaluation", "promoted", "gate_reason", "created_at", "click_models", "parent_model_version_id")
     MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +170,7 @@ class ModelVersion(_message.Message):
     GATE_REASON_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     CLICK_MODELS_FIELD_NUMBER: _ClassVar[int]
+    PARENT_MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     model_version_id: str
     run_id: str
     path: str
@@ -183,7 +184,8 @@ class ModelVersion(_message.Message):
     gate_reason: str
     created_at: _timestamp_pb2.Timestamp
     click_models: _containers.RepeatedCompositeFieldContainer[ClickModelScore]
-    def __init__(self, model_version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., path: _Optional[str] = ..., base_model: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., data_fingerprint: _Optional[str] = ..., data: _Optional[_Union[DataCounts, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., promoted: bool = ..., gate_reason: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., click_models: _Optional[_Iterable[_Union[ClickModelScore, _Mapping]]] = ...) -> None: ...
+    parent_model_version_id: str
+    def __init__(self, model_version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., path: _Optional[str] = ..., base_model: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., data_fingerprint: _Optional[str] = ..., data: _Optional[_Union[DataCounts, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., promoted: bool = ..., gate_reason: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., click_models: _Optional[_Iterable[_Union[ClickModelScore, _Mapping]]] = ..., parent_model_version_id: _Optional[str] = ...) -> None: ...
 
 class ClickModelScore(_message.Message):
     __slots__ = ("name", "perplexity", "log_likelihood", "chosen")

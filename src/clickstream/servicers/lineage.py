@@ -1,0 +1,125 @@
+"""From a model version back to its inputs and their events, and forward from a session to its versions."""
+
+from collections.abc import Iterator, Sequence
+
+from embedding_studio.clickstream.v1 import model_service_pb2 as pb
+
+from clickstream.batches import Batch, batch_id_of, sequence_of
+from clickstream.converter import TrainingInput
+from clickstream.dao.interface import ClickstreamDao, Position
+from clickstream.errors import FieldViolation
+from clickstream.improvement import ImprovementState
+from clickstream.inputs import InputReader
+from clickstream.limits import IMPROVEMENT_GROUP
+from clickstream.runs import ModelVersion, TrainingRun
+from clickstream.servicers import paging, validation
+from clickstream.servicers.clickstream import known
+from clickstream.sessions import StoredSession
+
+# The run has ended, but a worker may have died before it wrote so.
+TRAINED = frozenset({ImprovementState.DONE, ImprovementState.PROCESSING})
+
+
+class ModelLineage:
+    """Reads the frozen pages that a version was trained on; blocks."""
+
+    def __init__(self, dao: ClickstreamDao, inputs: InputReader) -> None:
+        self._dao = dao
+        self._inputs = inputs
+        self._summary = inputs.new_summary()
+        self.policy_version = self._summary.policy_version
+
+    def batches(self, version: ModelVersion, from_batch_id: str, after_number: int) -> list[Batch]:
+        """The version's batches by sequence number, from the named one on. Raises InvalidArgument."""
+        violations: validation.Violations = []
+        validation.check_after_number(after_number, violations)
+        if after_number and not from_batch_id:
+            violations.append(FieldViolation("batch_id", "is required together with after_number"))
+        if from_batch_id and from_batch_id not in version.batch_ids:
+            violations.append(FieldViolation("batch_id", "is no batch of this model version"))
+        validation.require(violations)
+        sequences = sorted(sequence for each in version.batch_ids if (sequence := sequence_of(each)))
+        first = sequence_of(from_batch_id) or 0
+        found = (self._dao.batches.get(sequence) for sequence in sequences if sequence >= first)
+        return [batch for batch in found if batch is not None]
+
+    def pages(
+        self, version: ModelVersion, batches: Sequence[Batch], after_number: int
+    ) -> Iterator[list[pb.InputOrigin]]:
+        """The version's inputs in all these batches; in the first one those above `after_number`."""
+        run = self._dao.runs.get(version.run_id)
+        if run is not None and run.improves:
+            # Some of their sessions alone; a batch may still collect, and looking must not fix its pages.
+            yield from self._of_the_queue(run.run_id, batches, after_number)
+            return
+        for batch in batches:
+            for page in self._inputs.pages(batch.sequence, batch.session_count, after_number, self._summary):
+                yield [_origin(converted) for converted in page]
+            after_number = 0
+
+    def _of_the_queue(self, run_id: str, batches: Sequence[Batch], after_number: int) -> Iterator[list[pb.InputOrigin]]:
+        start = (batches[0].sequence, after_number) if batches else (0, 0)
+        tasks = self._dao.improvement.list(None, IMPROVEMENT_GROUP, TRAINED, run_id)
+        for task in sorted(tasks, key=lambda task: (task.batch, task.number)):
+            if (task.batch, task.number) > start:
+                converted = self._inputs.of_session(task.session_id, run_id, self._summary)
+                if converted is not None:
+                    yield [_origin(converted)]
+
+
+def session_lineage(
+    dao: ClickstreamDao, inputs: InputReader, session_id: str, before: Position | None, limit: int
+) -> pb.GetSessionLineageResponse:
+    """A session's batch and input, and the runs over it, the newest first. Raises NotFound."""
+    session = known(dao.sessions.get(session_id))
+    runs = dao.runs.of_batch(session.batch, before, limit)
+    token = ""
+    if len(runs) == limit:
+        token = paging.encode_position("GetSessionLineage", runs[-1].queued_at, runs[-1].run_id, ())
+    return pb.GetSessionLineageResponse(
+        batch_id=batch_id_of(session.batch),
+        session_number=session.number,
+        input=_input_of(dao, inputs, session, runs),
+        runs=[_run_of_session(run) for run in runs],
+        next_page_token=token,
+        improvement=_improvement(dao, session_id),
+    )
+
+
+def _improvement(dao: ClickstreamDao, session_id: str) -> pb.RunOfSession | None:
+    task = dao.improvement.get(session_id)
+    run = dao.runs.get(task.run_id) if task and task.state is not ImprovementState.REFUSED else None
+    return _run_of_session(run) if run else None
+
+
+def _run_of_session(run: TrainingRun) -> pb.RunOfSession:
+    return pb.RunOfSession(
+        run_id=run.run_id,
+        state=f"TRAINING_RUN_STATE_{run.state.name}",
+        model_version_id=run.model_version.model_version_id if run.model_version else "",
+    )
+
+
+def _input_of(
+    dao: ClickstreamDao, inputs: InputReader, session: StoredSession, runs: Sequence[TrainingRun]
+) -> pb.InputOrigin | None:
+    # Without a run that has read the batch its pages are not fixed yet, and looking must not fix them.
+    batch = dao.batches.get(session.batch) if any(run.conversion for run in runs) else None
+    if batch is None:
+        return None
+    for page in inputs.pages(session.batch, batch.session_count, session.number - 1, inputs.new_summary()):
+        for converted in page:
+            if converted.number >= session.number:
+                return _origin(converted) if converted.number == session.number else None
+        return None
+    return None
+
+
+def _origin(converted: TrainingInput) -> pb.InputOrigin:
+    event_ids = dict.fromkeys(event_id for result in converted.results for event_id in result.event_ids)
+    return pb.InputOrigin(
+        batch_id=converted.batch_id,
+        session_number=converted.number,
+        session_id=converted.session_id,
+        event_ids=event_ids,
+    )

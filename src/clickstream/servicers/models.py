@@ -1,0 +1,181 @@
+"""ModelService: which model version serves, its files and vectors; `lineage` has where it came from."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from embedding_studio.clickstream.v1 import model_host_service_pb2 as host_pb
+from embedding_studio.clickstream.v1 import model_service_pb2 as pb
+from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceServicer
+
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.errors import FailedPrecondition, FieldViolation, NotFound
+from clickstream.inputs import InputReader
+from clickstream.promotions import Promotion, PromotionOrder
+from clickstream.runs import ModelVersion
+from clickstream.servicers import paging, training_wire, validation
+from clickstream.servicers.boundary import Context
+from clickstream.servicers.lineage import ModelLineage, session_lineage
+from clickstream.servicers.model_host import ModelHostClient, check_texts
+from clickstream.servicers.wire import timestamp
+
+
+class ModelServicer(ModelServiceServicer):
+    """Versions and promotions come from the store, files and vectors from the machine of the models."""
+
+    def __init__(
+        self, dao: ClickstreamDao, inputs: InputReader, host: ModelHostClient, clock: Callable[[], datetime]
+    ) -> None:
+        self._dao = dao
+        self._inputs = inputs
+        self._host = host
+        self._clock = clock
+
+    async def GetModelVersion(  # noqa: N802
+        self, request: pb.GetModelVersionRequest, context: Context
+    ) -> pb.GetModelVersionResponse:
+        """See the contract."""
+        validation.check_optional_id(request.model_version_id, "model_version_id")
+        current = await asyncio.to_thread(self._dao.promotions.current)
+        version = await asyncio.to_thread(self._version, request.model_version_id or _promoted(current))
+        return pb.GetModelVersionResponse(
+            model_version=training_wire.model_version_message(version),
+            current=current is not None and current.model_version_id == version.model_version_id,
+        )
+
+    async def ListModelVersions(  # noqa: N802
+        self, request: pb.ListModelVersionsRequest, context: Context
+    ) -> pb.ListModelVersionsResponse:
+        """See the contract."""
+        page_size = validation.checked_page_size(request.page_size)
+        method = f"ListModelVersions{'/improved' if request.improved_only else ''}"
+        before = paging.decode_position(request.page_token, method, ())
+        versions = await asyncio.to_thread(
+            self._dao.runs.model_versions, before, page_size, improved_only=request.improved_only
+        )
+        current = await asyncio.to_thread(self._dao.promotions.current)
+        token = ""
+        if len(versions) == page_size:
+            token = paging.encode_position(method, versions[-1].created_at, versions[-1].run_id, ())
+        return pb.ListModelVersionsResponse(
+            model_versions=[training_wire.model_version_message(version) for version in versions],
+            next_page_token=token,
+            promoted_model_version_id=current.model_version_id if current else "",
+        )
+
+    async def PromoteModel(self, request: pb.PromoteModelRequest, context: Context) -> pb.PromoteModelResponse:  # noqa: N802
+        """See the contract."""
+        order = _order(request, validation.checked_id(request.model_version_id, "model_version_id"), request.force)
+        if order.forced and not order.reason:
+            validation.require([FieldViolation("reason", "is required together with force")])
+        version = await asyncio.to_thread(self._version, order.model_version_id)
+        if not version.promoted and not order.forced:
+            raise FailedPrecondition("MODEL_NOT_IMPROVED", f"the gate said no: {version.gate_reason}")
+        promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
+        return pb.PromoteModelResponse(promotion=_message(promotion), created=created)
+
+    async def RollbackModel(self, request: pb.RollbackModelRequest, context: Context) -> pb.RollbackModelResponse:  # noqa: N802
+        """See the contract."""
+        order = _order(request, "", forced=False)
+        promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
+        return pb.RollbackModelResponse(promotion=_message(promotion), created=created)
+
+    async def ListPromotions(self, request: pb.ListPromotionsRequest, context: Context) -> pb.ListPromotionsResponse:  # noqa: N802
+        """See the contract."""
+        page_size = validation.checked_page_size(request.page_size)
+        before = None
+        if request.page_token:
+            (before,) = paging.decode_token(request.page_token, "ListPromotions", (int,))
+        found = await asyncio.to_thread(self._dao.promotions.list, before, page_size)
+        more = len(found) == page_size and found[-1].sequence > 1
+        token = paging.encode_token("ListPromotions", found[-1].sequence) if more else ""
+        return pb.ListPromotionsResponse(promotions=[_message(each) for each in found], next_page_token=token)
+
+    async def DownloadModel(  # noqa: N802
+        self, request: pb.DownloadModelRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadModelResponse]:
+        """See the contract."""
+        model_version_id = await self._named_or_promoted(request.model_version_id)
+        asked = host_pb.ReadModelRequest(
+            model_version_id=model_version_id, file_name=request.file_name, offset=request.offset
+        )
+        async for part in self._host.read(asked, context.time_remaining()):
+            if part.WhichOneof("message") == "files":
+                yield pb.DownloadModelResponse(files=part.files)
+            else:
+                yield pb.DownloadModelResponse(chunk=part.chunk)
+
+    async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:  # noqa: N802
+        """See the contract."""
+        check_texts(request.texts, request.kind)
+        model_version_id = await self._named_or_promoted(request.model_version_id)
+        asked = host_pb.EmbedTextsRequest(model_version_id=model_version_id, texts=request.texts, kind=request.kind)
+        answer = await self._host.embed(asked, context.time_remaining())
+        return pb.EmbedResponse(embeddings=answer.embeddings, model_version_id=model_version_id)
+
+    async def StreamModelLineage(  # noqa: N802
+        self, request: pb.StreamModelLineageRequest, context: Context
+    ) -> AsyncIterator[pb.StreamModelLineageResponse]:
+        """See the contract."""
+        model_version_id = validation.checked_id(request.model_version_id, "model_version_id")
+        lineage = ModelLineage(self._dao, self._inputs)
+        version = await asyncio.to_thread(self._version, model_version_id)
+        batches = await asyncio.to_thread(lineage.batches, version, request.batch_id, request.after_number)
+        origin = pb.ModelOrigin(
+            model_version=training_wire.model_version_message(version), policy_version=lineage.policy_version
+        )
+        yield pb.StreamModelLineageResponse(origin=origin)
+        pages = lineage.pages(version, batches, request.after_number if request.batch_id else 0)
+        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            for origin_of_input in page:
+                yield pb.StreamModelLineageResponse(input=origin_of_input)
+
+    async def GetSessionLineage(  # noqa: N802
+        self, request: pb.GetSessionLineageRequest, context: Context
+    ) -> pb.GetSessionLineageResponse:
+        """See the contract."""
+        session_id = validation.checked_id(request.session_id, "session_id")
+        page_size = validation.checked_page_size(request.page_size)
+        before = paging.decode_position(request.page_token, "GetSessionLineage", ())
+        return await asyncio.to_thread(session_lineage, self._dao, self._inputs, session_id, before, page_size)
+
+    async def _named_or_promoted(self, model_version_id: str) -> str:
+        validation.check_optional_id(model_version_id, "model_version_id")
+        return model_version_id or _promoted(await asyncio.to_thread(self._dao.promotions.current))
+
+    def _version(self, model_version_id: str) -> ModelVersion:
+        version = self._dao.runs.model_version(model_version_id)
+        if version is None:
+            raise NotFound("MODEL_VERSION_NOT_FOUND", "model_version_id: there is no such model version")
+        return version
+
+
+def _promoted(current: Promotion | None) -> str:
+    if current is None:
+        raise FailedPrecondition("NO_PROMOTED_MODEL", "no model version is promoted")
+    return current.model_version_id
+
+
+def _order(
+    request: pb.PromoteModelRequest | pb.RollbackModelRequest, model_version_id: str, forced: bool
+) -> PromotionOrder:
+    request_id = validation.checked_id(request.request_id, "request_id")
+    if len(request.reason) > training_wire.MAX_TEXT:
+        description = f"must have at most {training_wire.MAX_TEXT} characters"
+        validation.require([FieldViolation("reason", description, validation.LIMIT)])
+    named = request.HasField("expected_model_version_id")
+    expected = frozenset({request.expected_model_version_id}) if named else None
+    return PromotionOrder(request_id, model_version_id, expected, forced, request.reason)
+
+
+def _message(promotion: Promotion) -> pb.Promotion:
+    return pb.Promotion(
+        sequence=promotion.sequence,
+        model_version_id=promotion.model_version_id,
+        request_id=promotion.request_id,
+        rollback=promotion.rollback,
+        forced=promotion.forced,
+        reason=promotion.reason,
+        promoted_at=timestamp(promotion.promoted_at),
+        previous_sequence=promotion.previous,
+    )

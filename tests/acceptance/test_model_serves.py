@@ -1,0 +1,47 @@
+"""From a finished run to vectors and files: the serving process, and the trainer that holds the models."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import numpy
+import pytest
+from embedding_studio.clickstream.v1 import model_service_pb2 as pb
+from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
+from sentence_transformers import SentenceTransformer
+from serving import ServeProcess, wait_for
+from tiny_encoder import make_tiny_encoder
+from whole_path import play_searches, release, start_training, watch_to_the_end
+
+pytestmark = pytest.mark.mongod
+
+
+@pytest.mark.parametrize("own_trainer", [False, True])
+def test_r17_a_better_model_serves_by_itself(
+    serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path, own_trainer: bool
+) -> None:
+    """R17: a run that passes its gate is promoted; its vectors, files and lineage are to be had where it serves."""
+    encoder = make_tiny_encoder(tmp_path / "tiny")
+    server = serve(CLICKSTREAM_TRAINER=train().address) if own_trainer else serve()
+    with grpc.insecure_channel(server.address) as channel:
+        model = ModelServiceStub(channel)
+        sessions = play_searches(channel)
+        start_training(channel, release(channel), encoder, epochs=6)
+        version = watch_to_the_end(channel)[-1].model_version
+        wait_for(lambda: model.ListPromotions(pb.ListPromotionsRequest()).promotions)
+        asked = pb.EmbedRequest(texts=["red lamp", "rain lamp"], kind=pb.TEXT_KIND_QUERY)
+        answer = model.Embed(asked, timeout=120)
+        first, *chunks = model.DownloadModel(pb.DownloadModelRequest())
+        inputs = list(model.StreamModelLineage(pb.StreamModelLineageRequest(model_version_id=version.model_version_id)))
+
+    assert answer.model_version_id == first.files.model_version_id == version.model_version_id
+    expected = SentenceTransformer(version.path, device="cpu").encode(list(asked.texts))
+    numpy.testing.assert_allclose([each.values for each in answer.embeddings], expected, atol=1e-5)
+    whole = b"".join(each.chunk.data for each in chunks)
+    assert first.files.sha256 == hashlib.sha256(whole).hexdigest()
+    assert {file.name for file in first.files.files} >= {"model.safetensors", "modules.json", "model_version.json"}
+    assert len(inputs) == sessions + 1
+    assert all(each.input.event_ids for each in inputs[1:])
+    has_torch = "libtorch" in Path(f"/proc/{server.pid}/maps").read_text()
+    assert has_torch is not own_trainer
