@@ -16,21 +16,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from clickstream.batches import BatchStatus
-from clickstream.converter import ConversionSummary, TrainingInput
+from clickstream.converter import TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import AlreadyExists, FailedPrecondition, Unavailable
 from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery, unpacked
 from clickstream.promotions import PromotionOrder
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.workers.batch_runs import BatchBusy, RunBatches
 from clickstream.workers.improvement_runs import ImprovementQueue
 
 HEARTBEAT_SECONDS = 0.5
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 MAX_ATTEMPTS = 10
-TRAINABLE = frozenset({BatchStatus.RELEASED, BatchStatus.TRAINED, BatchStatus.FAILED})
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +50,6 @@ class FineTune(Protocol):
 
 class _LeaseLost(Exception):
     """Another worker has taken the run."""
-
-
-class _BatchBusy(Exception):
-    """Another run trains on a batch of this one."""
 
 
 class _CancelRequested(Exception):
@@ -112,6 +107,7 @@ class TrainingRunWorker:
     ) -> None:
         self._dao = dao
         self._inputs = inputs
+        self._batches = RunBatches(dao, inputs, clock)
         self._improvement = improvement
         self._fine_tune = fine_tune
         self._clock = clock
@@ -149,7 +145,7 @@ class TrainingRunWorker:
             logger.warning("run %s was taken up by another worker", run.run_id)
         except _CancelRequested:
             await self._end(run, latest, RunState.CANCELED, "canceled by request")
-        except _BatchBusy as reason:
+        except BatchBusy as reason:
             # Waiting is no attempt.
             await self._give_back(replace(run, attempts=run.attempts - 1), RunState.QUEUED, str(reason), RETRY_SECONDS)
         except FailedPrecondition as error:
@@ -192,7 +188,7 @@ class TrainingRunWorker:
             raise FailedPrecondition(
                 "TRAINING_IMPOSSIBLE", f"gave up: {MAX_ATTEMPTS} attempts ended without a word, each with its process"
             )
-        await self._begin_batches(run)
+        await asyncio.to_thread(self._batches.begin, run)
         training = asyncio.create_task(self._pump(run, latest))
         heartbeat = asyncio.create_task(self._keep_lease(run, latest))
         try:
@@ -204,25 +200,6 @@ class TrainingRunWorker:
             for task in (training, heartbeat):
                 task.cancel()
             await asyncio.gather(training, heartbeat, return_exceptions=True)
-
-    async def _begin_batches(self, run: TrainingRun) -> None:
-        # In one order for all runs: two that share batches never wait for each other.
-        for sequence in sorted(run.batches):
-            begun = await asyncio.to_thread(
-                self._dao.batches.change_status,
-                sequence,
-                TRAINABLE,
-                BatchStatus.TRAINING,
-                run_id=run.run_id,
-                reason=f"run {run.run_id}",
-                at=self._clock(),
-            )
-            if begun is not None:
-                continue
-            batch = await asyncio.to_thread(self._dao.batches.get, sequence)
-            if batch is None or batch.status is BatchStatus.ARCHIVED:
-                raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
-            raise _BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
     async def _pump(self, run: TrainingRun, latest: "_Latest") -> ModelVersion:
         judged = await asyncio.to_thread(self._judged, run.judgements_sha256)
@@ -242,18 +219,11 @@ class TrainingRunWorker:
 
     async def _converted(self, run: TrainingRun) -> AsyncIterator[TrainingInput]:
         summary = self._inputs.new_summary()
-        pages = self._improvement.pages(run, summary) if run.improves else self._batch_pages(run, summary)
+        pages = self._improvement.pages(run, summary) if run.improves else self._batches.pages(run, summary)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             for converted in page:
                 yield converted
         await asyncio.to_thread(self._dao.runs.set_conversion, run.run_id, self._owner, summary)
-
-    def _batch_pages(self, run: TrainingRun, summary: ConversionSummary) -> Iterator[list[TrainingInput]]:
-        for sequence in run.batches:
-            batch = self._dao.batches.get(sequence)
-            if batch is None:
-                raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} is gone")
-            yield from self._inputs.pages(sequence, batch.session_count, 0, summary)
 
     async def _keep_lease(self, run: TrainingRun, latest: "_Latest") -> None:
         """Renews the lease and stores progress; ends by raising when the run is to stop."""
@@ -305,15 +275,5 @@ class TrainingRunWorker:
             logger.warning("run %s was taken up by another worker, which ends it", run.run_id)
             return
         logger.info("run %s %s: %s", run.run_id, state, reason)
-        status = BatchStatus.TRAINED if state is RunState.SUCCEEDED else BatchStatus.FAILED
-        for sequence in run.batches:
-            await asyncio.to_thread(
-                self._dao.batches.change_status,
-                sequence,
-                frozenset({BatchStatus.TRAINING}),
-                status,
-                run_id=run.run_id,
-                reason=f"run {run.run_id} {state}: {reason}",
-                at=self._clock(),
-            )
+        await asyncio.to_thread(self._batches.end, run, state, reason)
         await asyncio.to_thread(self._dao.runs.finish, run.run_id, self._owner, state, reason, version, self._clock())
