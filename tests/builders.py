@@ -22,7 +22,7 @@ from clickstream.runs import (
     TrainingRun,
 )
 from clickstream.servicers import admission
-from clickstream.sessions import EventDraft, EventPush, SessionDraft
+from clickstream.sessions import EventDraft, EventPush, SessionDraft, StoredSession
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -95,6 +95,13 @@ def session_draft(session_id: str = "s-1", at: datetime = NOW, **fields: Any) ->
 def session_drafts(count: int, prefix: str = "s") -> list[SessionDraft]:
     """Sessions `prefix-1`, `prefix-2` and so on."""
     return [session_draft(f"{prefix}-{number}") for number in range(1, count + 1)]
+
+
+def stored_session(session_id: str = "s-1", batch: int = 1, number: int = 1) -> StoredSession:
+    """A session with a place in the log."""
+    draft = session_draft(session_id)
+    values = {name: getattr(draft, name) for name in SessionDraft.__slots__}
+    return StoredSession(batch=batch, number=number, **values)
 
 
 def event_draft(event_id: str = "e-1", object_id: str = "a", at: datetime = NOW, **fields: Any) -> EventDraft:

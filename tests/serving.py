@@ -147,29 +147,31 @@ def _no_model(model_version_id: str) -> Embedder:
 
 
 class ServeProcess:
-    """`python -m clickstream serve` or `trainer`, by default on a free port."""
+    """`python -m clickstream serve`, `trainer` or `worker`; by default on a free port, a worker on none."""
 
     def __init__(
         self,
         data_dir: Path,
         environment: dict[str, str],
         command: str = "serve",
-        listen: str = "127.0.0.1:0",
+        listen: str | None = "127.0.0.1:0",
         options: Sequence[str] = (),
     ) -> None:
         began = time.monotonic()
+        address = ["--listen", listen] if listen else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "clickstream", command, "--listen", listen, "--data-dir", str(data_dir), *options],
+            [sys.executable, "-m", "clickstream", command, *address, "--data-dir", str(data_dir), *options],
             stderr=subprocess.PIPE,
             env=os.environ | environment,
         )
         self.pid = self._process.pid
         self.log = b""
-        wait_for(lambda: b"listening on" in self._read() and self.log.endswith(b"\n"))
+        up = b"listening on " if listen else b"working"
+        wait_for(lambda: up in self.read_log() and self.log.endswith(b"\n"))
         self.start_seconds = time.monotonic() - began
-        self.address = self.log.split(b"listening on ")[1].split()[0].decode()
+        self.address = self.log.split(up)[1].split()[0].decode() if listen else ""
 
-    def _read(self) -> bytes:
+    def read_log(self) -> bytes:
         """What was written to stderr so far."""
         assert self._process.stderr is not None
         if select.select([self._process.stderr], [], [], 0.05)[0]:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from clickstream.dao.mongo import connect, prepare_schema
 from clickstream.dao.store import MongoDao
 from clickstream.embedding import Embedder, Embedding
 from clickstream.errors import FailedPrecondition
+from clickstream.improvement import QueueRules
 from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery
 from clickstream.policy import ImportancePolicy, load_policy
@@ -46,6 +48,7 @@ from clickstream.servicers.training import TrainingServicer
 from clickstream.servicers.validation import Window
 from clickstream.settings import Settings
 from clickstream.supervisor import reserved, running
+from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.training_runs import TrainingRunWorker
 
 SUPERVISION_SECONDS = 1.0
@@ -168,26 +171,94 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     server = Server(services, reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
-    client = FineTuningClient(settings.trainer or _reachable(address))
-    host.connect(settings.trainer or _reachable(address))
-    worker = TrainingRunWorker(dao, inputs, client.fine_tune, now, timedelta(seconds=settings.run_lease), wake)
+    trainer = settings.trainer or _reachable(address)
+    host.connect(trainer)
     # What is there by now stays: the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
     await server.start()
-    working = asyncio.create_task(worker.work()) if settings.run_training else None
-    _say_up(settings, address)
     try:
-        yield
+        async with _working(settings, dao, inputs, trainer, wake) if settings.run_training else nullcontext():
+            _say_up(settings, address)
+            yield
     finally:
-        if working is not None:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
-        await client.close()
         await server.drain(settings.shutdown_grace)
         await host.close()
         await embedding.close()
         await commit.close()
+
+
+@contextlib.asynccontextmanager
+async def _working(
+    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: str, wake: asyncio.Event
+) -> AsyncIterator[None]:
+    """Training runs and the improvement queue are worked on; a run in hand is given back at the end."""
+    lease = timedelta(seconds=settings.run_lease)
+    to_train = _improvement_settings(settings, dao)
+    improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
+    client = FineTuningClient(trainer)
+    worker = TrainingRunWorker(dao, inputs, improvement, client.fine_tune, now, lease, wake)
+    working = asyncio.create_task(worker.work())
+    try:
+        yield
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await client.close()
+
+
+def _queue_rules(settings: Settings) -> QueueRules:
+    return QueueRules(
+        least=settings.improvement_group,
+        age=timedelta(seconds=settings.improvement_age),
+        attempts=settings.improvement_attempts,
+        backoff=timedelta(seconds=settings.improvement_backoff),
+    )
+
+
+def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], FineTuningSettings]:
+    """Tells how a run of the improvement queue that begins now trains: from the promoted model, if there is one."""
+
+    def of_now() -> FineTuningSettings:
+        promoted, defaults = dao.promotions.current(), _default_settings(settings)
+        return replace(defaults, base_model=promoted.model_version_id) if promoted else defaults
+
+    return of_now
+
+
+async def work(settings: Settings) -> None:
+    """Works on training runs and the improvement queue, serving nothing, until SIGTERM or SIGINT.
+
+    Raises:
+        ValueError: no database is named, or the importance policy cannot be used.
+        ListenError, errors.Unavailable: what working needs is not to be had.
+    """
+    if not settings.mongodb_uri:
+        raise ValueError("a worker works on the database of a running service: name it in MONGODB_URI")
+    policy = load_policy(settings.importance_policy)
+    with _store(settings, settings.mongodb_uri) as dao:
+        inputs = InputReader(dao, policy, wire.search_session)
+        async with (
+            _trainer(settings) as trainer,
+            _working(settings, dao, inputs, trainer, asyncio.Event()),
+        ):
+            _say("working")
+            await _until_told_to_stop(settings)
+
+
+@contextlib.asynccontextmanager
+async def _trainer(settings: Settings) -> AsyncIterator[str]:
+    """The address of the trainer that is named, or of one in this process."""
+    if settings.trainer:
+        yield settings.trainer
+        return
+    server = Server([_fine_tuning(settings, _default_settings(settings))])
+    port = server.bind("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.drain(settings.shutdown_grace)
 
 
 async def serve_trainer(settings: Settings) -> None:

@@ -84,6 +84,19 @@ def trainer(listen: str | None, data_dir: Path | None) -> None:
         _run(app.serve_trainer(_settings(listen=listen, data_dir=data_dir)))
 
 
+@main.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of checkpoints and models.")
+@click.option("--trainer", help="Address of a `clickstream trainer`; without it, training runs in this process.")
+def worker(data_dir: Path | None, trainer: str | None) -> None:
+    """Work on training runs and the improvement queue of the database in MONGODB_URI, serving nothing.
+
+    Run as many as you like: they share the work.
+    """
+    from clickstream import app
+
+    _run(app.work(_settings(data_dir=data_dir, trainer=trainer)))
+
+
 _ADDRESS = click.option("--address", default="127.0.0.1:50051", show_default=True, help="Address of the service.")
 
 

@@ -15,6 +15,7 @@ NO_RESULTS = "no_results"
 NO_EVENTS = "no_events"
 ONLY_UNSHOWN_EVENTS = "only_unshown_events"
 UNREADABLE = "unreadable"
+GONE = "gone"
 
 UNSHOWN_OBJECT = "unshown_object"
 LATE = "late"

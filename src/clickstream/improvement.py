@@ -1,8 +1,11 @@
-"""The improvement queue: sessions that were put forward one by one."""
+"""The improvement queue: sessions that were put forward one by one, and the rules by which they are trained."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+LONGEST_BACKOFF = timedelta(days=1)
 
 
 class ImprovementState(StrEnum):
@@ -18,10 +21,58 @@ class ImprovementState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImprovementTask:
-    """One session in the queue; times are in UTC."""
+    """One session in the queue, with its place in the log; times are in UTC.
+
+    `attempts` counts the runs that have ended with it. `run_id` is the run that it belongs to while it
+    is processing, and the last one afterwards; `lease_owner` and `lease_ends_at` are set meanwhile only.
+    """
 
     session_id: str
     state: ImprovementState
     queued_at: datetime
     updated_at: datetime
+    not_before: datetime
+    batch: int
+    number: int
     reason: str = ""
+    attempts: int = 0
+    run_id: str = ""
+    model_version_id: str = ""
+    lease_owner: str = ""
+    lease_ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run that has ended means for a task: a final state, or pending again from `not_before` on."""
+
+    state: ImprovementState
+    reason: str
+    model_version_id: str = ""
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRules:
+    """When waiting sessions become a training run, and how often each is tried.
+
+    A run begins when `least` sessions wait, or one of them for `age`. A session fails after `attempts`
+    runs that failed; in between it waits for `backoff`, and for twice as long each time.
+    """
+
+    least: int
+    age: timedelta
+    attempts: int
+    backoff: timedelta
+
+    def is_due(self, waiting: Sequence[ImprovementTask], now: datetime) -> bool:
+        """Whether a run is to begin, given the first `least` of the sessions that wait, the longest first."""
+        return len(waiting) >= self.least or (bool(waiting) and waiting[0].not_before <= now - self.age)
+
+    def after_failure(self, attempts: int, reason: str, now: datetime) -> Outcome:
+        """What becomes of a session whose run failed, after so many failed runs before."""
+        if attempts + 1 >= self.attempts:
+            return Outcome(ImprovementState.FAILED, reason)
+        # As a number: a timedelta would overflow.
+        seconds = min(self.backoff.total_seconds() * 2**attempts, LONGEST_BACKOFF.total_seconds())
+        return Outcome(ImprovementState.PENDING, reason, not_before=now + timedelta(seconds=seconds))

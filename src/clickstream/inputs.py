@@ -1,8 +1,8 @@
-"""The converted inputs of a released batch, page by page, in number order."""
+"""Converted inputs: of a released batch, page by page in number order, and of single sessions."""
 
 from collections.abc import Callable, Iterator
 
-from clickstream.converter import UNREADABLE, ConversionSummary, SearchSession, TrainingInput, convert
+from clickstream.converter import GONE, UNREADABLE, ConversionSummary, SearchSession, TrainingInput, convert
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.policy import ImportancePolicy
 from clickstream.sessions import NO_EVENTS, SessionEvents, StoredSession
@@ -16,7 +16,7 @@ Decode = Callable[[StoredSession, SessionEvents, bool], SearchSession]
 
 
 class InputReader:
-    """Converts released batches by one policy. Blocks; the same batch gives the same inputs (R14)."""
+    """Converts sessions by one policy. Blocks; the same batch or run gives the same inputs (R14)."""
 
     def __init__(self, dao: ClickstreamDao, policy: ImportancePolicy, decode: Decode) -> None:
         self._dao = dao
@@ -43,6 +43,19 @@ class InputReader:
                 )
                 yield [converted for converted in inputs if converted is not None]
                 read = last if page.complete else page.sessions[-1].number
+
+    def of_session(self, session_id: str, run_id: str, summary: ConversionSummary) -> TrainingInput | None:
+        """The input of one session in one run, or None with a reason counted in `summary`.
+
+        The first reading fixes what counts for this run, whether the session's batch still collects or not.
+        """
+        session = self._dao.sessions.get(session_id)
+        if session is None:
+            summary.skip(GONE)
+            return None
+        number = session.number
+        events, irrelevant = self._dao.events.frozen(session.batch, number, number, run_id)
+        return self._input(session, events.get(number, NO_EVENTS), number in irrelevant, summary)
 
     def _input(
         self, session: StoredSession, events: SessionEvents, irrelevant: bool, summary: ConversionSummary

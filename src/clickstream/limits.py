@@ -29,6 +29,8 @@ PAGE_BYTES = 2 * 1024 * 1024
 LISTED_EVENTS = 10_000
 LISTED_EVENT_BYTES = 1024 * 1024
 BATCHES_PER_RUN = 100
+# Sessions of the improvement queue that one run takes at most.
+IMPROVEMENT_GROUP = 10_000
 JUDGED_QUERIES = 10_000
 JUDGEMENTS = 100_000
 # Below REQUEST_BYTES by what else a FineTuneStart holds.

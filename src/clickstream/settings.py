@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clickstream import limits
+
 PACKAGE = Path(__file__).parent
 
 
@@ -35,8 +37,20 @@ class Settings(BaseSettings):
     base_model: str = Field("", description="Default base model: a folder or name. Empty: all-MiniLM-L6-v2.")
     item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
     trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")
-    run_training: bool = Field(True, description="Whether this server takes up queued training runs.")
+    run_training: bool = Field(
+        True, description="Whether this server takes up queued training runs and sessions put forward for improvement."
+    )
     run_lease: float = Field(30, ge=3, description="After how long a dead server's run is taken up by another.")
+    improvement_group: int = Field(
+        100, ge=1, le=limits.IMPROVEMENT_GROUP, description="So many waiting sessions become a training run."
+    )
+    improvement_age: float = Field(
+        3600, ge=0, le=30 * 24 * 3600, description="A session that waits this long becomes one with fewer."
+    )
+    improvement_attempts: int = Field(3, ge=1, le=100, description="After so many failed runs a session has failed.")
+    improvement_backoff: float = Field(
+        600, ge=0, le=24 * 3600, description="Wait after a session's first failed run; it doubles, up to a day."
+    )
     shutdown_grace: float = Field(30, ge=0, description="How long accepted work may take to finish after SIGTERM.")
     reuse_port: bool = Field(False, description="Set by the supervisor: the port is shared with its other processes.")
     ready_fd: int | None = Field(None, description="Set by the supervisor: where to write a byte when up.")

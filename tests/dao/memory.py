@@ -1,18 +1,18 @@
 """The store in memory: the second implementation of `ClickstreamDao`, for tests that need no database."""
 
-import threading
-from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from datetime import datetime
-from functools import wraps
 from typing import Any
+
+from dao.memory_improvement import MemoryImprovement
+from dao.memory_state import Listed, Part, State, fitting_page, locked
 
 from clickstream import limits
 from clickstream.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
 from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
-from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
-from clickstream.improvement import ImprovementState, ImprovementTask
+from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound
 from clickstream.promotions import Promotion, PromotionOrder, following
 from clickstream.runs import CURVE_POINTS, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
@@ -25,66 +25,6 @@ from clickstream.sessions import (
     StoredEvent,
     StoredSession,
 )
-
-Place = tuple[int, int]
-Listed = dict[int, SessionEvents]
-
-
-@dataclass
-class State:
-    """Everything that is kept, under one lock; while `down` is set, every operation is Unavailable."""
-
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    down: bool = False
-    refusals: int = 0
-    places: dict[str, Place] = field(default_factory=dict)
-    log: dict[int, list[StoredSession]] = field(default_factory=lambda: {1: []})
-    events: dict[Place, dict[str, StoredEvent]] = field(default_factory=dict)
-    frozen: dict[tuple[int, int, int], tuple[Listed, frozenset[int]]] = field(default_factory=dict)
-    released: dict[int, Batch] = field(default_factory=dict)
-    tasks: dict[str, ImprovementTask] = field(default_factory=dict)
-    runs: dict[str, TrainingRun] = field(default_factory=dict)
-    held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
-    curves: dict[str, dict[int, CurvePoint]] = field(default_factory=dict)
-    judgements: dict[str, bytes] = field(default_factory=dict)
-    promotions_due: set[str] = field(default_factory=set)
-    promotions: list[Promotion] = field(default_factory=list)
-
-
-def locked(method: Callable[..., Any]) -> Callable[..., Any]:
-    """One operation at a time."""
-
-    @wraps(method)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._state.lock:
-            if self._state.down:
-                self._state.refusals += 1
-                raise Unavailable("STORE_UNAVAILABLE", "the store is down")
-            return method(self, *args, **kwargs)
-
-    return call
-
-
-def fitting_page(sizes: Sequence[int]) -> int:
-    """How many of the rows with these sizes fit one page; at least one, if there is any."""
-    total = 0
-    for index, size in enumerate(sizes):
-        total += size
-        if index and total > limits.PAGE_BYTES:
-            return index
-    return len(sizes)
-
-
-class Part:
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    def _stored(self, session_id: str) -> StoredSession | None:
-        place = self._state.places.get(session_id)
-        return self._state.log[place[0]][place[1] - 1] if place else None
-
-    def _collecting(self) -> int:
-        return len(self._state.released) + 1
 
 
 class MemorySessions(Part):
@@ -170,12 +110,12 @@ class MemoryEvents(Part):
         return listed
 
     @locked
-    def frozen(self, batch: int, first: int, last: int) -> tuple[Listed, frozenset[int]]:
+    def frozen(self, batch: int, first: int, last: int, run_id: str = "") -> tuple[Listed, frozenset[int]]:
         now = self._listed(batch, first, last)
         marked = frozenset(
             each.number for each in self._state.log.get(batch, [])[first - 1 : last] if each.irrelevant_at is not None
         )
-        then, irrelevant = self._state.frozen.setdefault((batch, first, last), (now, marked))
+        then, irrelevant = self._state.frozen.setdefault((batch, first, last, run_id), (now, marked))
         counting = {}
         for number in now:
             before = then.get(number, SessionEvents())
@@ -241,33 +181,6 @@ class MemoryBatches(Part):
         history = [*batch.history, StatusChange(to, at, reason)][-limits.STATUS_CHANGES_KEPT :]
         self._state.released[sequence] = replace(batch, status=to, run_id=run_id, history=history)
         return self._state.released[sequence]
-
-
-class MemoryImprovement(Part):
-    @locked
-    def queue(self, session_id: str, at: datetime) -> tuple[ImprovementTask, bool]:
-        task = ImprovementTask(session_id, ImprovementState.PENDING, at, at)
-        kept = self._state.tasks.setdefault(session_id, task)
-        return kept, kept is task
-
-    @locked
-    def get(self, session_id: str) -> ImprovementTask | None:
-        return self._state.tasks.get(session_id)
-
-    @locked
-    def list(self, after: Position | None, limit: int, states: Set[ImprovementState]) -> Any:
-        rows = sorted(((task.queued_at, task.session_id), task) for task in self._state.tasks.values())
-        return [task for at, task in rows if (after is None or at > after) and (not states or task.state in states)][
-            :limit
-        ]
-
-    @locked
-    def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
-        task = self._state.tasks.get(session_id)
-        if task is not None and task.state is ImprovementState.PENDING:
-            task = replace(task, state=ImprovementState.CANCELED, updated_at=at, reason="canceled by request")
-            self._state.tasks[session_id] = task
-        return task
 
 
 class MemoryRuns(Part):

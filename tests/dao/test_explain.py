@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from builders import NOW, SECOND, model_version, push, session_draft, session_drafts, training_run
+from builders import (
+    NOW,
+    SECOND,
+    model_version,
+    push,
+    session_draft,
+    session_drafts,
+    stored_session,
+    training_run,
+)
 from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 
@@ -14,7 +23,7 @@ from clickstream.converter import ConversionSummary
 from clickstream.dao.embedded import EmbeddedMongo
 from clickstream.dao.mongo import Document
 from clickstream.dao.store import MongoDao
-from clickstream.improvement import ImprovementState
+from clickstream.improvement import ImprovementState, Outcome
 from clickstream.promotions import PromotionOrder
 from clickstream.runs import CurvePoint, Phase, RunState, TrainingProgress
 
@@ -54,7 +63,7 @@ def fill(dao: MongoDao) -> None:
         dao.events.append(pushes)
         dao.batches.release(f"r-{batch}", None, NOW)
     for number in range(SESSIONS):
-        dao.improvement.queue(f"b1-{number}", NOW + number * SECOND)
+        dao.improvement.queue(stored_session(f"b1-{number}", 1, number), NOW + number * SECOND)
         dao.runs.create(training_run(f"run-{number}", at=NOW + number * SECOND))
 
 
@@ -70,6 +79,7 @@ def use_sessions_events_and_batches(dao: MongoDao) -> None:
     dao.events.has_any(2, 5)
     dao.events.frozen(2, 5, 8)
     dao.events.frozen(2, 5, 8)
+    dao.events.frozen(2, 5, 5, "improve-1")
     dao.sessions.restore("b2-7")
     dao.batches.collecting()
     dao.batches.get(2)
@@ -86,12 +96,21 @@ def use_sessions_events_and_batches(dao: MongoDao) -> None:
 
 def use_queues(dao: MongoDao) -> None:
     """Calls every method of the queues that sends a query."""
-    dao.improvement.queue("b1-3", NOW)
+    dao.improvement.queue(stored_session("b1-3"), NOW)
     dao.improvement.cancel("b1-3", NOW)
+    tasks = [task.session_id for task in dao.improvement.due(NOW + 30 * SECOND, 7)]
+    dao.improvement.take(tasks, "improve-1", "me", NOW, NOW + 20 * SECOND)
     position = (NOW + 5 * SECOND, "b1-5")
     for after in (None, position):
         dao.improvement.list(after, 3, frozenset())
-        dao.improvement.list(after, 3, frozenset({ImprovementState.PENDING, ImprovementState.DONE}))
+        dao.improvement.list(after, 3, frozenset(), "improve-1")
+        for states in ({ImprovementState.PENDING, ImprovementState.DONE}, {ImprovementState.PROCESSING}):
+            dao.improvement.list(after, 3, frozenset(states))
+            dao.improvement.list(after, 3, frozenset(states), "improve-1")
+    dao.improvement.unattended(NOW + 20 * SECOND)
+    dao.improvement.hold("improve-1", NOW + 40 * SECOND)
+    dao.improvement.settle("improve-1", tasks[:3], Outcome(ImprovementState.DONE, "", "model-1"), NOW)
+    dao.improvement.put_back("improve-1", NOW + 50 * SECOND)
     for before in (None, (NOW + 5 * SECOND, "run-5")):
         dao.runs.list(before, 3, frozenset())
         dao.runs.list(before, 3, frozenset({RunState.QUEUED, RunState.RUNNING}))

@@ -1,11 +1,15 @@
 """The improvement queue through a real channel (R15)."""
 
+from datetime import UTC
+
 import pytest
-from builders import create_request, event, push_request
+from builders import SECOND, create_request, event, push_request
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
 from grpc import StatusCode
 from serving import Clock, InProcessServer, fields, reason, refused
+
+from clickstream.improvement import ImprovementState, Outcome
 
 
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
@@ -99,8 +103,37 @@ def test_r15_tasks_are_listed_in_pages_in_their_order(any_server: InProcessServe
     assert reason(refused(any_server.batch.ListImprovementTasks, canceled)) == "INVALID_PAGE_TOKEN"
 
 
+def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) -> None:
+    """R15: place, run, lease, attempts and model of a task are there to see, and its run finds it."""
+    for session_id in ("a", "b", "c"):
+        add(any_server, session_id)
+        use(any_server, session_id)
+    improvement, now = any_server.dao.improvement, clock()
+    improvement.take(["a", "b"], "run-1", "worker-1", now, now + 30 * SECOND)
+    task = any_server.batch.GetImprovementTask(pb.GetImprovementTaskRequest(session_id="b")).task
+    assert (task.state, task.run_id, task.lease_owner) == (pb.IMPROVEMENT_STATE_PROCESSING, "run-1", "worker-1")
+    assert (task.batch_id, task.session_number) == ("batch-1", 2)
+    assert task.lease_ends_at.ToDatetime(tzinfo=UTC) == now + 30 * SECOND
+    assert task.not_before == task.queued_at
+    error = refused(any_server.batch.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="b"))
+    assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
+    improvement.settle("run-1", ["a"], Outcome(ImprovementState.DONE, "nDCG@10 rose", "model-1"), now)
+    request = pb.ListImprovementTasksRequest(run_id="run-1", page_size=1)
+    first = any_server.batch.ListImprovementTasks(request)
+    [done] = first.tasks
+    assert (done.session_id, done.state, done.attempts) == ("a", pb.IMPROVEMENT_STATE_DONE, 1)
+    assert (done.reason, done.model_version_id) == ("nDCG@10 rose", "model-1")
+    assert not done.HasField("lease_ends_at")
+    request.page_token = first.next_page_token
+    assert [task.session_id for task in any_server.batch.ListImprovementTasks(request).tasks] == ["b"]
+    request.run_id = "run-2"
+    assert reason(refused(any_server.batch.ListImprovementTasks, request)) == "INVALID_PAGE_TOKEN"
+
+
 def test_r7_a_bad_listing_names_its_field(server: InProcessServer) -> None:
-    """R7: a negative page size and an unknown state are named."""
+    """R7: a negative page size, an unknown state and what can be no run id are named."""
+    request = pb.ListImprovementTasksRequest(run_id="a/b")
+    assert fields(refused(server.batch.ListImprovementTasks, request)) == ["run_id"]
     request = pb.ListImprovementTasksRequest(page_size=-1)
     assert fields(refused(server.batch.ListImprovementTasks, request)) == ["page_size"]
     request = pb.ListImprovementTasksRequest(states=[0])

@@ -3,9 +3,21 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
-from builders import NOW, SECOND, create_request, event, model_version, push, push_request, session_drafts, struct
+from builders import (
+    NOW,
+    SECOND,
+    create_request,
+    event,
+    model_version,
+    push,
+    push_request,
+    session_drafts,
+    struct,
+    training_run,
+)
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from grpc import StatusCode
 from serving import InProcessServer, fields, reason, refused
@@ -284,6 +296,17 @@ def test_r16_a_run_is_canceled_once_and_not_after_its_end(any_server: InProcessS
     any_server.dao.runs.finish("run-2", "me", RunState.FAILED, "no items", None, NOW)
     error = refused(any_server.training.CancelTrainingRun, pb.CancelTrainingRunRequest(run_id="run-2"))
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
+
+
+def test_r15_a_run_of_the_improvement_queue_is_seen_and_canceled_like_any(any_server: InProcessServer) -> None:
+    """R15, R16: such a run says over what it is, can be canceled, and its id is taken."""
+    release(any_server)
+    any_server.dao.runs.create(replace(training_run("improve-1", batches=()), request=b"", improves=True))
+    run = any_server.training.GetTrainingRun(pb.GetTrainingRunRequest(run_id="improve-1")).run
+    assert (run.improves, list(run.batch_ids)) == (True, [])
+    assert reason(refused(any_server.training.StartTraining, start("improve-1"))) == "CONTENT_CONFLICT"
+    canceled = any_server.training.CancelTrainingRun(pb.CancelTrainingRunRequest(run_id="improve-1")).run
+    assert canceled.state == pb.TRAINING_RUN_STATE_CANCELED
 
 
 def test_r16_an_unknown_run_is_not_found(server: InProcessServer) -> None:

@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from builders import model_version
 from dao.memory import MemoryDao
-from serving import POLICY, Clock, until
+from serving import DEFAULTS, POLICY, Clock, until
 
 from clickstream.converter import TrainingInput
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.improvement import QueueRules
 from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery
 from clickstream.runs import ENDED, ModelVersion, Phase, RunState, TrainingProgress
 from clickstream.servicers import wire
+from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.training_runs import TrainingRunWorker
 
 LEASE = 10
+RULES = QueueRules(least=3, age=timedelta(seconds=60), attempts=3, backoff=timedelta(seconds=20))
 REPORT = TrainingProgress(Phase.TRAINING, step=1, step_count=2)
 FineTune = Callable[[str, Any, AsyncIterator[TrainingInput], Sequence[JudgedQuery]], AsyncIterator[Any]]
 
@@ -60,8 +64,14 @@ class Endless(Module):
 
 def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWorker:
     """A worker like that of a server."""
+    inputs, lease = InputReader(dao, POLICY, wire.search_session), timedelta(seconds=LEASE)
+    return TrainingRunWorker(dao, inputs, queue(dao, clock), fine_tune, clock, lease, asyncio.Event())
+
+
+def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueue:
+    """The improvement queue as a worker looks after it."""
     inputs = InputReader(dao, POLICY, wire.search_session)
-    return TrainingRunWorker(dao, inputs, fine_tune, clock, timedelta(seconds=LEASE), asyncio.Event())
+    return ImprovementQueue(dao, inputs, RULES, lambda: DEFAULTS, clock, timedelta(seconds=LEASE))
 
 
 def play(*workers: tuple[MemoryDao, FineTune, Clock], scenario: Callable[[], Any]) -> None:

@@ -138,9 +138,13 @@ class MongoEvents:
         return self._events.find_one({"_id": _range(batch, number, number)}, {"_id": 1}) is not None
 
     @translated
-    def frozen(self, batch: int, first: int, last: int) -> tuple[dict[int, SessionEvents], frozenset[int]]:
+    def frozen(
+        self, batch: int, first: int, last: int, run_id: str = ""
+    ) -> tuple[dict[int, SessionEvents], frozenset[int]]:
         """See `EventDao`."""
-        page_key = {"batch": batch, "first": first, "last": last}
+        page_key: Document = {"batch": batch, "first": first, "last": last}
+        if run_id:
+            page_key["run_id"] = run_id
         page = self._pages.find_one({"_id": page_key}) or self._freeze(page_key)
         digests = bytes(page["events"])
         counting = {digests[index : index + DIGEST_BYTES] for index in range(0, len(digests), DIGEST_BYTES)}
@@ -157,13 +161,13 @@ class MongoEvents:
             found[number] = SessionEvents(kept, omitted=omitted, late=others - omitted)
         return found, frozenset(page["irrelevant"])
 
-    def _freeze(self, page_key: dict[str, int]) -> Document:
+    def _freeze(self, page_key: Document) -> Document:
         """Writes down, once and for ever, which events and marks of a page count for training (R14).
 
         Of two processes that do it at the same time the first wins, and both go by its page.
         """
         digests, over_limit = bytearray(), {}
-        for number, listed in self._listed(**page_key):
+        for number, listed in self._listed(page_key["batch"], page_key["first"], page_key["last"]):
             for event in listed.events:
                 digests += _digest(number, event.event_id)
             if listed.omitted:

@@ -1,14 +1,20 @@
-"""The improvement queue in MongoDB."""
+"""The improvement queue in MongoDB.
+
+A task belongs to at most one training run: `run_id` is set by compare-and-set on its state, and taken back
+or settled by compare-and-set on the run. `held` is there while it is processing: until then somebody
+looks after it.
+"""
 
 import builtins
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
 
 from clickstream.dao.interface import Position
 from clickstream.dao.mongo import Document, MongoCollection, translated
-from clickstream.improvement import ImprovementState, ImprovementTask
+from clickstream.improvement import ImprovementState, ImprovementTask, Outcome
+from clickstream.sessions import StoredSession
 
 
 class MongoImprovement:
@@ -18,16 +24,26 @@ class MongoImprovement:
         self._collection = collection
 
     @translated
-    def queue(self, session_id: str, at: datetime) -> tuple[ImprovementTask, bool]:
+    def queue(self, session: StoredSession, at: datetime) -> tuple[ImprovementTask, bool]:
         """See `ImprovementDao`."""
-        task = ImprovementTask(session_id, ImprovementState.PENDING, queued_at=at, updated_at=at)
+        document: Document = {
+            "_id": session.session_id,
+            "state": ImprovementState.PENDING,
+            "queued_at": at,
+            "updated_at": at,
+            "not_before": at,
+            "batch": session.batch,
+            "number": session.number,
+            "reason": "",
+            "attempts": 0,
+            "run_id": "",
+            "model_version_id": "",
+        }
         try:
-            self._collection.insert_one(
-                {"_id": session_id, "state": task.state, "queued_at": at, "updated_at": at, "reason": ""}
-            )
+            self._collection.insert_one(document)
         except DuplicateKeyError:
-            return self.get(session_id) or task, False
-        return task, True
+            return self.get(session.session_id) or _task(document), False
+        return _task(document), True
 
     @translated
     def get(self, session_id: str) -> ImprovementTask | None:
@@ -36,9 +52,13 @@ class MongoImprovement:
         return _task(document) if document else None
 
     @translated
-    def list(self, after: Position | None, limit: int, states: Set[ImprovementState]) -> builtins.list[ImprovementTask]:
+    def list(
+        self, after: Position | None, limit: int, states: Set[ImprovementState], run_id: str = ""
+    ) -> builtins.list[ImprovementTask]:
         """See `ImprovementDao`."""
-        query: Document = {"state": {"$in": sorted(states)}} if states else {}
+        query: Document = {"run_id": run_id} if run_id else {}
+        if states:
+            query["state"] = {"$in": sorted(states)}
         if after is not None:
             at, session_id = after
             query["queued_at"] = {"$gte": at}
@@ -55,6 +75,73 @@ class MongoImprovement:
         )
         return self.get(session_id)
 
+    @translated
+    def due(self, now: datetime, limit: int) -> builtins.list[ImprovementTask]:
+        """See `ImprovementDao`."""
+        query = {"state": ImprovementState.PENDING, "not_before": {"$lte": now}}
+        cursor = self._collection.find(query, sort=[("not_before", 1), ("_id", 1)], limit=limit)
+        return [_task(document) for document in cursor]
+
+    @translated
+    def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
+        """See `ImprovementDao`."""
+        changes = {
+            "state": ImprovementState.PROCESSING,
+            "run_id": run_id,
+            "owner": owner,
+            "held": lease_until,
+            "updated_at": now,
+            "reason": "",
+        }
+        taken = 0
+        for part in (session_ids[:1], session_ids[1:]):
+            query = {"_id": {"$in": part}, "state": ImprovementState.PENDING}
+            taken += self._collection.update_many(query, {"$set": changes}).modified_count
+            if not taken:
+                break
+        return taken
+
+    @translated
+    def hold(self, run_id: str, lease_until: datetime) -> builtins.list[ImprovementTask]:
+        """See `ImprovementDao`."""
+        self._collection.update_many(_in_run(run_id), {"$set": {"held": lease_until}})
+        tasks = [_task(document) for document in self._collection.find(_in_run(run_id))]
+        return sorted(tasks, key=lambda task: (task.batch, task.number))
+
+    @translated
+    def unattended(self, now: datetime) -> str | None:
+        """See `ImprovementDao`."""
+        document = self._collection.find_one({"held": {"$lte": now}}, {"run_id": 1}, sort=[("held", 1)])
+        return document["run_id"] if document else None
+
+    @translated
+    def put_back(self, run_id: str, now: datetime) -> None:
+        """See `ImprovementDao`."""
+        changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": now}
+        self._collection.update_many(
+            {**_in_run(run_id), "held": {"$lte": now}}, {"$set": changes, "$unset": {"held": "", "owner": ""}}
+        )
+
+    @translated
+    def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
+        """See `ImprovementDao`."""
+        changes: Document = {
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "model_version_id": outcome.model_version_id,
+            "updated_at": at,
+        }
+        if outcome.not_before is not None:
+            changes["not_before"] = outcome.not_before
+        self._collection.update_many(
+            {"_id": {"$in": list(session_ids)}, **_in_run(run_id)},
+            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"held": "", "owner": ""}},
+        )
+
+
+def _in_run(run_id: str) -> Document:
+    return {"run_id": run_id, "state": ImprovementState.PROCESSING}
+
 
 def _task(document: Document) -> ImprovementTask:
     return ImprovementTask(
@@ -62,5 +149,13 @@ def _task(document: Document) -> ImprovementTask:
         state=ImprovementState(document["state"]),
         queued_at=document["queued_at"],
         updated_at=document["updated_at"],
+        not_before=document["not_before"],
+        batch=document["batch"],
+        number=document["number"],
         reason=document["reason"],
+        attempts=document["attempts"],
+        run_id=document["run_id"],
+        model_version_id=document["model_version_id"],
+        lease_owner=document.get("owner", ""),
+        lease_ends_at=document.get("held"),
     )

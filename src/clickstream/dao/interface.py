@@ -10,7 +10,7 @@ from typing import Protocol
 
 from clickstream.batches import Batch, BatchStatus
 from clickstream.converter import ConversionSummary
-from clickstream.improvement import ImprovementState, ImprovementTask
+from clickstream.improvement import ImprovementState, ImprovementTask, Outcome
 from clickstream.promotions import Promotion, PromotionOrder
 from clickstream.runs import CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
@@ -78,10 +78,13 @@ class EventDao(Protocol):
         """Whether the session with this number has an event."""
         ...
 
-    def frozen(self, batch: int, first: int, last: int) -> tuple[dict[int, SessionEvents], frozenset[int]]:
+    def frozen(
+        self, batch: int, first: int, last: int, run_id: str = ""
+    ) -> tuple[dict[int, SessionEvents], frozenset[int]]:
         """The same for training, fixed for ever by the first call for this range of a released batch.
 
-        Also returns the numbers of the sessions that were marked irrelevant at that moment.
+        With a run id it is fixed for that run alone, and the batch may still collect. Also returns the
+        numbers of the sessions that were marked irrelevant at that moment.
         """
         ...
 
@@ -123,9 +126,9 @@ class BatchDao(Protocol):
 
 
 class ImprovementDao(Protocol):
-    """The improvement queue, one task per session."""
+    """The improvement queue, one task per session; a task belongs to at most one run at a time."""
 
-    def queue(self, session_id: str, at: datetime) -> tuple[ImprovementTask, bool]:
+    def queue(self, session: StoredSession, at: datetime) -> tuple[ImprovementTask, bool]:
         """Queues a session unless it was queued before; says whether it was created."""
         ...
 
@@ -133,12 +136,42 @@ class ImprovementDao(Protocol):
         """The task of this session."""
         ...
 
-    def list(self, after: Position | None, limit: int, states: Set[ImprovementState]) -> list[ImprovementTask]:
-        """Tasks in queueing order; no state means any."""
+    def list(
+        self, after: Position | None, limit: int, states: Set[ImprovementState], run_id: str = ""
+    ) -> list[ImprovementTask]:
+        """Tasks in queueing order; no state and no run means any."""
         ...
 
     def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
         """Cancels a pending task and returns the task as it now is; None if there is none."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> Sequence[ImprovementTask]:
+        """The pending tasks that may be tried, those that wait longest first."""
+        ...
+
+    def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
+        """Moves those of the tasks that are still pending into a run, and says how many these were.
+
+        The first one decides: if another took it, none is taken, so that of several who see the same tasks
+        waiting one takes them all.
+        """
+        ...
+
+    def hold(self, run_id: str, lease_until: datetime) -> Sequence[ImprovementTask]:
+        """Renews the lease of the run's tasks that are processing, and returns these by place."""
+        ...
+
+    def unattended(self, now: datetime) -> str | None:
+        """The run of a processing task whose lease has expired, the longest first."""
+        ...
+
+    def put_back(self, run_id: str, now: datetime) -> None:
+        """Makes those of a run's processing tasks pending again whose lease has expired."""
+        ...
+
+    def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
+        """Ends the attempt of those of the tasks that are still processing in this run."""
         ...
 
 

@@ -29,6 +29,9 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
     "sessions_for_improvement": [
         ("queued", [("queued_at", 1), ("_id", 1)], {}),
         ("state_queued", [("state", 1), ("queued_at", 1), ("_id", 1)], {}),
+        ("run_queued", [("run_id", 1), ("queued_at", 1), ("_id", 1)], {}),
+        ("due", [("state", 1), ("not_before", 1), ("_id", 1)], {}),
+        ("held", [("held", 1)], {"sparse": True}),
     ],
     "training_runs": [
         ("queued", [("queued_at", -1), ("_id", -1)], {}),

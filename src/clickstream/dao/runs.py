@@ -60,6 +60,7 @@ class MongoRuns:
             "cancel_requested": False,
             "judgements_sha256": run.judgements_sha256,
             "held": run.queued_at,
+            "improves": run.improves,
         }
         try:
             self._runs.insert_one(document)
@@ -274,5 +275,6 @@ def _run(document: Document) -> TrainingRun:
         cancel_requested=document["cancel_requested"],
         started_at=document.get("started_at"),
         ended_at=document.get("ended_at"),
+        improves=document.get("improves", False),
         judgements_sha256=document.get("judgements_sha256", ""),
     )

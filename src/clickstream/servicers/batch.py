@@ -128,7 +128,7 @@ class BatchServicer(BatchServiceServicer):
             raise FailedPrecondition("SESSION_PAYLOAD_SEARCH", "the session is a payload search")
         if not self._dao.events.has_any(session.batch, session.number):
             raise FailedPrecondition("SESSION_EVENTLESS", "the session has no event")
-        return self._dao.improvement.queue(session_id, self._clock())
+        return self._dao.improvement.queue(session, self._clock())
 
     async def GetImprovementTask(  # noqa: N802
         self, request: pb.GetImprovementTaskRequest, context: Context
@@ -147,11 +147,13 @@ class BatchServicer(BatchServiceServicer):
         validation.require(violations)
         kind, method = pb.ImprovementState, "ListImprovementTasks"
         states = paging.enum_filter(request.states, kind, "IMPROVEMENT_STATE_", ImprovementState, "states")
-        after = paging.decode_position(request.page_token, method, states)
-        tasks = await asyncio.to_thread(self._dao.improvement.list, after, page_size, states)
+        run_id = validation.checked_run_id(request.run_id) if request.run_id else ""
+        filters = [*states, f"run_id={run_id}"]
+        after = paging.decode_position(request.page_token, method, filters)
+        tasks = await asyncio.to_thread(self._dao.improvement.list, after, page_size, states, run_id)
         token = ""
         if len(tasks) == page_size:
-            token = paging.encode_position(method, tasks[-1].queued_at, tasks[-1].session_id, states)
+            token = paging.encode_position(method, tasks[-1].queued_at, tasks[-1].session_id, filters)
         return pb.ListImprovementTasksResponse(
             tasks=[wire.improvement_task(task) for task in tasks], next_page_token=token
         )

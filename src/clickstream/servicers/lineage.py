@@ -8,11 +8,16 @@ from clickstream.batches import Batch, batch_id_of, sequence_of
 from clickstream.converter import TrainingInput
 from clickstream.dao.interface import ClickstreamDao, Position
 from clickstream.errors import FieldViolation
+from clickstream.improvement import ImprovementState
 from clickstream.inputs import InputReader
+from clickstream.limits import IMPROVEMENT_GROUP
 from clickstream.runs import ModelVersion, TrainingRun
 from clickstream.servicers import paging, validation
 from clickstream.servicers.clickstream import known
 from clickstream.sessions import StoredSession
+
+# The run has ended, but a worker may have died before it wrote so.
+TRAINED = frozenset({ImprovementState.DONE, ImprovementState.PROCESSING})
 
 
 class ModelLineage:
@@ -38,12 +43,28 @@ class ModelLineage:
         found = (self._dao.batches.get(sequence) for sequence in sequences if sequence >= first)
         return [batch for batch in found if batch is not None]
 
-    def pages(self, batches: Sequence[Batch], after_number: int) -> Iterator[list[pb.InputOrigin]]:
-        """The inputs of all these batches; of the first one those above `after_number`."""
+    def pages(
+        self, version: ModelVersion, batches: Sequence[Batch], after_number: int
+    ) -> Iterator[list[pb.InputOrigin]]:
+        """The version's inputs in all these batches; in the first one those above `after_number`."""
+        run = self._dao.runs.get(version.run_id)
+        if run is not None and run.improves:
+            # Some of their sessions alone; a batch may still collect, and looking must not fix its pages.
+            yield from self._of_the_queue(run.run_id, batches, after_number)
+            return
         for batch in batches:
             for page in self._inputs.pages(batch.sequence, batch.session_count, after_number, self._summary):
                 yield [_origin(converted) for converted in page]
             after_number = 0
+
+    def _of_the_queue(self, run_id: str, batches: Sequence[Batch], after_number: int) -> Iterator[list[pb.InputOrigin]]:
+        start = (batches[0].sequence, after_number) if batches else (0, 0)
+        tasks = self._dao.improvement.list(None, IMPROVEMENT_GROUP, TRAINED, run_id)
+        for task in sorted(tasks, key=lambda task: (task.batch, task.number)):
+            if (task.batch, task.number) > start:
+                converted = self._inputs.of_session(task.session_id, run_id, self._summary)
+                if converted is not None:
+                    yield [_origin(converted)]
 
 
 def session_lineage(
@@ -59,15 +80,23 @@ def session_lineage(
         batch_id=batch_id_of(session.batch),
         session_number=session.number,
         input=_input_of(dao, inputs, session, runs),
-        runs=[
-            pb.RunOfSession(
-                run_id=run.run_id,
-                state=f"TRAINING_RUN_STATE_{run.state.name}",
-                model_version_id=run.model_version.model_version_id if run.model_version else "",
-            )
-            for run in runs
-        ],
+        runs=[_run_of_session(run) for run in runs],
         next_page_token=token,
+        improvement=_improvement(dao, session_id),
+    )
+
+
+def _improvement(dao: ClickstreamDao, session_id: str) -> pb.RunOfSession | None:
+    task = dao.improvement.get(session_id)
+    run = dao.runs.get(task.run_id) if task and task.state is not ImprovementState.REFUSED else None
+    return _run_of_session(run) if run else None
+
+
+def _run_of_session(run: TrainingRun) -> pb.RunOfSession:
+    return pb.RunOfSession(
+        run_id=run.run_id,
+        state=f"TRAINING_RUN_STATE_{run.state.name}",
+        model_version_id=run.model_version.model_version_id if run.model_version else "",
     )
 
 

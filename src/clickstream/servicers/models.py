@@ -125,7 +125,7 @@ class ModelServicer(ModelServiceServicer):
             model_version=training_wire.model_version_message(version), policy_version=lineage.policy_version
         )
         yield pb.StreamModelLineageResponse(origin=origin)
-        pages = lineage.pages(batches, request.after_number if request.batch_id else 0)
+        pages = lineage.pages(version, batches, request.after_number if request.batch_id else 0)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             for origin_of_input in page:
                 yield pb.StreamModelLineageResponse(input=origin_of_input)

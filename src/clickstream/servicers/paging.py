@@ -42,12 +42,12 @@ def foreign_token() -> InvalidArgument:
     return InvalidArgument([FieldViolation("page_token", "was not issued for this request", "INVALID_PAGE_TOKEN")])
 
 
-def encode_position(method: str, at: datetime, row_id: str, filters: Iterable[StrEnum]) -> str:
+def encode_position(method: str, at: datetime, row_id: str, filters: Iterable[str]) -> str:
     """A token for a listing by time."""
     return encode_token(method, round(at.timestamp() * MILLISECOND), row_id, ",".join(sorted(filters)))
 
 
-def decode_position(token: str, method: str, filters: Iterable[StrEnum]) -> Position | None:
+def decode_position(token: str, method: str, filters: Iterable[str]) -> Position | None:
     """Where a listing by time goes on; None at its start."""
     if not token:
         return None

@@ -225,4 +225,5 @@ def run(found: TrainingRun) -> training_service_pb2.TrainingRun:
         queued_at=timestamp(found.queued_at),
         started_at=timestamp(found.started_at),
         ended_at=timestamp(found.ended_at),
+        improves=found.improves,
     )

@@ -238,4 +238,12 @@ def improvement_task(task: ImprovementTask) -> batch_service_pb2.ImprovementTask
         reason=task.reason,
         queued_at=timestamp(task.queued_at),
         updated_at=timestamp(task.updated_at),
+        attempts=task.attempts,
+        run_id=task.run_id,
+        model_version_id=task.model_version_id,
+        not_before=timestamp(task.not_before),
+        batch_id=batch_id_of(task.batch),
+        session_number=task.number,
+        lease_owner=task.lease_owner,
+        lease_ends_at=timestamp(task.lease_ends_at),
     )

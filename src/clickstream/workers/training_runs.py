@@ -1,7 +1,8 @@
 """The worker of training runs: takes queued runs under a lease and pumps their inputs through FineTune.
 
-A run outlives this process (R16): the lease of a dead worker expires, another takes the run up,
-streams the same inputs again, and the fine-tuning module goes on from its last checkpoint.
+A run outlives this process (R16): the lease of a dead worker expires, another takes the run up, streams the
+same inputs again, and the fine-tuning module goes on from its last checkpoint. Before it looks for a run,
+the worker looks after the improvement queue, which begins runs of its own.
 """
 
 import asyncio
@@ -10,12 +11,11 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from clickstream.batches import BatchStatus
 from clickstream.converter import TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import AlreadyExists, FailedPrecondition, Unavailable
@@ -23,12 +23,13 @@ from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery, unpacked
 from clickstream.promotions import PromotionOrder
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.workers.batch_runs import BatchBusy, RunBatches
+from clickstream.workers.improvement_runs import ImprovementQueue
 
 HEARTBEAT_SECONDS = 0.5
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 MAX_ATTEMPTS = 10
-TRAINABLE = frozenset({BatchStatus.RELEASED, BatchStatus.TRAINED, BatchStatus.FAILED})
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +52,6 @@ class _LeaseLost(Exception):
     """Another worker has taken the run."""
 
 
-class _BatchBusy(Exception):
-    """Another run trains on a batch of this one."""
-
-
 class _CancelRequested(Exception):
     """Somebody asked for the run to stop."""
 
@@ -74,6 +71,27 @@ class _Latest:
             self.progress = replace(self.progress, points=self.progress.points[len(stored.points) :])
 
 
+@contextlib.contextmanager
+def _going_on(what: str) -> Iterator[None]:
+    """Logs what keeps work waiting: what cannot even be read must not stop the rest."""
+    try:
+        yield
+    except Unavailable as error:
+        logger.warning("%s: %s", what, error)
+    except Exception:
+        logger.exception("%s", what)
+
+
+async def _to_its_end(step: Callable[[str], None], argument: str) -> None:
+    """Runs a step of store operations in a thread; also a worker that is being stopped finishes it."""
+    running = asyncio.ensure_future(asyncio.to_thread(step, argument))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+
+
 class TrainingRunWorker:
     """Works on one run at a time until it is stopped."""
 
@@ -81,6 +99,7 @@ class TrainingRunWorker:
         self,
         dao: ClickstreamDao,
         inputs: InputReader,
+        improvement: ImprovementQueue,
         fine_tune: FineTune,
         clock: Callable[[], datetime],
         lease: timedelta,
@@ -88,6 +107,8 @@ class TrainingRunWorker:
     ) -> None:
         self._dao = dao
         self._inputs = inputs
+        self._batches = RunBatches(dao, inputs, clock)
+        self._improvement = improvement
         self._fine_tune = fine_tune
         self._clock = clock
         self._lease = lease
@@ -98,17 +119,18 @@ class TrainingRunWorker:
         """Works until cancelled; a run in hand is then given back for another worker."""
         while True:
             self._wake.clear()
-            try:
+            with _going_on("promotions wait"):
                 await asyncio.to_thread(self._promote)
+            with _going_on("the improvement queue waits"):
+                await _to_its_end(self._improvement.look_after, self._owner)
+            with _going_on("training runs wait"):
                 now = self._clock()
                 run = await asyncio.to_thread(self._dao.runs.claim, self._owner, now, now + self._lease)
                 if run is not None:
                     await self._execute(run)
+                    if run.improves:
+                        await _to_its_end(self._improvement.settle, run.run_id)
                     continue
-            except Unavailable as error:
-                logger.warning("training runs wait: %s", error)
-            except Exception:  # a run that cannot even be read must not stop the others
-                logger.exception("training runs wait")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
@@ -123,7 +145,7 @@ class TrainingRunWorker:
             logger.warning("run %s was taken up by another worker", run.run_id)
         except _CancelRequested:
             await self._end(run, latest, RunState.CANCELED, "canceled by request")
-        except _BatchBusy as reason:
+        except BatchBusy as reason:
             # Waiting is no attempt.
             await self._give_back(replace(run, attempts=run.attempts - 1), RunState.QUEUED, str(reason), RETRY_SECONDS)
         except FailedPrecondition as error:
@@ -166,7 +188,7 @@ class TrainingRunWorker:
             raise FailedPrecondition(
                 "TRAINING_IMPOSSIBLE", f"gave up: {MAX_ATTEMPTS} attempts ended without a word, each with its process"
             )
-        await self._begin_batches(run)
+        await asyncio.to_thread(self._batches.begin, run)
         training = asyncio.create_task(self._pump(run, latest))
         heartbeat = asyncio.create_task(self._keep_lease(run, latest))
         try:
@@ -178,25 +200,6 @@ class TrainingRunWorker:
             for task in (training, heartbeat):
                 task.cancel()
             await asyncio.gather(training, heartbeat, return_exceptions=True)
-
-    async def _begin_batches(self, run: TrainingRun) -> None:
-        # In one order for all runs: two that share batches never wait for each other.
-        for sequence in sorted(run.batches):
-            begun = await asyncio.to_thread(
-                self._dao.batches.change_status,
-                sequence,
-                TRAINABLE,
-                BatchStatus.TRAINING,
-                run_id=run.run_id,
-                reason=f"run {run.run_id}",
-                at=self._clock(),
-            )
-            if begun is not None:
-                continue
-            batch = await asyncio.to_thread(self._dao.batches.get, sequence)
-            if batch is None or batch.status is BatchStatus.ARCHIVED:
-                raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
-            raise _BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
     async def _pump(self, run: TrainingRun, latest: "_Latest") -> ModelVersion:
         judged = await asyncio.to_thread(self._judged, run.judgements_sha256)
@@ -216,14 +219,10 @@ class TrainingRunWorker:
 
     async def _converted(self, run: TrainingRun) -> AsyncIterator[TrainingInput]:
         summary = self._inputs.new_summary()
-        for sequence in run.batches:
-            batch = await asyncio.to_thread(self._dao.batches.get, sequence)
-            if batch is None:
-                raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} is gone")
-            pages = self._inputs.pages(sequence, batch.session_count, 0, summary)
-            while (page := await asyncio.to_thread(next, pages, None)) is not None:
-                for converted in page:
-                    yield converted
+        pages = self._improvement.pages(run, summary) if run.improves else self._batches.pages(run, summary)
+        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            for converted in page:
+                yield converted
         await asyncio.to_thread(self._dao.runs.set_conversion, run.run_id, self._owner, summary)
 
     async def _keep_lease(self, run: TrainingRun, latest: "_Latest") -> None:
@@ -276,15 +275,5 @@ class TrainingRunWorker:
             logger.warning("run %s was taken up by another worker, which ends it", run.run_id)
             return
         logger.info("run %s %s: %s", run.run_id, state, reason)
-        status = BatchStatus.TRAINED if state is RunState.SUCCEEDED else BatchStatus.FAILED
-        for sequence in run.batches:
-            await asyncio.to_thread(
-                self._dao.batches.change_status,
-                sequence,
-                frozenset({BatchStatus.TRAINING}),
-                status,
-                run_id=run.run_id,
-                reason=f"run {run.run_id} {state}: {reason}",
-                at=self._clock(),
-            )
+        await asyncio.to_thread(self._batches.end, run, state, reason)
         await asyncio.to_thread(self._dao.runs.finish, run.run_id, self._owner, state, reason, version, self._clock())

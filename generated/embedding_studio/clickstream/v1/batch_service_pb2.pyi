@@ -162,18 +162,34 @@ class ListBatchesResponse(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ImprovementTask(_message.Message):
-    __slots__ = ("session_id", "state", "reason", "queued_at", "updated_at")
+    __slots__ = ("session_id", "state", "reason", "queued_at", "updated_at", "attempts", "run_id", "model_version_id", "not_before", "batch_id", "session_number", "lease_owner", "lease_ends_at")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LEASE_OWNER_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ENDS_AT_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     state: ImprovementState
     reason: str
     queued_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(self, session_id: _Optional[str] = ..., state: _Optional[_Union[ImprovementState, str]] = ..., reason: _Optional[str] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    attempts: int
+    run_id: str
+    model_version_id: str
+    not_before: _timestamp_pb2.Timestamp
+    batch_id: str
+    session_number: int
+    lease_owner: str
+    lease_ends_at: _timestamp_pb2.Timestamp
+    def __init__(self, session_id: _Optional[str] = ..., state: _Optional[_Union[ImprovementState, str]] = ..., reason: _Optional[str] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., run_id: _Optional[str] = ..., model_version_id: _Optional[str] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., batch_id: _Optional[str] = ..., session_number: _Optional[int] = ..., lease_owner: _Optional[str] = ..., lease_ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class UseSessionForImprovementRequest(_message.Message):
     __slots__ = ("session_id",)
@@ -202,14 +218,16 @@ class GetImprovementTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[ImprovementTask, _Mapping]] = ...) -> None: ...
 
 class ListImprovementTasksRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states")
+    __slots__ = ("page_size", "page_token", "states", "run_id")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[ImprovementState]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[ImprovementState, str]]] = ...) -> None: ...
+    run_id: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[ImprovementState, str]]] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class ListImprovementTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")

@@ -156,7 +156,8 @@ class BatchServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelImprovementTask(self, request, context):
-        """Cancels a pending task. Idempotent. FAILED_PRECONDITION if it is no longer pending.
+        """Cancels a pending task. Idempotent. FAILED_PRECONDITION if it is no longer pending: what is
+        processing is canceled with its training run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -254,18 +254,20 @@ class GetSessionLineageRequest(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class GetSessionLineageResponse(_message.Message):
-    __slots__ = ("batch_id", "session_number", "input", "runs", "next_page_token")
+    __slots__ = ("batch_id", "session_number", "input", "runs", "next_page_token", "improvement")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    IMPROVEMENT_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     session_number: int
     input: InputOrigin
     runs: _containers.RepeatedCompositeFieldContainer[RunOfSession]
     next_page_token: str
-    def __init__(self, batch_id: _Optional[str] = ..., session_number: _Optional[int] = ..., input: _Optional[_Union[InputOrigin, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunOfSession, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    improvement: RunOfSession
+    def __init__(self, batch_id: _Optional[str] = ..., session_number: _Optional[int] = ..., input: _Optional[_Union[InputOrigin, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunOfSession, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., improvement: _Optional[_Union[RunOfSession, _Mapping]] = ...) -> None: ...
 
 class RunOfSession(_message.Message):
     __slots__ = ("run_id", "state", "model_version_id")

@@ -44,7 +44,7 @@ class StreamTrainingInputsResponse(_message.Message):
     def __init__(self, input: _Optional[_Union[_training_input_pb2.TrainingInput, _Mapping]] = ..., summary: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ...) -> None: ...
 
 class TrainingRun(_message.Message):
-    __slots__ = ("run_id", "batch_ids", "settings", "state", "reason", "progress", "conversion", "model_version", "attempts", "cancel_requested", "queued_at", "started_at", "ended_at")
+    __slots__ = ("run_id", "batch_ids", "settings", "state", "reason", "progress", "conversion", "model_version", "attempts", "cancel_requested", "queued_at", "started_at", "ended_at", "improves")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     BATCH_IDS_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class TrainingRun(_message.Message):
     QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    IMPROVES_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     batch_ids: _containers.RepeatedScalarFieldContainer[str]
     settings: _fine_tuning_service_pb2.FineTuningSettings
@@ -71,7 +72,8 @@ class TrainingRun(_message.Message):
     queued_at: _timestamp_pb2.Timestamp
     started_at: _timestamp_pb2.Timestamp
     ended_at: _timestamp_pb2.Timestamp
-    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_service_pb2.FineTuningSettings, _Mapping]] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., reason: _Optional[str] = ..., progress: _Optional[_Union[_fine_tuning_service_pb2.TrainingProgress, _Mapping]] = ..., conversion: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ..., model_version: _Optional[_Union[_fine_tuning_service_pb2.ModelVersion, _Mapping]] = ..., attempts: _Optional[int] = ..., cancel_requested: bool = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    improves: bool
+    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_service_pb2.FineTuningSettings, _Mapping]] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., reason: _Optional[str] = ..., progress: _Optional[_Union[_fine_tuning_service_pb2.TrainingProgress, _Mapping]] = ..., conversion: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ..., model_version: _Optional[_Union[_fine_tuning_service_pb2.ModelVersion, _Mapping]] = ..., attempts: _Optional[int] = ..., cancel_requested: bool = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., improves: bool = ...) -> None: ...
 
 class StartTrainingRequest(_message.Message):
     __slots__ = ("run_id", "batch_ids", "settings", "judged_queries")

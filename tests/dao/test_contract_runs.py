@@ -1,4 +1,4 @@
-"""What every store promises about the improvement queue and training runs."""
+"""What every store promises about training runs."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,6 @@ from builders import NOW, SECOND, model_version, training_run
 
 from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import ClickstreamDao
-from clickstream.improvement import ImprovementState
 from clickstream.runs import Phase, RunState, TrainingProgress
 
 NONE: frozenset = frozenset()
@@ -17,41 +16,6 @@ NONE: frozenset = frozenset()
 def claim(dao: ClickstreamDao, owner: str, after: float = 0, lease: float = 10):
     """Claims at `after` seconds past NOW, for `lease` seconds."""
     return dao.runs.claim(owner, NOW + after * SECOND, NOW + (after + lease) * SECOND)
-
-
-def test_r15_a_session_is_queued_once(dao: ClickstreamDao) -> None:
-    """R15: queueing again returns the task as it is, however it stands."""
-    task, created = dao.improvement.queue("s-1", NOW)
-    assert created
-    assert (task.session_id, task.state, task.queued_at, task.updated_at) == ("s-1", "pending", NOW, NOW)
-    assert dao.improvement.queue("s-1", NOW + SECOND) == (task, False)
-    canceled = dao.improvement.cancel("s-1", NOW + SECOND)
-    assert dao.improvement.queue("s-1", NOW + 2 * SECOND) == (canceled, False)
-    assert dao.improvement.get("s-1") == canceled
-    assert dao.improvement.get("s-2") is None
-
-
-def test_r15_a_pending_task_is_canceled_once(dao: ClickstreamDao) -> None:
-    """R15: cancelling twice changes nothing more; there is nothing to cancel where nothing is queued."""
-    dao.improvement.queue("s-1", NOW)
-    canceled = dao.improvement.cancel("s-1", NOW + SECOND)
-    assert (canceled.state, canceled.updated_at) == (ImprovementState.CANCELED, NOW + SECOND)
-    assert dao.improvement.cancel("s-1", NOW + 2 * SECOND) == canceled
-    assert dao.improvement.cancel("s-2", NOW) is None
-
-
-def test_r15_tasks_are_listed_in_queueing_order(dao: ClickstreamDao) -> None:
-    """R15: a listing goes by time, then id, and goes on after any row without loss or repetition."""
-    rows = [("c", 0), ("a", 1), ("b", 1), ("d", 1), ("0", 2)]
-    for session_id, at in rows:
-        dao.improvement.queue(session_id, NOW + at * SECOND)
-    dao.improvement.cancel("b", NOW + 5 * SECOND)
-    everything = dao.improvement.list(None, 10, NONE)
-    assert [task.session_id for task in everything] == [session_id for session_id, _ in rows]
-    for index, task in enumerate(everything):
-        assert dao.improvement.list((task.queued_at, task.session_id), 2, NONE) == everything[index + 1 : index + 3]
-    assert dao.improvement.list(None, 10, frozenset({ImprovementState.CANCELED})) == [everything[2]]
-    assert dao.improvement.list(None, 2, frozenset({ImprovementState.PENDING})) == everything[:2]
 
 
 def test_r16_a_run_is_queued_once(dao: ClickstreamDao) -> None:

@@ -1,0 +1,129 @@
+"""The improvement queue's worker: groups waiting sessions into training runs, and settles what became of them.
+
+The tasks are the source of truth. A group is taken first, task by task, and its run is created after, so a
+worker that dies in between leaves tasks of a run that does not exist: once their lease has expired they go
+back. A run that exists keeps its tasks until it has ended; whoever finds it ended settles them. Every step
+is a compare-and-set on the task, and may be repeated by any worker at any time.
+"""
+
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from clickstream import limits
+from clickstream.converter import ConversionSummary, TrainingInput
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.errors import FailedPrecondition
+from clickstream.improvement import ImprovementState, ImprovementTask, Outcome, QueueRules
+from clickstream.inputs import InputReader
+from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
+
+# Runs looked after in one go; what is left waits for the next.
+LOOKS = 100
+REASON_CHARACTERS = 500
+
+logger = logging.getLogger(__name__)
+
+
+class ImprovementQueue:
+    """Looks after the queue for one worker. Every method blocks and can be repeated."""
+
+    def __init__(
+        self,
+        dao: ClickstreamDao,
+        inputs: InputReader,
+        rules: QueueRules,
+        settings: Callable[[], FineTuningSettings],
+        clock: Callable[[], datetime],
+        lease: timedelta,
+    ) -> None:
+        self._dao = dao
+        self._inputs = inputs
+        self._rules = rules
+        self._settings = settings  # of a run that begins now
+        self._clock = clock
+        self._lease = lease
+
+    def look_after(self, owner: str) -> None:
+        """Attends to tasks whose lease has expired, and begins a run if enough sessions wait."""
+        for _ in range(LOOKS):
+            now = self._clock()
+            run_id = self._dao.improvement.unattended(now)
+            if run_id is None:
+                break
+            self._attend(run_id, now)
+        self._begin_run(owner)
+
+    def _attend(self, run_id: str, now: datetime) -> None:
+        run = self._dao.runs.get(run_id)
+        if run is None:
+            logger.warning("run %s was never created: its sessions go back", run_id)
+            self._dao.improvement.put_back(run_id, now)
+        elif run.state in ENDED:
+            self.settle(run_id)
+        else:
+            self._dao.improvement.hold(run_id, now + self._lease)
+
+    def _begin_run(self, owner: str) -> None:
+        now = self._clock()
+        if not self._rules.is_due(self._dao.improvement.due(now, self._rules.least), now):
+            return
+        settings = self._settings()
+        run_id = f"improve-{uuid.uuid4().hex}"
+        waiting = [task.session_id for task in self._dao.improvement.due(now, limits.IMPROVEMENT_GROUP)]
+        taken = self._dao.improvement.take(waiting, run_id, owner, now, now + self._lease) if waiting else 0
+        if not taken:
+            return
+        logger.info("run %s begins with %d sessions of the queue", run_id, taken)
+        run = TrainingRun(
+            run_id=run_id,
+            batches=(),
+            settings=settings,
+            request=b"",
+            state=RunState.QUEUED,
+            queued_at=now,
+            improves=True,
+        )
+        self._dao.runs.create(run)
+
+    def pages(self, run: TrainingRun, summary: ConversionSummary) -> Iterator[list[TrainingInput]]:
+        """The inputs of a run, by place; counts in `summary` as it goes. The same whenever it is read (R14).
+
+        Raises:
+            FailedPrecondition: The run has no session.
+        """
+        # Renewing the lease makes them the run's: nobody who took the run for missing can put them back.
+        tasks = self._dao.improvement.hold(run.run_id, self._clock() + self._lease)
+        if not tasks:
+            raise FailedPrecondition("TRAINING_IMPOSSIBLE", "its sessions went back into the queue before it began")
+        for task in tasks:
+            converted = self._inputs.of_session(task.session_id, run.run_id, summary)
+            if converted is not None:
+                yield [converted]
+
+    def settle(self, run_id: str) -> None:
+        """Writes what a run that has ended means for each of its sessions; does nothing while it goes on."""
+        run = self._dao.runs.get(run_id)
+        if run is None or run.state not in ENDED:
+            return
+        now = self._clock()
+        tasks = self._dao.improvement.hold(run_id, now + self._lease)
+        grouped: dict[Outcome, list[str]] = defaultdict(list)
+        for task in tasks:
+            grouped[self._outcome(task, run, now)].append(task.session_id)
+        for outcome, session_ids in grouped.items():
+            self._dao.improvement.settle(run_id, session_ids, outcome, now)
+
+    def _outcome(self, task: ImprovementTask, run: TrainingRun, now: datetime) -> Outcome:
+        reason = run.reason[:REASON_CHARACTERS]
+        if run.state is RunState.CANCELED:
+            return Outcome(ImprovementState.CANCELED, reason)
+        summary = self._inputs.new_summary()
+        if self._inputs.of_session(task.session_id, run.run_id, summary) is None:
+            [why] = summary.skipped_sessions
+            return Outcome(ImprovementState.REFUSED, why)
+        if run.state is RunState.FAILED or run.model_version is None:
+            return self._rules.after_failure(task.attempts, reason, now)
+        return Outcome(ImprovementState.DONE, reason, run.model_version.model_version_id)

@@ -1,0 +1,71 @@
+"""Lineage of the improvement queue's runs: single sessions, of batches that may still collect (R12, R14)."""
+
+from dataclasses import replace
+
+import pytest
+from builders import NOW, SECOND, model_version, push, session_drafts
+from embedding_studio.clickstream.v1 import model_service_pb2 as pb
+from serving import InProcessServer
+from workers.made_up import queue
+
+from clickstream.runs import RunState
+
+
+@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+def improved(request: pytest.FixtureRequest) -> InProcessServer:
+    """A server over either store, with a model that was trained on the second, third and fourth of five sessions."""
+    server: InProcessServer = request.getfixturevalue(request.param)
+    dao = server.dao
+    for batch, prefix in ((1, "a"), (2, "b")):
+        dao.sessions.append(session_drafts(3, prefix))
+        dao.events.append([push(f"{prefix}-{number}", "e-1") for number in (1, 2, 3)])
+        if batch == 1:
+            dao.batches.release("r-1", None, NOW)
+    for session_id in ("b-1", "a-3", "a-2"):
+        dao.improvement.queue(dao.sessions.get(session_id), NOW)
+    improvement = queue(dao, server._clock)
+    improvement.look_after("me")
+    run = dao.runs.claim("me", NOW, NOW + 60 * SECOND)
+    assert len(list(improvement.pages(run, improvement._inputs.new_summary()))) == 3
+    version = replace(model_version(run.run_id), batch_ids=("batch-1", "batch-2"))
+    assert dao.runs.finish(run.run_id, "me", RunState.SUCCEEDED, "well", version, NOW)
+    improvement.settle(run.run_id)
+    dao.events.append([push("b-1", "late")])
+    return server
+
+
+def inputs(server: InProcessServer, **where: object) -> list[tuple[str, list[str]]]:
+    """The sessions of the model, with their events."""
+    [version] = server.dao.runs.model_versions(None, 9, improved_only=False)
+    asked = pb.StreamModelLineageRequest(model_version_id=version.model_version_id, **where)
+    _, *found = server.model.StreamModelLineage(asked)
+    return [(each.input.session_id, list(each.input.event_ids)) for each in found]
+
+
+def test_r12_a_version_of_the_queue_leads_back_to_its_own_sessions(improved: InProcessServer) -> None:
+    """R12: the inputs are the sessions of the run and the events it saw, by place, from any point on."""
+    found = [("a-2", ["e-1"]), ("a-3", ["e-1"]), ("b-1", ["e-1"])]
+    assert inputs(improved) == found
+    assert inputs(improved, batch_id="batch-1", after_number=2) == found[1:]
+    assert inputs(improved, batch_id="batch-2") == found[2:]
+
+
+def test_r14_looking_fixes_nothing_of_a_batch_that_collects(improved: InProcessServer) -> None:
+    """R14: lineage over a collecting batch leaves it to the batch's own first reading what counts."""
+    inputs(improved)
+    improved.dao.batches.release("r-2", None, NOW)
+    events, _ = improved.dao.events.frozen(2, 1, 3)
+    assert [event.event_id for event in events[1].events] == ["e-1", "late"]
+
+
+def test_r14_a_session_leads_forward_to_its_run_of_the_queue(improved: InProcessServer) -> None:
+    """R14: a session that was put forward names that run and its version; another session names none."""
+    lineage = improved.model.GetSessionLineage(pb.GetSessionLineageRequest(session_id="b-1"))
+    [version] = improved.dao.runs.model_versions(None, 9, improved_only=False)
+    assert (lineage.improvement.run_id, lineage.improvement.model_version_id) == (
+        version.run_id,
+        version.model_version_id,
+    )
+    assert not lineage.runs
+    lineage = improved.model.GetSessionLineage(pb.GetSessionLineageRequest(session_id="b-2"))
+    assert not lineage.HasField("improvement")

@@ -1,0 +1,40 @@
+"""The rules of the improvement queue (R15)."""
+
+from datetime import timedelta
+
+from builders import NOW, SECOND
+
+from clickstream.improvement import LONGEST_BACKOFF, ImprovementState, ImprovementTask, QueueRules
+
+RULES = QueueRules(least=3, age=timedelta(seconds=60), attempts=3, backoff=timedelta(seconds=10))
+
+
+def waiting(*since: float) -> list[ImprovementTask]:
+    """Tasks that may be tried since so many seconds after NOW."""
+    return [
+        ImprovementTask(f"s-{at}", ImprovementState.PENDING, NOW, NOW, NOW + at * SECOND, 1, number)
+        for number, at in enumerate(since, start=1)
+    ]
+
+
+def test_r15_a_run_begins_by_count_or_by_age() -> None:
+    """R15: enough sessions begin a run at once, fewer when the first has waited long enough, none never."""
+    assert RULES.is_due(waiting(0, 0, 0), NOW)
+    assert not RULES.is_due(waiting(0, 0), NOW + 59 * SECOND)
+    assert RULES.is_due(waiting(0, 59), NOW + 60 * SECOND)
+    assert not RULES.is_due(waiting(1, 1), NOW + 60 * SECOND)
+    assert not RULES.is_due([], NOW + 999 * SECOND)
+
+
+def test_r15_a_session_is_tried_so_often_with_growing_pauses() -> None:
+    """R15: after a failed run a session waits twice as long each time; after the last it has failed."""
+    outcomes = [RULES.after_failure(attempts, "too few queries", NOW) for attempts in range(3)]
+    assert [outcome.state for outcome in outcomes] == ["pending", "pending", "failed"]
+    assert [outcome.not_before for outcome in outcomes] == [NOW + 10 * SECOND, NOW + 20 * SECOND, None]
+    assert {outcome.reason for outcome in outcomes} == {"too few queries"}
+
+
+def test_r15_the_pause_has_an_end() -> None:
+    """R15: however often it failed, a session waits for a day at most."""
+    patient = QueueRules(least=1, age=timedelta(0), attempts=2_000, backoff=timedelta(days=1))
+    assert patient.after_failure(1_000, "", NOW).not_before == NOW + LONGEST_BACKOFF

@@ -1,0 +1,109 @@
+"""`clickstream worker` as a process: what it needs, what it does, and how it stops (R15, R16, R20)."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+from builders import create_request, event, push_request, training_run
+from embedding_studio.clickstream.v1 import batch_service_pb2
+from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
+from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from pymongo.database import Database
+from serving import PATIENCE, ServeProcess, wait_for
+from tiny_encoder import make_tiny_encoder
+from whole_path import play_searches, release
+
+from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.mongo import Document
+from clickstream.dao.store import MongoDao
+from clickstream.improvement import ImprovementState
+from clickstream.runs import ENDED, FineTuningSettings, RunState
+
+LEASE = 30
+
+pytestmark = pytest.mark.mongod
+
+
+@pytest.fixture
+def environment(mongod: EmbeddedMongo, database: Database[Document]) -> dict[str, str]:
+    """The database of this test, for a process."""
+    named = {"MONGODB_URI": mongod.uri, "CLICKSTREAM_DATABASE": database.name}
+    return {**named, "CLICKSTREAM_RUN_LEASE": str(LEASE), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
+    """Starts `clickstream worker` processes; those still running at the end are killed."""
+    started: list[ServeProcess] = []
+
+    def start(**environment: str) -> ServeProcess:
+        started.append(ServeProcess(tmp_path / "worker", environment, "worker", None))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def test_r16_r20_a_stopped_worker_gives_its_run_back(
+    serve: Callable[..., ServeProcess],
+    work: Callable[..., ServeProcess],
+    environment: dict[str, str],
+    database: Database[Document],
+    tmp_path: Path,
+) -> None:
+    """R16, R20: a worker trains in its own process; told to stop it ends with 0, and the next goes on where it was."""
+    server = serve(**environment, CLICKSTREAM_RUN_TRAINING="false")
+    with grpc.insecure_channel(server.address) as channel:
+        play_searches(channel)
+        release(channel)
+    encoder = make_tiny_encoder(tmp_path / "tiny")
+    runs = MongoDao(database).runs
+    settings = FineTuningSettings(str(encoder), "{title}", epochs=90, max_tokens=16)
+    runs.create(replace(training_run(), settings=settings))
+
+    def step() -> int:
+        run = runs.get("run-1")
+        assert run.state not in ENDED, run.reason
+        return run.progress.step if run.progress else 0
+
+    first = work(**environment)
+    wait_for(lambda: step() > 20, patience=120)
+    first.terminate()
+    assert first.wait() == 0
+    given_back = runs.get("run-1")
+    assert (given_back.state, given_back.attempts) == (RunState.RUNNING, 0)
+    work(**environment)
+    wait_for(lambda: runs.get("run-1").attempts == 1, patience=LEASE / 3)
+    went_on = wait_for(lambda: step() != given_back.progress.step and step(), patience=120)
+    assert went_on > 10, "it began again"
+
+
+def test_r15_a_serving_process_looks_after_the_queue(
+    serve: Callable[..., ServeProcess], environment: dict[str, str], database: Database[Document]
+) -> None:
+    """R15: by default no worker is needed; a run of the queue says over what it is."""
+    server = serve(**environment, CLICKSTREAM_IMPROVEMENT_GROUP="1", CLICKSTREAM_TRAINER="127.0.0.1:1")
+    with grpc.insecure_channel(server.address) as channel:
+        ClickstreamServiceStub(channel).CreateSession(create_request("s-1"), timeout=PATIENCE)
+        ClickstreamServiceStub(channel).PushEvents(push_request("s-1", event()), timeout=PATIENCE)
+        use = batch_service_pb2.UseSessionForImprovementRequest(session_id="s-1")
+        BatchServiceStub(channel).UseSessionForImprovement(use, timeout=PATIENCE)
+    dao = MongoDao(database)
+    wait_for(lambda: dao.improvement.get("s-1").state is ImprovementState.PROCESSING)
+    run = wait_for(lambda: dao.runs.get(dao.improvement.get("s-1").run_id))
+    assert (run.improves, run.batches) == (True, ())
+
+
+def test_a_worker_names_what_it_lacks(tmp_path: Path) -> None:
+    """Without a database a worker would have nothing to work on: it says so in one line, with exit code 1."""
+    command = [sys.executable, "-m", "clickstream", "worker", "--data-dir", str(tmp_path)]
+    ended = subprocess.run(command, env=os.environ | {"MONGODB_URI": ""}, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert "MONGODB_URI" in line
