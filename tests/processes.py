@@ -35,7 +35,11 @@ def connections(pid: int, address: str) -> int:
     port = f":{int(address.rpartition(':')[2]):04X}"
     rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
     established = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(port) and row[3] == "01"}
-    return sum(os.readlink(descriptor) in established for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+    held = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed while we look
+            held += os.readlink(descriptor) in established
+    return held
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ def test_a_killed_process_comes_back_while_the_other_serves(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
 ) -> None:
     """Kill -9 costs calls on the dead process's connections at most; a new process takes its place and its core."""
-    server = serve("--processes", "2", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
+    server = serve("--processes", "2", "--pin", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     victim, survivor = children(server.pid, b"serve")
     with clients(server.address) as channels:
         stubs: list[Any] = [ClickstreamServiceStub(channel) for channel in channels]
