@@ -1,7 +1,7 @@
 """The table of the training benchmark, from its finished cells."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,14 @@ from measuring import header, write_table
 from numpy.typing import NDArray
 
 Cell = dict[str, Any]
+Scores = NDArray[np.float64]
+"""Per query nDCG@10 of the base and the new model, [Q, 2]."""
 RESAMPLES = 2_000
-COLUMNS = ["world, eta, noise, sessions per query", "row", "searched", "share of the oracle's gain", "never searched",
-           "share of the oracle's gain", "against raw clicks", "gate: promoted, of them worse"]  # fmt: skip
+COLUMNS = [
+    "world, eta, noise, sessions per query",
+    *("row", "searched", "share of the oracle's gain", "never searched", "share of the oracle's gain"),
+    *("against raw clicks: searched; never searched", "gate: promoted, of them worse"),
+]
 
 
 def report(cells: Sequence[Cell], base: str, raw: str, oracle: str, settings: dict[str, Any], output: Path) -> None:
@@ -22,77 +27,82 @@ def report(cells: Sequence[Cell], base: str, raw: str, oracle: str, settings: di
         settings_of[cell["world"], cell["eta"], cell["noise"], cell["sessions"]].append(cell)
     lines = []
     for (world, eta, noise, sessions), members in sorted(settings_of.items()):
-        rows = _rows(members)
+        rows = {
+            name: [cell for cell in members if cell["row"] == name] for name in {cell["row"]: 0 for cell in members}
+        }
         title = f"{world}, {eta:g}, {noise:g}, {sessions}"
-        some = next(iter(rows.values()))
-        lines.append([title, base, _mean(some["searched"][:, 0]), "", _mean(some["never"][:, 0]), "", "", ""])
+        means = [_scores(members, part)[:, 0] for part in PARTS]
+        lines.append([title, base, _mean(means[0]), "", _mean(means[1]), "", "", ""])
         for name, row in rows.items():
-            shares = [_share(row[part], rows[oracle][part]) if oracle in rows else "" for part in ("searched", "never")]
-            against = _against(row, rows[raw]) if raw in rows and name not in (raw, oracle) else ""
-            cells_of = [_mean(row["searched"][:, 1]), shares[0], _mean(row["never"][:, 1]), shares[1]]
-            lines.append([title, f"{name} ({row['runs']})", *cells_of, against, row["gate"]])
+            shares = [_share(*_paired(row, rows.get(oracle, []), part)) for part in PARTS]
+            against = [_difference(*_paired(row, rows.get(raw, []), part)) for part in PARTS]
+            means = [_scores(row, part)[:, 1] for part in PARTS]
+            figures = [_mean(means[0]), shares[0], _mean(means[1]), shares[1]]
+            compared = "; ".join(against) if name not in (raw, oracle) and all(against) else ""
+            lines.append([title, f"{name} ({len(row)})", *figures, compared, _gate(row)])
     write_table(output, "Learning from biased clicks", _text(cells, settings), COLUMNS, lines)
 
 
-def _rows(members: Sequence[Cell]) -> dict[str, dict[str, Any]]:
-    """By row: per query [base, new] as means over seeds (and folds, in which a query is searched)."""
-    rows: dict[str, dict[str, Any]] = {}
-    for name in dict.fromkeys(cell["row"] for cell in members):
-        of_row = [cell for cell in members if cell["row"] == name]
-        parts = {"searched": _by_query(of_row, lambda searched, q: q in searched),
-                 "never": _by_query(of_row, lambda searched, q: q not in searched)}  # fmt: skip
-        promoted = [cell for cell in of_row if cell.get("promoted")]
-        worse = sum(_is_worse(np.array(cell["ndcg"]) - np.array(cell["base"])) for cell in promoted)
-        judged = f"{len(promoted)} of {len(of_row)}, {worse}" if "promoted" in of_row[0] else ""
-        rows[name] = {**parts, "runs": len(of_row), "gate": judged}
-    return rows
+PARTS = ("searched", "never")
 
 
-def _by_query(cells: Sequence[Cell], belongs: Callable[[set[int], int], bool]) -> NDArray[np.float64]:
+def _paired(row: Sequence[Cell], other: Sequence[Cell], part: str) -> tuple[Scores, Scores]:
+    """Both rows on the clicks and folds that both were trained on."""
+    common = {(cell["seed"], cell["fold"]) for cell in row} & {(cell["seed"], cell["fold"]) for cell in other}
+    one, two = ([cell for cell in cells if (cell["seed"], cell["fold"]) in common] for cells in (row, other))
+    return _scores(one, part), _scores(two, part)
+
+
+def _scores(cells: Sequence[Cell], part: str) -> Scores:
+    """Per query [base, new], means over the models in whose part it is, [Q, 2]."""
     pairs: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for cell in cells:
         searched = set(cell["searched"])
         for query, (before, after) in enumerate(zip(cell["base"], cell["ndcg"], strict=True)):
-            if belongs(searched, query):
+            if (query in searched) == (part == "searched"):
                 pairs[query].append((before, after))
-    return np.array([np.mean(values, axis=0) for _, values in sorted(pairs.items())])
+    return np.array([np.mean(values, axis=0) for _, values in sorted(pairs.items())]).reshape(-1, 2)
+
+
+def _gate(row: Sequence[Cell]) -> str:
+    """How many models the gate promoted, and how many of these the truth calls worse beyond noise."""
+    if "promoted" not in row[0]:
+        return ""
+    promoted = [np.array(cell["ndcg"]) - np.array(cell["base"]) for cell in row if cell["promoted"]]
+    return f"{len(promoted)} of {len(row)}, {sum(_interval(gains)[1] < 0 for gains in promoted)}"
 
 
 def _mean(values: NDArray[np.float64]) -> str:
     return f"{values.mean():.4f}"
 
 
-def _resampled(count: int) -> NDArray[np.int64]:
+def _draws(count: int) -> NDArray[np.int64]:
     return np.random.default_rng(1).integers(0, count, (RESAMPLES, count))
 
 
-def _share(row: NDArray[np.float64], oracle: NDArray[np.float64]) -> str:
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values[_draws(len(values))].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _share(row: Scores, oracle: Scores) -> str:
     """The gain over the base as a share of the oracle's; 95 % bootstrap interval over queries."""
-    if len(row) != len(oracle):
-        return "other folds"
+    if not len(row):
+        return ""
     gains, best = row[:, 1] - row[:, 0], oracle[:, 1] - oracle[:, 0]
-    draws = _resampled(len(gains))
-    bests = best[draws].mean(axis=1)
-    if np.quantile(bests, 0.025) <= 0:
+    if _interval(best)[0] <= 0:
         return f"{gains.mean():+.4f} of {best.mean():+.4f}, which is noise"
-    low, high = np.quantile(gains[draws].mean(axis=1) / bests, [0.025, 0.975])
+    draws = _draws(len(gains))
+    low, high = np.quantile(gains[draws].mean(axis=1) / best[draws].mean(axis=1), [0.025, 0.975])
     return f"{gains.mean() / best.mean():.0%} ({low:.0%} to {high:.0%}) of {best.mean():+.4f}"
 
 
-def _against(row: dict[str, Any], raw: dict[str, Any]) -> str:
-    """The difference in nDCG@10, searched and never searched."""
-    said = []
-    for part in ("searched", "never"):
-        if len(row[part]) != len(raw[part]):
-            return "other folds"
-        differences = row[part][:, 1] - raw[part][:, 1]
-        low, high = np.quantile(differences[_resampled(len(differences))].mean(axis=1), [0.025, 0.975])
-        said.append(f"{differences.mean():+.4f} ({low:+.4f} to {high:+.4f})")
-    return "; ".join(said)
-
-
-def _is_worse(differences: NDArray[np.float64]) -> bool:
-    return bool(np.quantile(differences[_resampled(len(differences))].mean(axis=1), 0.975) < 0)
+def _difference(row: Scores, raw: Scores) -> str:
+    if not len(row):
+        return ""
+    differences = row[:, 1] - raw[:, 1]
+    low, high = _interval(differences)
+    return f"{differences.mean():+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def _text(cells: Sequence[Cell], settings: dict[str, Any]) -> str:
