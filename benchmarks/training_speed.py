@@ -36,8 +36,8 @@ from clickstream.training.steps import ITEMS_PER_QUERY, draw_items
 OURS, THEIRS = "clickstream", "sentence-transformers"
 ONE_LIST = Clicks(eta=1.0, noise=0.05, sessions=1, seed=1)
 MEANING = f"""Medians over the rounds, with the lowest and the highest; the ratio is the median of the ratios within a
-round. A text is a query or one of its {ITEMS_PER_QUERY} abstracts in a step, counted as often as it takes part: it is part
-of the speed of ours that an abstract of several questions of a step is encoded once. Time is that of training alone;
+round. A text is a query or one of its {ITEMS_PER_QUERY} abstracts in a step, counted each time it takes part: it is
+part of our speed that an abstract of several questions of a step is encoded once. Time is that of training alone;
 *and base* adds the base model's vectors of all abstracts, which ours needs and measures the base model by. Peak memory
 is the process's `VmHWM`, in brackets what it was before training. Ours writes its checkpoints, theirs saves nothing;
 dropout is theirs as the library has it, ours none. Made by `benchmarks/training_speed.py`."""
