@@ -1,0 +1,25 @@
+"""The server's clock."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock:
+    """The server's time, in the milliseconds that MongoDB keeps; within one, always the same object."""
+
+    def __init__(self) -> None:
+        self._millisecond = 0
+        self._now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        """The time in UTC."""
+        millisecond = time.time_ns() // 1_000_000
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._now = EPOCH + timedelta(milliseconds=millisecond)
+        return self._now
+
+
+now = Clock()
