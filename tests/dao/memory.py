@@ -1,6 +1,6 @@
 """The store in memory: the second implementation of `ClickstreamDao`, for tests that need no database."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -339,6 +339,13 @@ class MemoryPromotions(Part):
         return self._state.promotions[-1], True
 
 
+class MemoryChanges:
+    """`ChangeDao` of a store that tells of nothing, like a MongoDB that is no replica set."""
+
+    def follow(self, _told: Callable[[], None], _is_stopped: Callable[[], bool]) -> bool:
+        return False
+
+
 class MemoryDao:
     """`ClickstreamDao` in memory."""
 
@@ -351,6 +358,7 @@ class MemoryDao:
         self.runs = MemoryRuns(self._state)
         self.judgements = MemoryJudgements(self._state)
         self.promotions = MemoryPromotions(self._state)
+        self.changes = MemoryChanges()
 
     @property
     def down(self) -> bool:

@@ -4,14 +4,14 @@ import pytest
 from builders import NOW, push, session_drafts, training_run
 from dao.memory import MemoryDao
 
-from clickstream.workers import training_runs as module
+from clickstream.workers import training_runs, waking
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats and polls follow each other quickly."""
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
-    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(training_runs, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(waking, "POLL_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from clickstream.runs import ENDED, ModelVersion, Phase, RunState, TrainingProgr
 from clickstream.servicers import wire
 from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.training_runs import TrainingRunWorker
+from clickstream.workers.waking import Waking
 
 LEASE = 10
 RULES = QueueRules(least=3, age=timedelta(seconds=60), attempts=3, backoff=timedelta(seconds=20))
@@ -65,7 +66,7 @@ class Endless(Module):
 def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWorker:
     """A worker like that of a server."""
     inputs, lease = InputReader(dao, POLICY, wire.search_session), timedelta(seconds=LEASE)
-    return TrainingRunWorker(dao, inputs, queue(dao, clock), fine_tune, clock, lease, asyncio.Event())
+    return TrainingRunWorker(dao, inputs, queue(dao, clock), fine_tune, clock, lease, Waking())
 
 
 def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueue:

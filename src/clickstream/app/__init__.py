@@ -40,6 +40,7 @@ from clickstream.servicers.training import TrainingServicer
 from clickstream.servicers.validation import Window
 from clickstream.settings import Settings
 from clickstream.supervisor import reserved, running
+from clickstream.workers.waking import Waking
 
 __all__ = ["follow_trainer", "packaged_model", "serve", "serve_in_processes", "serve_trainer", "work"]
 
@@ -81,13 +82,13 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE)
     inputs = InputReader(dao, policy, wire.search_session)
     defaults = default_settings(settings)
-    wake = asyncio.Event()
+    waking = Waking()
     services = [
         clickstream_service(
             ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), now)
         ),
         batch_service(BatchServicer(dao, now)),
-        training_service(TrainingServicer(dao, inputs, defaults, now, wake.set)),
+        training_service(TrainingServicer(dao, inputs, defaults, now, waking.wake)),
     ]
     embedding = Embedding(load_from(settings.data_dir.absolute()))
     if not settings.trainer:
@@ -104,7 +105,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     gc.freeze()
     await server.start()
     try:
-        async with working(settings, dao, inputs, trainer, wake) if settings.run_training else nullcontext():
+        async with working(settings, dao, inputs, trainer, waking) if settings.run_training else nullcontext():
             say_up(settings, address)
             yield
     finally:
@@ -128,7 +129,7 @@ async def work(settings: Settings) -> None:
         inputs = InputReader(dao, policy, wire.search_session)
         async with (
             trainer_of(settings) as trainer,
-            working(settings, dao, inputs, trainer, asyncio.Event()),
+            working(settings, dao, inputs, trainer, Waking()),
         ):
             say("working")
             await until_told_to_stop(settings)

@@ -47,6 +47,7 @@ def model_host(settings: Settings, embedding: Embedding) -> Service:
 
 def load_from(data_dir: Path) -> Callable[[str], Embedder]:
     """Loads a model version, by its id, from a data folder."""
+
     def load(model_version_id: str) -> Embedder:
         folder = model_folder(data_dir / "models", model_version_id)
         from clickstream.training.embedder import TextEmbedder  # takes seconds: only an Embed pays for it

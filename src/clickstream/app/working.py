@@ -17,24 +17,26 @@ from clickstream.servicers.server import Server
 from clickstream.settings import Settings
 from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.training_runs import TrainingRunWorker
+from clickstream.workers.waking import Waking
 
 
 @contextlib.asynccontextmanager
 async def working(
-    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: str, wake: asyncio.Event
+    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: str, waking: Waking
 ) -> AsyncIterator[None]:
     """Training runs and the improvement queue are worked on; a run in hand is given back at the end."""
     lease = timedelta(seconds=settings.run_lease)
     to_train = _improvement_settings(settings, dao)
     improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
     client = FineTuningClient(trainer)
-    worker = TrainingRunWorker(dao, inputs, improvement, client.fine_tune, now, lease, wake)
-    working = asyncio.create_task(worker.work())
+    worker = TrainingRunWorker(dao, inputs, improvement, client.fine_tune, now, lease, waking)
+    tasks = [asyncio.create_task(worker.work()), asyncio.create_task(waking.follow(dao.changes))]
     try:
         yield
     finally:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await client.close()
 
 

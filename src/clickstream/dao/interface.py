@@ -4,7 +4,7 @@ Every method blocks, may be called from any thread and raises `errors.Unavailabl
 store does not answer; a write that was answered is durable.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -281,6 +281,18 @@ class PromotionDao(Protocol):
         ...
 
 
+class ChangeDao(Protocol):
+    """Changes that bring work: new or ended runs, runs and sessions that are given back, queued sessions."""
+
+    def follow(self, told: Callable[[], None], is_stopped: Callable[[], bool]) -> bool:
+        """Calls `told` when it begins, and after changes from then on, until `is_stopped`, which it asks each second.
+
+        Returns:
+            False, at once, if this store cannot tell of changes.
+        """
+        ...
+
+
 class ClickstreamDao(Protocol):
     """A store, by concern."""
 
@@ -317,6 +329,11 @@ class ClickstreamDao(Protocol):
     @property
     def promotions(self) -> PromotionDao:
         """The log of promotions."""
+        ...
+
+    @property
+    def changes(self) -> ChangeDao:
+        """Changes that bring work."""
         ...
 
     def ping(self) -> None:

@@ -3,6 +3,7 @@
 from pymongo.database import Database
 
 from clickstream.dao.batches import MongoBatches
+from clickstream.dao.changes import MongoChanges
 from clickstream.dao.events import MongoEvents
 from clickstream.dao.improvement import MongoImprovement
 from clickstream.dao.judgements import MongoJudgements
@@ -26,6 +27,7 @@ class MongoDao:
         self.runs = MongoRuns(database["training_runs"], database["curve_points"])
         self.judgements = MongoJudgements(database["judgements"])
         self.promotions = MongoPromotions(database["model_promotions"])
+        self.changes = MongoChanges(database)
 
     @translated
     def ping(self) -> None:

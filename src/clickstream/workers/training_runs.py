@@ -25,9 +25,9 @@ from clickstream.promotions import PromotionOrder
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.workers.batch_runs import BatchBusy, RunBatches
 from clickstream.workers.improvement_runs import ImprovementQueue
+from clickstream.workers.waking import Waking
 
 HEARTBEAT_SECONDS = 0.5
-POLL_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 MAX_ATTEMPTS = 10
 
@@ -103,7 +103,7 @@ class TrainingRunWorker:
         fine_tune: FineTune,
         clock: Callable[[], datetime],
         lease: timedelta,
-        wake: asyncio.Event,
+        waking: Waking,
     ) -> None:
         self._dao = dao
         self._inputs = inputs
@@ -113,12 +113,11 @@ class TrainingRunWorker:
         self._clock = clock
         self._lease = lease
         self._owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._wake = wake  # set: look for work at once instead of at the next poll
+        self._waking = waking
 
     async def work(self) -> None:
         """Works until cancelled; a run in hand is then given back for another worker."""
         while True:
-            self._wake.clear()
             with _going_on("promotions wait"):
                 await asyncio.to_thread(self._promote)
             with _going_on("the improvement queue waits"):
@@ -131,8 +130,7 @@ class TrainingRunWorker:
                     if run.improves:
                         await _to_its_end(self._improvement.settle, run.run_id)
                     continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            await self._waking.wait()
 
     async def _execute(self, run: TrainingRun) -> None:
         """Brings a claimed run to its end, or gives it back."""
