@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -54,6 +54,19 @@ class Batch:
     def batch_id(self) -> str:
         """The name in the contract."""
         return batch_id_of(self.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """What workers do with batches by themselves; 0 sessions and no time mean that they do not.
+
+    The collecting batch is released when it has `release_sessions`, or at `release_age` after its first
+    session. A batch is archived at `archive_after` after it was trained or its training failed.
+    """
+
+    release_sessions: int = 0
+    release_age: timedelta = timedelta()
+    archive_after: timedelta = timedelta()
 
 
 def batch_id_of(sequence: int) -> str:

@@ -51,6 +51,15 @@ class Settings(BaseSettings):
     improvement_backoff: float = Field(
         600, ge=0, le=24 * 3600, description="Wait after a session's first failed run; it doubles, up to a day."
     )
+    auto_release_sessions: int = Field(
+        0, ge=0, description="A worker releases the collecting batch at so many sessions. 0: it does not."
+    )
+    auto_release_age: float = Field(
+        0, ge=0, description="A worker releases the collecting batch so long after its first session. 0: it does not."
+    )
+    archive_after: float = Field(
+        0, ge=0, description="A worker archives a batch so long after it was trained or failed. 0: it does not."
+    )
     shutdown_grace: float = Field(30, ge=0, description="How long accepted work may take to finish after SIGTERM.")
     reuse_port: bool = Field(False, description="Set by the supervisor: the port is shared with its other processes.")
     ready_fd: int | None = Field(None, description="Set by the supervisor: where to write a byte when up.")

@@ -182,6 +182,20 @@ class MemoryBatches(Part):
         self._state.released[sequence] = replace(batch, status=to, run_id=run_id, history=history)
         return self._state.released[sequence]
 
+    @locked
+    def archive(self, before: datetime, reason: str, at: datetime) -> Batch | None:
+        ended = [
+            (batch.history[-1].at, batch.sequence)
+            for batch in self._state.released.values()
+            if batch.status in (BatchStatus.TRAINED, BatchStatus.FAILED) and batch.history[-1].at < before
+        ]
+        if not ended:
+            return None
+        batch = self._state.released[min(ended)[1]]
+        return self.change_status(
+            batch.sequence, {batch.status}, BatchStatus.ARCHIVED, run_id=batch.run_id, reason=reason, at=at
+        )
+
 
 class MemoryRuns(Part):
     @locked

@@ -185,3 +185,31 @@ def test_r7_a_batch_keeps_its_newest_status_changes(dao: ClickstreamDao, monkeyp
         change(dao, TRAINABLE, BatchStatus.TRAINING, f"run-{run}")
         change(dao, TRAINING, BatchStatus.FAILED, f"run-{run}")
     assert [entry.status for entry in dao.batches.get(1).history] == ["failed", "training", "failed"]
+
+
+def test_r10_what_trained_long_ago_is_archived_the_oldest_first(dao: ClickstreamDao) -> None:
+    """R10: archiving takes batches whose training ended before a time, one by one, and leaves all the others."""
+    release(dao, 4)
+    for sequence, ends_at in ((3, NOW), (1, NOW + SECOND), (2, NOW + 9 * SECOND)):
+        for expected, to in ((TRAINABLE, BatchStatus.TRAINING), (TRAINING, BatchStatus.TRAINED)):
+            dao.batches.change_status(sequence, expected, to, run_id="run-1", reason="", at=ends_at)
+    archived = []
+    while batch := dao.batches.archive(NOW + 9 * SECOND, "old", NOW + 10 * SECOND):
+        archived.append(batch.sequence)
+        last = batch.history[-1]
+        assert (batch.status, batch.run_id) == (BatchStatus.ARCHIVED, "run-1")
+        assert (last.status, last.reason, last.at) == (BatchStatus.ARCHIVED, "old", NOW + 10 * SECOND)
+        assert dao.batches.get(batch.sequence) == batch
+    assert archived == [3, 1]
+    assert [dao.batches.get(sequence).status for sequence in (2, 4)] == [BatchStatus.TRAINED, BatchStatus.RELEASED]
+
+
+def test_r10_a_batch_in_training_is_never_archived(dao: ClickstreamDao) -> None:
+    """R10: a batch that trains again after its first training stays until that has ended."""
+    release(dao)
+    for expected, to in ((TRAINABLE, BatchStatus.TRAINING), (TRAINING, BatchStatus.FAILED)):
+        change(dao, expected, to)
+    change(dao, TRAINABLE, BatchStatus.TRAINING, "run-2")
+    assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND) is None
+    change(dao, TRAINING, BatchStatus.FAILED, "run-2")
+    assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND).status is BatchStatus.ARCHIVED

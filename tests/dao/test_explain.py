@@ -92,6 +92,7 @@ def use_sessions_events_and_batches(dao: MongoDao) -> None:
     for _ in range(2):
         dao.batches.change_status(2, {BatchStatus.RELEASED}, BatchStatus.TRAINING, run_id="run-1", reason="", at=NOW)
     dao.batches.change_status(2, {BatchStatus.TRAINING}, BatchStatus.TRAINED, run_id="run-1", reason="", at=NOW)
+    dao.batches.archive(NOW + SECOND, "", NOW)
 
 
 def use_queues(dao: MongoDao) -> None:

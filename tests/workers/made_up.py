@@ -9,6 +9,7 @@ from builders import model_version
 from dao.memory import MemoryDao
 from serving import DEFAULTS, POLICY, Clock, until
 
+from clickstream.batches import BatchRules
 from clickstream.converter import TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.improvement import QueueRules
@@ -16,6 +17,7 @@ from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery
 from clickstream.runs import ENDED, ModelVersion, Phase, RunState, TrainingProgress
 from clickstream.servicers import wire
+from clickstream.workers.batch_life import BatchLife
 from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.training_runs import TrainingRunWorker
 from clickstream.workers.waking import Waking
@@ -66,7 +68,8 @@ class Endless(Module):
 def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWorker:
     """A worker like that of a server."""
     inputs, lease = InputReader(dao, POLICY, wire.search_session), timedelta(seconds=LEASE)
-    return TrainingRunWorker(dao, inputs, queue(dao, clock), fine_tune, clock, lease, Waking())
+    life = BatchLife(dao, BatchRules(), clock)
+    return TrainingRunWorker(dao, inputs, queue(dao, clock), life, fine_tune, clock, lease, Waking())
 
 
 def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueue:

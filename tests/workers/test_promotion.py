@@ -6,10 +6,11 @@ import pytest
 from builders import NOW, SECOND, model_version, training_run
 from dao.memory import MemoryDao
 from serving import Clock, until
-from workers.made_up import Module, play, worker
+from workers.made_up import Module, play
 
 from clickstream.promotions import PromotionOrder
 from clickstream.runs import RunState
+from clickstream.workers.promotion import promote_improved
 
 
 def promoted(dao: MemoryDao) -> list[str]:
@@ -55,8 +56,7 @@ def test_r16_a_promotion_outlives_the_worker_that_ended_the_run(dao: MemoryDao, 
     for run_id in ("run-1", "run-9"):
         dao.runs.finish(run_id, "dead", RunState.SUCCEEDED, "well", model_version(run_id), NOW)
     dao.promotions.append(PromotionOrder("run run-1", "model-run-1", frozenset({""}), reason="nDCG@10 rose"), NOW)
-    first, second = worker(dao, Module(), clock), worker(dao, Module(), clock)
-    for each in (first, second, first, second):
-        each._promote()
+    for _ in range(3):
+        promote_improved(dao, clock())
     assert promoted(dao) == ["model-run-1"]
     assert dao.runs.promotion_due() is None

@@ -1,6 +1,5 @@
 """The one composition root: makes every part, hands each what it needs, and stops them in order."""
 
-import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator

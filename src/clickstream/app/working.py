@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from clickstream.app.clock import now
 from clickstream.app.training import default_settings, fine_tuning
+from clickstream.batches import BatchRules
 from clickstream.dao.store import MongoDao
 from clickstream.improvement import QueueRules
 from clickstream.inputs import InputReader
@@ -15,6 +16,7 @@ from clickstream.runs import FineTuningSettings
 from clickstream.servicers.fine_tuning import FineTuningClient
 from clickstream.servicers.server import Server
 from clickstream.settings import Settings
+from clickstream.workers.batch_life import BatchLife
 from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.training_runs import TrainingRunWorker
 from clickstream.workers.waking import Waking
@@ -29,7 +31,8 @@ async def working(
     to_train = _improvement_settings(settings, dao)
     improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
     client = FineTuningClient(trainer)
-    worker = TrainingRunWorker(dao, inputs, improvement, client.fine_tune, now, lease, waking)
+    batch_life = BatchLife(dao, _batch_rules(settings), now)
+    worker = TrainingRunWorker(dao, inputs, improvement, batch_life, client.fine_tune, now, lease, waking)
     tasks = [asyncio.create_task(worker.work()), asyncio.create_task(waking.follow(dao.changes))]
     try:
         yield
@@ -46,6 +49,14 @@ def _queue_rules(settings: Settings) -> QueueRules:
         age=timedelta(seconds=settings.improvement_age),
         attempts=settings.improvement_attempts,
         backoff=timedelta(seconds=settings.improvement_backoff),
+    )
+
+
+def _batch_rules(settings: Settings) -> BatchRules:
+    return BatchRules(
+        release_sessions=settings.auto_release_sessions,
+        release_age=timedelta(seconds=settings.auto_release_age),
+        archive_after=timedelta(seconds=settings.archive_after),
     )
 
 

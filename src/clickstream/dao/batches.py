@@ -8,6 +8,7 @@ document is made from the seal, by the release or by whoever first misses it.
 
 import builtins
 from collections.abc import Set
+from dataclasses import asdict
 from datetime import datetime
 
 from pymongo import ReturnDocument
@@ -18,6 +19,8 @@ from clickstream.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChang
 from clickstream.dao.mongo import Document, MongoCollection, translated
 from clickstream.dao.sessions import APPEND_ATTEMPTS, MongoSessions
 from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
+
+TRAINING_ENDED = frozenset({BatchStatus.TRAINED, BatchStatus.FAILED})
 
 
 class MongoBatches:
@@ -109,6 +112,7 @@ class MongoBatches:
             "released_at": seal["released_at"],
             "release_id": seal["release_id"],
             "run_id": "",
+            "changed_at": seal["released_at"],
             "history": [{"status": BatchStatus.RELEASED, "at": seal["released_at"], "reason": ""}],
         }
         try:
@@ -128,12 +132,11 @@ class MongoBatches:
         query: Document = {"_id": sequence, "status": {"$in": sorted(expected)}}
         if BatchStatus.TRAINING in expected:
             query["run_id"] = run_id
-        change = {"status": to, "at": at, "reason": reason}
         document = self._batches.find_one_and_update(
             query,
             {
-                "$set": {"status": to, "run_id": run_id},
-                "$push": {"history": {"$each": [change], "$slice": -limits.STATUS_CHANGES_KEPT}},
+                "$set": {"status": to, "run_id": run_id, "changed_at": at},
+                **_remembered(StatusChange(to, at, reason)),
             },
             return_document=ReturnDocument.AFTER,
         )
@@ -141,6 +144,22 @@ class MongoBatches:
             # A retry of a change that has already happened changes nothing.
             document = self._batches.find_one({"_id": sequence, "status": to, "run_id": run_id})
         return _batch(document) if document else None
+
+    @translated
+    def archive(self, before: datetime, reason: str, at: datetime) -> Batch | None:
+        """See `BatchDao`."""
+        to = BatchStatus.ARCHIVED
+        document = self._batches.find_one_and_update(
+            {"status": {"$in": sorted(TRAINING_ENDED)}, "changed_at": {"$lt": before}},
+            {"$set": {"status": to, "changed_at": at}, **_remembered(StatusChange(to, at, reason))},
+            sort=[("changed_at", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return _batch(document) if document else None
+
+
+def _remembered(change: StatusChange) -> Document:
+    return {"$push": {"history": {"$each": [asdict(change)], "$slice": -limits.STATUS_CHANGES_KEPT}}}
 
 
 def _check_releasable(sequence: int | None, collecting: int, session_count: int) -> None:

@@ -124,6 +124,10 @@ class BatchDao(Protocol):
         """
         ...
 
+    def archive(self, before: datetime, reason: str, at: datetime) -> Batch | None:
+        """Archives the batch whose training ended or failed first, if that was before this time; None if none was."""
+        ...
+
 
 class ImprovementDao(Protocol):
     """The improvement queue, one task per session; a task belongs to at most one run at a time."""

@@ -25,7 +25,10 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
         ("batch_number", [("batch", 1), ("number", 1)], {"unique": True}),
         ("release_id", [("release_id", 1)], {"unique": True, "partialFilterExpression": {"seal": True}}),
     ],
-    "session_batches": [("status", [("status", 1), ("_id", -1)], {})],
+    "session_batches": [
+        ("status", [("status", 1), ("_id", -1)], {}),
+        ("status_changed", [("status", 1), ("changed_at", 1)], {}),
+    ],
     "sessions_for_improvement": [
         ("queued", [("queued_at", 1), ("_id", 1)], {}),
         ("state_queued", [("state", 1), ("queued_at", 1), ("_id", 1)], {}),

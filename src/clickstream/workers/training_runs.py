@@ -2,7 +2,7 @@
 
 A run outlives this process (R16): the lease of a dead worker expires, another takes the run up, streams the
 same inputs again, and the fine-tuning module goes on from its last checkpoint. Before it looks for a run,
-the worker looks after the improvement queue, which begins runs of its own.
+the worker looks after batches and the improvement queue, which begins runs of its own.
 """
 
 import asyncio
@@ -18,13 +18,15 @@ from typing import Protocol
 
 from clickstream.converter import TrainingInput
 from clickstream.dao.interface import ClickstreamDao
-from clickstream.errors import AlreadyExists, FailedPrecondition, Unavailable
+from clickstream.errors import FailedPrecondition, Unavailable
 from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery, unpacked
-from clickstream.promotions import PromotionOrder
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.workers.batch_life import BatchLife
 from clickstream.workers.batch_runs import BatchBusy, RunBatches
 from clickstream.workers.improvement_runs import ImprovementQueue
+from clickstream.workers.latest import Latest
+from clickstream.workers.promotion import promote_improved
 from clickstream.workers.waking import Waking
 
 HEARTBEAT_SECONDS = 0.5
@@ -56,21 +58,6 @@ class _CancelRequested(Exception):
     """Somebody asked for the run to stop."""
 
 
-class _Latest:
-    """What the fine-tuning module reported last, with every point of the curve that is not yet stored."""
-
-    def __init__(self) -> None:
-        self.progress: TrainingProgress | None = None
-
-    def take_up(self, report: TrainingProgress) -> None:
-        waiting = self.progress.points if self.progress else ()
-        self.progress = replace(report, points=(*waiting, *report.points))
-
-    def drop_stored(self, stored: TrainingProgress) -> None:
-        if self.progress:
-            self.progress = replace(self.progress, points=self.progress.points[len(stored.points) :])
-
-
 @contextlib.contextmanager
 def _going_on(what: str) -> Iterator[None]:
     """Logs what keeps work waiting: what cannot even be read must not stop the rest."""
@@ -100,6 +87,7 @@ class TrainingRunWorker:
         dao: ClickstreamDao,
         inputs: InputReader,
         improvement: ImprovementQueue,
+        batch_life: BatchLife,
         fine_tune: FineTune,
         clock: Callable[[], datetime],
         lease: timedelta,
@@ -109,6 +97,7 @@ class TrainingRunWorker:
         self._inputs = inputs
         self._batches = RunBatches(dao, inputs, clock)
         self._improvement = improvement
+        self._batch_life = batch_life
         self._fine_tune = fine_tune
         self._clock = clock
         self._lease = lease
@@ -119,9 +108,11 @@ class TrainingRunWorker:
         """Works until cancelled; a run in hand is then given back for another worker."""
         while True:
             with _going_on("promotions wait"):
-                await asyncio.to_thread(self._promote)
+                await asyncio.to_thread(promote_improved, self._dao, self._clock())
             with _going_on("the improvement queue waits"):
                 await _to_its_end(self._improvement.look_after, self._owner)
+            with _going_on("the life of batches waits"):
+                await asyncio.to_thread(self._batch_life.look_after)
             with _going_on("training runs wait"):
                 now = self._clock()
                 run = await asyncio.to_thread(self._dao.runs.claim, self._owner, now, now + self._lease)
@@ -135,7 +126,7 @@ class TrainingRunWorker:
     async def _execute(self, run: TrainingRun) -> None:
         """Brings a claimed run to its end, or gives it back."""
         logger.info("run %s: attempt %d", run.run_id, run.attempts)
-        latest = _Latest()
+        latest = Latest()
         try:
             version = await self._train(run, latest)
             await self._end(run, latest, RunState.SUCCEEDED, version.gate_reason, version)
@@ -159,27 +150,7 @@ class TrainingRunWorker:
             logger.exception("run %s", run.run_id)
             await self._end(run, latest, RunState.FAILED, f"defect: {type(error).__name__}: {error}")
 
-    def _promote(self) -> None:
-        """Promotes what passed its gate, as long as nothing is promoted that it was not measured against.
-
-        Apart from the end of the run, and asked again until it is decided: a crash in between loses nothing.
-        """
-        version = self._dao.runs.promotion_due()
-        if version is None:
-            return
-        order = PromotionOrder(
-            request_id=f"run {version.run_id}",
-            model_version_id=version.model_version_id,
-            expected=frozenset({"", version.parent_model_version_id}),
-            reason=version.gate_reason,
-        )
-        try:
-            self._dao.promotions.append(order, self._clock())
-        except (AlreadyExists, FailedPrecondition) as error:
-            logger.warning("%s is not promoted by itself: %s", version.model_version_id, error)
-        self._dao.runs.promotion_decided(version.run_id)
-
-    async def _train(self, run: TrainingRun, latest: "_Latest") -> ModelVersion:
+    async def _train(self, run: TrainingRun, latest: Latest) -> ModelVersion:
         if run.cancel_requested:
             raise _CancelRequested
         if run.attempts > MAX_ATTEMPTS:
@@ -199,7 +170,7 @@ class TrainingRunWorker:
                 task.cancel()
             await asyncio.gather(training, heartbeat, return_exceptions=True)
 
-    async def _pump(self, run: TrainingRun, latest: "_Latest") -> ModelVersion:
+    async def _pump(self, run: TrainingRun, latest: Latest) -> ModelVersion:
         judged = await asyncio.to_thread(self._judged, run.judgements_sha256)
         async for message in self._fine_tune(run.run_id, run.settings, self._converted(run), judged):
             if isinstance(message, ModelVersion):
@@ -223,7 +194,7 @@ class TrainingRunWorker:
                 yield converted
         await asyncio.to_thread(self._dao.runs.set_conversion, run.run_id, self._owner, summary)
 
-    async def _keep_lease(self, run: TrainingRun, latest: "_Latest") -> None:
+    async def _keep_lease(self, run: TrainingRun, latest: Latest) -> None:
         """Renews the lease and stores progress; ends by raising when the run is to stop."""
         failing_since: datetime | None = None
         while True:
@@ -242,7 +213,7 @@ class TrainingRunWorker:
             if held.cancel_requested:
                 raise _CancelRequested
 
-    async def _renew(self, run: TrainingRun, latest: "_Latest") -> TrainingRun | None:
+    async def _renew(self, run: TrainingRun, latest: Latest) -> TrainingRun | None:
         """Renews the lease and stores what was reported; None if another worker holds the run."""
         report = latest.progress
         held = await asyncio.to_thread(
@@ -252,7 +223,7 @@ class TrainingRunWorker:
             latest.drop_stored(report)
         return held
 
-    async def _retry(self, run: TrainingRun, latest: "_Latest", reason: str) -> None:
+    async def _retry(self, run: TrainingRun, latest: Latest, reason: str) -> None:
         if run.attempts >= MAX_ATTEMPTS:
             await self._end(run, latest, RunState.FAILED, f"gave up after {run.attempts} attempts: {reason}")
         else:
@@ -266,7 +237,7 @@ class TrainingRunWorker:
             )
 
     async def _end(
-        self, run: TrainingRun, latest: "_Latest", state: RunState, reason: str, version: ModelVersion | None = None
+        self, run: TrainingRun, latest: Latest, state: RunState, reason: str, version: ModelVersion | None = None
     ) -> None:
         """Ends the batches first and the run last: after a crash in between the run is taken up and ends again."""
         if await self._renew(run, latest) is None:
