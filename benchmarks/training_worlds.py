@@ -137,10 +137,11 @@ def _sessions(
     world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks
 ) -> Iterator[tuple[int, int, list[int], list[int]]]:
     """Number, query, shown documents and clicked places; every query once, then every query again."""
-    source = random.Random(f"{world.name} {clicks.seed}")
+    # A source for each query: what happens in its sessions does not depend on which others are searched.
+    sources = {query: random.Random(f"{world.name} {clicks.seed} {query}") for query in searched}
     number = 0
     for _ in range(clicks.sessions):
-        for query in searched:
+        for query, source in sources.items():
             number += 1
             shown = world.show(query, ranking, source)
             grades = [world.grades[query].get(each, 0) for each in shown]

@@ -7,7 +7,7 @@ from training.shop_log import shop_log, tiny_settings, training_input
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
-from clickstream.training.dataset import read_dataset
+from clickstream.training.dataset import Example, read_dataset
 from clickstream.training.split import is_held_out, normalised
 
 SETTINGS = tiny_settings("unused")
@@ -16,6 +16,11 @@ SETTINGS = tiny_settings("unused")
 def enough(*inputs: TrainingInput) -> list[TrainingInput]:
     """The inputs, with others beside them so that there is enough to train on."""
     return [*inputs, *shop_log(1)]
+
+
+def targets(example: Example) -> dict[int, float]:
+    """The target of every text shown for a query."""
+    return {item: each.target for item, each in example.evidence.items()}
 
 
 @pytest.mark.parametrize("twin", ["Red  Shoe", " red shoe ", "RED\tSHOE", "ｒｅｄ shoe"])  # noqa: RUF001 - full width
@@ -74,7 +79,7 @@ def test_split_by_time_the_past_trains_and_the_future_measures() -> None:
     dataset = read_dataset(dated_log(), replace(SETTINGS, held_out_after=SPLIT))
     assert [e.query for e in dataset.training] == [e.query for e in plain.training]
     assert [e.query for e in dataset.held_out] == [e.query for e in plain.held_out]
-    assert all(example.targets == e.targets for example, e in zip(dataset.training, plain.training, strict=True))
+    assert list(map(targets, dataset.training)) == list(map(targets, plain.training))
     assert {grade for example in dataset.held_out for grade in example.gains.values()} == {0.0, 0.5}
     assert {example.sessions for example in dataset.training + dataset.held_out} == {2}
     assert (dataset.counts.input_count, dataset.counts.inputs_outside_time) == (320, 160)
@@ -114,15 +119,17 @@ def test_grades_are_pooled_over_sessions() -> None:
     two = training_input(" ZEBRA", [("b", 2.0, {"title": "b"}), ("a", 0.0, {"title": "a"})])
     dataset = read_dataset(enough(one, two), SETTINGS)
     [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
-    assert {dataset.texts[item]: grade for item, grade in example.targets.items()} == {"a": 0.5, "b": 2.0}
+    assert {dataset.texts[item]: grade for item, grade in targets(example).items()} == {"a": 0.5, "b": 2.0}
 
 
 def test_items_with_the_same_text_are_one_candidate() -> None:
-    """An item's twin is never its negative: the better grade counts for their text."""
+    """An item's twin is never its negative: the better grade counts for their text, and all evidence of both."""
     one = training_input("zebra", [("a", 1.0, {"title": "same"}), ("b", 0.0, {"title": "same"})])
     dataset = read_dataset(enough(one), SETTINGS)
     [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
-    assert example.targets == {dataset.texts.index("same"): 1.0}
+    assert targets(example) == {dataset.texts.index("same"): 1.0}
+    [both] = example.evidence.values()
+    assert (both.acts, both.looks) == (pytest.approx(1.0), 2.0)
     assert dataset.texts.count("same") == 1
 
 
@@ -133,7 +140,7 @@ def test_what_was_shown_where_nobody_looks_is_unknown() -> None:
     dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
     for example in dataset.training:
         assert {dataset.texts[item] for item in example.unknown} == {f"i{place}" for place in range(4, 12)}
-        assert all(example.targets[item] == 0 for item in example.unknown)
+        assert all(example.evidence[item].acts == 0 for item in example.unknown)
     assert all(example.unknown == frozenset() for example in read_dataset(log, SETTINGS).training)
 
 
@@ -180,7 +187,7 @@ def test_what_has_no_text_is_counted_and_skipped() -> None:
     assert dataset.counts.items == plain.counts.items + 1
     queries = {example.query: example for example in dataset.training + dataset.held_out}
     assert "zebra" not in queries
-    assert queries["lion"].targets == {dataset.texts.index("b"): 0.5}
+    assert targets(queries["lion"]) == {dataset.texts.index("b"): 0.5}
 
 
 def test_the_fingerprint_is_of_the_inputs_as_trained() -> None:

@@ -82,7 +82,7 @@ def test_below_the_last_act_nothing_is_held_against_an_item() -> None:
     model = SimplifiedDbn(log)
     assert model.predict(Session("q", [Showing(3, 0, 0.0)])) > model.predict(Session("q", [Showing(1, 0, 0.0)]))
     grades = model.grades()["q"]
-    assert grades[1].deviation < grades[3].deviation
+    assert grades[1].looks > grades[3].looks
     assert grades[2].target > grades[1].target == grades[3].target == 0
 
 
@@ -142,10 +142,11 @@ def test_a_purchase_teaches_more_than_a_click(name: str) -> None:
 
 @pytest.mark.parametrize("name", CORRECTIONS)
 def test_more_evidence_is_more_certain(name: str) -> None:
-    """The deviation shrinks with the evidence, relative to the target."""
+    """A hundred times as many showings and acts are about a hundred times as much evidence."""
     cells = {1: {0: Cell(20, 4, 4.0, 10, 3)}, 2: {0: Cell(2000, 400, 400.0, 1000, 300)}}
     grades = CORRECTIONS[name](log_of({"q": cells})).grades()["q"]
-    assert grades[1].deviation / grades[1].target > 3 * grades[2].deviation / grades[2].target
+    assert grades[2].acts == pytest.approx(100 * grades[1].acts)
+    assert grades[2].looks > 30 * grades[1].looks
 
 
 def test_mean_grade_is_per_showing() -> None:

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 from training.shop_log import shop_log, tiny_settings
 
-from clickstream.training.dataset import Dataset, Example, read_dataset
+from clickstream.training.dataset import NOTHING, Dataset, Example, read_dataset
 from clickstream.training.evaluation import QueryScores
 from clickstream.training.segments import VALUES, by_segment
 
@@ -11,7 +11,7 @@ from clickstream.training.segments import VALUES, by_segment
 def dataset(*held_out: Example) -> Dataset:
     """Item 1 and 2 were shown in training; 2 in vain."""
     whole = read_dataset(shop_log(1), tiny_settings("unused"))
-    trained = Example("red", {1: 1.0, 2: 0.0}, {})
+    trained = Example("red", {1: NOTHING, 2: NOTHING}, {})
     return Dataset(whole.texts, [trained], list(held_out), whole.counts, "f00d", (), "")
 
 

@@ -2,10 +2,16 @@ import random
 
 import torch
 
-from clickstream.training.dataset import Example
+from clickstream.training.dataset import Evidence, Example
 from clickstream.training.steps import ITEMS_PER_QUERY, Steps, draw_items, near_equal_queries
 
-EXAMPLES = [Example(f"q{n}", {item: float(item == n) for item in range(n, n + 12)}, {}) for n in range(10)]
+
+def of(targets: dict[int, float]) -> dict[int, Evidence]:
+    """Evidence with one look each."""
+    return {item: Evidence(target, 1.0, target) for item, target in targets.items()}
+
+
+EXAMPLES = [Example(f"q{n}", of({item: float(item == n) for item in range(n, n + 12)}), {}) for n in range(10)]
 
 
 def test_every_query_has_its_turn_once_per_epoch() -> None:
@@ -21,7 +27,7 @@ def test_a_step_depends_on_seed_and_number_only() -> None:
     """R16: a resumed run makes the same steps, whatever was made before."""
     one, other = (Steps(EXAMPLES, [[]] * 10, 4, seed=1).make(4) for _ in range(2))
     assert (one.queries, one.items) == (other.queries, other.items)
-    assert torch.equal(one.targets, other.targets)
+    assert torch.equal(one.labels.acts, other.labels.acts)
     reseeded = Steps(EXAMPLES, [[]] * 10, 4, seed=2).make(4)
     assert (one.queries, one.items) != (reseeded.queries, reseeded.items)
 
@@ -31,7 +37,7 @@ def test_each_item_enters_a_step_once() -> None:
     step = Steps(EXAMPLES, [[]] * 10, 10, seed=1).make(0)
     assert len(set(step.items)) == len(step.items) < sum(min(12, ITEMS_PER_QUERY) for _ in EXAMPLES)
     for row, query in enumerate(step.queries):
-        assert step.items[int(step.targets[row].argmax())] == query
+        assert step.items[int(step.labels.acts[row].argmax())] == query
 
 
 def test_near_equal_queries_are_found_beyond_one_block() -> None:
@@ -46,26 +52,32 @@ def test_near_equal_queries_are_found_beyond_one_block() -> None:
 
 def test_a_step_draws_the_best_and_some_others() -> None:
     """The best half by target always; the rest changes with the epoch; never more than the limit."""
-    example = Example("q", {item: float(item % 7) for item in range(30)}, {})
-    best = sorted(example.targets, key=lambda item: (-example.targets[item], item))[: ITEMS_PER_QUERY // 2]
+    example = Example("q", of({item: float(item % 7) for item in range(30)}), {})
+    best = sorted(example.evidence, key=lambda item: (-example.evidence[item].target, item))[: ITEMS_PER_QUERY // 2]
     draws = [draw_items(example, random.Random(seed)) for seed in range(20)]
     for draw in draws:
         assert len(set(draw)) == len(draw) == ITEMS_PER_QUERY
         assert draw[: len(best)] == best
     assert len({tuple(draw) for draw in draws}) > 10
-    assert sorted(draw_items(Example("q", {1: 0.0, 2: 1.0}, {}), random.Random(0))) == [1, 2]
+    assert sorted(draw_items(Example("q", of({1: 0.0, 2: 1.0}), {}), random.Random(0))) == [1, 2]
 
 
 def test_what_is_unknown_is_not_drawn() -> None:
     """An item that would be left out is not encoded."""
-    example = Example("q", {item: float(item < 3) for item in range(10)}, {}, unknown=frozenset(range(5, 10)))
+    example = Example("q", of({item: float(item < 3) for item in range(10)}), {}, unknown=frozenset(range(5, 10)))
     assert sorted(draw_items(example, random.Random(0))) == [0, 1, 2, 3, 4]
 
 
 def test_a_step_leaves_unknown_items_out() -> None:
     """Another query draws item 2; for the query that knows nothing about it, it takes no part."""
-    examples = [Example("q", {1: 1.0, 2: 0.0}, {}, unknown=frozenset({2})), Example("r", {2: 1.0}, {})]
+    examples = [Example("q", of({1: 1.0, 2: 0.0}), {}, unknown=frozenset({2})), Example("r", of({2: 1.0}), {})]
     step = Steps(examples, [[], []], 2, seed=1).make(0)
     row, column = step.queries.index(0), step.items.index(2)
-    assert not step.allowed[row, column]
-    assert int((~step.allowed).sum()) == 1
+    assert not step.labels.allowed[row, column]
+    assert int((~step.labels.allowed).sum()) == 1
+
+
+def test_a_step_knows_all_acts_of_its_queries() -> None:
+    """Acts on items that were not drawn count too: they say how much a query's clicks are to be believed."""
+    example = Example("q", {item: Evidence(2.0, 1.0, 2.0) for item in range(30)}, {})
+    assert Steps([example], [[]], 1, seed=1).make(0).acts.tolist() == [60.0]

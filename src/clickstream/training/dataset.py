@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
@@ -17,17 +18,32 @@ MIN_TRAINING_QUERIES = 4
 MIN_VALIDATION_QUERIES = 4
 
 
+class Evidence(NamedTuple):
+    """What a training query knows of a text: see `position_bias.Grade`."""
+
+    acts: float
+    looks: float
+    target: float
+
+    def joined(self, other: "Evidence") -> "Evidence":
+        """With that of an item of the same text; the better target counts."""
+        return Evidence(self.acts + other.acts, self.looks + other.looks, max(self.target, other.target))
+
+
+NOTHING = Evidence(0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A distinct query with what the log says about every text shown for it, by index into `Dataset.texts`.
 
-    A training query has a target above 0, a held-out or validation query a gain above 0 (see
-    `position_bias.Grade`). `sessions` counts those behind it; `unknown` are shown texts without a target that
+    A training query has evidence with an act, a held-out or validation query a gain above 0 (see
+    `position_bias.Grade`). `sessions` counts those behind it; `unknown` are shown texts without an act that
     probably nobody examined.
     """
 
     query: str
-    targets: dict[int, float]
+    evidence: dict[int, Evidence]
     gains: dict[int, float]
     sessions: int = 0
     unknown: AbstractSet[int] = frozenset()
@@ -91,7 +107,7 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
                 held_out.append(example)
         elif settings.early_stopping_patience and measurable and is_validation(key, settings.seed):
             validation.append(example)
-        elif any(target > 0 for target in example.targets.values()):
+        elif any(each.acts > 0 for each in example.evidence.values()):
             training.append(example)
     _check_enough(len(training), len(validation), len(held_out), settings)
     return Dataset(
@@ -133,17 +149,17 @@ def _example(
     query: str, graded: Mapping[int, Grade], rows: Mapping[int, int], sessions: int, leave_unknown: bool
 ) -> Example:
     """What the log says about the texts of one query; items with the same text count as the best of them."""
-    targets: dict[int, float] = {}
+    evidence: dict[int, Evidence] = {}
     gains: dict[int, float] = {}
     known: set[int] = set()
     for item, grade in graded.items():
         if item in rows:
             row = rows[item]
-            targets[row] = max(grade.target, targets.get(row, 0.0))
+            evidence[row] = evidence.get(row, NOTHING).joined(Evidence(grade.acts, grade.looks, grade.target))
             gains[row] = max(grade.gain, gains.get(row, 0.0))
             if not grade.is_unknown:
                 known.add(row)
-    return Example(query, targets, gains, sessions, frozenset(targets.keys() - known if leave_unknown else ()))
+    return Example(query, evidence, gains, sessions, frozenset(evidence.keys() - known if leave_unknown else ()))
 
 
 def _impossible(why: str) -> FailedPrecondition:

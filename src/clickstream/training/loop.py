@@ -26,7 +26,7 @@ from clickstream.training.early_stopping import EarlyStopping, validation_score
 from clickstream.training.evaluation import evaluate, judge, mean, score
 from clickstream.training.gradients import backward
 from clickstream.training.judged import JudgedSet, compare_judged, judged_set
-from clickstream.training.losses import LOSSES, base_shares, listwise_softmax
+from clickstream.training.losses import LOSSES, base_shares, cross_entropy
 from clickstream.training.model import embed, load_encoder, with_prompt
 from clickstream.training.progress import Canceled, Progress
 from clickstream.training.segments import by_segment
@@ -35,8 +35,8 @@ from clickstream.training.version import identity, load_version, save_version, v
 
 __all__ = ["Canceled", "fine_tune"]
 
-BASE_WEIGHT = 0.3
-"""How much of the loss is keeping the base model's own ranking; benchmarks/README.md says what it saves."""
+BASE_ACTS = 5.0
+"""So many acts of a query weigh as much as keeping the base model's own ranking for it: few acts may be chance."""
 
 WARMUP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
@@ -209,16 +209,21 @@ def train(
 
 
 def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> Callable[[Tensor], Tensor]:
-    """The loss of a step over the unit vectors of its Q queries and N items, [Q + N, D]."""
-    targets, allowed = step.targets.to(base_cosines.device), step.allowed.to(base_cosines.device)
-    base = base_shares(base_cosines, allowed, settings.temperature)
+    """The loss of a step over the unit vectors of its Q queries and N items, [Q + N, D].
+
+    The base model's ranking is a prior of `BASE_ACTS` acts, shared out by its own softmax.
+    """
+    labels = step.labels.to(base_cosines.device)
+    base = base_shares(base_cosines, labels.allowed, settings.temperature)
+    acts = step.acts.to(base_cosines.device)
+    believed = acts / (acts + BASE_ACTS)
     clicked = LOSSES[settings.loss]
 
     def loss_of(vectors: Tensor) -> Tensor:
-        queries, items = vectors[: len(targets)], vectors[len(targets) :]
-        learn = clicked(queries, items, targets, allowed, settings.temperature)
-        keep = listwise_softmax(queries, items, base, allowed, settings.temperature)
-        return (1 - BASE_WEIGHT) * learn + BASE_WEIGHT * keep
+        queries, items = vectors[: len(acts)], vectors[len(acts) :]
+        learn = clicked(queries, items, labels, settings.temperature)
+        keep = cross_entropy(queries @ items.T / settings.temperature, base, labels.allowed)
+        return (believed * learn + (1 - believed) * keep).mean()
 
     return loss_of
 

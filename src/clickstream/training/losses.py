@@ -1,40 +1,71 @@
 """Losses over a batch of queries and candidate items."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from clickstream.training.dataset import Evidence
+
 SHARPNESS = 2.0
-"""Exponent of the grades: chance clicks are many and weak, and would otherwise take half of the target."""
+"""Exponent of the grades in `graded_contrastive`: chance acts are many and weak, and would else take half of it."""
+
+LEAST_LOOKS = 0.05
+"""Added to every count of looks: an item that nobody can have looked at was acted on all the same."""
 
 
-def listwise_softmax(queries: Tensor, items: Tensor, targets: Tensor, allowed: Tensor, temperature: float) -> Tensor:
-    """Graded listwise softmax cross-entropy: shown items and in-batch items compete for each query.
+class Labels(NamedTuple):
+    """What the log says of a step's Q queries and N items; each [Q, N].
 
-        loss(q) = - sum over d of target(q, d) * log softmax(cos(q, d) / temperature)(d)
+    `acts` are each query's acts by item, as shares. `looks` is how often each item was examined for it; of
+    an item that was not shown for it, as often as the mean of those that were. `targets` are its grades
+    corrected for position bias, to the power of `SHARPNESS`, as shares. Rows of acts and targets sum to 1
+    and are above 0 only where `allowed`, which says what takes part.
+    """
 
-    Source: ListNet's top-one probability (Cao et al., "Learning to rank: from pairwise approach to
-    listwise approach", ICML 2007) with in-batch negatives (Karpukhin et al., "Dense passage retrieval",
-    EMNLP 2020).
+    acts: Tensor
+    looks: Tensor
+    targets: Tensor
+    allowed: Tensor
+
+    def to(self, device: torch.device) -> "Labels":
+        """The same on a device."""
+        return Labels(*(each.to(device) for each in self))
+
+
+def listwise_softmax(queries: Tensor, items: Tensor, labels: Labels, temperature: float) -> Tensor:
+    """Listwise softmax over shown and in-batch items, which knows how often each was looked at.
+
+        loss(q) = - sum over d of acts(q, d) * log(looks(q, d) e^s(q, d) / sum over n of looks(q, n) e^s(q, n))
+        with s = cos / temperature
+
+    It is the likelihood of the items on which a query's acts fell, if those on d are Poisson with mean
+    proportional to looks(q, d) e^s(q, d). So what was seldom looked at neither rises nor falls much, without
+    any division by a small chance, and nothing need be clipped.
+
+    Source: ListNet's top-one probability (Cao et al., "Learning to rank: from pairwise approach to listwise
+    approach", ICML 2007) with in-batch negatives (Karpukhin et al., "Dense passage retrieval", EMNLP 2020);
+    position bias added to the score as in additive two-tower models (Yan et al., "Revisiting two tower models
+    for unbiased learning to rank", SIGIR 2022), here known beforehand; Poisson acts given their sum: Baker,
+    "The multinomial-Poisson transformation", The Statistician 1994.
 
     Args:
         queries: Unit vectors, [Q, D].
         items: Unit vectors, [N, D].
-        targets: Each row sums to 1; above 0 only where allowed, [Q, N].
-        allowed: Which items take part for which query, boolean, [Q, N].
+        labels: Of these.
         temperature: Divides the cosines.
 
     Returns:
-        Mean over the queries, a scalar.
+        One loss per query, [Q].
     """
-    scores = (queries @ items.T / temperature).masked_fill(~allowed, float("-inf"))
-    log_share = scores.log_softmax(dim=1).masked_fill(~allowed, 0.0)
-    return -(targets * log_share).sum(dim=1).mean()
+    scores = queries @ items.T / temperature + (labels.looks + LEAST_LOOKS).log()
+    return cross_entropy(scores, labels.acts, labels.allowed)
 
 
-def graded_contrastive(queries: Tensor, items: Tensor, targets: Tensor, allowed: Tensor, temperature: float) -> Tensor:
+def graded_contrastive(queries: Tensor, items: Tensor, labels: Labels, temperature: float) -> Tensor:
     """Graded in-batch contrastive loss: each relevant item against the negatives, never against one another.
 
         loss(q) = - sum over d of target(q, d) * log(e^s(q, d) / (e^s(q, d) + sum over negatives n of e^s(q, n)))
@@ -48,17 +79,23 @@ def graded_contrastive(queries: Tensor, items: Tensor, targets: Tensor, allowed:
     Args, shapes and the result are those of `listwise_softmax`.
     """
     scores = queries @ items.T / temperature
-    negatives = allowed & (targets == 0)
+    negatives = labels.allowed & (labels.targets == 0)
     against = scores.masked_fill(~negatives, float("-inf")).logsumexp(dim=1, keepdim=True)
     log_share = scores - torch.logaddexp(scores, against)
-    return -(targets * log_share).sum(dim=1).mean()
+    return -(labels.targets * log_share).sum(dim=1)
 
 
-LOSSES: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]] = {
+LOSSES: Mapping[str, Callable[[Tensor, Tensor, Labels, float], Tensor]] = {
     "listwise": listwise_softmax,
     "contrastive": graded_contrastive,
 }
 """By the name in the settings."""
+
+
+def cross_entropy(scores: Tensor, shares: Tensor, allowed: Tensor) -> Tensor:
+    """Of the softmax over what is allowed, against shares that sum to 1 there; [Q, N] each, the result [Q]."""
+    log_share = scores.masked_fill(~allowed, float("-inf")).log_softmax(dim=1).masked_fill(~allowed, 0.0)
+    return -(shares * log_share).sum(dim=1)
 
 
 def base_shares(cosines: Tensor, allowed: Tensor, temperature: float) -> Tensor:
@@ -81,38 +118,40 @@ def base_shares(cosines: Tensor, allowed: Tensor, temperature: float) -> Tensor:
     return (cosines / temperature).masked_fill(~allowed, float("-inf")).softmax(dim=1)
 
 
-def targets_and_allowed(
+def labels_of(
     items: Sequence[int],
-    grades: Sequence[Mapping[int, float]],
+    evidence: Sequence[Mapping[int, Evidence]],
     unknown: Sequence[AbstractSet[int]],
-    neighbours: Sequence[Sequence[Mapping[int, float]]],
-) -> tuple[Tensor, Tensor]:
+    neighbours: Sequence[Sequence[Mapping[int, Evidence]]],
+) -> Labels:
     """What each query of a batch should prefer, and which items it may be compared with.
 
-    A query's own shown items take part by grade^`SHARPNESS`; items that were not shown for it are negatives.
-    Left out, because they may well be relevant to it: its own items that probably nobody looked at; items
-    shown for a near-equal query, unless shown for it too; and its own ungraded items that are graded for a
-    near-equal query.
+    Items that were not shown for a query are negatives. Left out, because they may well be relevant to it:
+    its own items that probably nobody looked at; items shown for a near-equal query, unless shown for it too;
+    and its own items without an act that were acted on for a near-equal query.
 
     Args:
         items: The N candidate items of the batch.
-        grades: Per query, the grade of every item shown for it (not only of this batch's).
-        unknown: Per query, those of them that were shown and probably not examined; without a grade.
+        evidence: Per query, that of every item shown for it (not only of this batch's); not empty.
+        unknown: Per query, those of them that were shown and probably not examined; without an act.
         neighbours: Per query, the same of each near-equal training query, in the batch or not.
 
     Returns:
-        targets [Q, N], each row summing to 1, and allowed [Q, N], on the CPU.
+        On the CPU.
     """
     columns = {item: column for column, item in enumerate(items)}
-    targets = torch.zeros(len(grades), len(items))
-    allowed = torch.ones(len(grades), len(items), dtype=torch.bool)
-    for row, (own, unseen, near) in enumerate(zip(grades, unknown, neighbours, strict=True)):
+    acts, looks, targets = (torch.zeros(len(evidence), len(items)) for _ in range(3))
+    allowed = torch.ones(len(evidence), len(items), dtype=torch.bool)
+    for row, (own, unseen, near) in enumerate(zip(evidence, unknown, neighbours, strict=True)):
         for item in columns.keys() & unseen:
             allowed[row, columns[item]] = False
         for other in near:
             for item in columns.keys() & other.keys():
-                if item not in own or (own[item] <= 0 < other[item]):
+                if item not in own or (own[item].acts <= 0 < other[item].acts):
                     allowed[row, columns[item]] = False
+        looks[row] = math.fsum(each.looks for each in own.values()) / len(own)
         for item in columns.keys() & own.keys():
-            targets[row, columns[item]] = own[item] ** SHARPNESS
-    return targets / targets.sum(dim=1, keepdim=True), allowed
+            acts[row, columns[item]] = own[item].acts
+            looks[row, columns[item]] = own[item].looks
+            targets[row, columns[item]] = own[item].target ** SHARPNESS
+    return Labels(acts / acts.sum(dim=1, keepdim=True), looks, targets / targets.sum(dim=1, keepdim=True), allowed)

@@ -41,14 +41,14 @@ class Grade(NamedTuple):
     Training and measuring want different things of it. An error in one `target` trains a wrong answer, so it
     leans towards what was seen often. An error in one `gain` averages out over queries, but leaning towards
     what was seen often would lean towards the base model's own order, so it takes each item for itself.
-    `deviation` is the standard deviation of the target, in its unit: acts are taken as Poisson, and one is
-    added, so that an item without any is uncertain as well. `looks` is how often the item was examined,
-    as far as the correction can tell.
+    `acts` and `looks` are the evidence: how much was done with the item, in acts of the log's mean grade, and
+    how often it was examined, as far as the correction can tell. Taken as Poisson, the item's acts per look
+    have a standard deviation of sqrt(acts) / looks.
     """
 
     target: float
     gain: float
-    deviation: float
+    acts: float
     looks: float
 
     @property
@@ -119,11 +119,6 @@ def _item(cells: Mapping[int, Cell]) -> _Item:
     )
 
 
-def _deviation(acts: float, worth: float, evidence: float) -> float:
-    """Of `worth` * Poisson(acts) / evidence."""
-    return worth * math.sqrt(acts + 1) / evidence
-
-
 class MeanGrade:
     """No correction: target and gain are the mean grade per showing, in units of the importance policy.
 
@@ -143,8 +138,7 @@ class MeanGrade:
             for item, cells in items.items():
                 total = _item(cells)
                 mean = total.grades / total.impressions
-                deviation = _deviation(total.acts, self._all.worth, total.impressions)
-                grades[query][item] = Grade(mean, mean, deviation, total.impressions)
+                grades[query][item] = Grade(mean, mean, total.grades / self._all.worth, total.impressions)
         return grades
 
     def predict(self, session: Session) -> list[float]:
@@ -209,7 +203,7 @@ class RankCtr:
                 grades[query][item] = Grade(
                     total.grades / (expected + prior),
                     _gain(total.grades, expected),
-                    _deviation(total.acts, self._all.worth, expected + prior),
+                    total.grades / self._all.worth,
                     sum(cell.impressions * self._attention[position] for position, cell in cells.items()),
                 )
         return grades
@@ -264,7 +258,7 @@ class PositionBased:
                 grades[query][item] = Grade(
                     total.grades / (seen + PRIOR_LOOKS),
                     _gain(total.grades, seen * mean),
-                    _deviation(total.acts, self._all.worth, seen + PRIOR_LOOKS),
+                    total.grades / self._all.worth,
                     seen,
                 )
         return grades
@@ -317,7 +311,7 @@ class SimplifiedDbn:
                 grades[query][item] = Grade(
                     satisfied / evidence,
                     _gain(satisfied, total.passed * mean),
-                    _deviation(total.last, self._all.worth, evidence),
+                    satisfied / self._all.worth,
                     total.passed,
                 )
         return grades

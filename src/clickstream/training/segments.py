@@ -31,7 +31,7 @@ def by_segment(dataset: Dataset, base: Sequence[QueryScores], new: Sequence[Quer
         new: The new model's.
         seed: Of the intervals.
     """
-    trained = {item for example in dataset.training for item in example.targets}
+    trained = {item for example in dataset.training for item in example.evidence}
     places: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, example in enumerate(dataset.held_out):
         for kind, value in _kinds(example, trained).items():

@@ -5,10 +5,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from clickstream.training.dataset import Example
-from clickstream.training.losses import targets_and_allowed
+from clickstream.training.losses import Labels, labels_of
 
 ITEMS_PER_QUERY = 8
 """Shown items of a query that enter a step: the best half by target, the rest drawn anew in every epoch.
@@ -21,12 +22,12 @@ NEAR_EQUAL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Indices of Q queries and N items, with targets and allowed, each [Q, N], for the loss."""
+    """Indices of Q queries and N items, what the log says of them, and how many acts each query has, [Q]."""
 
     queries: list[int]
     items: list[int]
-    targets: Tensor
-    allowed: Tensor
+    labels: Labels
+    acts: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +52,22 @@ class Steps:
         queries = order[place * self.queries_per_step : (place + 1) * self.queries_per_step]
         drawn = [draw_items(self.examples[q], random.Random(f"{self.seed} {epoch} {q}")) for q in queries]
         items = sorted({item for row in drawn for item in row})
-        targets, allowed = targets_and_allowed(
+        evidence = [self.examples[query].evidence for query in queries]
+        labels = labels_of(
             items,
-            [self.examples[query].targets for query in queries],
+            evidence,
             [self.examples[query].unknown for query in queries],
-            [[self.examples[other].targets for other in self.neighbours[query]] for query in queries],
+            [[self.examples[other].evidence for other in self.neighbours[query]] for query in queries],
         )
-        return Step(queries, items, targets, allowed)
+        acts = torch.tensor([math.fsum(each.acts for each in own.values()) for own in evidence])
+        return Step(queries, items, labels, acts)
 
 
 def draw_items(example: Example, source: random.Random) -> list[int]:
     """Up to `ITEMS_PER_QUERY` of the query's items: the best half by target, the others by chance."""
-    known = example.targets.keys() - example.unknown
-    by_target = sorted(known, key=lambda item: (-example.targets[item], item))
-    best = [item for item in by_target[: ITEMS_PER_QUERY // 2] if example.targets[item] > 0]
+    known = example.evidence.keys() - example.unknown
+    by_target = sorted(known, key=lambda item: (-example.evidence[item].target, item))
+    best = [item for item in by_target[: ITEMS_PER_QUERY // 2] if example.evidence[item].acts > 0]
     rest = by_target[len(best) :]
     return best + source.sample(rest, min(len(rest), ITEMS_PER_QUERY - len(best)))
 
