@@ -1,11 +1,15 @@
 """The two worlds of the training benchmark: what is searched, shown and clicked there, and what is right."""
 
+import math
 import random
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from cranfield_collection import read_collection
 
 from clickstream.converter import (
@@ -133,11 +137,54 @@ def clicked_pairs(world: World, ranking: Ranking, searched: Sequence[int], click
     ]
 
 
+def best_guess(world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks) -> Ranking:
+    """The best order that each query's own clicks allow to one who knows how people click: a limit without a model.
+
+    What was shown is ordered by E[2^grade - 1 | clicks], by Bayes with the true eta and noise, the true mix of
+    grades where the base model ranked the item, and nothing of other queries; the rest follows as the base model
+    ranks it. A model can be better, where it learns from one query for another.
+    """
+    shown: dict[int, dict[int, list[int]]] = {query: {} for query in searched}
+    clicked: Counter[tuple[int, int]] = Counter()
+    for _, query, documents, places in _sessions(world, ranking, searched, clicks):
+        for place, document in enumerate(documents):
+            shown[query].setdefault(document, []).append(place)
+        clicked.update((query, documents[place]) for place in places)
+    grades = np.arange(world.best_grade + 1)
+    worth = 2.0**grades - 1
+    attraction = clicks.noise + (1 - clicks.noise) * worth / worth[-1]
+    rank = {query: {document: place for place, document in enumerate(ranking[query])} for query in searched}
+    mix: dict[int, Any] = defaultdict(lambda: np.full(len(grades), 0.01))
+    for query in searched:
+        for document in shown[query]:
+            mix[_group(rank[query][document])][world.grades[query].get(document, 0)] += 1
+    guessed = list(ranking)
+    for query in searched:
+        value = {}
+        for document, places in shown[query].items():
+            seen = np.mean((np.array(places) + 1.0) ** -clicks.eta)
+            chance = np.clip(seen * attraction, 1e-9, 1 - 1e-9)
+            acts = clicked[query, document]
+            logs = np.log(mix[_group(rank[query][document])])
+            logs = logs + acts * np.log(chance) + (len(places) - acts) * np.log1p(-chance)
+            shares = np.exp(logs - logs.max())
+            value[document] = float((shares / shares.sum()) @ worth)
+        best = sorted(value, key=lambda document: (-value[document], rank[query][document]))
+        guessed[query] = best + [document for document in ranking[query] if document not in value]
+    return guessed
+
+
+def _group(rank: int) -> int:
+    """Ranks 0, 1, 2, 3-4, 5-7, 8-11 and so on: groups of about equal ratio."""
+    return int(1.5 * math.log2(rank + 1))
+
+
 def _sessions(
     world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks
 ) -> Iterator[tuple[int, int, list[int], list[int]]]:
     """Number, query, shown documents and clicked places; every query once, then every query again."""
-    # A source for each query: what happens in its sessions does not depend on which others are searched.
+    # A source for each query: what happens in its sessions does not depend on which others are searched, so that
+    # all folds share it.
     sources = {query: random.Random(f"{world.name} {clicks.seed} {query}") for query in searched}
     number = 0
     for _ in range(clicks.sessions):

@@ -9,7 +9,7 @@ import clickstream
 
 SOURCE = Path(clickstream.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).with_suffix("").as_posix() for path in SOURCE.rglob("*.py"))
-CLIENTS = ("client/", "importing", "demo/", "watching")
+CLIENTS = ("client/", "importing", "demo/", "watching", "listing")
 GENERATED = {"google", "embedding_studio"}
 DOMAIN = (
     *("errors", "limits", "sessions", "batches", "improvement", "runs", "promotions", "policy", "converter"),
@@ -54,7 +54,7 @@ def test_infrastructure_stays_in_its_layer(module: str) -> None:
     if not module.startswith(("servicers/", *CLIENTS)):
         assert not found & {"grpc_status", "grpc_health", "grpc_reflection", *GENERATED}
         # The command line opens the channels of the clients.
-        assert "grpc" not in found or module == "cli"
+        assert "grpc" not in found or module.startswith("cli/")
     if not module.startswith("dao/"):
         assert not found & {"pymongo", "bson"}
     if not module.startswith("training/"):
@@ -77,14 +77,14 @@ def test_imports_point_one_way(module: str) -> None:
         assert found <= {"servicers", "commit", "embedding", "inputs", "model_files", "dao", *DOMAIN}
     if module.startswith("client/"):
         assert found <= {"client", *DOMAIN}
-    if not module.startswith("app/") and module not in ("cli", "__main__"):
+    if not module.startswith(("app/", "cli/")) and module != "__main__":
         assert not found & {"app", "cli"}
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if not each.startswith(("dao/", "app/"))])
 def test_the_store_is_used_through_its_interface(module: str) -> None:
     """Only the composition root knows which store there is; the command line knows how one fails to start."""
-    allowed = {"clickstream.dao.interface", *(["clickstream.dao.embedded"] if module == "cli" else [])}
+    allowed = {"clickstream.dao.interface", *(["clickstream.dao.embedded"] if module.startswith("cli/") else [])}
     used = {name.rpartition(".")[0] for name in imported(module) if name.startswith("clickstream.dao")}
     assert used <= allowed
 

@@ -8,12 +8,14 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
 
+from clickstream.cli.calling import ADDRESS, calling
+from clickstream.cli.tables import TABLES
 from clickstream.settings import Settings
 
 
@@ -97,9 +99,6 @@ def worker(data_dir: Path | None, trainer: str | None) -> None:
     _run(app.work(_settings(data_dir=data_dir, trainer=trainer)))
 
 
-_ADDRESS = click.option("--address", default="127.0.0.1:50051", show_default=True, help="Address of the service.")
-
-
 @main.command()
 @click.argument("batches", metavar="BATCH...", nargs=-1, required=True)
 @click.option("--run-id", help="Names the run; the same id with the same content starts nothing new.")
@@ -108,7 +107,7 @@ _ADDRESS = click.option("--address", default="127.0.0.1:50051", show_default=Tru
     "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of the run; may be repeated."
 )
 @click.option("--watch", "watching", is_flag=True, help="Show the run until it ends; its outcome is the exit code.")
-@_ADDRESS
+@ADDRESS
 def train(
     batches: tuple[str, ...],
     run_id: str | None,
@@ -126,7 +125,7 @@ def train(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--set") from error
     run_id = run_id or f"run-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
-    with _calling(address) as channel:
+    with calling(address) as channel:
         created = start(training_stub(channel), run_id, batches, settings)
         click.echo(f"{run_id} {'queued' if created else 'was started before'}")
         if watching:
@@ -135,30 +134,15 @@ def train(
 
 @main.command()
 @click.argument("run_id")
-@_ADDRESS
+@ADDRESS
 def watch(run_id: str, address: str) -> None:
     """Show a training run until it ends.
 
     Exit code 0 if it succeeded, promoted or not, 1 if it failed, 3 if it was canceled. Ctrl-C stops
     watching, not the run, with exit code 130.
     """
-    with _calling(address) as channel:
+    with calling(address) as channel:
         _watch_to_the_end(channel, run_id)
-
-
-@contextlib.contextmanager
-def _calling(address: str) -> Iterator[Any]:
-    """A channel to the service; a call that fails ends the command with what the server says."""
-    import grpc
-
-    from clickstream.client.calls import violations
-
-    try:
-        with grpc.insecure_channel(address) as channel:
-            yield channel
-    except grpc.RpcError as error:
-        said = "; ".join(f"{field}: {why}" for field, why in violations(error)) or error.details()
-        sys.exit(f"clickstream: {error.code().name}: {said}")
 
 
 def _watch_to_the_end(channel: Any, run_id: str) -> None:
@@ -183,7 +167,7 @@ def import_group() -> None:
 
 @import_group.command("ubi")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_ADDRESS
+@ADDRESS
 def import_ubi_command(file: Path, address: str) -> None:
     """Import OpenSearch UBI queries and events (bulk form or plain ndjson)."""
     import grpc
@@ -233,3 +217,7 @@ def demo(keep: bool, data_dir: Path, listen: str) -> None:
 def _wait_for_interrupt() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
+
+
+for _table in TABLES:
+    main.add_command(_table)

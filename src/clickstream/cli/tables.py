@@ -1,0 +1,100 @@
+"""What engineers and schedulers look at in the terminal: the queue, batches, runs and models."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from clickstream.batches import BatchStatus
+from clickstream.cli.calling import ADDRESS, calling
+from clickstream.improvement import ImprovementState
+from clickstream.runs import RunState
+
+OPEN = (ImprovementState.PENDING, ImprovementState.PROCESSING, ImprovementState.FAILED)
+_LIMIT = click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, as the contract has it.")
+
+
+@click.command()
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=_choice(ImprovementState),
+    help="May be repeated.",
+)
+@click.option("--all", "everything", is_flag=True, help="Every state; else what is pending, processing or failed.")
+@click.option("--run-id", default="", help="Only sessions that this run has, or had last.")
+@_LIMIT
+@_JSON
+@ADDRESS
+def queue(states: tuple[str, ...], everything: bool, run_id: str, limit: int, as_json: bool, address: str) -> None:
+    """Show the improvement queue, what was put forward first on top."""
+    from clickstream import listing
+
+    wanted = () if everything or (run_id and not states) else states or OPEN
+    with calling(address) as channel:
+        _show(listing.improvement_tasks(channel, wanted, run_id, limit), listing.TASK_COLUMNS, limit, as_json)
+
+
+@click.command()
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=_choice(BatchStatus),
+    help="May be repeated.",
+)
+@_LIMIT
+@_JSON
+@ADDRESS
+def batches(statuses: tuple[str, ...], limit: int, as_json: bool, address: str) -> None:
+    """Show batches, the newest on top."""
+    from clickstream import listing
+
+    with calling(address) as channel:
+        _show(listing.batches(channel, statuses, limit), listing.BATCH_COLUMNS, limit, as_json)
+
+
+@click.command()
+@click.option("--state", "states", multiple=True, type=_choice(RunState), help="May be repeated.")
+@_LIMIT
+@_JSON
+@ADDRESS
+def runs(states: tuple[str, ...], limit: int, as_json: bool, address: str) -> None:
+    """Show training runs, the newest on top."""
+    from clickstream import listing
+
+    with calling(address) as channel:
+        _show(listing.training_runs(channel, states, limit), listing.RUN_COLUMNS, limit, as_json)
+
+
+@click.command()
+@click.option("--improved", is_flag=True, help="Only versions whose gate said yes.")
+@_LIMIT
+@_JSON
+@ADDRESS
+def models(improved: bool, limit: int, as_json: bool, address: str) -> None:
+    """Show model versions, the newest on top; a star marks the promoted one."""
+    from clickstream import listing
+
+    with calling(address) as channel:
+        promoted = listing.promoted(channel)
+        _show(listing.model_versions(channel, improved, limit), listing.model_columns(promoted), limit, as_json)
+
+
+TABLES = (queue, batches, runs, models)
+
+
+def _show(messages: Iterable[Any], columns: Any, limit: int, as_json: bool) -> None:
+    from rich.console import Console
+
+    from clickstream import listing
+
+    if as_json:
+        for message in messages:
+            click.echo(listing.json_line(message))
+    else:
+        listing.show(list(messages), columns, limit, Console())

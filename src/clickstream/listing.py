@@ -1,0 +1,180 @@
+"""Lists of the service as tables: tasks of the improvement queue, batches, training runs and model versions."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC
+from itertools import islice
+from typing import Any
+
+import grpc
+from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
+from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
+from embedding_studio.clickstream.v1 import model_service_pb2 as model
+from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from clickstream.client.calls import batch_stub, call, model_stub, training_stub
+from clickstream.watching import doing, duration, state_of
+
+PAGE = 1_000
+"""Rows asked for at once, at most."""
+
+UNBROKEN = 100_000
+"""Columns that are more than any table needs."""
+
+Columns = Mapping[str, Callable[[Any], str]]
+"""By its title, what a column says of a message."""
+
+
+def improvement_tasks(
+    channel: grpc.Channel, states: Sequence[str], run_id: str, limit: int
+) -> Iterator[batch.ImprovementTask]:
+    """Tasks in queueing order; no state and no run means any. Raises grpc.RpcError."""
+    names = [f"IMPROVEMENT_STATE_{state.upper()}" for state in states]
+    request = batch.ListImprovementTasksRequest(states=names, run_id=run_id)
+    return _listed(batch_stub(channel).ListImprovementTasks, request, "tasks", limit)
+
+
+def batches(channel: grpc.Channel, statuses: Sequence[str], limit: int) -> Iterator[batch.Batch]:
+    """Batches, the newest first; no status means any. Raises grpc.RpcError."""
+    names = [f"BATCH_STATUS_{status.upper()}" for status in statuses]
+    return _listed(batch_stub(channel).ListBatches, batch.ListBatchesRequest(statuses=names), "batches", limit)
+
+
+def training_runs(channel: grpc.Channel, states: Sequence[str], limit: int) -> Iterator[training.TrainingRun]:
+    """Runs, the newest first; no state means any. Raises grpc.RpcError."""
+    names = [f"TRAINING_RUN_STATE_{state.upper()}" for state in states]
+    request = training.ListTrainingRunsRequest(states=names)
+    return _listed(training_stub(channel).ListTrainingRuns, request, "runs", limit)
+
+
+def model_versions(channel: grpc.Channel, improved_only: bool, limit: int) -> Iterator[fine_tuning.ModelVersion]:
+    """Model versions, the newest first. Raises grpc.RpcError."""
+    request = model.ListModelVersionsRequest(improved_only=improved_only)
+    return _listed(model_stub(channel).ListModelVersions, request, "model_versions", limit)
+
+
+def promoted(channel: grpc.Channel) -> str:
+    """The id of the promoted model version; empty if none is. Raises grpc.RpcError."""
+    request = model.ListModelVersionsRequest(page_size=1)
+    return str(call(model_stub(channel).ListModelVersions, request).promoted_model_version_id)
+
+
+def _listed(method: Any, request: Any, field: str, limit: int) -> Iterator[Any]:
+    return islice(_pages(method, request, field, min(limit, PAGE)), limit)
+
+
+def _pages(method: Any, request: Any, field: str, size: int) -> Iterator[Any]:
+    request.page_size = size
+    while True:
+        response = call(method, request)
+        yield from getattr(response, field)
+        if not response.next_page_token:
+            return
+        request.page_token = response.next_page_token
+
+
+def json_line(message: Message) -> str:
+    """The message in protobuf's JSON form with the contract's names, on one line."""
+    return str(MessageToJson(message, preserving_proto_field_name=True, indent=None))
+
+
+def show(messages: Sequence[Message], columns: Columns, limit: int, console: Console) -> None:
+    """Shows a table, or that there is nothing.
+
+    Where there is no terminal, no id is cut or wrapped: a table is then as wide as it needs to be.
+    """
+    if not messages:
+        console.print("nothing to show")
+        return
+    if not console.is_terminal:
+        console.width = UNBROKEN
+    table = Table()
+    for title in columns:
+        table.add_column(title, overflow="fold")
+    for message in messages:
+        table.add_row(*(escape(say(message)) for say in columns.values()))
+    console.print(table, highlight=False)
+    told = f"the first {limit}; --limit N shows more. " if len(messages) == limit else ""
+    console.print(f"{told}Times are in UTC.", highlight=False)
+
+
+def _time(at: Timestamp) -> str:
+    return at.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%S") if at.ToNanoseconds() else ""
+
+
+def _name(enum: Any, prefix: str, number: int) -> str:
+    return str(enum.Name(number)).removeprefix(prefix).lower()
+
+
+def _last_change(shown: batch.Batch) -> str:
+    if not shown.history:
+        return ""
+    last = shown.history[-1]
+    return f"{_time(last.at)} {last.reason}".strip()
+
+
+def _took(run: training.TrainingRun) -> str:
+    if not run.HasField("ended_at") or not run.HasField("started_at"):
+        return ""
+    return duration((run.ended_at.ToDatetime() - run.started_at.ToDatetime()).total_seconds())
+
+
+def _step(run: training.TrainingRun) -> str:
+    if run.state != training.TRAINING_RUN_STATE_RUNNING or not run.progress.step_count:
+        return ""
+    left = f", {duration(run.progress.remaining_seconds)} left" if run.progress.remaining_seconds else ""
+    return f"{run.progress.step}/{run.progress.step_count}{left}"
+
+
+def _ndcg(version: fine_tuning.ModelVersion) -> str:
+    if not version.HasField("evaluation"):
+        return ""
+    return f"{version.evaluation.base.ndcg_at_10:.4f} -> {version.evaluation.new.ndcg_at_10:.4f}"
+
+
+TASK_COLUMNS: Columns = {
+    "session": lambda task: task.session_id,
+    "state": lambda task: _name(batch.ImprovementState, "IMPROVEMENT_STATE_", task.state),
+    "runs": lambda task: str(task.attempts),
+    "queued": lambda task: _time(task.queued_at),
+    "changed": lambda task: _time(task.updated_at),
+    "last run": lambda task: task.run_id,
+    "model version": lambda task: task.model_version_id,
+    "reason": lambda task: task.reason,
+}
+BATCH_COLUMNS: Columns = {
+    "batch": lambda shown: shown.batch_id,
+    "status": lambda shown: _name(batch.BatchStatus, "BATCH_STATUS_", shown.status),
+    "sessions": lambda shown: f"{shown.session_count:,}",
+    "opened": lambda shown: _time(shown.opened_at),
+    "released": lambda shown: _time(shown.released_at),
+    "last run": lambda shown: shown.run_id,
+    "last change": _last_change,
+}
+RUN_COLUMNS: Columns = {
+    "run": lambda run: run.run_id,
+    "state": lambda run: state_of(run),
+    "over": lambda run: "queue" if run.improves else ", ".join(run.batch_ids),
+    "doing": lambda run: f"{doing(run)} {_step(run)}".strip() if doing(run) != state_of(run) else "",
+    "queued": lambda run: _time(run.queued_at),
+    "took": _took,
+    "nDCG@10": lambda run: _ndcg(run.model_version),
+    "reason": lambda run: run.reason,
+}
+
+
+def model_columns(promoted_id: str) -> Columns:
+    """The columns of model versions, of which this one is promoted."""
+    return {
+        "": lambda version: "*" if version.model_version_id == promoted_id else "",
+        "model version": lambda version: version.model_version_id,
+        "created": lambda version: _time(version.created_at),
+        "nDCG@10": _ndcg,
+        "gate": lambda version: version.gate_reason,
+        "trained from": lambda version: version.parent_model_version_id or version.base_model,
+    }

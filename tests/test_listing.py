@@ -1,0 +1,147 @@
+"""Tables of what the service lists, and the commands that show them."""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import pytest
+from builders import NOW, SECOND, model_version, push, session_drafts, training_run
+from click.testing import CliRunner, Result
+from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
+from rich.console import Console
+from serving import InProcessServer
+
+from clickstream import listing
+from clickstream.cli import main
+from clickstream.improvement import ImprovementState, Outcome
+from clickstream.promotions import PromotionOrder
+from clickstream.runs import RunState
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def run(server: InProcessServer) -> Callable[..., Result]:
+    """Runs a command against a server that has a batch, runs, a queue and a promoted model."""
+    dao = server.dao
+    dao.sessions.append(session_drafts(5))
+    dao.events.append([push(f"s-{number}", f"e-{number}") for number in range(1, 6)])
+    for number, session in enumerate(dao.sessions.page(1, 0, 5, include_irrelevant=True).sessions):
+        dao.improvement.queue(session, NOW + number * SECOND)
+    dao.improvement.take(["s-1", "s-2"], "run-1", "me", NOW, NOW + MINUTE)
+    done = Outcome(ImprovementState.DONE, "better", model_version_id="model-run-1")
+    dao.improvement.settle("run-1", ["s-1"], done, NOW)
+    dao.improvement.settle("run-1", ["s-2"], Outcome(ImprovementState.FAILED, "out of [memory]"), NOW)
+    dao.batches.release("r-1", None, NOW)
+    for run_id, state in (("run-1", RunState.SUCCEEDED), ("run-2", RunState.FAILED)):
+        dao.runs.create(training_run(run_id, at=NOW))
+        dao.runs.claim("me", NOW, NOW + MINUTE)
+        version = model_version(run_id) if state is RunState.SUCCEEDED else None
+        dao.runs.finish(run_id, "me", state, "because", version, NOW + 90 * SECOND)
+    dao.promotions.append(PromotionOrder("p-1", "model-run-1"), NOW)
+    return lambda *words: CliRunner().invoke(main, [*words, "--address", server.address])
+
+
+def rows(result: Result) -> list[list[str]]:
+    """The cells of a table, without its head."""
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.output.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_the_queue_shows_what_is_open(run: Callable[..., Result]) -> None:
+    """By default what waits, is worked on or failed, the oldest first; the rest on request."""
+    assert [row[:2] for row in rows(run("queue"))] == [
+        ["s-2", "failed"],
+        ["s-3", "pending"],
+        ["s-4", "pending"],
+        ["s-5", "pending"],
+    ]
+    everything = rows(run("queue", "--all"))
+    assert [row[0] for row in everything] == ["s-1", "s-2", "s-3", "s-4", "s-5"]
+    assert everything[0][1:] == [
+        "done",
+        "1",
+        "2026-05-04 12:00:00",
+        "2026-05-04 12:00:00",
+        "run-1",
+        "model-run-1",
+        "better",
+    ]
+    assert [row[0] for row in rows(run("queue", "--run-id", "run-1"))] == ["s-1", "s-2"]
+    assert [row[0] for row in rows(run("queue", "--state", "done"))] == ["s-1"]
+
+
+def test_what_a_reason_says_is_shown_as_it_is(run: Callable[..., Result]) -> None:
+    """Square brackets in a reason are no markup."""
+    assert rows(run("queue", "--state", "failed"))[0][-1] == "out of [memory]"
+
+
+def test_batches_with_their_counts(run: Callable[..., Result]) -> None:
+    """The newest first, with status, sessions, times and the last change."""
+    assert [row[:3] for row in rows(run("batches"))] == [["batch-2", "collecting", "0"], ["batch-1", "released", "5"]]
+    assert [row[0] for row in rows(run("batches", "--status", "released"))] == ["batch-1"]
+
+
+def test_runs_with_state_time_and_gain(run: Callable[..., Result]) -> None:
+    """What a run is over, how long it took, and what came out."""
+    failed, succeeded = rows(run("runs"))
+    assert failed[:3] == ["run-2", "failed", "batch-1"]
+    assert failed[-1] == "because"
+    assert succeeded[5] == "1 min 30 s"
+    assert " -> " in succeeded[6]
+    assert [row[0] for row in rows(run("runs", "--state", "failed"))] == ["run-2"]
+
+
+def test_models_with_the_promoted_one_marked(run: Callable[..., Result]) -> None:
+    """A star marks the promoted version."""
+    assert [row[:2] for row in rows(run("models"))] == [["*", "model-run-1"]]
+
+
+@pytest.mark.parametrize("command", ["queue", "batches", "runs", "models"])
+def test_json_is_one_object_per_line(run: Callable[..., Result], command: str) -> None:
+    """For scripts: the contract's messages with the contract's names."""
+    lines = run(command, "--json").output.splitlines()
+    assert lines
+    assert all(any(name.endswith("_id") for name in json.loads(line)) for line in lines)
+
+
+def test_a_limit_says_that_there_is_more(run: Callable[..., Result]) -> None:
+    """A list that was cut says so; a whole one does not."""
+    assert "the first 2; --limit N shows more" in run("queue", "--limit", "2").output
+    assert "the first" not in run("queue").output
+
+
+def test_a_limit_beyond_a_page_reads_several(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are read until there are enough rows, or no more."""
+    monkeypatch.setattr(listing, "PAGE", 2)
+    assert [row[0] for row in rows(run("queue", "--all", "--limit", "4"))] == ["s-1", "s-2", "s-3", "s-4"]
+    assert len(rows(run("queue", "--all", "--limit", "100"))) == 5
+
+
+def test_an_unknown_state_is_refused_here(run: Callable[..., Result]) -> None:
+    """A slip in a name is exit code 2, with what there is."""
+    result = run("queue", "--state", "waiting")
+    assert result.exit_code == 2
+    assert "pending" in result.output
+
+
+def shown(messages: Sequence[object], width: int, *, terminal: bool) -> str:
+    """A table of tasks as it looks."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
+    listing.show(messages, listing.TASK_COLUMNS, 100, console)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def test_a_table_fits_a_terminal_and_is_whole_elsewhere() -> None:
+    """On a terminal long ids are folded; in a pipe none is cut."""
+    task = batch.ImprovementTask(session_id="s" * 100)
+    assert max(map(len, shown([task], 80, terminal=True).splitlines())) <= 80
+    assert "s" * 100 in shown([task], 80, terminal=False)
+
+
+def test_nothing_is_said_in_words() -> None:
+    """An empty list is no empty table."""
+    assert shown([], 80, terminal=True) == "nothing to show\n"
