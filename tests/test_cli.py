@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from builders import NOW, SECOND, model_version, push, session_drafts
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from serving import InProcessServer, wait_for
 
 from clickstream.cli import main
+from clickstream.judgements import JudgedQuery, unpacked
 from clickstream.runs import Phase, RunState, TrainingProgress
 
 
@@ -97,3 +99,28 @@ def test_r16_ctrl_c_ends_the_watch_and_not_the_run(server: InProcessServer, run:
     kept = server.dao.runs.get("run-1")
     assert (kept.state, kept.cancel_requested) == (RunState.RUNNING, False)
     wait_for(lambda: server.dao.runs.finish("run-1", "me", RunState.FAILED, "because", None, NOW))
+
+
+def test_r18_train_takes_judgements(server: InProcessServer, run: Callable[..., Result], tmp_path: Path) -> None:
+    """R18: a TREC file and its queries travel with the run."""
+    (tmp_path / "qrels").write_text("1 0 a 2\n1 0 b 0\n")
+    (tmp_path / "queries").write_text("1\tred shoes\n")
+    files = ("--qrels", str(tmp_path / "qrels"), "--queries", str(tmp_path / "queries"))
+    assert run("train", "batch-1", "--run-id", "run-1", *files).exit_code == 0
+    content = server.dao.judgements.get(server.dao.runs.get("run-1").judgements_sha256)
+    assert unpacked(content) == [JudgedQuery("red shoes", {"a": 2, "b": 0})]
+
+
+def test_judgements_that_cannot_be_read_start_nothing(
+    server: InProcessServer, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """One file without the other, or a malformed line, is a wrong use: exit code 2, with file and line."""
+    qrels, queries = tmp_path / "qrels", tmp_path / "queries"
+    qrels.write_text("1 0 a 2\n1 b\n")
+    queries.write_text("1\tred shoes\n")
+    alone = run("train", "batch-1", "--run-id", "run-1", "--qrels", str(qrels))
+    malformed = run("train", "batch-1", "--run-id", "run-1", "--qrels", str(qrels), "--queries", str(queries))
+    assert (alone.exit_code, malformed.exit_code) == (2, 2)
+    assert "go together" in alone.output
+    assert "line 2" in malformed.output
+    assert server.dao.runs.get("run-1") is None

@@ -16,6 +16,7 @@ import click
 
 from clickstream.cli.calling import ADDRESS, calling
 from clickstream.cli.tables import TABLES
+from clickstream.judgements import JudgedQuery, read_trec
 from clickstream.settings import Settings
 
 
@@ -99,6 +100,20 @@ def worker(data_dir: Path | None, trainer: str | None) -> None:
     _run(app.work(_settings(data_dir=data_dir, trainer=trainer)))
 
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _judgements(qrels: Path | None, queries: Path | None) -> list[JudgedQuery]:
+    if qrels is None and queries is None:
+        return []
+    if qrels is None or queries is None:
+        raise click.UsageError("--qrels and --queries go together: qrels name queries by id, the log knows their text")
+    try:
+        return read_trec(qrels, queries)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
 @main.command()
 @click.argument("batches", metavar="BATCH...", nargs=-1, required=True)
 @click.option("--run-id", help="Names the run; the same id with the same content starts nothing new.")
@@ -106,6 +121,8 @@ def worker(data_dir: Path | None, trainer: str | None) -> None:
 @click.option(
     "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of the run; may be repeated."
 )
+@click.option("--qrels", type=_FILE, help="Judgements: lines `query-id iteration object-id grade`, as TREC has them.")
+@click.option("--queries", type=_FILE, help="The judged queries: lines `query-id <tab> text`.")
 @click.option("--watch", "watching", is_flag=True, help="Show the run until it ends; its outcome is the exit code.")
 @ADDRESS
 def train(
@@ -113,6 +130,8 @@ def train(
     run_id: str | None,
     base_model: str | None,
     assignments: tuple[str, ...],
+    qrels: Path | None,
+    queries: Path | None,
     watching: bool,
     address: str,
 ) -> None:
@@ -124,9 +143,10 @@ def train(
         settings = parse_settings([*assignments, *([f"base_model={base_model}"] if base_model else [])])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--set") from error
+    judged = _judgements(qrels, queries)
     run_id = run_id or f"run-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
     with calling(address) as channel:
-        created = start(training_stub(channel), run_id, batches, settings)
+        created = start(training_stub(channel), run_id, batches, settings, judged)
         click.echo(f"{run_id} {'queued' if created else 'was started before'}")
         if watching:
             _watch_to_the_end(channel, run_id)

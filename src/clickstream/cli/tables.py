@@ -1,6 +1,7 @@
 """What engineers and schedulers look at in the terminal: the queue, batches, runs and models."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 import click
@@ -11,6 +12,12 @@ from clickstream.improvement import ImprovementState
 from clickstream.runs import RunState
 
 OPEN = (ImprovementState.PENDING, ImprovementState.PROCESSING, ImprovementState.FAILED)
+
+
+def _choice(kind: type[StrEnum]) -> click.Choice[str]:
+    return click.Choice([each.value for each in kind])
+
+
 _LIMIT = click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most."
 )

@@ -10,6 +10,7 @@ from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from google.protobuf.json_format import ParseDict, ParseError
 
 from clickstream.client.calls import call, is_passing
+from clickstream.judgements import JudgedQuery
 
 # How often a broken watch is taken up again without any news.
 WATCHES = 10
@@ -36,13 +37,30 @@ def parse_settings(assignments: Sequence[str]) -> fine_tuning.FineTuningSettings
     return ParseDict(values, fine_tuning.FineTuningSettings())
 
 
-def start(stub: Any, run_id: str, batches: Sequence[str], settings: fine_tuning.FineTuningSettings) -> bool:
+def start(
+    stub: Any,
+    run_id: str,
+    batches: Sequence[str],
+    settings: fine_tuning.FineTuningSettings,
+    judged: Sequence[JudgedQuery] = (),
+) -> bool:
     """Queues a run; returns whether it is new, and not the same run again.
 
     Raises:
         grpc.RpcError: The server stayed away, or refused.
     """
-    request = training.StartTrainingRequest(run_id=run_id, batch_ids=batches, settings=settings)
+    request = training.StartTrainingRequest(
+        run_id=run_id,
+        batch_ids=batches,
+        settings=settings,
+        judged_queries=[
+            fine_tuning.JudgedQuery(
+                query=each.query,
+                judgements=[fine_tuning.Judgement(object_id=name, grade=grade) for name, grade in each.grades.items()],
+            )
+            for each in judged
+        ],
+    )
     return bool(call(stub.StartTraining, request).created)
 
 
