@@ -15,14 +15,14 @@ class FineTuningSettings:
 
     base_model: str
     item_template: str
-    epochs: int = 3
+    epochs: int = 4
     batch_queries: int = 16
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     max_tokens: int = 128
     held_out_share: float = 0.2
     seed: int = 42
-    position_bias: str = "rank_ctr"
-    temperature: float = 0.05
+    position_bias: str = "auto"
+    temperature: float = 0.12
     loss: str = "listwise"
     frozen_layers: int = 0
     lora_rank: int = 0

@@ -52,6 +52,13 @@ def pull(loss: Callable[..., Tensor], of: Labels, temperature: float = 1.0) -> l
     return [-float(row @ queries[0]) for row in items.grad]
 
 
+@pytest.fixture
+def no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No act falls by chance."""
+    monkeypatch.setattr(losses, "CHANCE_SHARE", 0.0)
+
+
+@pytest.mark.usefixtures("no_chance")
 def test_loss_by_hand() -> None:
     """Cosines 1, 0 and 0, temperature 0.5, acts 3/4 and 1/4 on the first two, all looked at alike."""
     loss = listwise_softmax(UNIT[:1], UNIT[:3], labels([0.75, 0.25, 0.0]), temperature=0.5)
@@ -59,6 +66,7 @@ def test_loss_by_hand() -> None:
     assert loss.tolist() == [pytest.approx(-0.75 * math.log(math.exp(2) / total) - 0.25 * math.log(1 / total))]
 
 
+@pytest.mark.usefixtures("no_chance")
 def test_looks_multiply_the_chance_of_an_act() -> None:
     """The same cosines, but the second item was looked at three times as often as the others."""
     loss = listwise_softmax(UNIT[:1], UNIT[:3], labels([0.0, 1.0, 0.0], looks=[1.0, 3.0, 1.0]), temperature=0.5)
@@ -66,6 +74,28 @@ def test_looks_multiply_the_chance_of_an_act() -> None:
     assert loss.item() == pytest.approx(-math.log(second / (first + second + 1 + LEAST_LOOKS)))
 
 
+def test_chance_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the acts falls as the looks do: the item with the act has 3/4 of its share and 1/4 of its looks."""
+    monkeypatch.setattr(losses, "CHANCE_SHARE", 0.25)
+    loss = listwise_softmax(UNIT[:1], UNIT[:3], labels([0.0, 1.0, 0.0]), temperature=0.5)
+    assert loss.item() == pytest.approx(-math.log(0.75 / (math.exp(2) + 2) + 0.25 / 3))
+
+
+def test_an_act_that_all_speaks_against_is_hardly_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two acts, the one on an item far below the others draws less than without chance acts."""
+    queries = torch.nn.functional.normalize(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), dim=1)
+
+    def drawn(share: float) -> float:
+        monkeypatch.setattr(losses, "CHANCE_SHARE", share)
+        items = UNIT.clone().requires_grad_()
+        listwise_softmax(queries, items, labels([0.5, 0.0, 0.5, 0.0]), 0.1).sum().backward()
+        assert items.grad is not None
+        return -float(items.grad[2] @ queries[0])
+
+    assert drawn(0.2) < 0.1 * drawn(0.0)
+
+
+@pytest.mark.usefixtures("no_chance")
 def test_the_loss_is_lowest_where_scores_are_log_acts_per_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Position bias: items with the same acts per look end with the same score, wherever they were shown."""
     monkeypatch.setattr(losses, "LEAST_LOOKS", 0.0)

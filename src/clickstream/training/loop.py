@@ -35,7 +35,7 @@ from clickstream.training.version import identity, load_version, save_version, v
 
 __all__ = ["Canceled", "fine_tune"]
 
-BASE_ACTS = 5.0
+BASE_ACTS = 3.0
 """So many acts of a query weigh as much as keeping the base model's own ranking for it: few acts may be chance."""
 
 WARMUP_SHARE = 0.1

@@ -13,6 +13,9 @@ from clickstream.training.dataset import Evidence
 SHARPNESS = 2.0
 """Exponent of the grades in `graded_contrastive`: chance acts are many and weak, and would else take half of it."""
 
+CHANCE_SHARE = 0.2
+"""So many of a query's acts are taken to fall on whatever was looked at, whether relevant or not."""
+
 LEAST_LOOKS = 0.05
 """Added to every count of looks: an item that nobody can have looked at was acted on all the same."""
 
@@ -39,18 +42,22 @@ class Labels(NamedTuple):
 def listwise_softmax(queries: Tensor, items: Tensor, labels: Labels, temperature: float) -> Tensor:
     """Listwise softmax over shown and in-batch items, which knows how often each was looked at.
 
-        loss(q) = - sum over d of acts(q, d) * log(looks(q, d) e^s(q, d) / sum over n of looks(q, n) e^s(q, n))
-        with s = cos / temperature
+        loss(q) = - sum over d of acts(q, d) * log((1 - c) share(q, d) + c looks(q, d) / sum over n of looks(q, n))
+        share(q, d) = looks(q, d) e^s(q, d) / sum over n of looks(q, n) e^s(q, n)
+        with s = cos / temperature and c = CHANCE_SHARE
 
     It is the likelihood of the items on which a query's acts fell, if those on d are Poisson with mean
-    proportional to looks(q, d) e^s(q, d). So what was seldom looked at neither rises nor falls much, without
-    any division by a small chance, and nothing need be clipped.
+    proportional to looks(q, d) e^s(q, d), and some fall by chance. So what was seldom looked at neither rises
+    nor falls much, without any division by a small chance, nothing need be clipped, and an act on an item
+    that all else speaks against is not learned by heart.
 
     Source: ListNet's top-one probability (Cao et al., "Learning to rank: from pairwise approach to listwise
     approach", ICML 2007) with in-batch negatives (Karpukhin et al., "Dense passage retrieval", EMNLP 2020);
     position bias added to the score as in additive two-tower models (Yan et al., "Revisiting two tower models
     for unbiased learning to rank", SIGIR 2022), here known beforehand; Poisson acts given their sum: Baker,
-    "The multinomial-Poisson transformation", The Statistician 1994.
+    "The multinomial-Poisson transformation", The Statistician 1994; clicks that are noise as a component of
+    their own, as in the trust-bias model of Agarwal et al., "Addressing trust bias for unbiased
+    learning-to-rank", WWW 2019, and in mixtures for noisy labels (Reed et al., ICLR 2015 workshop).
 
     Args:
         queries: Unit vectors, [Q, D].
@@ -61,8 +68,12 @@ def listwise_softmax(queries: Tensor, items: Tensor, labels: Labels, temperature
     Returns:
         One loss per query, [Q].
     """
-    scores = queries @ items.T / temperature + (labels.looks + LEAST_LOOKS).log()
-    return cross_entropy(scores, labels.acts, labels.allowed)
+    looks = (labels.looks + LEAST_LOOKS).masked_fill(~labels.allowed, 0.0)
+    by_chance = looks / looks.sum(dim=1, keepdim=True)
+    scores = queries @ items.T / temperature + looks.log()
+    mixed = (1 - CHANCE_SHARE) * scores.softmax(dim=1) + CHANCE_SHARE * by_chance
+    # What takes no part has no acts, and log(0) there is not to become a gradient.
+    return -(labels.acts * mixed.masked_fill(~labels.allowed, 1.0).log()).sum(dim=1)
 
 
 def graded_contrastive(queries: Tensor, items: Tensor, labels: Labels, temperature: float) -> Tensor:
