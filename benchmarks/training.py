@@ -142,7 +142,7 @@ def raw_clicks(pairs: list[tuple[str, str]], rate: float, seed: int, folder: Pat
         num_train_epochs=1,
         per_device_train_batch_size=MNR_BATCH,
         learning_rate=rate,
-        warmup_ratio=MNR_WARMUP,
+        warmup_steps=MNR_WARMUP,  # below 1: a share
         seed=seed,
         save_strategy="no",
         logging_strategy="no",

@@ -1,0 +1,98 @@
+"""The Python of docs/models.md, taken off the page and run."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from builders import NOW, SECOND, model_version, training_run
+from dao.memory import MemoryDao
+from embedding_studio.clickstream.v1 import model_service_pb2 as pb
+from serving import Clock, InProcessServer
+
+from clickstream.runs import RunState
+
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+FILES = {"modules.json": b"[]", "1/weights": bytes(range(256)) * 10_000, "empty": b""}
+
+
+class Broken(grpc.RpcError):
+    """A stream that ended too early."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+
+class BreakingStub:
+    """Passes a few messages of each stream on, and then breaks it off, so many times."""
+
+    def __init__(self, stub: Any, breaks: int) -> None:
+        self._stub = stub
+        self._breaks = breaks
+        self.asked: list[tuple[str, int]] = []
+
+    def DownloadModel(self, request: pb.DownloadModelRequest) -> Iterator[pb.DownloadModelResponse]:  # noqa: N802
+        self.asked.append((request.file_name, request.offset))
+        breaks = len(self.asked) <= self._breaks
+        for number, response in enumerate(self._stub.DownloadModel(request)):
+            if breaks and number == 2:
+                raise Broken
+            yield response
+
+
+@pytest.fixture
+def download() -> Callable[..., None]:
+    """The page's function."""
+    [code] = re.findall(r"```python\n(.*?)\n\n\nwith ", PAGE.read_text("utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    function: Callable[..., None] = names["download"]
+    return function
+
+
+@pytest.fixture
+def server(memory_dao: MemoryDao, clock: Clock, tmp_path: Path) -> Iterator[InProcessServer]:
+    """A server with one model version and its files."""
+    version = model_version("run-1")
+    for name, content in FILES.items():
+        path = tmp_path / "models" / version.model_version_id / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    memory_dao.runs.create(training_run("run-1"))
+    memory_dao.runs.claim("me", NOW, NOW + 60 * SECOND)
+    memory_dao.runs.finish("run-1", "me", RunState.SUCCEEDED, "", version, NOW)
+    server = InProcessServer(memory_dao, clock)
+    server.models = tmp_path / "models"
+    with server:
+        yield server
+
+
+@pytest.mark.parametrize("breaks", [0, 3])
+def test_the_download_gets_all_files(
+    server: InProcessServer, download: Callable[..., None], tmp_path: Path, breaks: int
+) -> None:
+    """A stream that breaks off is gone on with behind the last byte, and the files are whole."""
+    stub, folder = BreakingStub(server.model, breaks), tmp_path / "got"
+    folder.mkdir()
+    download(stub, "model-run-1", folder)
+    assert {name: (folder / name).read_bytes() for name in FILES} == FILES
+    assert len(stub.asked) == breaks + 1
+    assert len(set(stub.asked)) == breaks + 1
+
+
+def test_a_damaged_file_is_found(server: InProcessServer, download: Callable[..., None], tmp_path: Path) -> None:
+    """A byte that is not what the server has fails the check of the SHA-256."""
+    folder = tmp_path / "got"
+    folder.mkdir()
+
+    class Damaging(BreakingStub):
+        def DownloadModel(self, request: pb.DownloadModelRequest) -> Iterator[pb.DownloadModelResponse]:  # noqa: N802
+            for response in super().DownloadModel(request):
+                if response.HasField("chunk") and response.chunk.data:
+                    response.chunk.data = b"x" + response.chunk.data[1:]
+                yield response
+
+    with pytest.raises(AssertionError):
+        download(Damaging(server.model, 0), "model-run-1", folder)
