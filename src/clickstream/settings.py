@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     improvement_backoff: float = Field(
         600, ge=0, le=24 * 3600, description="Wait after a session's first failed run; it doubles, up to a day."
     )
+    auto_promote: bool = Field(
+        True, description="Whether a worker promotes a model version that passed its gate. Else people do."
+    )
     auto_release_sessions: int = Field(
         0, ge=0, description="A worker releases the collecting batch at so many sessions. 0: it does not."
     )

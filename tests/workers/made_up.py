@@ -9,7 +9,6 @@ from builders import model_version
 from dao.memory import MemoryDao
 from serving import DEFAULTS, POLICY, Clock, until
 
-from clickstream.batches import BatchRules
 from clickstream.converter import TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.improvement import QueueRules
@@ -17,8 +16,8 @@ from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery
 from clickstream.runs import ENDED, ModelVersion, Phase, RunState, TrainingProgress
 from clickstream.servicers import wire
-from clickstream.workers.batch_life import BatchLife
 from clickstream.workers.improvement_runs import ImprovementQueue
+from clickstream.workers.promotion import Promoter
 from clickstream.workers.training_runs import TrainingRunWorker
 from clickstream.workers.waking import Waking
 
@@ -68,8 +67,8 @@ class Endless(Module):
 def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWorker:
     """A worker like that of a server."""
     inputs, lease = InputReader(dao, POLICY, wire.search_session), timedelta(seconds=LEASE)
-    life = BatchLife(dao, BatchRules(), clock)
-    return TrainingRunWorker(dao, inputs, queue(dao, clock), life, fine_tune, clock, lease, Waking())
+    upkeep = {"promotions": Promoter(dao, clock, by_itself=True).look_after}
+    return TrainingRunWorker(dao, inputs, queue(dao, clock), upkeep, fine_tune, clock, lease, Waking())
 
 
 def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueue:

@@ -18,6 +18,7 @@ from clickstream.servicers.server import Server
 from clickstream.settings import Settings
 from clickstream.workers.batch_life import BatchLife
 from clickstream.workers.improvement_runs import ImprovementQueue
+from clickstream.workers.promotion import Promoter
 from clickstream.workers.training_runs import TrainingRunWorker
 from clickstream.workers.waking import Waking
 
@@ -31,8 +32,11 @@ async def working(
     to_train = _improvement_settings(settings, dao)
     improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
     client = FineTuningClient(trainer)
-    batch_life = BatchLife(dao, _batch_rules(settings), now)
-    worker = TrainingRunWorker(dao, inputs, improvement, batch_life, client.fine_tune, now, lease, waking)
+    upkeep = {
+        "promotions": Promoter(dao, now, by_itself=settings.auto_promote).look_after,
+        "batches": BatchLife(dao, _batch_rules(settings), now).look_after,
+    }
+    worker = TrainingRunWorker(dao, inputs, improvement, upkeep, client.fine_tune, now, lease, waking)
     tasks = [asyncio.create_task(worker.work()), asyncio.create_task(waking.follow(dao.changes))]
     try:
         yield

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -22,11 +22,9 @@ from clickstream.errors import FailedPrecondition, Unavailable
 from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery, unpacked
 from clickstream.runs import FineTuningSettings, ModelVersion, RunState, TrainingProgress, TrainingRun
-from clickstream.workers.batch_life import BatchLife
 from clickstream.workers.batch_runs import BatchBusy, RunBatches
 from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.latest import Latest
-from clickstream.workers.promotion import promote_improved
 from clickstream.workers.waking import Waking
 
 HEARTBEAT_SECONDS = 0.5
@@ -64,9 +62,9 @@ def _going_on(what: str) -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        logger.warning("%s: %s", what, error)
+        logger.warning("%s: have to wait: %s", what, error)
     except Exception:
-        logger.exception("%s", what)
+        logger.exception("%s: have to wait", what)
 
 
 async def _to_its_end(step: Callable[[str], None], argument: str) -> None:
@@ -87,7 +85,7 @@ class TrainingRunWorker:
         dao: ClickstreamDao,
         inputs: InputReader,
         improvement: ImprovementQueue,
-        batch_life: BatchLife,
+        upkeep: Mapping[str, Callable[[], None]],
         fine_tune: FineTune,
         clock: Callable[[], datetime],
         lease: timedelta,
@@ -97,7 +95,7 @@ class TrainingRunWorker:
         self._inputs = inputs
         self._batches = RunBatches(dao, inputs, clock)
         self._improvement = improvement
-        self._batch_life = batch_life
+        self._upkeep = upkeep  # by what waits while it fails; each blocks, and can be repeated
         self._fine_tune = fine_tune
         self._clock = clock
         self._lease = lease
@@ -107,13 +105,12 @@ class TrainingRunWorker:
     async def work(self) -> None:
         """Works until cancelled; a run in hand is then given back for another worker."""
         while True:
-            with _going_on("promotions wait"):
-                await asyncio.to_thread(promote_improved, self._dao, self._clock())
-            with _going_on("the improvement queue waits"):
+            for what, look_after in self._upkeep.items():
+                with _going_on(what):
+                    await asyncio.to_thread(look_after)
+            with _going_on("improvement queue"):
                 await _to_its_end(self._improvement.look_after, self._owner)
-            with _going_on("the life of batches waits"):
-                await asyncio.to_thread(self._batch_life.look_after)
-            with _going_on("training runs wait"):
+            with _going_on("training runs"):
                 now = self._clock()
                 run = await asyncio.to_thread(self._dao.runs.claim, self._owner, now, now + self._lease)
                 if run is not None:
