@@ -16,7 +16,7 @@ RESAMPLES = 2_000
 COLUMNS = [
     "world, eta, noise, sessions per query",
     *("row", "searched", "share of the oracle's gain", "never searched", "share of the oracle's gain"),
-    *("against raw clicks: searched; never searched", "gate: promoted, of them worse"),
+    *("against raw clicks at our rate: searched; never searched", "gate: promoted, of them worse"),
 ]
 
 
@@ -114,6 +114,8 @@ def _text(cells: Sequence[Cell], settings: dict[str, Any]) -> str:
 means over the queries of all folds and seeds, with 95 % bootstrap intervals over queries. Only these \
 {len(cells)} cells of the grid were run, {seconds:.0f} s each on one core. Made by `benchmarks/training.py`.
 
-Settings of all rows but raw clicks: {shown}. Raw clicks: one epoch over at most 4,000 clicked pairs, 32 at a time.
+Settings of all rows but raw clicks: {shown}. Raw clicks: one epoch over at most 8,000 clicked pairs, 32 at a time, \
+at the trainer's default rate of 5e-5 or at ours; the others are compared with the latter. The best guess is no model: \
+see `best_guess` in `benchmarks/training_worlds.py`.
 
 {header("torch", "transformers", "sentence-transformers", "numpy")}"""
