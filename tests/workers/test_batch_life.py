@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from builders import NOW, session_draft, session_drafts
+from builders import NOW, session_draft, session_drafts, training_run
 from dao.memory import MemoryDao
 from pymongo.database import Database
 from serving import Clock
@@ -16,6 +16,8 @@ from clickstream.dao.interface import ClickstreamDao
 from clickstream.dao.mongo import Document
 from clickstream.dao.store import MongoDao
 from clickstream.errors import ClickstreamError
+from clickstream.runs import RunState
+from clickstream.workers import batch_life
 from clickstream.workers.batch_life import BatchLife
 
 MINUTE = timedelta(minutes=1)
@@ -95,6 +97,78 @@ def test_r10_what_trained_is_archived_after_its_time(memory_dao: MemoryDao, cloc
     life.look_after()
     assert statuses(memory_dao) == ["archived", "released", "collecting"]
     assert memory_dao.batches.get(1).history[-1].reason == "60 s after its last training"
+
+
+def begin(dao: ClickstreamDao, sequence: int, run_id: str) -> None:
+    """Puts a batch into training."""
+    released = frozenset({BatchStatus.RELEASED})
+    dao.batches.change_status(sequence, released, BatchStatus.TRAINING, run_id=run_id, reason="", at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [(RunState.SUCCEEDED, "trained"), (RunState.FAILED, "failed"), (RunState.CANCELED, "failed"), (None, "failed")],
+)
+def test_r10_a_batch_of_a_run_that_is_over_leaves_training(
+    memory_dao: MemoryDao, clock: Clock, state: RunState | None, status: str
+) -> None:
+    """R10, R16: whatever put it there, a batch never stays in training for a run that ended or is gone."""
+    memory_dao.sessions.append(session_drafts(1))
+    memory_dao.batches.release("r-1", None, clock())
+    if state is not None:
+        memory_dao.runs.create(training_run())
+        memory_dao.runs.claim("me", NOW, NOW + MINUTE)
+        memory_dao.runs.finish("run-1", "me", state, "", None, NOW)
+    begin(memory_dao, 1, "run-1")
+    for _ in range(2):
+        BatchLife(memory_dao, BatchRules(), clock).look_after()
+    batch = memory_dao.batches.get(1)
+    assert [change.status for change in batch.history] == ["released", "training", status]
+    assert batch.history[-1].reason == f"freed: run run-1 {f'has {state}' if state else 'is gone'}"
+    assert batch.run_id == "run-1"
+
+
+@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING])
+def test_r10_a_batch_whose_run_goes_on_stays_in_training(memory_dao: MemoryDao, clock: Clock, state: RunState) -> None:
+    """R10, R16: also a run that waits, or whose worker fell silent, keeps its batches; behind them others are freed."""
+    for number in range(1, 4):
+        memory_dao.sessions.append(session_drafts(1, f"b{number}"))
+        memory_dao.batches.release(f"r-{number}", None, clock())
+    memory_dao.runs.create(training_run(batches=(2, 3)))
+    memory_dao.runs.claim("silent", NOW, NOW + MINUTE)
+    if state is RunState.QUEUED:
+        memory_dao.runs.give_back("run-1", "silent", state, "waits", NOW, 0)
+    for sequence, run_id in ((1, "never-was"), (2, "run-1"), (3, "run-1")):
+        begin(memory_dao, sequence, run_id)
+    clock.forward(3_600)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(batch_life, "LOOKS", 1)
+        BatchLife(memory_dao, BatchRules(), clock).look_after()
+    assert statuses(memory_dao) == ["failed", "training", "training", "collecting"]
+
+
+def test_r10_a_batch_that_another_run_has_begun_meanwhile_is_not_freed(
+    memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10: between a worker's look at a batch and its change, the batch may go to another run, which keeps it."""
+    memory_dao.sessions.append(session_drafts(1))
+    memory_dao.batches.release("r-1", None, clock())
+    begin(memory_dao, 1, "over")
+    get = memory_dao.runs.get
+
+    def late(run_id: str) -> object:
+        memory_dao.batches.change_status(
+            1, {BatchStatus.TRAINING}, BatchStatus.FAILED, run_id="over", reason="", at=clock()
+        )
+        memory_dao.batches.change_status(
+            1, {BatchStatus.FAILED}, BatchStatus.TRAINING, run_id="next", reason="", at=clock()
+        )
+        return get(run_id)
+
+    monkeypatch.setattr(memory_dao.runs, "get", late)
+    BatchLife(memory_dao, BatchRules(), clock).look_after()
+    batch = memory_dao.batches.get(1)
+    assert (batch.status, batch.run_id) == (BatchStatus.TRAINING, "next")
 
 
 @pytest.mark.mongod

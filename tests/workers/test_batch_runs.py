@@ -1,13 +1,25 @@
 """The worker of training runs: how runs share batches (R10, R16)."""
 
-from builders import NOW, model_version, training_run
+import threading
+from typing import Any
+
+import pytest
+from builders import NOW, SECOND, model_version, training_run
 from dao.memory import MemoryDao
-from serving import Clock, until
-from workers.made_up import Module, ended, play, raising, state, statuses
+from serving import PATIENCE, Clock, until
+from workers.made_up import LEASE, Module, ended, play, raising, state, statuses
 
 from clickstream.batches import BatchStatus
 from clickstream.runs import RunState
 from clickstream.workers import training_runs as module
+
+
+def train_elsewhere(dao: MemoryDao, batch: int) -> None:
+    """Lets the run `other` of a worker elsewhere train a batch."""
+    dao.runs.create(training_run("other", (batch,)))
+    dao._state.held["other"] = (NOW + 999 * SECOND, "elsewhere")
+    released = frozenset({BatchStatus.RELEASED})
+    dao.batches.change_status(batch, released, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
 
 
 def test_r16_a_run_after_a_failed_one_trains_the_same_batch(dao: MemoryDao, clock: Clock) -> None:
@@ -20,8 +32,7 @@ def test_r16_a_run_after_a_failed_one_trains_the_same_batch(dao: MemoryDao, cloc
 
 def test_r10_a_run_waits_for_a_busy_batch(dao: MemoryDao, clock: Clock) -> None:
     """R10, R16: runs over one batch train one after the other; waiting says for whom, and is no attempt."""
-    trainable = frozenset({BatchStatus.RELEASED})
-    dao.batches.change_status(1, trainable, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
+    train_elsewhere(dao, 1)
 
     async def scenario() -> None:
         await until(lambda: dao.runs.get("run-1").reason == "waits for run other on batch-1")
@@ -38,8 +49,7 @@ def test_r10_a_run_waits_for_a_busy_batch(dao: MemoryDao, clock: Clock) -> None:
 
 def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(dao: MemoryDao, clock: Clock) -> None:
     """R10, R16: a run that holds one batch and waits for another frees the first when it is cancelled."""
-    trainable = frozenset({BatchStatus.RELEASED})
-    dao.batches.change_status(2, trainable, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
+    train_elsewhere(dao, 2)
     dao.runs.request_cancel("run-1", NOW)
     dao.runs.create(training_run("both", batches=(1, 2)))
 
@@ -58,8 +68,7 @@ def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(dao: MemoryDa
 
 def test_r10_runs_that_share_batches_never_wait_for_each_other(dao: MemoryDao, clock: Clock) -> None:
     """R10, R16: a run that names its batches in another order than the one that has begun holds none in vain."""
-    trainable = frozenset({BatchStatus.RELEASED})
-    dao.batches.change_status(1, trainable, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
+    train_elsewhere(dao, 1)
     dao.runs.request_cancel("run-1", NOW)
     dao.runs.create(training_run("both", batches=(2, 1)))
 
@@ -86,3 +95,37 @@ def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> No
     play((dao, Module(), clock), scenario=ended(dao))
     assert (state(dao), dao.runs.get("run-1").reason) == (RunState.FAILED, "batch-1 is archived")
     assert dao.batches.get(1).status is BatchStatus.ARCHIVED
+
+
+def test_r16_a_worker_that_stalled_leaves_no_batch_in_training(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10, R16: one that slept between claiming a run and beginning its batches begins them after the run's end.
+
+    Another worker has ended them by then; they are taken out of training again, and the next run trains them.
+    """
+    change, asleep, goes_on = dao.batches.change_status, threading.Event(), threading.Event()
+
+    def sleeping(*arguments: Any, **named: Any) -> Any:
+        if not asleep.is_set():
+            asleep.set()
+            assert goes_on.wait(PATIENCE)
+        return change(*arguments, **named)
+
+    monkeypatch.setattr(dao.batches, "change_status", sleeping)
+
+    async def scenario() -> None:
+        await until(asleep.is_set)
+        clock.forward(LEASE)
+        await ended(dao)()
+        assert statuses(dao) == ["released", "training", "trained"]
+        goes_on.set()
+        await until(lambda: len(statuses(dao)) == 5)
+        assert statuses(dao)[3:] == ["training", "trained"]
+        dao.runs.create(training_run("run-2"))
+        await ended(dao, "run-2")()
+
+    modules = Module(), Module(lambda: model_version(dao.batches.get(1).run_id))
+    play((dao, modules[0], clock), (dao, modules[1], clock), scenario=scenario)
+    assert state(dao, "run-2") is RunState.SUCCEEDED
+    assert dao.batches.get(1).history[4].reason == "freed: run run-1 has succeeded"

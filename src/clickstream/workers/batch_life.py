@@ -1,17 +1,19 @@
-"""What workers do with batches by themselves, where they are told to: release by size or age, and archive (R10)."""
+"""What workers do with batches by themselves (R10): free those of ended runs; where told to, release and archive."""
 
 import logging
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from clickstream.batches import Batch, BatchRules
+from clickstream.batches import Batch, BatchRules, BatchStatus
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition
+from clickstream.runs import ENDED, RunState
 
-# Batches archived in one go; what is left waits for the next.
+# Batches archived in one go, what is left waits for the next; and batches in training read at a time.
 LOOKS = 100
 NEVER = timedelta()
+TRAINING = frozenset({BatchStatus.TRAINING})
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +27,37 @@ class BatchLife:
         self._clock = clock
 
     def look_after(self) -> None:
-        """Releases the collecting batch if it is due, and archives the batches that are."""
+        """Frees batches whose run is over, releases the collecting batch if it is due, and archives those that are."""
+        self._free()
         if self._rules.release_sessions or self._rules.release_age > NEVER:
             self._release()
         if self._rules.archive_after > NEVER:
             self._archive()
+
+    def _free(self) -> None:
+        """Takes batches out of training whose run has ended or is gone.
+
+        A worker ends a run's batches before the run. But one that stalls between claiming a run and beginning
+        its batches, for longer than its lease, begins them after another worker has ended them.
+        """
+        before = None
+        while held := self._dao.batches.list(before, LOOKS, TRAINING):
+            for batch in held:
+                self._free_of_ended_run(batch)
+            before = held[-1].sequence
+
+    def _free_of_ended_run(self, batch: Batch) -> None:
+        run = self._dao.runs.get(batch.run_id)
+        if run is not None and run.state not in ENDED:
+            return
+        to = BatchStatus.TRAINED if run is not None and run.state is RunState.SUCCEEDED else BatchStatus.FAILED
+        reason = f"freed: run {batch.run_id} {f'has {run.state}' if run else 'is gone'}"
+        # The run is part of the comparison: a batch that another run has begun meanwhile stays with that one.
+        freed = self._dao.batches.change_status(
+            batch.sequence, TRAINING, to, run_id=batch.run_id, reason=reason, at=self._clock()
+        )
+        if freed is not None:
+            logger.warning("%s is %s: %s", batch.batch_id, to, reason)
 
     def _release(self) -> None:
         batch = self._dao.batches.collecting()
