@@ -6,7 +6,7 @@ import pytest
 from simulated_log import held_apart, sessions
 
 from clickstream.training.click_log import ClickLog, Session, Showing
-from clickstream.training.click_models import BASELINE, compare
+from clickstream.training.click_models import BASELINE, compare, given_an_act
 from clickstream.training.position_bias import CORRECTIONS
 
 
@@ -28,9 +28,29 @@ def test_r18_auto_finds_the_position_based_log(decay: float) -> None:
     assert [score.name for score in compare(*held_apart(seen), "auto") if score.chosen] == ["pbm"]
 
 
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_r18_a_cascade_does_not_win_by_expecting_the_one_act(shuffled: bool) -> None:
+    """R18: where few sessions have an act and only those are logged, `auto` still takes the model that made the log."""
+    seen, _ = sessions(lambda place: 0.4 / (place + 1), queries=100, per_query=100, shuffled=shuffled)
+    by_name = {score.name: score for score in compare(*held_apart(seen), "auto")}
+    assert by_name["pbm"].chosen
+    assert by_name["pbm"].log_likelihood > by_name["sdbn"].log_likelihood
+
+
+def test_the_chances_are_those_given_an_act() -> None:
+    """One act or more in two places, each with 1/2 on its own: 2/3 at the first, and 1 at the second after none."""
+    chances = given_an_act(lambda _: [0.5, 0.5], Session("q", [Showing(1, 0, 0.0), Showing(2, 1, 1.0)]))
+    assert chances == [pytest.approx(2 / 3), pytest.approx(1.0)]
+    after = given_an_act(lambda _: [0.5, 0.5], Session("q", [Showing(1, 0, 1.0), Showing(2, 1, 0.0)]))
+    assert after == [pytest.approx(2 / 3), pytest.approx(0.5)]
+
+
 def test_r18_auto_finds_the_cascade() -> None:
-    """R18: where people go down the list and stop at the first item that they like, `auto` says so."""
-    seen, _ = sessions(lambda place: 1.0, queries=150, per_query=100)
+    """R18: where people go down lists that change and stop at the first item that they like, `auto` says so.
+
+    In lists that never change, with one act each, any model can name each item's share of the acts.
+    """
+    seen, _ = sessions(lambda place: 1.0, queries=150, per_query=20, shuffled=True)
     cascades = []
     for session in seen:
         first = next(place for place, showing in enumerate(session.shown) if showing.grade)

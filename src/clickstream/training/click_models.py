@@ -25,11 +25,12 @@ Predict = Callable[[Session], list[float]]
 def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[ClickModelScore]:
     """Scores every correction, and the baseline, by sessions that `log` does not hold.
 
-    The log-likelihood is that of what was done at each place given what was done above it; in nats, mean per
-    session. The perplexity of a position is 2^(-mean log2 P(what happened there)), by the same P, 1 at best
-    and 2 for a coin, and the perplexity given is the mean over the positions. The baseline predicts each
-    position's acts per showing (rank-based CTR), whatever the query and the item. Source: Chuklin, Markov
-    and de Rijke, "Click Models for Web Search", 2015, sections 3.1 and 5.1.
+    The log-likelihood is that of what was done at each place given what was done above it, and, where the log
+    only holds sessions with an act, given that there was one (`given_an_act`); in nats, mean per session. The
+    perplexity of a position is 2^(-mean log2 P(what happened there)), by the same P, 1 at best and 2 for a
+    coin, and the perplexity given is the mean over the positions. The baseline predicts each position's acts
+    per showing (rank-based CTR), whatever the query and the item. Source: Chuklin, Markov and de Rijke,
+    "Click Models for Web Search", 2015, sections 3.1 and 5.1.
 
     Args:
         log: What the models learn from.
@@ -42,7 +43,8 @@ def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[Cl
     predictions: dict[str, Predict] = {BASELINE: RankCtr(log).predict_by_position}
     predictions |= {name: correction(log).predict for name, correction in CORRECTIONS.items()}
     likelihoods = {
-        name: [_log_likelihoods(predict, each) for each in held_out] for name, predict in predictions.items()
+        name: [_log_likelihoods(predict, each, has_act=log.idle_sessions == 0) for each in held_out]
+        for name, predict in predictions.items()
     }
     per_session = {name: [sum(places) for places in sessions] for name, sessions in likelihoods.items()}
     chosen = _choose(per_session) if setting == AUTO else setting
@@ -57,12 +59,30 @@ def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[Cl
     ]
 
 
-def _log_likelihoods(predict: Predict, session: Session) -> list[float]:
-    chances = (min(max(chance, NEVER), 1 - NEVER) for chance in predict(session))
+def _log_likelihoods(predict: Predict, session: Session, *, has_act: bool) -> list[float]:
+    chances = given_an_act(predict, session) if has_act else predict(session)
+    bounded = (min(max(chance, NEVER), 1 - NEVER) for chance in chances)
     return [
         math.log(chance if showing.grade > 0 else 1 - chance)
-        for chance, showing in zip(chances, session.shown, strict=True)
+        for chance, showing in zip(bounded, session.shown, strict=True)
     ]
+
+
+def given_an_act(predict: Predict, session: Session) -> list[float]:
+    """P(act) of each place given what was done above it, and that something is done somewhere.
+
+    As long as there was no act, it is P(act here) / P(act here or further down); after that it is as it was.
+    Without this a model that expects the missing act further down, as a cascade does, would beat the true one.
+    """
+    chances = predict(session)
+    in_vain = predict(Session(session.query, [showing._replace(grade=0.0) for showing in session.shown]))
+    first = next((place for place, showing in enumerate(session.shown) if showing.grade > 0), len(chances))
+    none_left = 1.0
+    for place in reversed(range(len(chances))):
+        none_left *= 1 - min(in_vain[place], 1 - NEVER)
+        if place <= first:
+            chances[place] = in_vain[place] / (1 - none_left)
+    return chances
 
 
 def _perplexity(likelihoods: Sequence[Sequence[float]], sessions: Sequence[Session]) -> float:

@@ -9,8 +9,9 @@ from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
 from clickstream.runs import ClickModelScore, DataCounts, FineTuningSettings
 from clickstream.training.click_models import compare
+from clickstream.training.grades import Grade
 from clickstream.training.pool import Pool
-from clickstream.training.position_bias import AUTO, CORRECTIONS, Grade
+from clickstream.training.position_bias import AUTO, CORRECTIONS
 from clickstream.training.split import is_held_out, is_validation
 from clickstream.training.template import ItemTemplate
 
@@ -19,7 +20,7 @@ MIN_VALIDATION_QUERIES = 4
 
 
 class Evidence(NamedTuple):
-    """What a training query knows of a text: see `position_bias.Grade`."""
+    """What a training query knows of a text: see `grades.Grade`."""
 
     acts: float
     looks: float
@@ -38,7 +39,7 @@ class Example:
     """A distinct query with what the log says about every text shown for it, by index into `Dataset.texts`.
 
     A training query has evidence with an act, a held-out or validation query a gain above 0 (see
-    `position_bias.Grade`). `sessions` counts those behind it; `unknown` are shown texts without an act that
+    `grades.Grade`). `sessions` counts those behind it; `unknown` are shown texts without an act that
     probably nobody examined.
     """
 

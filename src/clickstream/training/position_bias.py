@@ -4,119 +4,28 @@ Each correction is a click model: it grades what a log says, and predicts the ac
 not see, by which corrections are compared (R18).
 """
 
-import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
 
+from clickstream.training.cascade import SimplifiedDbn
 from clickstream.training.click_log import Cell, ClickLog, Session
+from clickstream.training.grades import (
+    PRIOR_LOOKS,
+    PRIOR_SHOWINGS,
+    ClickModel,
+    Grade,
+    Grades,
+    gain_of,
+    in_any_session,
+    item_of,
+    totals_of,
+)
 from clickstream.training.position_based import learn_attention
-
-UNKNOWN_FROM = 0.5
-"""From this probability that nobody ever examined an item for a query, the log says nothing about it."""
 
 RARE_SHOWINGS = 20.0
 """Showings at the log's mean act rate that are added to each position: a rare one would else lead."""
 
 PRIOR_ACTS = 2.0
 """Acts that `rank_ctr` adds to what is expected before it believes a ratio."""
-
-PRIOR_LOOKS = 4.0
-"""Fruitless looks that `pbm` and `sdbn` add before they believe a share: a single act where almost nobody
-looks would otherwise teach more than thirty at the top. It is also the clip of the inverse propensity: an
-item that was hardly looked at counts at most as if four had looked."""
-
-MAX_RATIO = 10.0
-"""Evaluation counts no item as more than this many times as good as expected."""
-
-SURE = 1e-6
-"""No item attracts with certainty."""
-
-PRIOR_SHOWINGS = 2.0
-"""Showings at the log's mean that are added before an act is predicted."""
-
-
-class Grade(NamedTuple):
-    """What a log says about one item for one query; each 0 or more, and only comparable within the query.
-
-    Training and measuring want different things of it. An error in one `target` trains a wrong answer, so it
-    leans towards what was seen often. An error in one `gain` averages out over queries, but leaning towards
-    what was seen often would lean towards the base model's own order, so it takes each item for itself.
-    `acts` and `looks` are the evidence: how much was done with the item, in acts of the log's mean grade, and
-    how often it was examined, as far as the correction can tell. Taken as Poisson, the item's acts per look
-    have a standard deviation of sqrt(acts) / looks.
-    """
-
-    target: float
-    gain: float
-    acts: float
-    looks: float
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether probably nobody ever examined the item, so that nobody turned it down either."""
-        return self.target <= 0 and math.exp(-self.looks) >= UNKNOWN_FROM
-
-
-Grades = dict[str, dict[int, Grade]]
-"""By query and item."""
-
-
-class ClickModel(Protocol):
-    """What a model learned from a log."""
-
-    def grades(self) -> Grades:
-        """Grades of everything in the log."""
-        ...
-
-    def predict(self, session: Session) -> list[float]:
-        """P(act) of each place of a shown list, in shown order, given what was done above it."""
-        ...
-
-
-class _Pooled(NamedTuple):
-    """The log's totals."""
-
-    impressions: int
-    acts: int
-    grades: float
-
-    @property
-    def worth(self) -> float:
-        """Mean grade of an act."""
-        return self.grades / self.acts if self.acts else 1.0
-
-    @property
-    def rate(self) -> float:
-        """Acts per showing."""
-        return self.acts / self.impressions if self.impressions else 0.0
-
-
-def _pooled(log: ClickLog) -> _Pooled:
-    cells = [cell for items in log.cells.values() for by_position in items.values() for cell in by_position.values()]
-    return _Pooled(
-        sum(cell.impressions for cell in cells), sum(cell.acts for cell in cells), sum(cell.grades for cell in cells)
-    )
-
-
-class _Item(NamedTuple):
-    """An item's totals over its positions."""
-
-    impressions: int
-    acts: int
-    grades: float
-    passed: int
-    last: int
-
-
-def _item(cells: Mapping[int, Cell]) -> _Item:
-    each = cells.values()
-    return _Item(
-        sum(cell.impressions for cell in each),
-        sum(cell.acts for cell in each),
-        sum(cell.grades for cell in each),
-        sum(cell.passed for cell in each),
-        sum(cell.last for cell in each),
-    )
 
 
 class MeanGrade:
@@ -128,7 +37,7 @@ class MeanGrade:
 
     def __init__(self, log: ClickLog) -> None:
         self._log = log
-        self._all = _pooled(log)
+        self._all = totals_of(log)
 
     def grades(self) -> Grades:
         """See `ClickModel`."""
@@ -136,7 +45,7 @@ class MeanGrade:
         for query, items in self._log.cells.items():
             grades[query] = {}
             for item, cells in items.items():
-                total = _item(cells)
+                total = item_of(cells)
                 mean = total.grades / total.impressions
                 grades[query][item] = Grade(mean, mean, total.grades / self._all.worth, total.impressions)
         return grades
@@ -144,9 +53,11 @@ class MeanGrade:
     def predict(self, session: Session) -> list[float]:
         """See `ClickModel`."""
         items = self._log.cells.get(session.query, {})
-        totals = [_item(items.get(showing.item, {})) for showing in session.shown]
+        totals = [item_of(items.get(showing.item, {})) for showing in session.shown]
         prior = PRIOR_SHOWINGS * self._all.rate
-        return [(total.acts + prior) / (total.impressions + PRIOR_SHOWINGS) for total in totals]
+        return in_any_session(
+            self._log, [(total.acts + prior) / (total.impressions + PRIOR_SHOWINGS) for total in totals]
+        )
 
 
 class RankCtr:
@@ -175,7 +86,7 @@ class RankCtr:
 
     def __init__(self, log: ClickLog) -> None:
         self._log = log
-        self._all = _pooled(log)
+        self._all = totals_of(log)
         total: dict[int, Cell] = {}
         for items in log.cells.values():
             for cells in items.values():
@@ -198,11 +109,11 @@ class RankCtr:
         for query, items in self._log.cells.items():
             grades[query] = {}
             for item, cells in items.items():
-                total = _item(cells)
+                total = item_of(cells)
                 expected = sum(cell.impressions * self._mean_grade[position] for position, cell in cells.items())
                 grades[query][item] = Grade(
                     total.grades / (expected + prior),
-                    _gain(total.grades, expected),
+                    gain_of(total.grades, expected),
                     total.grades / self._all.worth,
                     sum(cell.impressions * self._attention[position] for position, cell in cells.items()),
                 )
@@ -210,17 +121,20 @@ class RankCtr:
 
     def predict_by_position(self, session: Session) -> list[float]:
         """Acts per showing of each position: the baseline that every click model is compared with."""
+        return in_any_session(self._log, self._rates(session))
+
+    def _rates(self, session: Session) -> list[float]:
         return [self._mean_acts.get(showing.position, self._all.rate) for showing in session.shown]
 
     def predict(self, session: Session) -> list[float]:
         """See `ClickModel`."""
         items = self._log.cells.get(session.query, {})
         chances = []
-        for showing, rate in zip(session.shown, self.predict_by_position(session), strict=True):
+        for showing, rate in zip(session.shown, self._rates(session), strict=True):
             cells = items.get(showing.item, {})
             expected = sum(cell.impressions * self._mean_acts[position] for position, cell in cells.items())
-            chances.append(rate * (_item(cells).acts + PRIOR_ACTS) / (expected + PRIOR_ACTS))
-        return chances
+            chances.append(rate * (item_of(cells).acts + PRIOR_ACTS) / (expected + PRIOR_ACTS))
+        return in_any_session(self._log, chances)
 
 
 class PositionBased:
@@ -236,7 +150,7 @@ class PositionBased:
 
     def __init__(self, log: ClickLog) -> None:
         self._log = log
-        self._all = _pooled(log)
+        self._all = totals_of(log)
         self.attention = learn_attention(log)
 
     def _looks(self, query: str, cells: Mapping[int, Cell]) -> float:
@@ -254,84 +168,22 @@ class PositionBased:
         for query, items in self._log.cells.items():
             grades[query] = {}
             for item, cells in items.items():
-                total, seen = _item(cells), looks[query][item]
+                total, seen = item_of(cells), looks[query][item]
                 grades[query][item] = Grade(
                     total.grades / (seen + PRIOR_LOOKS),
-                    _gain(total.grades, seen * mean),
+                    gain_of(total.grades, seen * mean),
                     total.grades / self._all.worth,
                     seen,
                 )
         return grades
 
     def predict(self, session: Session) -> list[float]:
-        """See `ClickModel`. Given that the session is in the log, as those are to which it is compared."""
+        """See `ClickModel`."""
         attraction = self.attention.attraction.get(session.query, {})
-        unlogged = self.attention.sessions.get(session.query, 1.0) / max(self._log.sessions[session.query], 1)
         return [
-            unlogged * self.attention.examined(showing.position) * attraction.get(showing.item, self._all.rate)
+            self.attention.examined(showing.position) * attraction.get(showing.item, self._all.rate)
             for showing in session.shown
         ]
-
-
-class SimplifiedDbn:
-    """A cascade: people look from top to bottom, act on what attracts them, and stop when they are satisfied.
-
-        attraction(q, d)   = acts / showings at or above the last act of their session
-        satisfaction(q, d) = showings that were the last act / acts
-        target(q, d)       = satisfaction * sum of grades / (showings at or above the last act + PRIOR_LOOKS)
-        gain(q, d)         = min(ratio, MAX_RATIO) - 1, at least 0, with ratio = the same without prior, over
-                             that of the log
-
-    What lies below the last act was never examined, and says nothing. Predicts P(act at k) =
-    P(examined at k) * attraction, where the place below an act is examined with 1 - satisfaction, and the place
-    below one without an act with the probability that this one was examined in vain (Bayes).
-
-    Source: the simplified dynamic Bayesian network of Chapelle and Zhang, "A dynamic Bayesian network click
-    model for web search ranking", WWW 2009, section 4.1 (everybody goes on who is not satisfied).
-    """
-
-    def __init__(self, log: ClickLog) -> None:
-        self._log = log
-        self._all = _pooled(log)
-        totals = [_item(cells) for items in log.cells.values() for cells in items.values()]
-        passed, last = sum(total.passed for total in totals), sum(total.last for total in totals)
-        self._attraction = self._all.acts / passed if passed else 0.0
-        self._satisfaction = last / self._all.acts if self._all.acts else 0.0
-
-    def grades(self) -> Grades:
-        """See `ClickModel`."""
-        mean = self._attraction * self._satisfaction * self._all.worth
-        grades: Grades = {}
-        for query, items in self._log.cells.items():
-            grades[query] = {}
-            for item, cells in items.items():
-                total = _item(cells)
-                satisfied = total.grades * total.last / total.acts if total.acts else 0.0
-                evidence = total.passed + PRIOR_LOOKS
-                grades[query][item] = Grade(
-                    satisfied / evidence,
-                    _gain(satisfied, total.passed * mean),
-                    satisfied / self._all.worth,
-                    total.passed,
-                )
-        return grades
-
-    def predict(self, session: Session) -> list[float]:
-        """See `ClickModel`."""
-        items = self._log.cells.get(session.query, {})
-        chances, examined = [], 1.0
-        for showing in session.shown:
-            total = _item(items.get(showing.item, {}))
-            attraction = (total.acts + PRIOR_SHOWINGS * self._attraction) / (total.passed + PRIOR_SHOWINGS)
-            satisfaction = (total.last + PRIOR_SHOWINGS * self._satisfaction) / (total.acts + PRIOR_SHOWINGS)
-            chance = examined * min(attraction, 1 - SURE)
-            chances.append(chance)
-            examined = 1 - satisfaction if showing.grade > 0 else (examined - chance) / (1 - chance)
-        return chances
-
-
-def _gain(got: float, expected: float) -> float:
-    return max(0.0, min(got / expected, MAX_RATIO) - 1.0) if expected > 0 else 0.0
 
 
 CORRECTIONS: Mapping[str, Callable[[ClickLog], ClickModel]] = {
