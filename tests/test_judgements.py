@@ -54,9 +54,28 @@ def test_grades_beyond_the_scale_are_cut_to_it(tmp_path: Path) -> None:
         ("q9 0 a 1\n", "q1\tred\n", "'q9' has no text"),
         ("q1 0 a 1\n", "q1 red\n", "queries.tsv, line 1"),
         ("q1 0 a 1\n", "q1\t \n", "queries.tsv, line 1"),
+        ("q1 0 a 1\n", "q1\tred\tshoe\n", "queries.tsv, line 1"),
+        ("q1 0 a 1\n", "q1\tred\nq1\tlamp\n", "queries.tsv, line 2"),
+        ("q1 0 a 1\n\nq1 0 a 0\n", "q1\tred\n", "qrels.txt, line 3"),
+        ("", "q1\tred\n", "qrels.txt: has no judgement"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, qrels: str, queries: str, where: str) -> None:
     """R7: the message says where the fault is."""
     with pytest.raises(ValueError, match=where):
         read_trec(*files(tmp_path, qrels, queries))
+
+
+@pytest.mark.parametrize("name", ["qrels.txt", "queries.tsv"])
+def test_a_line_that_is_no_text_is_named(tmp_path: Path, name: str) -> None:
+    """R7: a file in another encoding is refused at its first such line."""
+    paths = files(tmp_path, "q1 0 a 1\n")
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"\xff\n")
+    with pytest.raises(ValueError, match=rf"{name}, line \d: is not UTF-8"):
+        read_trec(*paths)
+
+
+def test_the_same_line_twice_and_a_long_one_are_no_fault(tmp_path: Path) -> None:
+    """What only repeats contradicts nothing, and how long a query may be is for the server to say."""
+    long = "x" * 200_000
+    assert read_trec(*files(tmp_path, "q1 0 a 1\nq1 0 a 1\n", f"q1\t{long}\n")) == [JudgedQuery(long, {"a": 1})]

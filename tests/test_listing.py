@@ -9,6 +9,7 @@ import pytest
 from builders import NOW, SECOND, model_version, push, session_drafts, training_run
 from click.testing import CliRunner, Result
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
+from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from rich.console import Console
 from serving import InProcessServer
 
@@ -111,6 +112,7 @@ def test_a_limit_says_that_there_is_more(run: Callable[..., Result]) -> None:
     """A list that was cut says so; a whole one does not."""
     assert "the first 2; --limit N shows more" in run("queue", "--limit", "2").output
     assert "the first" not in run("queue").output
+    assert "the first" not in run("queue", "--limit", "4").output
 
 
 def test_a_limit_beyond_a_page_reads_several(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +120,7 @@ def test_a_limit_beyond_a_page_reads_several(run: Callable[..., Result], monkeyp
     monkeypatch.setattr(listing, "PAGE", 2)
     assert [row[0] for row in rows(run("queue", "--all", "--limit", "4"))] == ["s-1", "s-2", "s-3", "s-4"]
     assert len(rows(run("queue", "--all", "--limit", "100"))) == 5
+    assert len(run("queue", "--all", "--limit", "3", "--json").output.splitlines()) == 3
 
 
 def test_an_unknown_state_is_refused_here(run: Callable[..., Result]) -> None:
@@ -125,6 +128,20 @@ def test_an_unknown_state_is_refused_here(run: Callable[..., Result]) -> None:
     result = run("queue", "--state", "waiting")
     assert result.exit_code == 2
     assert "pending" in result.output
+
+
+def test_many_large_runs_are_listed(run: Callable[..., Result], server: InProcessServer) -> None:
+    """Runs that together exceed the 4 MiB that a client takes in come in several pages."""
+    for number in range(150):
+        server.dao.runs.create(training_run(f"large-{number}", at=NOW))
+        server.dao.runs.claim("me", NOW, NOW + MINUTE)
+        assert server.dao.runs.finish(f"large-{number}", "me", RunState.FAILED, "x" * 30_000, None, NOW)
+    assert len(run("runs", "--limit", "1000", "--json").output.splitlines()) == 152
+
+
+def test_all_and_a_state_exclude_each_other(run: Callable[..., Result]) -> None:
+    """A filter is never dropped in silence."""
+    assert run("queue", "--all", "--state", "done").exit_code == 2
 
 
 def shown(messages: Sequence[object], width: int, *, terminal: bool) -> str:
@@ -145,3 +162,20 @@ def test_a_table_fits_a_terminal_and_is_whole_elsewhere() -> None:
 def test_nothing_is_said_in_words() -> None:
     """An empty list is no empty table."""
     assert shown([], 80, terminal=True) == "nothing to show\n"
+
+
+def test_text_is_neither_emoji_nor_command() -> None:
+    """Ids are shown letter by letter, and nothing in a reason steers the terminal or breaks the row."""
+    table = shown([batch.ImprovementTask(session_id="shop:key:1", reason="a\nb \x1b[31mc")], 80, terminal=False)
+    assert "shop:key:1" in table
+    assert "a b  [31mc" in table
+
+
+def test_a_state_of_a_newer_server_is_shown_by_its_number() -> None:
+    """A client that is older than its server still lists."""
+    task = batch.ImprovementTask(session_id="s-1", state=99)  # type: ignore[arg-type]
+    assert " 99 " in shown([task], 80, terminal=False)
+    run = training.TrainingRun(run_id="run-1", state=99)  # type: ignore[arg-type]
+    out = io.StringIO()
+    listing.show([run], listing.RUN_COLUMNS, 1, Console(file=out))
+    assert " 99 " in out.getvalue()

@@ -1,10 +1,9 @@
 """Judgements of people: which items are how relevant to which queries (qrels)."""
 
-import csv
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,28 +41,40 @@ def read_trec(qrels: Path, queries: Path) -> list[JudgedQuery]:
         queries: Lines `query-id <tab> text`.
 
     Raises:
-        ValueError: A line is malformed, or a judged query has no text; names the file and line.
+        ValueError: A line is malformed, contradicts one above or names a query without a text, with file
+            and line; or there is no judgement at all.
         OSError: A file cannot be read.
     """
     texts: dict[str, str] = {}
-    with queries.open(encoding="utf-8-sig", newline="") as lines:
-        for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), 1):
-            if not row:
-                continue
-            if len(row) != 2 or not row[1].strip():
-                raise ValueError(f"{queries}, line {number}: must be `query-id <tab> text`")
-            texts[row[0].strip()] = row[1].strip()
+    for number, line in _lines(queries):
+        query_id, _, text = (part.strip() for part in line.partition("\t"))
+        if not query_id or not text or "\t" in text:
+            raise ValueError(f"{queries}, line {number}: must be `query-id <tab> text`")
+        if texts.setdefault(query_id, text) != text:
+            raise ValueError(f"{queries}, line {number}: query {query_id!r} has another text above")
     grades: dict[str, dict[str, int]] = {}
-    with qrels.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                query_id, _, object_id, grade = line.split()
-                value = int(grade)
-            except ValueError:
-                raise ValueError(f"{qrels}, line {number}: must be `query-id iteration object-id grade`") from None
-            if query_id not in texts:
-                raise ValueError(f"{qrels}, line {number}: query {query_id!r} has no text in {queries}")
-            grades.setdefault(query_id, {})[object_id] = min(max(value, 0), limits.MAX_GRADE)
+    for number, line in _lines(qrels):
+        try:
+            query_id, _, object_id, given = line.split()
+            grade = min(max(int(given), 0), limits.MAX_GRADE)
+        except ValueError:
+            raise ValueError(f"{qrels}, line {number}: must be `query-id iteration object-id grade`") from None
+        if query_id not in texts:
+            raise ValueError(f"{qrels}, line {number}: query {query_id!r} has no text in {queries}")
+        if grades.setdefault(query_id, {}).setdefault(object_id, grade) != grade:
+            raise ValueError(f"{qrels}, line {number}: {object_id!r} has another grade for query {query_id!r} above")
+    if not grades:
+        raise ValueError(f"{qrels}: has no judgement")
     return [JudgedQuery(texts[query_id], of_query) for query_id, of_query in grades.items()]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that are not blank, with their numbers from 1."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}, line {number}: is not UTF-8") from error
+            if text.strip():
+                yield number, text

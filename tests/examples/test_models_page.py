@@ -1,6 +1,7 @@
 """The Python of docs/models.md, taken off the page and run."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from builders import NOW, SECOND, model_version, training_run
 from dao.memory import MemoryDao
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
+from google.protobuf.json_format import Parse
+from google.protobuf.message_factory import GetMessageClass
 from serving import Clock, InProcessServer
 
 from clickstream.runs import RunState
@@ -69,17 +72,46 @@ def server(memory_dao: MemoryDao, clock: Clock, tmp_path: Path) -> Iterator[InPr
         yield server
 
 
+@pytest.fixture(autouse=True)
+def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that are made, none of which takes time."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    return pauses
+
+
 @pytest.mark.parametrize("breaks", [0, 3])
 def test_the_download_gets_all_files(
-    server: InProcessServer, download: Callable[..., None], tmp_path: Path, breaks: int
+    server: InProcessServer, download: Callable[..., None], tmp_path: Path, paused: list[float], breaks: int
 ) -> None:
-    """A stream that breaks off is gone on with behind the last byte, and the files are whole."""
+    """A stream that breaks off is gone on with behind the last byte, after a pause, and the files are whole."""
     stub, folder = BreakingStub(server.model, breaks), tmp_path / "got"
     folder.mkdir()
     download(stub, "model-run-1", folder)
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
     assert len(stub.asked) == breaks + 1
     assert len(set(stub.asked)) == breaks + 1
+    assert len(paused) == breaks
+
+
+def test_a_folder_may_hold_an_older_download(
+    server: InProcessServer, download: Callable[..., None], tmp_path: Path
+) -> None:
+    """What a longer file of the same name held is gone."""
+    (tmp_path / "got").mkdir()
+    (tmp_path / "got" / "modules.json").write_bytes(b"x" * 1_000)
+    download(BreakingStub(server.model, 0), "model-run-1", tmp_path / "got")
+    assert (tmp_path / "got" / "modules.json").read_bytes() == FILES["modules.json"]
+
+
+def test_the_calls_of_the_page_are_calls_of_the_contract() -> None:
+    """Every method that the page names exists and takes the JSON beside it."""
+    text = PAGE.read_text("utf-8").replace("\\\n", " ")
+    calls = re.findall(r"^(?:grpcurl|buf curl) .*-d '(.*?)'.*v1\.ModelService/(\w+)$", text, re.MULTILINE)
+    assert len(calls) == len(re.findall("^(?:grpcurl|buf curl) ", text, re.MULTILINE))
+    methods = pb.DESCRIPTOR.services_by_name["ModelService"].methods_by_name
+    for body, method in calls:
+        Parse(body, GetMessageClass(methods[method].input_type)())
 
 
 def test_a_damaged_file_is_found(server: InProcessServer, download: Callable[..., None], tmp_path: Path) -> None:

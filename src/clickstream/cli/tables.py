@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 import click
@@ -32,7 +33,12 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object pe
     type=_choice(ImprovementState),
     help="May be repeated.",
 )
-@click.option("--all", "everything", is_flag=True, help="Every state; else what is pending, processing or failed.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Every state; default: pending, processing and failed, or with --run-id every state.",
+)
 @click.option("--run-id", default="", help="Only sessions that this run has, or had last.")
 @_LIMIT
 @_JSON
@@ -41,9 +47,11 @@ def queue(states: tuple[str, ...], everything: bool, run_id: str, limit: int, as
     """Show the improvement queue, what was put forward first on top."""
     from clickstream import listing
 
+    if everything and states:
+        raise click.UsageError("--all and --state exclude each other")
     wanted = () if everything or (run_id and not states) else states or OPEN
     with calling(address) as channel:
-        _show(listing.improvement_tasks(channel, wanted, run_id, limit), listing.TASK_COLUMNS, limit, as_json)
+        _show(listing.improvement_tasks(channel, wanted, run_id), listing.TASK_COLUMNS, limit, as_json)
 
 
 @click.command()
@@ -62,7 +70,7 @@ def batches(statuses: tuple[str, ...], limit: int, as_json: bool, address: str) 
     from clickstream import listing
 
     with calling(address) as channel:
-        _show(listing.batches(channel, statuses, limit), listing.BATCH_COLUMNS, limit, as_json)
+        _show(listing.batches(channel, statuses), listing.BATCH_COLUMNS, limit, as_json)
 
 
 @click.command()
@@ -75,7 +83,7 @@ def runs(states: tuple[str, ...], limit: int, as_json: bool, address: str) -> No
     from clickstream import listing
 
     with calling(address) as channel:
-        _show(listing.training_runs(channel, states, limit), listing.RUN_COLUMNS, limit, as_json)
+        _show(listing.training_runs(channel, states), listing.RUN_COLUMNS, limit, as_json)
 
 
 @click.command()
@@ -89,7 +97,7 @@ def models(improved: bool, limit: int, as_json: bool, address: str) -> None:
 
     with calling(address) as channel:
         promoted = listing.promoted(channel)
-        _show(listing.model_versions(channel, improved, limit), listing.model_columns(promoted), limit, as_json)
+        _show(listing.model_versions(channel, improved), listing.model_columns(promoted), limit, as_json)
 
 
 TABLES = (queue, batches, runs, models)
@@ -101,7 +109,7 @@ def _show(messages: Iterable[Any], columns: Any, limit: int, as_json: bool) -> N
     from clickstream import listing
 
     if as_json:
-        for message in messages:
+        for message in islice(messages, limit):
             click.echo(listing.json_line(message))
     else:
-        listing.show(list(messages), columns, limit, Console())
+        listing.show(messages, columns, limit, Console())
