@@ -1,5 +1,6 @@
 """What is learned from biased clicks, against raw clicks and against the truth.
 
+    pip install '.[benchmarks]'                                # what the rows of raw clicks need
     python benchmarks/training.py --data FOLDER                # the target setting, both worlds
     python benchmarks/training.py --data FOLDER --eta 0 1 2 --noise 0.05 0.2 --sessions 5 30 100 --seeds 1 2 3
 
@@ -25,13 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers import SentenceTransformer
 from training_report import report
 from training_worlds import (
     Clicks,
@@ -134,6 +129,11 @@ SETTINGS = FineTuningSettings(base_model="", item_template="{title}. {text}", ma
 
 def raw_clicks(pairs: list[tuple[str, str]], rate: float, seed: int, folder: Path) -> None:
     """What one would do by hand: every clicked pair, in-batch negatives, the sentence-transformers trainer."""
+    # Imported here: only these rows need the packages of the extra `benchmarks`.
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
     chosen = random.Random(seed).sample(pairs, min(len(pairs), MNR_PAIRS))
     encoder = SentenceTransformer(packaged_model(), device="cpu")
     encoder.max_seq_length = MAX_TOKENS

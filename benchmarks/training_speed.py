@@ -1,6 +1,6 @@
 """Our trainer against the sentence-transformers trainer: texts per second and peak memory.
 
-    pip install datasets accelerate                                # what the sentence-transformers trainer needs
+    pip install '.[benchmarks]'                                     # what the sentence-transformers trainer needs
     python benchmarks/training_speed.py --data FOLDER
 
 Both train the packaged model on the same questions of the Cranfield collection, 16 at a time with 8 abstracts each, in

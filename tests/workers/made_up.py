@@ -9,6 +9,7 @@ from builders import model_version
 from dao.memory import MemoryDao
 from serving import DEFAULTS, POLICY, Clock, until
 
+from clickstream.batches import BatchRules
 from clickstream.converter import TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.improvement import QueueRules
@@ -16,6 +17,7 @@ from clickstream.inputs import InputReader
 from clickstream.judgements import JudgedQuery
 from clickstream.runs import ENDED, ModelVersion, Phase, RunState, TrainingProgress
 from clickstream.servicers import wire
+from clickstream.workers.batch_life import BatchLife
 from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.promotion import Promoter
 from clickstream.workers.training_runs import TrainingRunWorker
@@ -67,7 +69,10 @@ class Endless(Module):
 def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWorker:
     """A worker like that of a server."""
     inputs, lease = InputReader(dao, POLICY, wire.search_session), timedelta(seconds=LEASE)
-    upkeep = {"promotions": Promoter(dao, clock, by_itself=True).look_after}
+    upkeep = {
+        "batches": BatchLife(dao, BatchRules(), clock).look_after,
+        "promotions": Promoter(dao, clock, by_itself=True).look_after,
+    }
     return TrainingRunWorker(dao, inputs, queue(dao, clock), upkeep, fine_tune, clock, lease, Waking())
 
 

@@ -174,25 +174,27 @@ def test_r10_a_batch_that_another_run_has_begun_meanwhile_is_not_freed(
 @pytest.mark.mongod
 def test_r10_workers_and_a_scheduler_at_once_release_each_batch_once(database: Database[Document]) -> None:
     """R10: racing with writers, each other and ReleaseBatch, workers release no batch that is not full."""
-    clock, writing = Clock(), threading.Event()
+    clock, written, half = Clock(), threading.Event(), threading.Event()
 
     def write() -> None:
         dao = MongoDao(database)
         for number in range(60):
             dao.sessions.append([session_draft(f"s-{number}")])
-        writing.set()
+            if number == 30:
+                half.set()  # from here on only workers release
+        written.set()
 
     def release(number: int) -> None:
         dao = MongoDao(database)
-        while not writing.is_set():
+        while not half.is_set():
             with contextlib.suppress(ClickstreamError):
                 dao.batches.release(f"manual-{number}", None, clock())
             number += 2
-            writing.wait(0.05)
+            half.wait(0.05)
 
     def work() -> None:
         life = BatchLife(MongoDao(database), BY_SIZE, clock)
-        while not writing.is_set():
+        while not written.is_set():
             life.look_after()
         life.look_after()
 
