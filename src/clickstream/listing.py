@@ -21,7 +21,7 @@ from clickstream.client.calls import batch_stub, call, model_stub, training_stub
 from clickstream.watching import doing, duration
 
 PAGE = 100
-"""Rows asked for at once, at most: a run with its whole evaluation has 5 kB, and gRPC takes in 4 MiB."""
+"""Rows asked for at once, at most."""
 
 UNBROKEN = 100_000
 """Columns that are more than any table needs."""

@@ -7,8 +7,6 @@ from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_servi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clickstream import limits
-from clickstream.batches import Batch, BatchStatus
 from clickstream.servicers import wire
 from clickstream.sessions import SessionEvents, StoredEvent, StoredSession
 
@@ -74,13 +72,3 @@ def test_lengths_of_every_size_are_encoded() -> None:
         content = session_pb2.Session(query="x" * size).SerializeToString()
         field = wire.message_field(session_pb2.StoredSession.SESSION_FIELD_NUMBER, content)
         assert len(session_pb2.StoredSession.FromString(field).session.query) == size
-
-
-def test_r7_a_page_of_batches_is_bounded_in_bytes(monkeypatch) -> None:
-    """R7: of batches that would not fit one message the first come, and at least one."""
-    batches = [Batch(sequence, BatchStatus.RELEASED, 5, release_id="r" * 100) for sequence in range(9, 0, -1)]
-    size = wire.batch(batches[0]).ByteSize()
-    for room, expected in ((3 * size, [9, 8, 7]), (1, [9]), (20 * size, list(range(9, 0, -1)))):
-        monkeypatch.setattr(limits, "PAGE_BYTES", room)
-        assert [each.batch_id for each in wire.batches(batches)] == [f"batch-{number}" for number in expected]
-    assert wire.batches([]) == []

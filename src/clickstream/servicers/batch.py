@@ -105,8 +105,7 @@ class BatchServicer(BatchServiceServicer):
             if named != filtered:
                 raise paging.foreign_token()
         batches = await asyncio.to_thread(self._dao.batches.list, before, page_size, statuses)
-        page = wire.batches(batches)
-        more = len(page) < len(batches) or len(batches) == page_size
+        page, more = paging.fitting(batches, wire.batch, page_size)
         token = paging.encode_token("ListBatches", batches[len(page) - 1].sequence, filtered) if more else ""
         return pb.ListBatchesResponse(batches=page, next_page_token=token)
 
@@ -151,12 +150,12 @@ class BatchServicer(BatchServiceServicer):
         filters = [*states, f"run_id={run_id}"]
         after = paging.decode_position(request.page_token, method, filters)
         tasks = await asyncio.to_thread(self._dao.improvement.list, after, page_size, states, run_id)
+        page, more = paging.fitting(tasks, wire.improvement_task, page_size)
         token = ""
-        if len(tasks) == page_size:
-            token = paging.encode_position(method, tasks[-1].queued_at, tasks[-1].session_id, filters)
-        return pb.ListImprovementTasksResponse(
-            tasks=[wire.improvement_task(task) for task in tasks], next_page_token=token
-        )
+        if more:
+            last = tasks[len(page) - 1]
+            token = paging.encode_position(method, last.queued_at, last.session_id, filters)
+        return pb.ListImprovementTasksResponse(tasks=page, next_page_token=token)
 
     async def CancelImprovementTask(  # noqa: N802
         self, request: pb.CancelImprovementTaskRequest, context: Context

@@ -54,11 +54,13 @@ class ModelServicer(ModelServiceServicer):
             self._dao.runs.model_versions, before, page_size, improved_only=request.improved_only
         )
         current = await asyncio.to_thread(self._dao.promotions.current)
+        page, more = paging.fitting(versions, training_wire.model_version_message, page_size)
         token = ""
-        if len(versions) == page_size:
-            token = paging.encode_position(method, versions[-1].created_at, versions[-1].run_id, ())
+        if more:
+            last = versions[len(page) - 1]
+            token = paging.encode_position(method, last.created_at, last.run_id, ())
         return pb.ListModelVersionsResponse(
-            model_versions=[training_wire.model_version_message(version) for version in versions],
+            model_versions=page,
             next_page_token=token,
             promoted_model_version_id=current.model_version_id if current else "",
         )
@@ -87,9 +89,10 @@ class ModelServicer(ModelServiceServicer):
         if request.page_token:
             (before,) = paging.decode_token(request.page_token, "ListPromotions", (int,))
         found = await asyncio.to_thread(self._dao.promotions.list, before, page_size)
-        more = len(found) == page_size and found[-1].sequence > 1
-        token = paging.encode_token("ListPromotions", found[-1].sequence) if more else ""
-        return pb.ListPromotionsResponse(promotions=[_message(each) for each in found], next_page_token=token)
+        page, more = paging.fitting(found, _message, page_size)
+        last = found[len(page) - 1].sequence if more else 1
+        token = paging.encode_token("ListPromotions", last) if last > 1 else ""
+        return pb.ListPromotionsResponse(promotions=page, next_page_token=token)
 
     async def DownloadModel(  # noqa: N802
         self, request: pb.DownloadModelRequest, context: Context

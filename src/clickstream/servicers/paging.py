@@ -3,17 +3,21 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.message import Message
 
+from clickstream import limits
 from clickstream.dao.interface import Position
 from clickstream.errors import FieldViolation, InvalidArgument
 
 E = TypeVar("E", bound=StrEnum)
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 # MongoDB keeps milliseconds.
 MILLISECOND = 1_000
 
@@ -55,6 +59,23 @@ def decode_position(token: str, method: str, filters: Iterable[str]) -> Position
     if filtered != ",".join(sorted(filters)) or not 0 <= at < 2**47:
         raise foreign_token()
     return datetime.fromtimestamp(at / MILLISECOND, UTC), row_id
+
+
+def fitting(found: Sequence[T], message: Callable[[T], M], page_size: int) -> tuple[list[M], bool]:
+    """The page that a listing answers: of at most `page_size` rows found as many as fit, and at least one.
+
+    Returns:
+        The messages, and whether there may be more rows behind them.
+    """
+    page: list[M] = []
+    size = 0
+    for row in found:
+        one = message(row)
+        size += one.ByteSize()
+        if page and size > limits.PAGE_BYTES:
+            break
+        page.append(one)
+    return page, len(page) < len(found) or len(found) == page_size
 
 
 def enum_filter(values: Iterable[int], wire: EnumTypeWrapper, prefix: str, kind: type[E], field: str) -> frozenset[E]:

@@ -127,10 +127,12 @@ class TrainingServicer(TrainingServiceServicer):
         states = paging.enum_filter(request.states, pb.TrainingRunState, "TRAINING_RUN_STATE_", RunState, "states")
         before = paging.decode_position(request.page_token, method, states)
         runs = await asyncio.to_thread(self._dao.runs.list, before, page_size, states)
+        page, more = paging.fitting(runs, training_wire.run, page_size)
         token = ""
-        if len(runs) == page_size:
-            token = paging.encode_position(method, runs[-1].queued_at, runs[-1].run_id, states)
-        return pb.ListTrainingRunsResponse(runs=[training_wire.run(run) for run in runs], next_page_token=token)
+        if more:
+            last = runs[len(page) - 1]
+            token = paging.encode_position(method, last.queued_at, last.run_id, states)
+        return pb.ListTrainingRunsResponse(runs=page, next_page_token=token)
 
     async def WatchTrainingRun(  # noqa: N802
         self, request: pb.WatchTrainingRunRequest, context: Context

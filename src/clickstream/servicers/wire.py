@@ -217,19 +217,6 @@ def batch(found: Batch) -> batch_service_pb2.Batch:
     )
 
 
-def batches(found: Sequence[Batch]) -> list[batch_service_pb2.Batch]:
-    """The first of these batches for the contract: as many as fit one page, and at least one."""
-    page: list[batch_service_pb2.Batch] = []
-    size = 0
-    for each in found:
-        message = batch(each)
-        size += message.ByteSize()
-        if page and size > limits.PAGE_BYTES:
-            break
-        page.append(message)
-    return page
-
-
 def improvement_task(task: ImprovementTask) -> batch_service_pb2.ImprovementTask:
     """A task for the contract."""
     return batch_service_pb2.ImprovementTask(
