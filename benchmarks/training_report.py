@@ -27,13 +27,11 @@ def report(cells: Sequence[Cell], base: str, raw: str, oracle: str, settings: di
         settings_of[cell["world"], cell["eta"], cell["noise"], cell["sessions"]].append(cell)
     lines = []
     for (world, eta, noise, sessions), members in sorted(settings_of.items()):
-        rows = {
-            name: [cell for cell in members if cell["row"] == name] for name in {cell["row"]: 0 for cell in members}
-        }
+        rows = {name: [cell for cell in members if cell["row"] == name] for name in {cell["row"] for cell in members}}
         title = f"{world}, {eta:g}, {noise:g}, {sessions}"
         means = [_scores(members, part)[:, 0] for part in PARTS]
         lines.append([title, base, _mean(means[0]), "", _mean(means[1]), "", "", ""])
-        for name, row in rows.items():
+        for name, row in sorted(rows.items(), key=lambda item: -_scores(item[1], "searched")[:, 1].mean()):
             shares = [_share(*_paired(row, rows.get(oracle, []), part)) for part in PARTS]
             against = [_difference(*_paired(row, rows.get(raw, []), part)) for part in PARTS]
             means = [_scores(row, part)[:, 1] for part in PARTS]
