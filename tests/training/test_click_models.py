@@ -3,7 +3,9 @@
 import math
 
 import pytest
-from simulated_log import held_apart, sessions
+from hypothesis import given
+from hypothesis import strategies as st
+from simulated_log import counted, held_apart, sessions
 
 from clickstream.training.click_log import ClickLog, Session, Showing
 from clickstream.training.click_models import BASELINE, compare, given_an_act
@@ -43,6 +45,24 @@ def test_the_chances_are_those_given_an_act() -> None:
     assert chances == [pytest.approx(2 / 3), pytest.approx(1.0)]
     after = given_an_act(lambda _: [0.5, 0.5], Session("q", [Showing(1, 0, 1.0), Showing(2, 1, 0.0)]))
     assert after == [pytest.approx(2 / 3), pytest.approx(0.5)]
+
+
+SMALL = st.lists(
+    st.builds(
+        lambda query, grades: Session(query, [Showing(place, place, grade) for place, grade in enumerate(grades)]),
+        st.sampled_from(["q", "r"]),
+        st.lists(st.sampled_from([0.0, 1.0, 2.5]), min_size=1, max_size=4),
+    ),
+    max_size=4,
+)
+
+
+@given(SMALL, SMALL)
+def test_r18_the_smallest_logs_are_scored(learned: list[Session], held_out: list[Session]) -> None:
+    """R18: whatever few sessions are learned and held out, with acts or without, every score is a number."""
+    scores = compare(counted(learned), held_out, "auto")
+    assert sum(score.chosen for score in scores) == 1
+    assert all(math.isfinite(score.log_likelihood) and math.isfinite(score.perplexity) for score in scores)
 
 
 def test_r18_auto_finds_the_cascade() -> None:

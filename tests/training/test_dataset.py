@@ -237,6 +237,16 @@ def test_inputs_are_read_once_and_lazily() -> None:
     assert taken == [one.number for one in shop_log(1)]
 
 
+@pytest.mark.parametrize("position_bias", ["auto", "none", "rank_ctr", "pbm", "sdbn"])
+def test_r16_few_inputs_are_refused_whichever_of_them_compare_click_models(position_bias: str) -> None:
+    """R16: one to three sessions cannot train, also if all of them, by their ids, are held apart from the click log."""
+    for count in (1, 2, 3):
+        for salt in range(20):
+            few = [replace(one, session_id=f"{salt}-{one.session_id}") for one in list(shop_log(1))[:count]]
+            with pytest.raises(FailedPrecondition, match="distinct training queries"):
+                read_dataset(few, tiny_settings("unused", position_bias=position_bias))
+
+
 @pytest.mark.parametrize(
     ("inputs", "changes", "words"),
     [

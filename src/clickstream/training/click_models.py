@@ -61,11 +61,14 @@ def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[Cl
 
 def _log_likelihoods(predict: Predict, session: Session, *, has_act: bool) -> list[float]:
     chances = given_an_act(predict, session) if has_act else predict(session)
-    bounded = (min(max(chance, NEVER), 1 - NEVER) for chance in chances)
     return [
         math.log(chance if showing.grade > 0 else 1 - chance)
-        for chance, showing in zip(bounded, session.shown, strict=True)
+        for chance, showing in zip(_bounded(chances), session.shown, strict=True)
     ]
+
+
+def _bounded(chances: Sequence[float]) -> list[float]:
+    return [min(max(chance, NEVER), 1 - NEVER) for chance in chances]
 
 
 def given_an_act(predict: Predict, session: Session) -> list[float]:
@@ -75,11 +78,12 @@ def given_an_act(predict: Predict, session: Session) -> list[float]:
     Without this a model that expects the missing act further down, as a cascade does, would beat the true one.
     """
     chances = predict(session)
-    in_vain = predict(Session(session.query, [showing._replace(grade=0.0) for showing in session.shown]))
+    # Bounded, as a small log may hold no act at all at these places: there was one here all the same.
+    in_vain = _bounded(predict(Session(session.query, [showing._replace(grade=0.0) for showing in session.shown])))
     first = next((place for place, showing in enumerate(session.shown) if showing.grade > 0), len(chances))
     none_left = 1.0
     for place in reversed(range(len(chances))):
-        none_left *= 1 - min(in_vain[place], 1 - NEVER)
+        none_left *= 1 - in_vain[place]
         if place <= first:
             chances[place] = in_vain[place] / (1 - none_left)
     return chances
