@@ -149,7 +149,7 @@ def _check_enough(training: int, validation: int, held_out: int, settings: FineT
 def _example(
     query: str, graded: Mapping[int, Grade], rows: Mapping[int, int], sessions: int, leave_unknown: bool
 ) -> Example:
-    """What the log says about the texts of one query; items with the same text count as the best of them."""
+    """What the log says about the texts of one query; items with the same text count as one, graded as the best."""
     evidence: dict[int, Evidence] = {}
     gains: dict[int, float] = {}
     known: set[int] = set()

@@ -1,0 +1,130 @@
+"""What a worker process is made of does what the settings tell it, over a real MongoDB."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import NOW, SECOND, model_version, session_drafts, training_run
+from pymongo.database import Database
+from serving import POLICY, until
+
+from clickstream.app.working import working
+from clickstream.batches import BatchStatus
+from clickstream.dao.mongo import Document
+from clickstream.dao.store import MongoDao
+from clickstream.inputs import InputReader
+from clickstream.runs import RunState
+from clickstream.servicers import wire
+from clickstream.settings import Settings
+from clickstream.workers.waking import Waking
+
+NOBODY = "127.0.0.1:1"
+
+pytestmark = pytest.mark.mongod
+
+
+@pytest.fixture
+def worked(database: Database[Document], tmp_path: Path) -> Callable[..., MongoDao]:
+    """Lets a worker with the settings of the environment work until a condition holds, or for a few looks."""
+    dao = MongoDao(database)
+
+    async def run(condition: Callable[[], Any] | None) -> None:
+        waking = Waking()
+        inputs = InputReader(dao, POLICY, wire.search_session)
+        async with working(Settings(data_dir=tmp_path), dao, inputs, NOBODY, waking):
+            if condition is None:
+                for _ in range(5):
+                    waking.wake()
+                    await asyncio.sleep(0.2)
+            else:
+                await until(lambda: (waking.wake(), condition())[1])
+
+    def work(condition: Callable[[], Any] | None = None) -> MongoDao:
+        asyncio.run(run(condition))
+        return dao
+
+    return work
+
+
+def statuses(dao: MongoDao) -> list[BatchStatus]:
+    """Of all batches, the oldest first."""
+    return [batch.status for batch in reversed(dao.batches.list(None, 100, frozenset()))]
+
+
+def trained(dao: MongoDao) -> None:
+    """Batch 1, released and trained just now."""
+    at = datetime.now(UTC)
+    dao.batches.release("r-1", None, at)
+    for before, to in (
+        (BatchStatus.RELEASED, BatchStatus.TRAINING),
+        (BatchStatus.TRAINING, BatchStatus.TRAINED),
+    ):
+        dao.batches.change_status(1, frozenset({before}), to, run_id="run-1", reason="", at=at)
+
+
+def improved(dao: MongoDao) -> None:
+    """A run that succeeded with a version that passed its gate."""
+    dao.runs.create(training_run())
+    dao.runs.claim("me", NOW, NOW + SECOND)
+    dao.runs.finish("run-1", "me", RunState.SUCCEEDED, "", model_version(), NOW)
+
+
+def test_r10_without_settings_a_worker_releases_and_archives_nothing(
+    database: Database[Document], worked: Callable[..., MongoDao]
+) -> None:
+    """R10: schedulers do that, unless a worker is told to."""
+    dao = MongoDao(database)
+    dao.sessions.append(session_drafts(3))
+    trained(dao)
+    dao.sessions.append(session_drafts(3, "b2"))
+    worked()
+    assert statuses(dao) == [BatchStatus.TRAINED, BatchStatus.COLLECTING]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("CLICKSTREAM_AUTO_RELEASE_SESSIONS", "3"), ("CLICKSTREAM_AUTO_RELEASE_AGE", "0.01")]
+)
+def test_r10_a_worker_releases_as_the_settings_say(
+    database: Database[Document],
+    worked: Callable[..., MongoDao],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+) -> None:
+    """R10: by size, or by age."""
+    monkeypatch.setenv(variable, value)
+    dao = MongoDao(database)
+    dao.sessions.append(session_drafts(3))
+    worked(lambda: len(statuses(dao)) > 1)
+    assert dao.batches.get(1).release_id.startswith("auto-batch-1-")
+
+
+def test_r10_a_worker_archives_as_the_settings_say(
+    database: Database[Document], worked: Callable[..., MongoDao], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10: so long after the training."""
+    monkeypatch.setenv("CLICKSTREAM_ARCHIVE_AFTER", "0.01")
+    dao = MongoDao(database)
+    dao.sessions.append(session_drafts(1))
+    trained(dao)
+    worked(lambda: statuses(dao)[0] is BatchStatus.ARCHIVED)
+
+
+@pytest.mark.parametrize(("value", "promoted"), [("true", "model-run-1"), ("false", "")])
+def test_r17_a_worker_promotes_unless_the_settings_say_no(
+    database: Database[Document],
+    worked: Callable[..., MongoDao],
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    promoted: str,
+) -> None:
+    """R17: what passed its gate serves, or waits for a person."""
+    monkeypatch.setenv("CLICKSTREAM_AUTO_PROMOTE", value)
+    dao = MongoDao(database)
+    improved(dao)
+    worked(lambda: dao.runs.promotion_due() is None)
+    current = dao.promotions.current()
+    assert (current.model_version_id if current else "") == promoted
