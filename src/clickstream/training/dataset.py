@@ -136,12 +136,12 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
 def _check_enough(training: int, validation: int, held_out: int, settings: FineTuningSettings) -> None:
     if training < MIN_TRAINING_QUERIES:
         raise _impossible(
-            f"{training} distinct training queries with a graded item that has text; "
-            f"at least {MIN_TRAINING_QUERIES} are needed ({held_out + validation} more are held out)"
+            f"distinct training queries with a graded item that has text: {training}; "
+            f"at least {MIN_TRAINING_QUERIES} are needed (held out: {held_out + validation} more)"
         )
     if settings.early_stopping_patience and validation < MIN_VALIDATION_QUERIES:
         raise _impossible(
-            f"{validation} distinct validation queries are too few to stop early by; "
+            f"distinct validation queries to stop early by: {validation}; "
             f"at least {MIN_VALIDATION_QUERIES} are needed, or early_stopping_patience 0"
         )
 
