@@ -117,3 +117,22 @@ def test_a_change_during_a_look_is_not_lost() -> None:
         await asyncio.wait_for(made.wait(), PATIENCE)
 
     asyncio.run(scenario())
+
+
+def test_r20_a_change_at_the_moment_of_stopping_does_not_keep_the_worker() -> None:
+    """R20: a worker that is woken and stopped at once stops."""
+
+    async def look(made: Waking) -> None:
+        while True:
+            await made.wait()
+
+    async def scenario() -> None:
+        made = Waking()
+        working = asyncio.create_task(look(made))
+        await asyncio.sleep(0.01)
+        made.wake()
+        await asyncio.sleep(0)  # the change has arrived, the worker has not gone on yet
+        working.cancel()
+        assert await asyncio.wait({working}, timeout=1) == ({working}, set())
+
+    asyncio.run(scenario())

@@ -32,8 +32,10 @@ class Waking:
 
     async def wait(self) -> None:
         """Returns when it is time to look for work."""
+        # Not `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes together with the change.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), self._poll_seconds)
+            async with asyncio.timeout(self._poll_seconds):
+                await self._changed.wait()
         # Before the look: what changes while the worker looks makes it look again.
         self._changed.clear()
 
