@@ -13,9 +13,15 @@ LEVELS = (0.05, 0.05, 0.05, 0.3, 0.9)
 
 
 def sessions(
-    examined: Callable[[int], float], *, queries: int = 60, per_query: int = 50, shuffled: bool = False, seed: int = 5
+    examined: Callable[[int], float],
+    *,
+    queries: int = 60,
+    per_query: int = 50,
+    shuffled: bool = False,
+    with_act: bool = True,
+    seed: int = 5,
 ) -> tuple[list[Session], Truth]:
-    """Sessions with an act, and the truth; better items tend to stand higher, as a fair ranking puts them.
+    """Sessions, of those without an act none, and the truth; better items tend to stand higher, as they should.
 
     Without `shuffled`, a query shows the same list every time.
     """
@@ -34,9 +40,15 @@ def sessions(
                 Showing(item, place, float(source.random() < examined(place) * drawn[item]))
                 for place, item in enumerate(order)
             ]
-            if any(showing.grade for showing in shown):
-                made.append(Session(query, shown))
+            session = Session(query, shown)
+            if has_act(session) or not with_act:
+                made.append(session)
     return made, truth
+
+
+def has_act(session: Session) -> bool:
+    """Whether something was done in it."""
+    return any(showing.grade > 0 for showing in session.shown)
 
 
 def counted(of: list[Session]) -> ClickLog:

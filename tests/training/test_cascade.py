@@ -25,3 +25,13 @@ def test_a_cascade_expects_nothing_more_from_the_satisfied() -> None:
     satisfied = model.predict(Session("q", [Showing(1, 0, 1.0), Showing(2, 1, 0.0)]))[1]
     unsatisfied = model.predict(Session("q", [Showing(1, 0, 0.0), Showing(2, 1, 0.0)]))[1]
     assert satisfied < 0.05 < 0.9 < unsatisfied
+
+
+def test_what_was_chosen_is_never_worth_nothing() -> None:
+    """An item that was acted on every time, and never last, is no negative: it keeps acts and a target."""
+    log = ClickLog()
+    for _ in range(50):
+        log.add(Session("q", [Showing(1, 0, 1.0), Showing(2, 1, 1.0), Showing(3, 2, 0.0)]))
+    grades = SimplifiedDbn(log).grades()["q"]
+    assert 0 < grades[1].target < grades[2].target
+    assert grades[1].acts > 0

@@ -16,14 +16,14 @@ def test_counts_know_what_lay_above_the_last_act() -> None:
         3: {2: Cell(1, 1, 2.0, 1, 1)},
         4: {3: Cell(1, 0, 0.0, 0, 0)},
     }
-    assert (log.sessions["q"], log.idle_sessions) == (1, 0)
+    assert (log.sessions["q"], log.sessions_with_act["q"]) == (1, 1)
 
 
 def test_a_session_without_an_act_is_idle() -> None:
     """Nothing of it was passed."""
     log = ClickLog()
     log.add(Session("q", [Showing(1, 0, 0.0)]))
-    assert log.idle_sessions == 1
+    assert (log.sessions["q"], log.sessions_with_act["q"]) == (1, 0)
     assert log.cells["q"][1][0] == Cell(impressions=1)
 
 

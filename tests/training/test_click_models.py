@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_log import counted, held_apart, sessions
+from simulated_log import counted, has_act, held_apart, sessions
 
 from clickstream.training.click_log import ClickLog, Session, Showing
 from clickstream.training.click_models import BASELINE, compare, given_an_act
@@ -37,6 +37,16 @@ def test_r18_a_cascade_does_not_win_by_expecting_the_one_act(shuffled: bool) -> 
     by_name = {score.name: score for score in compare(*held_apart(seen), "auto")}
     assert by_name["pbm"].chosen
     assert by_name["pbm"].log_likelihood > by_name["sdbn"].log_likelihood
+
+
+@pytest.mark.parametrize("logged", [1, 100, 10_000])
+def test_r18_a_few_logged_sessions_without_an_act_change_nothing(logged: int) -> None:
+    """R18: whether none, one or all of them gave a training input, `auto` takes the model that made the log."""
+    made, _ = sessions(lambda place: 0.4 / (place + 1), queries=100, per_query=100, with_act=False)
+    idle = [session for session in made if not has_act(session)][:logged]
+    assert len(idle) >= min(logged, 2_000)
+    scores = compare(*held_apart([*filter(has_act, made), *idle]), "auto")
+    assert [score.name for score in scores if score.chosen] == ["pbm"]
 
 
 def test_the_chances_are_those_given_an_act() -> None:
@@ -89,10 +99,10 @@ def test_without_held_out_sessions_nothing_is_known() -> None:
 
 
 def test_the_numbers_are_those_of_the_formula() -> None:
-    """The baseline that gives half of the showings an act has perplexity 2, and log(1/2) per place."""
+    """The baseline that gives half of the showings an act has perplexity 2 there, and log(1/2)."""
     log = ClickLog()
-    log.add(Session("q", [Showing(1, 0, 1.0)]))
-    log.add(Session("q", [Showing(1, 0, 0.0)]))
-    baseline = compare(log, [Session("q", [Showing(1, 0, 1.0)])], "none")[0]
-    assert baseline.perplexity == pytest.approx(2.0)
-    assert baseline.log_likelihood == pytest.approx(math.log(0.5))
+    for first, second in ((1.0, 0.0), (1.0, 1.0)):
+        log.add(Session("q", [Showing(1, 0, first), Showing(2, 1, second)]))
+    baseline = compare(log, [Session("q", [Showing(1, 0, 1.0), Showing(2, 1, 1.0)])], "none")[0]
+    assert baseline.log_likelihood == pytest.approx(math.log(0.5), abs=1e-3)  # nothing to tell at the first place
+    assert baseline.perplexity == pytest.approx((1 + 2) / 2, abs=1e-3)

@@ -1,7 +1,7 @@
 """The position-based model finds in a log how attention fell when it was made."""
 
 import pytest
-from simulated_log import counted, sessions
+from simulated_log import counted, has_act, sessions
 
 from clickstream.training.click_log import ClickLog, Session, Showing
 from clickstream.training.position_based import learn_attention
@@ -24,11 +24,14 @@ def test_sessions_that_are_not_in_the_log_are_counted_in() -> None:
     assert sum(attention.sessions.values()) > 1.1 * len(seen)
 
 
-def test_a_log_with_idle_sessions_misses_none() -> None:
-    """Where idle sessions are logged, what is in the log is all there was."""
-    seen, _ = sessions(lambda place: 1.0, queries=20)
-    log = counted([*seen, Session("q0", [Showing(item, item, 0.0) for item in range(10)])])
-    assert learn_attention(log).sessions == {query: float(count) for query, count in log.sessions.items()}
+@pytest.mark.parametrize("logged", [0.0, 0.01, 0.3, 1.0])
+def test_sessions_without_an_act_are_counted_once_whatever_share_is_logged(logged: float) -> None:
+    """None, one in a hundred, some or all of them in the log: as many sessions, and the same attention."""
+    made, _ = sessions(lambda place: (place + 1) ** -1.5, queries=150, with_act=False)
+    kept = [each for number, each in enumerate(made) if has_act(each) or number * 37 % 100 < 100 * logged]
+    attention = learn_attention(counted(kept))
+    assert sum(attention.sessions.values()) == pytest.approx(len(made), rel=0.1)
+    assert attention.decay == pytest.approx(1.5, abs=0.25)
 
 
 def test_attraction_orders_items_of_a_query_by_their_worth() -> None:

@@ -12,10 +12,12 @@ from clickstream.training.position_bias import CORRECTIONS, MeanGrade, PositionB
 
 
 def log_of(cells: dict[str, dict[int, dict[int, Cell]]]) -> ClickLog:
-    """A log of counts, of which some sessions had no act."""
-    log = ClickLog(cells, idle_sessions=1)
+    """A log of counts, that holds every session, also those without an act."""
+    log = ClickLog(cells)
     for query, items in cells.items():
-        log.sessions[query] = max(cell.impressions for by_position in items.values() for cell in by_position.values())
+        each = [cell for by_position in items.values() for cell in by_position.values()]
+        log.sessions[query] = max(cell.impressions for cell in each)
+        log.sessions_with_act[query] = min(sum(cell.acts for cell in each), log.sessions[query])
     return log
 
 

@@ -54,8 +54,9 @@ class ClickLog:
 
     cells: dict[str, dict[int, dict[int, Cell]]] = field(default_factory=dict)
     sessions: Counter[str] = field(default_factory=Counter)
-    idle_sessions: int = 0
-    """Sessions without any act."""
+    sessions_with_act: Counter[str] = field(default_factory=Counter)
+    """Those of `sessions` in which something was done. Of the others the log may hold all, some or none: a session
+    without events gives no training input, one with impressions alone does."""
 
     def add(self, session: Session) -> None:
         """Counts one session."""
@@ -63,7 +64,7 @@ class ClickLog:
         self.sessions[session.query] += 1
         acted = [place for place, showing in enumerate(session.shown) if showing.grade > 0]
         last = acted[-1] if acted else -1
-        self.idle_sessions += not acted
+        self.sessions_with_act[session.query] += bool(acted)
         for place, (item, position, grade) in enumerate(session.shown):
             cell = items.setdefault(item, defaultdict(Cell))[position]
             cell.impressions += 1

@@ -25,8 +25,9 @@ Predict = Callable[[Session], list[float]]
 def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[ClickModelScore]:
     """Scores every correction, and the baseline, by sessions that `log` does not hold.
 
-    The log-likelihood is that of what was done at each place given what was done above it, and, where the log
-    only holds sessions with an act, given that there was one (`given_an_act`); in nats, mean per session. The
+    Only sessions with an act count, as others may be missing from the log. The log-likelihood is that of what was
+    done at each place given what was done above it and that there was an act (`given_an_act`); in nats, mean
+    per session. The
     perplexity of a position is 2^(-mean log2 P(what happened there)), by the same P, 1 at best and 2 for a
     coin, and the perplexity given is the mean over the positions. The baseline predicts each position's acts
     per showing (rank-based CTR), whatever the query and the item. Source: Chuklin, Markov and de Rijke,
@@ -34,7 +35,7 @@ def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[Cl
 
     Args:
         log: What the models learn from.
-        held_out: May be empty: then nothing is known, and every score is 0.
+        held_out: Where none has an act nothing is known, and every score is 0.
         setting: A correction, or `auto`, which chooses by `PREFERENCE`.
 
     Returns:
@@ -42,9 +43,9 @@ def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[Cl
     """
     predictions: dict[str, Predict] = {BASELINE: RankCtr(log).predict_by_position}
     predictions |= {name: correction(log).predict for name, correction in CORRECTIONS.items()}
+    held_out = [session for session in held_out if any(showing.grade > 0 for showing in session.shown)]
     likelihoods = {
-        name: [_log_likelihoods(predict, each, has_act=log.idle_sessions == 0) for each in held_out]
-        for name, predict in predictions.items()
+        name: [_log_likelihoods(predict, each) for each in held_out] for name, predict in predictions.items()
     }
     per_session = {name: [sum(places) for places in sessions] for name, sessions in likelihoods.items()}
     chosen = _choose(per_session) if setting == AUTO else setting
@@ -59,11 +60,10 @@ def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[Cl
     ]
 
 
-def _log_likelihoods(predict: Predict, session: Session, *, has_act: bool) -> list[float]:
-    chances = given_an_act(predict, session) if has_act else predict(session)
+def _log_likelihoods(predict: Predict, session: Session) -> list[float]:
     return [
         math.log(chance if showing.grade > 0 else 1 - chance)
-        for chance, showing in zip(_bounded(chances), session.shown, strict=True)
+        for chance, showing in zip(_bounded(given_an_act(predict, session)), session.shown, strict=True)
     ]
 
 

@@ -20,8 +20,8 @@ MAX_RATIO = 10.0
 PRIOR_SHOWINGS = 2.0
 """Showings at the log's mean that are added before an act is predicted."""
 
-LOGGED_ROUNDS = 20
-LEAST_LOGGED = 0.02
+ROUNDS = 20
+LEAST_SOME = 0.02
 """A session has some act with at least this probability."""
 
 
@@ -114,18 +114,26 @@ def item_of(cells: Mapping[int, Cell]) -> ItemTotals:
     )
 
 
-def in_any_session(log: ClickLog, chances: list[float]) -> list[float]:
-    """From P(act) per place in sessions with an act to those in any, if the log only holds the former.
+def in_any_session(log: ClickLog, query: str, chances: list[float]) -> list[float]:
+    """From acts per showing in the log to P(act) per place in any session, also one that the log does not hold.
 
     p(k) = P(act at k | some act) * P, with P = P(some act) = 1 - product over k of (1 - p(k)), for acts that do
-    not depend on each other; found by iteration.
+    not depend on each other; found by iteration. Whatever share of the sessions without an act the log holds,
+    P(act at k | some act) = acts per showing * sessions / sessions with an act.
+
+    Args:
+        log: That the chances are counted in.
+        query: Its sessions tell that share, or all sessions where it has none with an act.
+        chances: Acts per showing, by place.
     """
-    if log.idle_sessions:
-        return chances
-    logged = 1.0
-    for _ in range(LOGGED_ROUNDS):
-        logged = max(1 - math.prod(1 - min(logged * chance, 1.0) for chance in chances), LEAST_LOGGED)
-    return [logged * chance for chance in chances]
+    sessions, with_act = log.sessions[query], log.sessions_with_act[query]
+    if not with_act:
+        sessions, with_act = log.sessions.total(), log.sessions_with_act.total()
+    given_some = [chance * sessions / with_act for chance in chances] if with_act else chances
+    some = 1.0
+    for _ in range(ROUNDS):
+        some = max(1 - math.prod(1 - min(some * chance, 1.0) for chance in given_some), LEAST_SOME)
+    return [some * chance for chance in given_some]
 
 
 def gain_of(got: float, expected: float) -> float:

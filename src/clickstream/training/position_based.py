@@ -14,6 +14,9 @@ LEVELS = 5
 PSEUDO_ITEMS = 10.0
 """Items at the log's mean mix of levels that each group of positions is given."""
 
+FIRST_DECAYS = (1.0, 2.0)
+"""EM begins at each, and what makes the log likelier is taken: lists that never change have several optima."""
+
 MIN_ROUNDS = 30
 MAX_ROUNDS = 200
 TOLERANCE = 1e-4
@@ -50,6 +53,10 @@ class _Table(NamedTuple):
     acts: Array
     group: NDArray[np.int64]
     """Of each item: its group of positions."""
+    logged: Array
+    """Of each query: its sessions in the log."""
+    with_act: Array
+    """Those of them with an act."""
 
 
 def learn_attention(log: ClickLog) -> Attention:
@@ -64,9 +71,9 @@ def learn_attention(log: ClickLog) -> Attention:
     further down, and that is attention. The power law has one number to learn where a free curve
     would have one per position, which such logs cannot bear.
 
-    The log only holds sessions with an act (the others give no training input). For each query, those
-    that are missing are counted in, as EM does for truncated data: n / (1 - P(no act)). A log that
-    holds idle sessions is taken as it is.
+    Sessions without an act may be missing from the log (without events they give no training input), all of
+    them or some. For each query those that are missing are counted in, as EM does for truncated data: there
+    were (sessions with an act) / (1 - P(no act)), and at least as many as the log holds.
 
     Source: the position-based model and its EM in Chuklin, Markov and de Rijke, "Click Models for Web
     Search", 2015, sections 3.3 and 4.3; the power law of Joachims, Swaminathan and Schnabel, "Unbiased
@@ -78,17 +85,33 @@ def learn_attention(log: ClickLog) -> Attention:
     if not log.cells:
         return Attention(0.0, {}, {})
     table = _table(log)
-    shown, logged = table.impressions, np.array([float(log.sessions[query]) for query in table.queries])
-    decay, levels = 0.5, np.geomspace(0.04, 0.9, LEVELS)
+    fit = max((_fit(table, decay) for decay in FIRST_DECAYS), key=lambda each: each.likelihood)
+    attraction: dict[str, dict[int, float]] = {query: {} for query in table.queries}
+    for (query, item), mean in zip(table.items, fit.attraction.tolist(), strict=True):
+        attraction[table.queries[query]][item] = mean
+    return Attention(fit.decay, attraction, dict(zip(table.queries, fit.sessions.tolist(), strict=True)))
+
+
+class _Fit(NamedTuple):
+    """Where EM ended: decay, attraction of each item, sessions of each query, and the log's log-likelihood."""
+
+    decay: float
+    attraction: Array
+    sessions: Array
+    likelihood: float
+
+
+def _fit(table: _Table, decay: float) -> _Fit:
+    """EM from a first decay on."""
+    levels = np.geomspace(0.04, 0.9, LEVELS)
     mix = np.full((int(table.group.max()) + 1, LEVELS), 1 / LEVELS)
-    sessions = logged
+    shown = table.impressions
     for done in range(MAX_ROUNDS):
         examined = np.exp(-decay * table.rank)
-        shares = _levels_of_items(table, shown, examined, levels, mix)
-        sessions = logged / (1 - _idle_shares(table, logged, examined * (shares @ levels)[table.item]))
-        if log.idle_sessions:
-            sessions = logged
-        shown = table.impressions * (sessions / logged)[table.query]
+        shares, likelihood = _levels_of_items(table, shown, examined, levels, mix)
+        idle = _idle_shares(table, examined * (shares @ levels)[table.item])
+        sessions = np.maximum(table.logged, table.with_act / (1 - idle))
+        shown = table.impressions * (sessions / table.logged)[table.query]
         weights = shares[table.item]
         looks = (weights * (shown * examined)[:, None]).sum(axis=0)
         levels = np.clip((weights * table.acts[:, None]).sum(axis=0) / np.maximum(looks, 1e-9), 1e-3, 1.0)
@@ -99,10 +122,10 @@ def learn_attention(log: ClickLog) -> Attention:
             mix[group] = (members.sum(axis=0) + PSEUDO_ITEMS * mean_mix) / (len(members) + PSEUDO_ITEMS)
         if done > MIN_ROUNDS and abs(decay - before) < TOLERANCE:
             break
-    attraction: dict[str, dict[int, float]] = {query: {} for query in table.queries}
-    for (query, item), mean in zip(table.items, (shares @ levels).tolist(), strict=True):
-        attraction[table.queries[query]][item] = mean
-    return Attention(decay, attraction, dict(zip(table.queries, sessions.tolist(), strict=True)))
+    # Of what was counted in, the log knows nothing; of sessions with an act, that they have one.
+    missing = (sessions - table.logged) @ np.log(np.maximum(idle, 1e-9))
+    likelihood -= float(missing + table.with_act @ np.log1p(-idle))
+    return _Fit(decay, shares @ levels, sessions, likelihood)
 
 
 def _table(log: ClickLog) -> _Table:
@@ -127,6 +150,8 @@ def _table(log: ClickLog) -> _Table:
         columns[:, 3].astype(np.float64),
         columns[:, 4].astype(np.float64),
         groups,
+        np.array([float(log.sessions[query]) for query in queries]),
+        np.array([float(log.sessions_with_act[query]) for query in queries]),
     )
 
 
@@ -134,22 +159,21 @@ def _mean_position(cells: Sequence[tuple[int, Cell]]) -> float:
     return sum(k * cell.impressions for k, cell in cells) / sum(cell.impressions for _, cell in cells)
 
 
-def _levels_of_items(table: _Table, shown: Array, examined: Array, levels: Array, mix: Array) -> Array:
-    """E step: how likely each item has each level, [items, LEVELS]; each row sums to 1."""
+def _levels_of_items(table: _Table, shown: Array, examined: Array, levels: Array, mix: Array) -> tuple[Array, float]:
+    """E step: how likely each item has each level, [items, LEVELS], each row summing to 1; and the log-likelihood."""
     chance = np.clip(examined[:, None] * levels, 1e-9, 1 - 1e-6)
     passed = np.maximum(shown - table.acts, 0.0)
     cells = table.acts[:, None] * np.log(chance) + passed[:, None] * np.log1p(-chance)
     logs = np.log(mix)[table.group]
     np.add.at(logs, table.item, cells)
-    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-    normalised: Array = shares / shares.sum(axis=1, keepdims=True)
-    return normalised
+    of_items: Array = np.logaddexp.reduce(logs, axis=1, keepdims=True)
+    return np.exp(logs - of_items), float(of_items.sum())
 
 
-def _idle_shares(table: _Table, logged: Array, chance: Array) -> Array:
-    """The share of each query's sessions that had no act, and so are not in the log."""
-    per_session = table.impressions / logged[table.query]
-    nothing = np.bincount(table.query, per_session * np.log1p(-np.minimum(chance, 0.999)), len(logged))
+def _idle_shares(table: _Table, chance: Array) -> Array:
+    """The share of each query's sessions that have no act, in the log or not."""
+    per_session = table.impressions / table.logged[table.query]
+    nothing = np.bincount(table.query, per_session * np.log1p(-np.minimum(chance, 0.999)), len(table.logged))
     return np.minimum(np.exp(nothing), MAX_IDLE_SHARE)
 
 

@@ -55,9 +55,8 @@ class MeanGrade:
         items = self._log.cells.get(session.query, {})
         totals = [item_of(items.get(showing.item, {})) for showing in session.shown]
         prior = PRIOR_SHOWINGS * self._all.rate
-        return in_any_session(
-            self._log, [(total.acts + prior) / (total.impressions + PRIOR_SHOWINGS) for total in totals]
-        )
+        rates = [(total.acts + prior) / (total.impressions + PRIOR_SHOWINGS) for total in totals]
+        return in_any_session(self._log, session.query, rates)
 
 
 class RankCtr:
@@ -121,7 +120,7 @@ class RankCtr:
 
     def predict_by_position(self, session: Session) -> list[float]:
         """Acts per showing of each position: the baseline that every click model is compared with."""
-        return in_any_session(self._log, self._rates(session))
+        return in_any_session(self._log, session.query, self._rates(session))
 
     def _rates(self, session: Session) -> list[float]:
         return [self._mean_acts.get(showing.position, self._all.rate) for showing in session.shown]
@@ -134,7 +133,7 @@ class RankCtr:
             cells = items.get(showing.item, {})
             expected = sum(cell.impressions * self._mean_acts[position] for position, cell in cells.items())
             chances.append(rate * (item_of(cells).acts + PRIOR_ACTS) / (expected + PRIOR_ACTS))
-        return in_any_session(self._log, chances)
+        return in_any_session(self._log, session.query, chances)
 
 
 class PositionBased:
