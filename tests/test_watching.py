@@ -52,7 +52,7 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
     expected = "run-1: training step 50/1000, loss 0.5000, learning rate 1.00e-04, queries/s 12.5, time left 1 min 15 s"
     assert told[1] == f"{expected}, base_ndcg_at_10 0.2500"
     assert "run-1 succeeded: well" in lines
-    assert lines[-1] == "model-run-1, promoted: models/run-1"
+    assert lines[-1] == "model-run-1, passed its gate: models/run-1"
     assert "\x1b" not in out.getvalue()
 
 

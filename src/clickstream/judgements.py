@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clickstream import limits
+
+GRADE = re.compile("[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ def read_trec(qrels: Path, queries: Path) -> list[JudgedQuery]:
     for number, line in _lines(qrels):
         try:
             query_id, _, object_id, given = line.split()
+            if not GRADE.fullmatch(given):  # int() also takes `1_0`
+                raise ValueError
             grade = min(max(int(given), 0), limits.MAX_GRADE)
         except ValueError:
             raise ValueError(f"{qrels}, line {number}: must be `query-id iteration object-id grade`") from None

@@ -35,8 +35,9 @@ class Promotion:
 
     def check_same(self, order: PromotionOrder) -> None:
         """Raises AlreadyExists unless this entry came of the same order."""
-        asked = (order.model_version_id or self.model_version_id, not order.model_version_id, order.forced)
-        if (self.model_version_id, self.rollback, self.forced) != asked:
+        target = order.model_version_id or self.model_version_id
+        asked = (target, not order.model_version_id, order.forced, order.reason)
+        if (self.model_version_id, self.rollback, self.forced, self.reason) != asked:
             raise AlreadyExists("CONTENT_CONFLICT", "request_id: taken by another promotion or rollback")
 
 

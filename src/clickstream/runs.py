@@ -1,7 +1,7 @@
 """Training runs: settings, progress, results and states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -92,6 +92,10 @@ class Metrics:
     mrr_at_10: float
     recall_at_10: float
     recall_at_100: float = 0.0
+
+    def named(self, whose: str) -> dict[str, float]:
+        """By name: `{whose}_ndcg_at_10` and so on."""
+        return {f"{whose}_{name}": value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)

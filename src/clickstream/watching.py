@@ -118,7 +118,7 @@ def show_outcome(run: training.TrainingRun, console: Console) -> None:
     version = run.model_version
     for table in evaluation_tables(version.evaluation):
         console.print(table)
-    verdict = "promoted" if version.promoted else "not promoted"
+    verdict = "passed its gate" if version.promoted else "did not pass its gate"
     console.print(
         f"{escape(version.model_version_id)}, {verdict}: {escape(version.path)}", soft_wrap=True, highlight=False
     )

@@ -342,6 +342,10 @@ class MemoryPromotions(Part):
         return [each for each in reversed(self._state.promotions) if before is None or each.sequence < before][:limit]
 
     @locked
+    def knows(self, request_id: str) -> bool:
+        return any(each.request_id == request_id for each in self._state.promotions)
+
+    @locked
     def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
         for each in self._state.promotions:
             if each.request_id == order.request_id:

@@ -19,16 +19,25 @@ from serving import PATIENCE, Clock, InProcessServer, detail, fields, reason, re
 
 from clickstream import limits
 from clickstream.converter import ConversionSummary
+from clickstream.embedding import Embedder
+from clickstream.errors import NotFound
 from clickstream.promotions import PromotionOrder
 from clickstream.runs import RunState
 
 QUERY = pb.TEXT_KIND_QUERY
 
 
+def lengths(model_version_id: str) -> Embedder:
+    """Embeds a text as its length."""
+    return lambda kind, texts: [[float(len(text))] for text in texts]
+
+
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
 def any_server(request: pytest.FixtureRequest) -> InProcessServer:
-    """A server over either store."""
-    return request.getfixturevalue(request.param)
+    """A server over either store, whose machine of the models can load any version."""
+    server: InProcessServer = request.getfixturevalue(request.param)
+    server.load_embedder = lengths
+    return server
 
 
 @pytest.fixture
@@ -36,7 +45,7 @@ def host(memory_dao: MemoryDao, clock: Clock, tmp_path: Path) -> Iterator[InProc
     """A server whose models lie in `tmp_path` and embed a text as its length."""
     server = InProcessServer(memory_dao, clock)
     server.models = tmp_path
-    server.load_embedder = lambda name: lambda kind, texts: [[float(len(text))] for text in texts]
+    server.load_embedder = lengths
     with server:
         yield server
 
@@ -116,6 +125,32 @@ def test_r1_promotion_and_rollback_can_be_retried(any_server: InProcessServer) -
     assert (again.promotion, again.created) == (back.promotion, False)
     assert promote(any_server, "model-run-1", "p-1").promotion == first.promotion
     assert refused(promote, any_server, "model-run-2", "p-1").code() is StatusCode.ALREADY_EXISTS
+
+
+def test_what_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> None:
+    """Embed by default never stops for a promotion: not even force promotes what is gone; a retry needs no files."""
+    for number in (1, 2):
+        finish(any_server, f"run-{number}", number)
+    promote(any_server, "model-run-1", "p-1")
+
+    def gone(model_version_id: str) -> Embedder:
+        raise NotFound("MODEL_VERSION_NOT_FOUND", f"no {model_version_id} here")
+
+    any_server.load_embedder = gone
+    for values in ({}, {"force": True, "reason": "never mind"}):
+        error = refused(promote, any_server, "model-run-2", "p-2", **values)
+        assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
+    assert embed(any_server, "abc").model_version_id == "model-run-1"
+    assert not promote(any_server, "model-run-1", "p-1").created
+
+
+def test_r1_another_reason_is_another_promotion(any_server: InProcessServer) -> None:
+    """R1: the same request id with another reason is refused; a reason of blanks is none."""
+    model = finish(any_server, "run-1")
+    promote(any_server, model, "p-1", reason="it is Monday")
+    error = refused(promote, any_server, model, "p-1", reason="it is Tuesday")
+    assert error.code() is StatusCode.ALREADY_EXISTS
+    assert fields(refused(promote, any_server, model, "p-2", force=True, reason=" ")) == ["reason"]
 
 
 def test_a_model_is_downloaded_and_a_download_gone_on_with(host: InProcessServer, tmp_path: Path) -> None:
@@ -272,6 +307,10 @@ def test_a_run_can_start_from_the_promoted_version(any_server: InProcessServer) 
     asked = training_service_pb2.StartTrainingRequest(run_id="next", batch_ids=["batch-1"])
     asked.settings.base_model = "promoted"
     assert reason(refused(any_server.training.StartTraining, asked)) == "NO_PROMOTED_MODEL"
+    asked.settings.base_model = "run-9-0123456789ab"
+    error = refused(any_server.training.StartTraining, asked)
+    assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "MODEL_VERSION_NOT_FOUND")
+    asked.settings.base_model = "promoted"
     any_server.dao.promotions.append(PromotionOrder("p-1", "model-1"), NOW)
     assert any_server.training.StartTraining(asked).run.settings.base_model == "model-1"
     any_server.dao.promotions.append(PromotionOrder("p-2", "model-2"), NOW)

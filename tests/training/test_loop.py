@@ -23,6 +23,7 @@ from clickstream.judgements import JudgedQuery
 from clickstream.runs import FineTuningSettings, ModelVersion, Phase, TrainingProgress
 from clickstream.training import Canceled, fine_tune, loop
 from clickstream.training import progress as progress_module
+from clickstream.training.curve import CURVE_FILE, read_curve
 from clickstream.training.version import load_version
 
 ADAPTED: dict[str, object] = {"lora_rank": 4, "loss": "contrastive", "early_stopping_patience": 5}
@@ -202,10 +203,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         run(tmp_path, settings, report=kill)
     torch.manual_seed(killed_after)  # a new process starts with any random state
     resumed = run(tmp_path, settings, report=lambda p: steps.append(p.step) if p.phase == Phase.TRAINING else None)
-    assert steps[0] == killed_after // 3 * 3
+    assert steps[0] == (killed_after - 1) // 3 * 3  # the report comes before the checkpoint
     assert_same_weights(finished, resumed)
     assert resumed.model_version_id == finished.model_version_id
     assert resumed.evaluation == finished.evaluation
+    curves = [read_curve(Path(version.path) / CURVE_FILE) for version in (finished, resumed)]
+    whole, gone_on = ([(point.step, point.loss) for point in curve] for curve in curves)
+    assert gone_on == whole, "every step is in the curve once"
 
 
 @pytest.mark.parametrize("phase", [Phase.EVALUATING_NEW, Phase.SAVING])
@@ -270,7 +274,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(
     resumed = run(
         tmp_path / "killed", changed, report=lambda p: steps.append(p.step) if p.phase == Phase.TRAINING else None
     )
-    assert steps[0] >= reached // 2 * 2, f"killed at {reached}"
+    assert steps[0] >= (reached - 1) // 2 * 2, f"killed at {reached}"
     assert_same_weights(run(tmp_path / "whole", changed), resumed)
 
 
@@ -317,6 +321,13 @@ def test_early_stopping_gives_the_best_epochs_weights(
     saved = weights(version)
     assert all(torch.equal(saved[name], kept[1][name]) for name in saved)
     assert any(not torch.equal(saved[name], kept[2][name]) for name in saved)
+    measured = [point.metrics for point in read_curve(Path(version.path) / CURVE_FILE)]
+    told = [
+        (each["validation_ndcg_at_10"], each["validation_best_epoch"])
+        for each in measured
+        if "validation_ndcg_at_10" in each
+    ]
+    assert told == [(0.2, 1), (0.3, 2), (0.1, 2)]
 
 
 @pytest.mark.parametrize("changes", [{"loss": "contrastive"}, {"lora_rank": 8}, {"frozen_layers": 1}], ids=str)

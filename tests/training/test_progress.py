@@ -19,14 +19,14 @@ def rarely(monkeypatch: pytest.MonkeyPatch) -> None:
 def play(progress: Progress) -> None:
     """A training of three steps, measured before, in the middle and afterwards."""
     progress.enter(Phase.EVALUATING_BASE)
-    progress.measured("base", BASE)
+    progress.measured(BASE.named("base"))
     progress.start_training(0, 3)
     for step in range(1, 4):
         progress.after_step(1 / step, 1e-4, queries=2)
         if step == 2:
-            progress.measured("validation", BASE)
+            progress.measured(BASE.named("validation"))
     progress.enter(Phase.EVALUATING_NEW)
-    progress.measured("new", NEW)
+    progress.measured(NEW.named("new"))
 
 
 def test_metrics_are_reported_as_they_come_and_stay(tmp_path: Path) -> None:

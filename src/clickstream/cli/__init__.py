@@ -158,25 +158,35 @@ def train(
 def watch(run_id: str, address: str) -> None:
     """Show a training run until it ends.
 
-    Exit code 0 if it succeeded, promoted or not, 1 if it failed, 3 if it was canceled. Ctrl-C stops
-    watching, not the run, with exit code 130.
+    Exit code 0 if it succeeded, promoted or not, 1 if it failed, 3 if it was canceled, 4 if the server
+    stayed away for ten minutes. Ctrl-C stops watching, not the run, with exit code 130.
     """
     with calling(address) as channel:
         _watch_to_the_end(channel, run_id)
 
 
 def _watch_to_the_end(channel: Any, run_id: str) -> None:
+    import grpc
     from rich.console import Console
 
-    from clickstream.client.calls import training_stub
+    from clickstream.client.calls import is_passing, training_stub
     from clickstream.client.training import watch
     from clickstream.watching import follow, state_of
+
+    again = f"To watch it again: clickstream watch {run_id}"
 
     try:
         run = follow(watch(training_stub(channel), run_id), Console())
     except KeyboardInterrupt:
-        click.echo(f"\nNo longer watching; the run goes on. To watch it again: clickstream watch {run_id}", err=True)
+        click.echo(f"\nNo longer watching; the run goes on. {again}", err=True)
         sys.exit(130)
+    except grpc.RpcError as error:
+        if not is_passing(error):
+            raise
+        click.echo(
+            f"The server stays away: {error.details()}. The run does not need it to be watched. {again}", err=True
+        )
+        sys.exit(4)
     sys.exit({"succeeded": 0, "canceled": 3}.get(state_of(run), 1))
 
 

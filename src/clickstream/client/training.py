@@ -1,6 +1,7 @@
 """Training runs seen from a client: settings as text, and watching until the end."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,11 +10,11 @@ from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuni
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from google.protobuf.json_format import ParseDict, ParseError
 
-from clickstream.client.calls import call, is_passing
+from clickstream.client.calls import call, is_passing, pause_before_retry
 from clickstream.judgements import JudgedQuery
 
-# How often a broken watch is taken up again without any news.
-WATCHES = 10
+PATIENCE_SECONDS = 600.0
+"""For so long a broken watch is taken up again without any news: servers restart, and machines are moved."""
 
 _FIELDS = fine_tuning.FineTuningSettings.DESCRIPTOR.fields_by_name
 
@@ -68,18 +69,17 @@ def watch(stub: Any, run_id: str) -> Iterator[training.TrainingRun]:
     """Yields the run after every change until it has ended; a broken stream is taken up again.
 
     Raises:
-        grpc.RpcError: The server stayed away, or refused.
+        grpc.RpcError: The server stayed away for `PATIENCE_SECONDS`, or refused.
     """
-    broken = 0
+    broken, heard_at = 0, time.monotonic()
     while True:
         try:
             for response in stub.WatchTrainingRun(training.WatchTrainingRunRequest(run_id=run_id)):
-                broken = 0
+                broken, heard_at = 0, time.monotonic()
                 yield response.run
             return
         except grpc.RpcError as error:
             broken += 1
-            if broken > WATCHES or not is_passing(error):
+            if time.monotonic() - heard_at > PATIENCE_SECONDS or not is_passing(error):
                 raise
-        # Waits for the server by asking it, with the pauses of `call`.
-        call(stub.GetTrainingRun, training.GetTrainingRunRequest(run_id=run_id))
+            time.sleep(pause_before_retry(broken, error))

@@ -275,6 +275,10 @@ class PromotionDao(Protocol):
         """Entries, the newest first, below sequence number `before`."""
         ...
 
+    def knows(self, request_id: str) -> bool:
+        """Whether an order with this request id was carried out."""
+        ...
+
     def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
         """Carries an order out, once per request id; says whether it was now.
 

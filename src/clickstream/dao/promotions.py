@@ -32,6 +32,11 @@ class MongoPromotions:
         return [_promotion(document) for document in self._promotions.find(query, sort=[("_id", -1)], limit=limit)]
 
     @translated
+    def knows(self, request_id: str) -> bool:
+        """See `PromotionDao`."""
+        return self._promotions.find_one({"request_id": request_id}) is not None
+
+    @translated
     def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
         """See `PromotionDao`."""
         for _ in range(ATTEMPTS):

@@ -29,7 +29,7 @@ def show_evaluation(run: training.TrainingRun, console: Console) -> None:
         f"Trained on {data.training_queries} queries and {data.items} items from {data.input_count:,} sessions; "
         f"left out: {skipped or 'none'}."
     )
-    console.print(f"{'Promoted' if version.promoted else 'Not promoted'}: {version.gate_reason}.")
+    console.print(f"{'Passed' if version.promoted else 'Did not pass'} its gate: {version.gate_reason}.")
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:

@@ -68,13 +68,23 @@ class ModelServicer(ModelServiceServicer):
     async def PromoteModel(self, request: pb.PromoteModelRequest, context: Context) -> pb.PromoteModelResponse:  # noqa: N802
         """See the contract."""
         order = _order(request, validation.checked_id(request.model_version_id, "model_version_id"), request.force)
-        if order.forced and not order.reason:
+        if order.forced and not order.reason.strip():
             validation.require([FieldViolation("reason", "is required together with force")])
         version = await asyncio.to_thread(self._version, order.model_version_id)
         if not version.promoted and not order.forced:
             raise FailedPrecondition("MODEL_NOT_IMPROVED", f"the gate said no: {version.gate_reason}")
+        if not await asyncio.to_thread(self._dao.promotions.knows, order.request_id):
+            await self._check_loads(order.model_version_id, context)
         promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
         return pb.PromoteModelResponse(promotion=_message(promotion), created=created)
+
+    async def _check_loads(self, model_version_id: str, context: Context) -> None:
+        """Raises unless the machine of the models can embed with a version, which it then holds ready."""
+        probe = host_pb.EmbedTextsRequest(model_version_id=model_version_id, texts=["a"], kind=pb.TEXT_KIND_QUERY)
+        try:
+            await self._host.embed(probe, context.time_remaining())
+        except NotFound as error:  # the version is known, its files are not there
+            raise FailedPrecondition("STATE_CONFLICT", error.message) from error
 
     async def RollbackModel(self, request: pb.RollbackModelRequest, context: Context) -> pb.RollbackModelResponse:  # noqa: N802
         """See the contract."""

@@ -1,6 +1,7 @@
 """TrainingService: converted inputs and training runs."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +21,8 @@ from clickstream.servicers.boundary import Context
 from clickstream.servicers.run_watch import RunWatch
 
 PROMOTED = "promoted"
+VERSION_ID = re.compile(r"[A-Za-z0-9_.-]+-[0-9a-f]{12}")
+"""As `training.version.version_id` makes them: a run's id and the beginning of a SHA-256."""
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -76,8 +79,7 @@ class TrainingServicer(TrainingServiceServicer):
                 raise FailedPrecondition("STATE_CONFLICT", f"{archived[0]} is archived")
             if sha256:
                 self._dao.judgements.keep(sha256, judgements)
-            if settings.base_model == PROMOTED:
-                settings = replace(settings, base_model=self._promoted())
+            settings = replace(settings, base_model=self._base_model(settings.base_model))
             queued = TrainingRun(
                 run_id=request.run_id,
                 batches=tuple(batch.sequence for batch in batches),
@@ -92,6 +94,14 @@ class TrainingServicer(TrainingServiceServicer):
         if not created and not same:
             raise AlreadyExists("CONTENT_CONFLICT", "run_id: taken by a run with other content")
         return run, created
+
+    def _base_model(self, name: str) -> str:
+        """Refuses a version that does not exist before a run seeks it on a hub; other names the trainer knows."""
+        if name == PROMOTED:
+            return self._promoted()
+        if VERSION_ID.fullmatch(name) and self._dao.runs.model_version(name) is None:
+            raise NotFound("MODEL_VERSION_NOT_FOUND", "settings.base_model: there is no such model version")
+        return name
 
     def _promoted(self) -> str:
         promotion = self._dao.promotions.current()

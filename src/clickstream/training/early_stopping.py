@@ -24,6 +24,7 @@ class EarlyStopping:
     epochs: int = 0
     best_epoch: int = 0
     best_score: float = -math.inf
+    last_score: float = -math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -34,9 +35,14 @@ class EarlyStopping:
     def after_epoch(self, score: float, encoder: torch.nn.Module) -> None:
         """Takes up an epoch's score; its weights are kept if it is the best yet."""
         self.epochs += 1
+        self.last_score = score
         if score > self.best_score:
             self.best_epoch, self.best_score = self.epochs, score
             self.best_weights = {name: each.detach().cpu().clone() for name, each in learnable(encoder).items()}
+
+    def metrics(self) -> dict[str, float]:
+        """What the last epoch scored, and which epoch, counted from 1, is the best so far."""
+        return {"validation_ndcg_at_10": self.last_score, "validation_best_epoch": float(self.best_epoch)}
 
     def restore_best(self, encoder: torch.nn.Module) -> None:
         """Gives the encoder the best epoch's weights, if any are kept."""
@@ -44,7 +50,9 @@ class EarlyStopping:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {name: getattr(self, name) for name in ("epochs", "best_epoch", "best_score", "best_weights")}
+        return {
+            name: getattr(self, name) for name in ("epochs", "best_epoch", "best_score", "last_score", "best_weights")
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Takes up what a checkpoint kept."""

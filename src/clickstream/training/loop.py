@@ -133,14 +133,14 @@ def train_and_judge(
     progress.enter(Phase.EVALUATING_BASE)
     items = embed(encoder, "item", dataset.texts, progress.tick)
     base_scores = evaluate(encoder, dataset, items, progress.tick)
-    progress.measured("base", mean(base_scores))
+    progress.measured(mean(base_scores).named("base"))
     judged_examples = judgements.examples if judgements else []
     base_judged = score(encoder, judged_examples, items, progress.tick)
     train(encoder, dataset, items, settings, checkpoints, progress, join())
     progress.enter(Phase.EVALUATING_NEW)
     items = embed(encoder, "item", dataset.texts, progress.tick)
     new_scores = evaluate(encoder, dataset, items, progress.tick)
-    progress.measured("new", mean(new_scores))
+    progress.measured(mean(new_scores).named("new"))
     new_judged = score(encoder, judged_examples, items, progress.tick)
     segments = by_segment(dataset, base_scores, new_scores, settings.seed)
     judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
@@ -199,11 +199,13 @@ def train(
         optimizer.param_groups[0]["lr"] = learning_rate = settings.learning_rate * schedule(number, step_count)
         optimizer.step()
         done = number + 1
+        # Before the checkpoint: what a run logs beyond it is dropped and logged again, so no step is missing.
+        progress.after_step(loss, learning_rate, len(step.queries))
         if stopping.patience and done % steps.per_epoch == 0:
             stopping.after_epoch(validation_score(encoder, dataset, progress.tick), encoder)
+            progress.measured(stopping.metrics())
         if done % STEPS_PER_CHECKPOINT == 0 or done == step_count or stopping.is_due:
             checkpoints.save(encoder, optimizer, stopping, done)
-        progress.after_step(loss, learning_rate, len(step.queries))
     stopping.restore_best(encoder)
     merge(adapters)
 

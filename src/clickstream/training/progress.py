@@ -2,11 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from clickstream.converter import TrainingInput
-from clickstream.runs import CurvePoint, Metrics, Phase, TrainingProgress
+from clickstream.runs import CurvePoint, Phase, TrainingProgress
 from clickstream.training.curve import Curve
 
 SECONDS_PER_REPORT = 0.5
@@ -85,12 +85,11 @@ class Progress:
             self._curve.log(done, loss, learning_rate)
         self.tick()
 
-    def measured(self, whose: str, metrics: Metrics) -> None:
-        """Reports metrics at once, under the names `{whose}_ndcg_at_10` and so on."""
-        named = {f"{whose}_{name}": value for name, value in asdict(metrics).items()}
-        self._now = replace(self._now, metrics={**self._now.metrics, **named})
+    def measured(self, metrics: Mapping[str, float]) -> None:
+        """Reports metrics at once, by their names."""
+        self._now = replace(self._now, metrics={**self._now.metrics, **metrics})
         if self._curve:
-            self._curve.measured(self._now.step, named)
+            self._curve.measured(self._now.step, metrics)
         self._send()
 
     def recall(self, points: Sequence[CurvePoint]) -> None:

@@ -84,7 +84,7 @@ def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
         f"# {version.model_version_id}",
         "",
         f"`{version.base_model}`, fine-tuned on search clicks.",
-        f"{'Promoted' if version.promoted else 'Not promoted'}: {version.gate_reason}.",
+        f"{'Passed' if version.promoted else 'Did not pass'} its gate: {version.gate_reason}.",
         "",
         "```python",
         "from sentence_transformers import SentenceTransformer",

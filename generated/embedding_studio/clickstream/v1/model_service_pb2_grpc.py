@@ -113,9 +113,10 @@ class ModelServiceServicer(object):
 
     def PromoteModel(self, request, context):
         """Makes a version the promoted one. Idempotent by `request_id`: a retry answers the same
-        promotion, whatever was promoted since. FAILED_PRECONDITION if the version's gate said no and
-        `force` is not set, or another version than expected is promoted; ALREADY_EXISTS if the
-        request id was used for something else.
+        promotion, whatever was promoted since. Before it, the version is loaded where the models lie, so
+        that Embed goes on without waiting. FAILED_PRECONDITION if it cannot be loaded, its gate said no
+        and `force` is not set, or another version than expected is promoted; ALREADY_EXISTS if the
+        request id was used for something else; UNAVAILABLE while the machine of the models is away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
