@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from training.shop_log import shop_log, tiny_settings
 
@@ -46,6 +48,12 @@ def test_trained_queries_are_told_from_unseen_ones(dataset: Dataset) -> None:
     assert dict(zip((normalised(e.query) for e in found.examples), found.searched, strict=True)) == {
         trained: True, held_out: False, "never heard of": False,
     }  # fmt: skip
+
+
+def test_queries_that_stop_the_training_are_no_unseen_ones(dataset: Dataset) -> None:
+    """R17: weights are chosen by validation queries, so judgements of these say nothing about unseen queries."""
+    stopping = replace(dataset, training=dataset.training[1:], validation=dataset.training[:1])
+    assert made(stopping, JudgedQuery(dataset.training[0].query, {"rain-shoe": 1})).searched == [True]
 
 
 def test_what_cannot_be_measured_is_counted(dataset: Dataset) -> None:

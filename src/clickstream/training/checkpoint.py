@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 class Checkpoints:
     """The one checkpoint of a run, `runs/<run_id>/checkpoint.pt`.
 
-    `identity` names everything that the weights depend on: a checkpoint of another identity is ignored.
+    `identity` names the data and settings that the weights depend on, the base model by its name: a checkpoint of
+    another identity is ignored.
     """
 
     folder: Path

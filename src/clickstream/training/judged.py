@@ -14,7 +14,7 @@ from clickstream.training.split import normalised
 class JudgedSet:
     """Judged queries for which a known item is relevant; the gains are 2^grade - 1.
 
-    `searched` says of each example whether its text was trained on.
+    `searched` says of each example whether its text was trained on, or training stopped by it.
     """
 
     judgements_sha256: str
@@ -46,12 +46,12 @@ def judged_set(judged: Sequence[JudgedQuery], dataset: Dataset, rows: Mapping[st
                 unknown += 1
             else:
                 example.gains[row] = max(2.0**grade - 1.0, example.gains.get(row, 0.0))
-    trained = {normalised(example.query) for example in dataset.training}
+    used = {normalised(example.query) for example in [*dataset.training, *dataset.validation]}
     measured = {key: example for key, example in pooled.items() if any(example.gains.values())}
     return JudgedSet(
         judgements_sha256=packed(judged)[0],
         examples=list(measured.values()),
-        searched=[key in trained for key in measured],
+        searched=[key in used for key in measured],
         unmeasured_queries=len(pooled) - len(measured),
         unknown_items=unknown,
     )
@@ -60,7 +60,7 @@ def judged_set(judged: Sequence[JudgedQuery], dataset: Dataset, rows: Mapping[st
 def compare_judged(
     judged: JudgedSet, base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int
 ) -> JudgedEvaluation:
-    """Both models' scores of `judged.examples`, apart by whether they were trained on."""
+    """Both models' scores of `judged.examples`, apart by whether training used them."""
     unsearched, searched = (
         compare(
             [score for score, known in zip(base, judged.searched, strict=True) if known == wanted],
