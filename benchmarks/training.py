@@ -4,8 +4,9 @@
     python benchmarks/training.py --data FOLDER                # the target setting, both worlds
     python benchmarks/training.py --data FOLDER --eta 0 1 2 --noise 0.05 0.2 --sessions 5 30 100 --seeds 1 2 3
 
-`FOLDER` holds the Cranfield collection. Every finished cell is a line of `--state`, from which a later start goes on,
-and the table is made of all that is there. `benchmarks/README.md` says what is played and measured.
+`FOLDER` holds the Cranfield collection. Every finished cell is a line of `--cells`, from which a later start goes on,
+and the table is made of all that is there; start a new file when training changes. `benchmarks/README.md` says what is
+played and measured.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from functools import cache
@@ -41,21 +43,24 @@ from training_worlds import (
 )
 
 from clickstream.app import packaged_model
+from clickstream.converter import TrainingInput
 from clickstream.policy import load_policy
 from clickstream.runs import FineTuningSettings
 from clickstream.training import fine_tune, metrics
+from clickstream.training.dataset import read_dataset
 from clickstream.training.model import embed, load_encoder
 from clickstream.training.position_bias import CORRECTIONS
 
 FOLDS = 3
 MAX_TOKENS = 48
 BASE, ORACLE, GUESS = "base", "oracle", "best guess, no model"
-MNR, MNR_FAST = "raw clicks, MNR", "raw clicks, MNR at our rate"
-ROWS = [ORACLE, "pbm", "rank_ctr", MNR, MNR_FAST, GUESS, "none", "sdbn", "auto"]
-# What one would do by hand: an epoch over the clicked pairs. The rate is the trainer's default.
+MNR, MNR_FAST = "raw clicks, MNR", "raw clicks, MNR at 2e-4"
+ROWS = [ORACLE, "pbm", "rank_ctr", MNR, MNR_FAST, GUESS, "none", "sdbn"]
+# What one would do by hand: an epoch over the clicked pairs, at the trainer's default rate and at a better one.
 MNR_BATCH = 32
 MNR_PAIRS = 8_000
 MNR_RATE = 5e-5
+MNR_FAST_RATE = 2e-4
 MNR_WARMUP = 0.1
 
 Cell = dict[str, Any]
@@ -90,8 +95,7 @@ def run(cell: Cell, data: str) -> Cell:
     torch.set_num_threads(1)
     world, base = world_of(cell["world"], data)
     clicks = Clicks(cell["eta"], cell["noise"], cell["sessions"], cell["seed"])
-    # Which queries are never searched depends on the fold only, so that rows and settings compare.
-    searched = [query for query in range(len(world.queries)) if query * 7 % FOLDS != cell["fold"]]
+    searched = searched_in(cell["fold"], len(world.queries))
     began = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="training-"))
     try:
@@ -99,29 +103,44 @@ def run(cell: Cell, data: str) -> Cell:
         if cell["row"] == GUESS:
             ranking = best_guess(world, base, searched, clicks)
         elif cell["row"] in (MNR, MNR_FAST):
-            rate = MNR_RATE if cell["row"] == MNR else SETTINGS.learning_rate
+            rate = MNR_RATE if cell["row"] == MNR else MNR_FAST_RATE
             raw_clicks(clicked_pairs(world, base, searched, clicks), rate, clicks.seed, folder)
             ranking = ranking_by(str(folder / "model"), world)
         else:
             version = trained(world, base, searched, clicks, cell["row"], folder)
             gate = {"promoted": version.promoted, "reason": version.gate_reason}
+            if cell["row"] == "pbm":
+                gate["auto"] = chosen_by_auto(world, base, searched, clicks)
             ranking = ranking_by(version.path, world)
         scores = ndcg(world, ranking)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return {**cell, "ndcg": scores, "base": ndcg(world, base), "searched": searched, **gate,
-            "seconds": time.perf_counter() - began}  # fmt: skip
+    return {**cell, "ndcg": scores, "base": ndcg(world, base), **gate, "seconds": time.perf_counter() - began}
+
+
+def searched_in(fold: int, queries: int) -> list[int]:
+    """The queries that are searched; it depends on the fold only, so that rows and settings compare."""
+    return [query for query in range(queries) if query * 7 % FOLDS != fold]
 
 
 def trained(world: World, base: Ranking, searched: list[int], clicks: Clicks, row: str, folder: Path) -> Any:
     """The product's own training, from converted sessions to a judged model version."""
     settings = replace(SETTINGS, base_model=packaged_model(), position_bias="none" if row == ORACLE else row)
-    if row == ORACLE:
-        inputs = true_inputs(world, base, searched, clicks)
-    else:
-        policy = load_policy(Path(str(files("clickstream") / "importance.toml")))
-        inputs = clicked_inputs(world, base, searched, clicks, policy)
+    inputs = (true_inputs if row == ORACLE else clicked)(world, base, searched, clicks)
     return fine_tune("run", settings, inputs, data_dir=folder, report=lambda _: None, is_canceled=lambda: False)
+
+
+def clicked(world: World, base: Ranking, searched: list[int], clicks: Clicks) -> Iterator[TrainingInput]:
+    """The inputs by the packaged importance policy."""
+    return clicked_inputs(
+        world, base, searched, clicks, load_policy(Path(str(files("clickstream") / "importance.toml")))
+    )
+
+
+def chosen_by_auto(world: World, base: Ranking, searched: list[int], clicks: Clicks) -> str:
+    """The correction that `auto` takes: its model is that of the row of this name, bit by bit."""
+    dataset = read_dataset(clicked(world, base, searched, clicks), replace(SETTINGS, position_bias="auto"))
+    return next(score.name for score in dataset.click_models if score.chosen)
 
 
 SETTINGS = FineTuningSettings(base_model="", item_template="{title}. {text}", max_tokens=MAX_TOKENS)
@@ -162,7 +181,7 @@ def grid(arguments: argparse.Namespace) -> list[Cell]:
         itertools.product(arguments.eta, arguments.noise, arguments.sessions),
         key=lambda setting: setting != (1.0, 0.05, 30),
     )
-    return [
+    cells = [
         {"world": world, "eta": eta, "noise": noise, "sessions": sessions, "seed": seed, "fold": fold, "row": row}
         for eta, noise, sessions in settings
         for seed in arguments.seeds
@@ -170,6 +189,7 @@ def grid(arguments: argparse.Namespace) -> list[Cell]:
         for fold in range(FOLDS)
         for row in arguments.rows
     ]
+    return list({_key(cell): cell for cell in cells}.values())
 
 
 def main() -> None:
@@ -184,14 +204,13 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=ROWS[:6], choices=[*ROWS, *CORRECTIONS])
     parser.add_argument("--hours", type=float, default=1.0, help="start no cell later than this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cells at a time, of one thread each")
-    parser.add_argument("--state", type=Path, default=Path(".data/benchmark-training.jsonl"))
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "training.md")
+    results = Path(__file__).parent / "results"
+    parser.add_argument("--cells", type=Path, default=results / "training.jsonl")
+    parser.add_argument("--output", type=Path, default=results / "training.md")
     arguments = parser.parse_args()
 
     until = time.monotonic() + 3600 * arguments.hours
-    arguments.state.parent.mkdir(parents=True, exist_ok=True)
-    lines = arguments.state.read_text().splitlines() if arguments.state.exists() else []
-    done = [json.loads(line) for line in lines]
+    done = read_cells(arguments.cells)
     keys = {_key(cell) for cell in done}
     missing = [cell for cell in grid(arguments) if _key(cell) not in keys]
     with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
@@ -204,16 +223,48 @@ def main() -> None:
                 break
             finished = next(as_completed(running))
             running.remove(finished)
-            done.append(finished.result())
-            with arguments.state.open("a") as state:
-                state.write(json.dumps(done[-1]) + "\n")
+            keep(finished.result(), done, arguments.cells)
             print(f"{_key(done[-1])}: {done[-1]['seconds']:.0f} s", file=sys.stderr)
-    report(done, BASE, MNR_FAST, ORACLE, asdict(SETTINGS), arguments.output)
+    report(in_every_setting(done), BASE, MNR_FAST, ORACLE, asdict(SETTINGS), arguments.output)
     print(arguments.output.read_text())
 
 
+def read_cells(path: Path) -> list[Cell]:
+    """The finished cells of a file; what the base model scores is there once for each world."""
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    bases = {line["world"]: line["ndcg"] for line in lines if line["row"] == BASE}
+    return [
+        {**line, "base": bases[line["world"]], "searched": searched_in(line["fold"], len(line["ndcg"]))}
+        for line in lines
+        if line["row"] != BASE
+    ]
+
+
+def keep(cell: Cell, done: list[Cell], path: Path) -> None:
+    """Takes a finished cell up, and writes it down."""
+    cell = {**cell, **{name: [round(score, 4) for score in cell[name]] for name in ("ndcg", "base")}}
+    lines = [{name: value for name, value in cell.items() if name != "base"}]
+    if not any(each["world"] == cell["world"] for each in done):
+        lines.insert(0, {"world": cell["world"], "row": BASE, "ndcg": cell["base"]})
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    done.append({**cell, "searched": searched_in(cell["fold"], len(cell["ndcg"]))})
+
+
+def in_every_setting(cells: list[Cell]) -> list[Cell]:
+    """The oracle in every setting of the clicks: it sees what is shown, which no click changes."""
+    common = ("world", "sessions", "seed", "fold")
+    oracles = {tuple(each[name] for name in common): each for each in cells if each["row"] == ORACLE}
+    others = [each for each in cells if each["row"] != ORACLE]
+    settings = {(tuple(each[name] for name in common), each["eta"], each["noise"]) for each in others}
+    return others + [
+        {**oracles[where], "eta": eta, "noise": noise} for where, eta, noise in sorted(settings) if where in oracles
+    ]
+
+
 def _key(cell: Cell) -> tuple[Any, ...]:
-    return tuple(cell[name] for name in ("world", "eta", "noise", "sessions", "seed", "fold", "row"))
+    clicks = (0, 0) if cell["row"] == ORACLE else (cell["eta"], cell["noise"])
+    return (*clicks, *(cell[name] for name in ("world", "sessions", "seed", "fold", "row")))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import numpy as np
 from measuring import header, write_table
 from numpy.typing import NDArray
 
+from clickstream.training.position_bias import CORRECTIONS
+
 Cell = dict[str, Any]
 Scores = NDArray[np.float64]
 """Per query nDCG@10 of the base and the new model, [Q, 2]."""
@@ -16,7 +18,7 @@ RESAMPLES = 2_000
 COLUMNS = [
     "world, eta, noise, sessions per query",
     *("row", "searched", "share of the oracle's gain", "never searched", "share of the oracle's gain"),
-    *("against raw clicks at our rate: searched; never searched", "gate: promoted, of them worse"),
+    *("against raw clicks at 2e-4: searched; never searched", "gate: promoted, of them worse", "`auto` takes it"),
 ]
 
 
@@ -30,14 +32,14 @@ def report(cells: Sequence[Cell], base: str, raw: str, oracle: str, settings: di
         rows = {name: [cell for cell in members if cell["row"] == name] for name in {cell["row"] for cell in members}}
         title = f"{world}, {eta:g}, {noise:g}, {sessions}"
         means = [_scores(members, part)[:, 0] for part in PARTS]
-        lines.append([title, base, _mean(means[0]), "", _mean(means[1]), "", "", ""])
+        lines.append([title, base, _mean(means[0]), "", _mean(means[1]), "", "", "", ""])
         for name, row in sorted(rows.items(), key=lambda item: -_scores(item[1], "searched")[:, 1].mean()):
             shares = [_share(*_paired(row, rows.get(oracle, []), part)) for part in PARTS]
             against = [_difference(*_paired(row, rows.get(raw, []), part)) for part in PARTS]
             means = [_scores(row, part)[:, 1] for part in PARTS]
             figures = [_mean(means[0]), shares[0], _mean(means[1]), shares[1]]
             compared = "; ".join(against) if name not in (raw, oracle) and all(against) else ""
-            lines.append([title, f"{name} ({len(row)})", *figures, compared, _gate(row)])
+            lines.append([title, f"{name} ({len(row)})", *figures, compared, _gate(row), _auto(row, rows)])
     write_table(output, "Learning from biased clicks", _text(cells, settings), COLUMNS, lines)
 
 
@@ -68,6 +70,12 @@ def _gate(row: Sequence[Cell]) -> str:
         return ""
     promoted = [np.array(cell["ndcg"]) - np.array(cell["base"]) for cell in row if cell["promoted"]]
     return f"{len(promoted)} of {len(row)}, {sum(_interval(gains)[1] < 0 for gains in promoted)}"
+
+
+def _auto(row: Sequence[Cell], rows: dict[str, list[Cell]]) -> str:
+    """In how many of the logs `auto` takes the correction of this row; told by the cells of `pbm`."""
+    choices = [cell["auto"] for cell in rows.get("pbm", [])]
+    return f"{choices.count(row[0]['row'])} of {len(choices)}" if choices and row[0]["row"] in CORRECTIONS else ""
 
 
 def _mean(values: NDArray[np.float64]) -> str:
@@ -110,10 +118,11 @@ def _text(cells: Sequence[Cell], settings: dict[str, Any]) -> str:
     seconds = np.mean([cell["seconds"] for cell in cells])
     return f"""nDCG@10 against the true grades. In brackets behind a row: models trained. Shares and differences are \
 means over the queries of all folds and seeds, with 95 % bootstrap intervals over queries. Only these \
-{len(cells)} cells of the grid were run, {seconds:.0f} s each on one core. Made by `benchmarks/training.py`.
+{len(cells)} cells of the grid were run, {seconds:.0f} s each on one core; the oracle, which no click changes, once \
+for all eta and noise. Made by `benchmarks/training.py`.
 
 Settings of all rows but raw clicks: {shown}. Raw clicks: one epoch over at most 8,000 clicked pairs, 32 at a time, \
-at the trainer's default rate of 5e-5 or at ours; the others are compared with the latter. The best guess is no model: \
+at the trainer's default rate of 5e-5 or at 2e-4; the others are compared with the latter. The best guess is no model: \
 see `best_guess` in `benchmarks/training_worlds.py`.
 
 {header("torch", "transformers", "sentence-transformers", "numpy")}"""

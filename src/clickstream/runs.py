@@ -17,7 +17,7 @@ class FineTuningSettings:
     item_template: str
     epochs: int = 4
     batch_queries: int = 16
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     max_tokens: int = 128
     held_out_share: float = 0.2
     seed: int = 42
@@ -27,7 +27,7 @@ class FineTuningSettings:
     frozen_layers: int = 0
     lora_rank: int = 0
     early_stopping_patience: int = 0
-    unexamined: str = "negative"
+    unexamined: str = "unknown"
     held_out_after: datetime | None = None
 
 

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
 from clickstream.errors import FailedPrecondition
-from clickstream.training.adaptation import adapt, learnable, merge
+from clickstream.training.adaptation import EMBEDDING_RATE, adapt, learnable, merge, rate_groups
 from clickstream.training.model import embed, load_encoder
 
 TEXTS = ["red shoe", "warm cotton jacket for men"]
@@ -31,6 +31,25 @@ def test_everything_that_the_vectors_depend_on_learns(encoder: SentenceTransform
     assert frozen
     assert all("pooler" in name for name in frozen)
     assert all(parameter.grad is None for parameter in encoder.parameters())
+
+
+def test_token_embeddings_learn_faster(encoder: SentenceTransformer) -> None:
+    """Every weight that learns is in one group; the tokens' vectors alone have the higher rate."""
+    adapt(encoder, frozen_layers=0, lora_rank=0)
+    rest, tokens = rate_groups(encoder)
+    assert (rest["times"], tokens["times"]) == (1.0, EMBEDDING_RATE)
+    assert tokens["params"] == [encoder[0].auto_model.get_input_embeddings().weight]
+    assert len(rest["params"]) + 1 == len(learnable(encoder))
+
+
+@pytest.mark.parametrize("settings", [{"frozen_layers": 1, "lora_rank": 0}, {"frozen_layers": 0, "lora_rank": 2}])
+def test_where_token_embeddings_do_not_learn_there_is_one_rate(
+    encoder: SentenceTransformer, settings: dict[str, int]
+) -> None:
+    """Frozen layers and adapters leave them as they are."""
+    adapt(encoder, **settings)
+    [group] = rate_groups(encoder)
+    assert (group["times"], len(group["params"])) == (1.0, len(learnable(encoder)))
 
 
 def test_frozen_layers_are_the_lowest_with_the_embeddings(encoder: SentenceTransformer) -> None:

@@ -1,6 +1,6 @@
 """Which parameters of an encoder learn: all that its vectors depend on, those of its upper layers, or adapters."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -9,6 +9,9 @@ from transformers import PreTrainedModel
 
 from clickstream.errors import FailedPrecondition
 from clickstream.training.model import tokenise
+
+EMBEDDING_RATE = 40.0
+"""Token embeddings learn so many times as fast as the rest: a token only moves in the steps in which it occurs."""
 
 LORA_SCALE = 2
 """What adapters add is scaled by this (`lora_alpha` is so many times the rank)."""
@@ -52,6 +55,24 @@ def merge(adapters: PeftModel | None) -> None:
 def learnable(encoder: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """The parameters that learn, by name."""
     return {name: parameter for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+
+
+def rate_groups(encoder: SentenceTransformer) -> list[dict[str, Any]]:
+    """The parameters that learn as an optimizer's groups, each with the `times` by which its learning rate is higher.
+
+    What a word means that the base model does not know is learned in its tokens' vectors, and so for all queries
+    with that word, rather than in the layers, for one query. Source: larger steps for what occurs seldom as in
+    Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
+    JMLR 2011; the figure was measured, see docs/training.md.
+    """
+    transformer = getattr(encoder[0], "auto_model", None)
+    embeddings = transformer.get_input_embeddings().parameters() if isinstance(transformer, PreTrainedModel) else ()
+    fast = {id(parameter) for parameter in embeddings}
+    groups = [
+        {"times": times, "params": [each for each in learnable(encoder).values() if (id(each) in fast) == is_fast]}
+        for times, is_fast in ((1.0, False), (EMBEDDING_RATE, True))
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def _freeze_below(encoder: SentenceTransformer, count: int) -> None:

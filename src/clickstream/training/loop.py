@@ -17,7 +17,7 @@ from clickstream.converter import TrainingInput
 from clickstream.errors import FieldViolation, InvalidArgument
 from clickstream.judgements import JudgedQuery
 from clickstream.runs import Evaluation, FineTuningSettings, ModelVersion, Phase, TrainingProgress
-from clickstream.training.adaptation import adapt, learnable, merge
+from clickstream.training.adaptation import adapt, learnable, merge, rate_groups
 from clickstream.training.checkpoint import Checkpoints
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.dataset import Dataset, read_dataset
@@ -179,7 +179,9 @@ def train(
     adapters = adapt(encoder, settings.frozen_layers, settings.lora_rank)
     group.send(settings)
     weights = list(learnable(encoder).values())
-    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
+    optimizer = torch.optim.AdamW(
+        rate_groups(encoder), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
+    )
     stopping = EarlyStopping(settings.early_stopping_patience)
     first = checkpoints.load(encoder, optimizer, stopping)
     progress.start_training(first, step_count)
@@ -196,7 +198,9 @@ def train(
         optimizer.zero_grad()
         loss = backward(encoder, texts, loss_of, tick, group)
         torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
-        optimizer.param_groups[0]["lr"] = learning_rate = settings.learning_rate * schedule(number, step_count)
+        learning_rate = settings.learning_rate * schedule(number, step_count)
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = learning_rate * parameters["times"]
         optimizer.step()
         done = number + 1
         # Before the checkpoint: what a run logs beyond it is dropped and logged again, so no step is missing.

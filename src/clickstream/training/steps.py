@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from clickstream.training.dataset import Example
-from clickstream.training.losses import Labels, labels_of
+from clickstream.training.losses import LEAST_LOOKS, Labels, labels_of
 
 ITEMS_PER_QUERY = 8
-"""Shown items of a query that enter a step: the best half by target, the rest drawn anew in every epoch.
+"""Shown items of a query that enter a step: the best half by target, the rest drawn by looks in every epoch.
 
 What is unknown for the query is not drawn: it would be encoded to be left out."""
 
@@ -64,12 +64,17 @@ class Steps:
 
 
 def draw_items(example: Example, source: random.Random) -> list[int]:
-    """Up to `ITEMS_PER_QUERY` of the query's items: the best half by target, the others by chance."""
+    """Up to `ITEMS_PER_QUERY` of the query's items: the best half by target, the others with a chance by their looks.
+
+    What was looked at most weighs most in the listwise loss. Drawing by weight without replacement: Efraimidis
+    and Spirakis, "Weighted random sampling with a reservoir", Information Processing Letters 2006.
+    """
     known = example.evidence.keys() - example.unknown
     by_target = sorted(known, key=lambda item: (-example.evidence[item].target, item))
     best = [item for item in by_target[: ITEMS_PER_QUERY // 2] if example.evidence[item].acts > 0]
     rest = by_target[len(best) :]
-    return best + source.sample(rest, min(len(rest), ITEMS_PER_QUERY - len(best)))
+    places = {item: source.random() ** (1 / (example.evidence[item].looks + LEAST_LOOKS)) for item in rest}
+    return best + sorted(rest, key=lambda item: (-places[item], item))[: ITEMS_PER_QUERY - len(best)]
 
 
 def near_equal_queries(queries: Tensor) -> list[list[int]]:
