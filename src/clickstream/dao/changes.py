@@ -8,6 +8,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from clickstream.dao.mongo import Document, translated
+from clickstream.errors import Unavailable
 from clickstream.improvement import ImprovementState
 from clickstream.runs import ENDED, RunState
 
@@ -34,6 +35,8 @@ BRINGS_WORK: list[dict[str, Any]] = [
                 # An end is work too: what the run means for its sessions, and whether its version is promoted.
                 _set_to("training_runs", sorted({RunState.QUEUED, *ENDED})),
                 _set_to("sessions_for_improvement", [ImprovementState.PENDING]),
+                # A worker that stops lets go of its run, which stays running.
+                {"ns.coll": "training_runs", "updateDescription.removedFields": "owner"},
             ]
         }
     },
@@ -62,6 +65,9 @@ class MongoChanges:
             told()
             last_told, untold = time.monotonic(), False
             while not is_stopped():
+                if not stream.alive:
+                    # Its database was dropped, for example: it would answer nothing, at once, for ever.
+                    raise Unavailable("STORE_UNAVAILABLE", "the change stream has ended")
                 untold |= stream.try_next() is not None
                 if untold and time.monotonic() - last_told >= QUIET_SECONDS:
                     told()
