@@ -357,11 +357,17 @@ class MemoryPromotions(Part):
         return self._state.promotions[-1], True
 
 
-class MemoryChanges:
+class MemoryChanges(Part):
     """`ChangeDao` of a store that tells of nothing, like a MongoDB that is no replica set."""
 
     def follow(self, _told: Callable[[], None], _is_stopped: Callable[[], bool]) -> bool:
         return False
+
+    @locked
+    def next_end(self, after: datetime) -> datetime | None:
+        ends = [end for end, _ in self._state.held.values()]
+        ends += [task.lease_ends_at for task in self._state.tasks.values() if task.lease_ends_at]
+        return min((end for end in ends if end > after), default=None)
 
 
 class MemoryDao:
@@ -376,7 +382,7 @@ class MemoryDao:
         self.runs = MemoryRuns(self._state)
         self.judgements = MemoryJudgements(self._state)
         self.promotions = MemoryPromotions(self._state)
-        self.changes = MemoryChanges()
+        self.changes = MemoryChanges(self._state)
 
     @property
     def down(self) -> bool:

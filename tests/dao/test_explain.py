@@ -109,6 +109,7 @@ def use_queues(dao: MongoDao) -> None:
             dao.improvement.list(after, 3, frozenset(states))
             dao.improvement.list(after, 3, frozenset(states), "improve-1")
     dao.improvement.unattended(NOW + 20 * SECOND)
+    dao.changes.next_end(NOW + 10 * SECOND)
     dao.improvement.hold("improve-1", NOW + 40 * SECOND)
     dao.improvement.settle("improve-1", tasks[:3], Outcome(ImprovementState.DONE, "", "model-1"), NOW)
     dao.improvement.put_back("improve-1", NOW + 50 * SECOND)

@@ -1,7 +1,8 @@
-"""Changes in MongoDB that bring work for a worker."""
+"""What brings work for a worker: changes in MongoDB, and the time when a lease ends."""
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
@@ -14,6 +15,9 @@ from clickstream.runs import ENDED, RunState
 
 NO_CHANGE_STREAMS = frozenset({40573})
 """What a server answers that is no replica set."""
+
+HOLDING = ("training_runs", "sessions_for_improvement")
+"""Whose documents say in `held` until when nobody else may take them."""
 
 WAIT_MILLISECONDS = 1_000
 """The server answers after so long when nothing happens: how long a stop may take, and an idle worker's pace."""
@@ -73,3 +77,10 @@ class MongoChanges:
                     told()
                     last_told, untold = time.monotonic(), False
         return True
+
+    @translated
+    def next_end(self, after: datetime) -> datetime | None:
+        """See `ChangeDao`."""
+        query, fields = {"held": {"$gt": after}}, {"_id": 0, "held": 1}
+        first = (self._database[name].find_one(query, fields, sort=[("held", 1)]) for name in HOLDING)
+        return min((document["held"] for document in first if document), default=None)

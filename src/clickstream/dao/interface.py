@@ -290,7 +290,7 @@ class PromotionDao(Protocol):
 
 
 class ChangeDao(Protocol):
-    """Changes that bring work: new or ended runs, runs and sessions that are given back, queued sessions."""
+    """What brings work: new or ended runs, runs and sessions that are given back, queued sessions; and time."""
 
     def follow(self, told: Callable[[], None], is_stopped: Callable[[], bool]) -> bool:
         """Calls `told` when it begins, and after changes from then on, until `is_stopped`, which it asks each second.
@@ -298,6 +298,10 @@ class ChangeDao(Protocol):
         Returns:
             False, at once, if this store cannot tell of changes.
         """
+        ...
+
+    def next_end(self, after: datetime) -> datetime | None:
+        """The first moment after this one at which the lease of a run or a task ends, or a run's wait."""
         ...
 
 
