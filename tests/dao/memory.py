@@ -14,7 +14,7 @@ from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound
 from clickstream.promotions import Promotion, PromotionOrder, following
-from clickstream.runs import CURVE_POINTS, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.runs import CURVE_POINTS, ENDED, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
     Appended,
     EventPage,
@@ -183,11 +183,13 @@ class MemoryBatches(Part):
         return self._state.released[sequence]
 
     @locked
-    def archive(self, before: datetime, reason: str, at: datetime) -> Batch | None:
+    def archive(self, before: datetime, reason: str, at: datetime, *, leaving: Set[int]) -> Batch | None:
         ended = [
             (batch.history[-1].at, batch.sequence)
             for batch in self._state.released.values()
-            if batch.status in (BatchStatus.TRAINED, BatchStatus.FAILED) and batch.history[-1].at < before
+            if batch.status in (BatchStatus.TRAINED, BatchStatus.FAILED)
+            and batch.history[-1].at < before
+            and batch.sequence not in leaving
         ]
         if not ended:
             return None
@@ -280,6 +282,10 @@ class MemoryRuns(Part):
     @locked
     def of_batch(self, batch: int, before: Position | None, limit: int) -> Any:
         return [run for run in self.list(before, len(self._state.runs), frozenset()) if batch in run.batches][:limit]
+
+    @locked
+    def batches_in_use(self) -> Set[int]:
+        return {batch for run in self._state.runs.values() if run.state not in ENDED for batch in run.batches}
 
     @locked
     def model_version(self, model_version_id: str) -> ModelVersion | None:

@@ -124,8 +124,11 @@ class BatchDao(Protocol):
         """
         ...
 
-    def archive(self, before: datetime, reason: str, at: datetime) -> Batch | None:
-        """Archives the batch whose training ended or failed first, if that was before this time; None if none was."""
+    def archive(self, before: datetime, reason: str, at: datetime, *, leaving: Set[int]) -> Batch | None:
+        """Archives the batch whose training ended or failed first, if that was before this time; None if none was.
+
+        The batches in `leaving`, by sequence number, are not considered.
+        """
         ...
 
 
@@ -192,6 +195,10 @@ class RunDao(Protocol):
 
     def of_batch(self, batch: int, before: Position | None, limit: int) -> list[TrainingRun]:
         """Runs over the batch with this sequence number, the newest first."""
+        ...
+
+    def batches_in_use(self) -> Set[int]:
+        """The batches, by sequence number, that a run names which has not ended."""
         ...
 
     def model_version(self, model_version_id: str) -> ModelVersion | None:
