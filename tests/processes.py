@@ -30,6 +30,12 @@ def is_alive(pid: int) -> bool:
     return False
 
 
+def processor_seconds(pid: int) -> float:
+    """How long all threads of the process have run so far, in user and in system mode together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def connections(pid: int, address: str) -> int:
     """How many clients of this address are connected to this very process, by the kernel's own books."""
     port = f":{int(address.rpartition(':')[2]):04X}"

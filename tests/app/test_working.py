@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,19 @@ from clickstream.app.working import working
 from clickstream.batches import BatchStatus
 from clickstream.dao.mongo import Document
 from clickstream.dao.store import MongoDao
+from clickstream.improvement import ImprovementState
 from clickstream.inputs import InputReader
 from clickstream.runs import RunState
 from clickstream.servicers import wire
 from clickstream.settings import Settings
+from clickstream.workers import training_runs
+from clickstream.workers import waking as module
 from clickstream.workers.waking import Waking
 
 NOBODY = "127.0.0.1:1"
+NEVER = 3_600.0
+NOTICED = 1.0
+"""Seconds that a worker takes at most to notice what time has brought."""
 
 pytestmark = pytest.mark.mongod
 
@@ -128,3 +134,68 @@ def test_r17_a_worker_promotes_unless_the_settings_say_no(
     worked(lambda: dao.runs.promotion_due() is None)
     current = dao.promotions.current()
     assert (current.model_version_id if current else "") == promoted
+
+
+@pytest.fixture
+def noticed(
+    database: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[datetime, datetime]]:
+    """Lets a worker that never polls see to it that a condition comes true at the end of a lease or a wait.
+
+    Answers with that end, as it was told once it was known, and the moment when the condition was true.
+    """
+    monkeypatch.setattr(module, "FOLLOWED_POLL_SECONDS", NEVER)
+    dao = MongoDao(database)
+
+    async def run(known: Callable[[], Any], condition: Callable[[], Any]) -> tuple[datetime, datetime]:
+        inputs = InputReader(dao, POLICY, wire.search_session)
+        waking = Waking()
+        async with working(Settings(data_dir=tmp_path), dao, inputs, NOBODY, waking):
+            end = await until(known)
+            await until(condition)
+            return end, datetime.now(UTC)
+
+    return lambda known, condition: asyncio.run(run(known, condition))
+
+
+def test_r16_a_dead_workers_run_goes_on_when_its_lease_ends(
+    database: Database[Document], noticed: Callable[..., tuple[datetime, datetime]]
+) -> None:
+    """R16: an idle worker takes up the run of one that was killed as soon as its lease ends."""
+    dao, runs = MongoDao(database), database["training_runs"]
+    dao.runs.create(training_run())
+    ends = datetime.now(UTC) + timedelta(seconds=4)
+    dao.runs.claim("dead", datetime.now(UTC), ends)
+    end, at = noticed(lambda: ends, lambda: runs.find_one({"_id": "run-1"}).get("owner") != "dead")
+    assert timedelta() <= at - end < NOTICED * SECOND
+
+
+def test_r16_a_run_is_tried_again_at_the_end_of_its_wait(
+    database: Database[Document], noticed: Callable[..., tuple[datetime, datetime]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R16: a run whose trainer is away is tried again as soon as it has waited."""
+    monkeypatch.setattr(training_runs, "RETRY_SECONDS", 2.0)
+    dao, runs = MongoDao(database), database["training_runs"]
+    dao.sessions.append(session_drafts(1))
+    dao.batches.release("r-1", None, NOW)
+    dao.runs.create(training_run())
+
+    def waits() -> datetime | None:
+        run = runs.find_one({"_id": "run-1"})
+        return run["held"] if (run["state"], run["attempts"]) == ("queued", 1) else None
+
+    end, at = noticed(waits, lambda: dao.runs.get("run-1").attempts == 2)
+    assert timedelta() <= at - end < NOTICED * SECOND
+
+
+def test_r15_a_dead_workers_sessions_go_back_when_their_lease_ends(
+    database: Database[Document], noticed: Callable[..., tuple[datetime, datetime]]
+) -> None:
+    """R15: sessions of a worker that was killed while it grouped wait again as soon as its lease ends."""
+    dao = MongoDao(database)
+    dao.sessions.append(session_drafts(1))
+    dao.improvement.queue(dao.sessions.get("s-1"), NOW)
+    ends = datetime.now(UTC) + timedelta(seconds=4)
+    assert dao.improvement.take(["s-1"], "never-made", "dead", NOW, ends)
+    end, at = noticed(lambda: ends, lambda: dao.improvement.get("s-1").state is ImprovementState.PENDING)
+    assert timedelta() <= at - end < NOTICED * SECOND

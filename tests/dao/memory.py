@@ -14,7 +14,7 @@ from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound
 from clickstream.promotions import Promotion, PromotionOrder, following
-from clickstream.runs import CURVE_POINTS, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
+from clickstream.runs import CURVE_POINTS, ENDED, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 from clickstream.sessions import (
     Appended,
     EventPage,
@@ -183,11 +183,13 @@ class MemoryBatches(Part):
         return self._state.released[sequence]
 
     @locked
-    def archive(self, before: datetime, reason: str, at: datetime) -> Batch | None:
+    def archive(self, before: datetime, reason: str, at: datetime, *, leaving: Set[int]) -> Batch | None:
         ended = [
             (batch.history[-1].at, batch.sequence)
             for batch in self._state.released.values()
-            if batch.status in (BatchStatus.TRAINED, BatchStatus.FAILED) and batch.history[-1].at < before
+            if batch.status in (BatchStatus.TRAINED, BatchStatus.FAILED)
+            and batch.history[-1].at < before
+            and batch.sequence not in leaving
         ]
         if not ended:
             return None
@@ -282,6 +284,10 @@ class MemoryRuns(Part):
         return [run for run in self.list(before, len(self._state.runs), frozenset()) if batch in run.batches][:limit]
 
     @locked
+    def batches_in_use(self) -> Set[int]:
+        return {batch for run in self._state.runs.values() if run.state not in ENDED for batch in run.batches}
+
+    @locked
     def model_version(self, model_version_id: str) -> ModelVersion | None:
         versions = (run.model_version for run in self._state.runs.values())
         return next((each for each in versions if each and each.model_version_id == model_version_id), None)
@@ -357,11 +363,17 @@ class MemoryPromotions(Part):
         return self._state.promotions[-1], True
 
 
-class MemoryChanges:
+class MemoryChanges(Part):
     """`ChangeDao` of a store that tells of nothing, like a MongoDB that is no replica set."""
 
     def follow(self, _told: Callable[[], None], _is_stopped: Callable[[], bool]) -> bool:
         return False
+
+    @locked
+    def next_end(self, after: datetime) -> datetime | None:
+        ends = [end for end, _ in self._state.held.values()]
+        ends += [task.lease_ends_at for task in self._state.tasks.values() if task.lease_ends_at]
+        return min((end for end in ends if end > after), default=None)
 
 
 class MemoryDao:
@@ -376,7 +388,7 @@ class MemoryDao:
         self.runs = MemoryRuns(self._state)
         self.judgements = MemoryJudgements(self._state)
         self.promotions = MemoryPromotions(self._state)
-        self.changes = MemoryChanges()
+        self.changes = MemoryChanges(self._state)
 
     @property
     def down(self) -> bool:

@@ -1,6 +1,8 @@
 """Changes that bring work, on a real replica set and on a server that is none."""
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,6 +18,8 @@ from clickstream.dao.mongo import Document, connect
 from clickstream.dao.store import MongoDao
 from clickstream.errors import Unavailable
 from clickstream.runs import Phase, RunState, TrainingProgress
+from clickstream.workers import waking
+from clickstream.workers.waking import Waking
 
 pytestmark = pytest.mark.mongod
 PATIENCE = 30
@@ -104,6 +108,21 @@ def test_the_life_of_a_run_is_told_where_it_brings_work(database: Database[Docum
         assert follower.is_told()
 
 
+def test_r20_a_run_that_a_stopped_worker_gives_back_is_told(database: Database[Document]) -> None:
+    """R16, R20: a run that stays running while nobody holds it wakes the worker that is to go on with it."""
+    dao = MongoDao(database)
+    dao.runs.create(training_run())
+    dao.runs.claim("w-1", NOW, LATER)
+    with following(dao) as follower:
+        dao.runs.renew("run-1", "w-1", LATER, TrainingProgress(Phase.TRAINING, step=1))
+        dao.runs.request_cancel("run-1", NOW)
+        assert not follower.is_told(patience=2)
+        dao.runs.give_back("run-1", "w-1", RunState.RUNNING, "the worker stopped", NOW, 0)
+        assert follower.is_told()
+        dao.runs.claim("w-2", NOW, LATER)
+        assert not follower.is_told(patience=2)
+
+
 def test_a_burst_is_told_to_its_end(database: Database[Document]) -> None:
     """However many changes come at once, one is told after the last of them."""
     dao = MongoDao(database)
@@ -152,3 +171,39 @@ def test_a_lost_stream_is_an_error(tmp_path: Path) -> None:
         mongo.stop()
         assert isinstance(follower.ended.get(timeout=PATIENCE), Unavailable)
         follower.stop()
+
+
+def test_a_dropped_database_is_an_error(database: Database[Document]) -> None:
+    """A stream that is dead for good ends with an error, too, instead of being asked for ever."""
+    with following(MongoDao(database)) as follower:
+        database.client.drop_database(database.name)
+        assert isinstance(follower.ended.get(timeout=PATIENCE), Unavailable)
+
+
+def test_a_worker_is_told_again_after_its_database_was_dropped(
+    database: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream is opened again and tells of later work, and the wait for it takes next to no processor time."""
+    monkeypatch.setattr(waking, "POLL_SECONDS", 3_600)
+    monkeypatch.setattr(waking, "FOLLOWED_POLL_SECONDS", 3_600)
+    dao, made = MongoDao(database), Waking()
+
+    async def scenario() -> None:
+        await made.wait()
+        await asyncio.to_thread(database.client.drop_database, database.name)
+        await made.wait()
+        began = time.process_time()
+        await asyncio.sleep(3)
+        assert time.process_time() - began < 1
+        await asyncio.to_thread(dao.runs.create, training_run())
+        await made.wait()
+
+    async def followed() -> None:
+        following = asyncio.create_task(made.follow(dao.changes))
+        try:
+            await asyncio.wait_for(scenario(), PATIENCE)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(followed())

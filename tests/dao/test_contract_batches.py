@@ -12,6 +12,7 @@ from clickstream.errors import AlreadyExists, ClickstreamError, FailedPreconditi
 
 TRAINABLE = frozenset({BatchStatus.RELEASED, BatchStatus.TRAINED, BatchStatus.FAILED})
 TRAINING = frozenset({BatchStatus.TRAINING})
+NONE: frozenset = frozenset()
 
 
 def release(dao: ClickstreamDao, count: int = 1) -> None:
@@ -194,7 +195,7 @@ def test_r10_what_trained_long_ago_is_archived_the_oldest_first(dao: Clickstream
         for expected, to in ((TRAINABLE, BatchStatus.TRAINING), (TRAINING, BatchStatus.TRAINED)):
             dao.batches.change_status(sequence, expected, to, run_id="run-1", reason="", at=ends_at)
     archived = []
-    while batch := dao.batches.archive(NOW + 9 * SECOND, "old", NOW + 10 * SECOND):
+    while batch := dao.batches.archive(NOW + 9 * SECOND, "old", NOW + 10 * SECOND, leaving=NONE):
         archived.append(batch.sequence)
         last = batch.history[-1]
         assert (batch.status, batch.run_id) == (BatchStatus.ARCHIVED, "run-1")
@@ -210,6 +211,17 @@ def test_r10_a_batch_in_training_is_never_archived(dao: ClickstreamDao) -> None:
     for expected, to in ((TRAINABLE, BatchStatus.TRAINING), (TRAINING, BatchStatus.FAILED)):
         change(dao, expected, to)
     change(dao, TRAINABLE, BatchStatus.TRAINING, "run-2")
-    assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND) is None
+    assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND, leaving=NONE) is None
     change(dao, TRAINING, BatchStatus.FAILED, "run-2")
-    assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND).status is BatchStatus.ARCHIVED
+    assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND, leaving=NONE).status is BatchStatus.ARCHIVED
+
+
+def test_r10_archiving_leaves_the_batches_that_it_is_told_to_leave(dao: ClickstreamDao) -> None:
+    """R10: of batches whose training ended long ago, those to be left stay as they are, and the next one goes."""
+    release(dao, 3)
+    for sequence in (1, 2, 3):
+        for expected, to in ((TRAINABLE, BatchStatus.TRAINING), (TRAINING, BatchStatus.TRAINED)):
+            dao.batches.change_status(sequence, expected, to, run_id="run-1", reason="", at=NOW)
+    assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND, leaving={1, 3}).sequence == 2
+    assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND, leaving={1, 3}) is None
+    assert [dao.batches.get(sequence).status for sequence in (1, 3)] == [BatchStatus.TRAINED, BatchStatus.TRAINED]

@@ -60,6 +60,19 @@ def test_r16_a_run_is_claimed_by_one_of_many(dao: ClickstreamDao) -> None:
     assert Counter(run.run_id for run in claimed if run) == Counter({"run-0": 1, "run-1": 1, "run-2": 1})
 
 
+def test_r10_the_batches_in_use_are_those_of_runs_that_have_not_ended(dao: ClickstreamDao) -> None:
+    """R10, R16: a run uses its batches from the moment that it is queued until it has ended, well or not."""
+    assert dao.runs.batches_in_use() == NONE
+    dao.runs.create(training_run("first", (1, 2)))
+    dao.runs.create(training_run("second", (2, 3), at=NOW + SECOND))
+    claim(dao, "me")
+    assert dao.runs.batches_in_use() == {1, 2, 3}
+    dao.runs.finish("first", "me", RunState.SUCCEEDED, "", model_version("first"), NOW)
+    assert dao.runs.batches_in_use() == {2, 3}
+    dao.runs.request_cancel("second", NOW)
+    assert dao.runs.batches_in_use() == NONE
+
+
 def test_r16_an_expired_lease_lets_the_next_worker_in(dao: ClickstreamDao) -> None:
     """R16: a dead worker's run is taken up when its lease ends, not before; the dead one can do nothing more."""
     dao.runs.create(training_run())

@@ -92,7 +92,8 @@ def use_sessions_events_and_batches(dao: MongoDao) -> None:
     for _ in range(2):
         dao.batches.change_status(2, {BatchStatus.RELEASED}, BatchStatus.TRAINING, run_id="run-1", reason="", at=NOW)
     dao.batches.change_status(2, {BatchStatus.TRAINING}, BatchStatus.TRAINED, run_id="run-1", reason="", at=NOW)
-    dao.batches.archive(NOW + SECOND, "", NOW)
+    dao.batches.archive(NOW + SECOND, "", NOW, leaving={2})
+    dao.batches.archive(NOW + SECOND, "", NOW, leaving=frozenset())
 
 
 def use_queues(dao: MongoDao) -> None:
@@ -109,6 +110,7 @@ def use_queues(dao: MongoDao) -> None:
             dao.improvement.list(after, 3, frozenset(states))
             dao.improvement.list(after, 3, frozenset(states), "improve-1")
     dao.improvement.unattended(NOW + 20 * SECOND)
+    dao.changes.next_end(NOW + 10 * SECOND)
     dao.improvement.hold("improve-1", NOW + 40 * SECOND)
     dao.improvement.settle("improve-1", tasks[:3], Outcome(ImprovementState.DONE, "", "model-1"), NOW)
     dao.improvement.put_back("improve-1", NOW + 50 * SECOND)
@@ -120,6 +122,7 @@ def use_queues(dao: MongoDao) -> None:
     logged = TrainingProgress(Phase.TRAINING, step=3, points=(CurvePoint(3, NOW, 0.5, 1e-4),))
     dao.runs.renew(claimed.run_id, "me", NOW + 30 * SECOND, logged)
     dao.runs.curve(claimed.run_id)
+    dao.runs.batches_in_use()
     dao.runs.set_conversion(claimed.run_id, "me", ConversionSummary("test-1"))
     dao.runs.give_back(claimed.run_id, "me", RunState.RUNNING, "", NOW, 1)
     claimed = dao.runs.claim("me", NOW + 10 * SECOND, NOW + 20 * SECOND)

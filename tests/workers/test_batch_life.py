@@ -99,6 +99,31 @@ def test_r10_what_trained_is_archived_after_its_time(memory_dao: MemoryDao, cloc
     assert memory_dao.batches.get(1).history[-1].reason == "60 s after its last training"
 
 
+@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING])
+def test_r10_a_batch_that_a_run_is_to_train_is_not_archived(
+    memory_dao: MemoryDao, clock: Clock, state: RunState
+) -> None:
+    """R10: a batch is archived after the last run that names it, however old it is, and holds up no other."""
+    life = BatchLife(memory_dao, BatchRules(archive_after=MINUTE), clock)
+    for batch in (1, 2, 3):
+        memory_dao.sessions.append(session_drafts(1, f"b{batch}"))
+        memory_dao.batches.release(f"r-{batch}", None, clock())
+        begin(memory_dao, batch, "before")
+        memory_dao.batches.change_status(
+            batch, {BatchStatus.TRAINING}, BatchStatus.TRAINED, run_id="before", reason="", at=clock()
+        )
+    memory_dao.runs.create(training_run(batches=(2, 1)))
+    if state is RunState.RUNNING:
+        memory_dao.runs.claim("me", clock(), clock() + MINUTE)  # and has not begun its batches yet
+    clock.forward(3_600)
+    life.look_after()
+    assert statuses(memory_dao)[:3] == ["trained", "trained", "archived"]
+    memory_dao.runs.claim("me", clock(), clock() + MINUTE)
+    memory_dao.runs.finish("run-1", "me", RunState.FAILED, "", None, clock())
+    life.look_after()
+    assert statuses(memory_dao)[:3] == ["archived", "archived", "archived"]
+
+
 def begin(dao: ClickstreamDao, sequence: int, run_id: str) -> None:
     """Puts a batch into training."""
     released = frozenset({BatchStatus.RELEASED})

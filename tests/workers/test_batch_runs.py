@@ -47,9 +47,59 @@ def test_r10_a_run_waits_for_a_busy_batch(dao: MemoryDao, clock: Clock) -> None:
     assert statuses(dao) == ["released", "training", "trained", "training", "trained"]
 
 
-def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(dao: MemoryDao, clock: Clock) -> None:
-    """R10, R16: a run that holds one batch and waits for another frees the first when it is cancelled."""
+def test_r10_a_run_that_waits_for_one_batch_takes_no_other(dao: MemoryDao, clock: Clock) -> None:
+    """R10, R16: a run over two batches of which one is busy leaves the other as it was, also when it is cancelled."""
     train_elsewhere(dao, 2)
+    dao.runs.request_cancel("run-1", NOW)
+    before = dao.batches.get(1)
+    dao.runs.create(training_run("both", batches=(1, 2)))
+
+    async def scenario() -> None:
+        await until(lambda: "waits for run other on batch-2" in dao.runs.get("both").reason)
+        assert dao.batches.get(1) == before
+        dao.runs.request_cancel("both", NOW)
+        clock.forward(module.RETRY_SECONDS)
+        await ended(dao, "both")()
+
+    play((dao, Module(), clock), scenario=scenario)
+    assert state(dao, "both") is RunState.CANCELED
+    assert dao.batches.get(1) == before
+
+
+def test_r10_a_batch_that_comes_free_at_the_wrong_moment_is_tried_again(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10, R16: a run that could not take a batch, which nobody holds any more when it asks why, waits and trains."""
+    change, refused = dao.batches.change_status, []
+
+    def once_refused(*arguments: Any, **named: Any) -> Any:
+        if not refused:
+            return refused.append(named["run_id"])
+        return change(*arguments, **named)
+
+    monkeypatch.setattr(dao.batches, "change_status", once_refused)
+
+    async def scenario() -> None:
+        await until(lambda: "batch-1 changed" in dao.runs.get("run-1").reason)
+        clock.forward(module.RETRY_SECONDS)
+        await ended(dao)()
+
+    play((dao, Module(), clock), scenario=scenario)
+    assert (state(dao), dao.runs.get("run-1").attempts) == (RunState.SUCCEEDED, 1)
+
+
+def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10, R16: a run whose second batch another took while it took the first frees the first when it is cancelled."""
+    change = dao.batches.change_status
+
+    def late(sequence: int, *arguments: Any, **named: Any) -> Any:
+        if named["run_id"] == "both" and not dao.runs.get("other"):
+            train_elsewhere(dao, 2)
+        return change(sequence, *arguments, **named)
+
+    monkeypatch.setattr(dao.batches, "change_status", late)
     dao.runs.request_cancel("run-1", NOW)
     dao.runs.create(training_run("both", batches=(1, 2)))
 
@@ -95,6 +145,19 @@ def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> No
     play((dao, Module(), clock), scenario=ended(dao))
     assert (state(dao), dao.runs.get("run-1").reason) == (RunState.FAILED, "batch-1 is archived")
     assert dao.batches.get(1).status is BatchStatus.ARCHIVED
+
+
+def test_r10_a_run_that_cannot_begin_leaves_its_batches_as_they_were(dao: MemoryDao, clock: Clock) -> None:
+    """R10: a run of which one batch is archived fails, and what was trained before it stays so."""
+    play((dao, Module(), clock), scenario=ended(dao))
+    trained = dao.batches.get(1)
+    assert (trained.status, trained.run_id) == (BatchStatus.TRAINED, "run-1")
+    released = frozenset({BatchStatus.RELEASED})
+    dao.batches.change_status(2, released, BatchStatus.ARCHIVED, run_id="", reason="", at=NOW)
+    dao.runs.create(training_run("both", batches=(1, 2)))
+    play((dao, Module(), clock), scenario=ended(dao, "both"))
+    assert (state(dao, "both"), dao.runs.get("both").reason) == (RunState.FAILED, "batch-2 is archived")
+    assert dao.batches.get(1) == trained
 
 
 def test_r16_a_worker_that_stalled_leaves_no_batch_in_training(

@@ -96,7 +96,7 @@ def test_without_changes_the_worker_polls(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_time_brings_is_found_where_changes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An expired lease is no change: the worker also looks every so often while it follows the stream."""
+    """The age of a batch is no change: the worker also looks every so often while it follows the stream."""
     monkeypatch.setattr(waking, "FOLLOWED_POLL_SECONDS", 0.01)
 
     async def scenario(made: Waking) -> None:
@@ -104,6 +104,20 @@ def test_what_time_brings_is_found_where_changes_are_told(monkeypatch: pytest.Mo
             await made.wait()
 
     asyncio.run(followed(Stream(), scenario))
+
+
+def test_a_worker_looks_at_the_moment_that_it_names() -> None:
+    """A wait ends after the seconds that are asked for, also if these are over, and at a change before."""
+    stream = Stream()
+
+    async def scenario(made: Waking) -> None:
+        await made.wait()
+        await made.wait(0.01)
+        await made.wait(-1)
+        stream.change.set()
+        await made.wait(NEVER)
+
+    asyncio.run(followed(stream, scenario))
 
 
 def test_a_change_during_a_look_is_not_lost() -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from builders import create_request, event, push_request, training_run
 from embedding_studio.clickstream.v1 import batch_service_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from processes import processor_seconds
 from pymongo.database import Database
 from serving import PATIENCE, ServeProcess, wait_for
 from tiny_encoder import make_tiny_encoder
@@ -98,6 +100,21 @@ def test_r15_a_serving_process_looks_after_the_queue(
     wait_for(lambda: dao.improvement.get("s-1").state is ImprovementState.PROCESSING)
     run = wait_for(lambda: dao.runs.get(dao.improvement.get("s-1").run_id))
     assert (run.improves, run.batches) == (True, ())
+
+
+def test_an_idle_worker_leaves_the_processor_alone(
+    work: Callable[..., ServeProcess], environment: dict[str, str]
+) -> None:
+    """A worker without work waits without a busy loop.
+
+    It takes some 0.3 % of a core; the bound of 5 % allows for noisy machines, and a busy loop takes about 100 %.
+    """
+    worker = work(**environment)
+    time.sleep(3)  # it has looked, and follows the changes
+    used, began = processor_seconds(worker.pid), time.monotonic()
+    time.sleep(10)
+    share = (processor_seconds(worker.pid) - used) / (time.monotonic() - began)
+    assert share < 0.05, f"{share:.1%} of a core"
 
 
 def test_a_worker_names_what_it_lacks(tmp_path: Path) -> None:

@@ -146,11 +146,12 @@ class MongoBatches:
         return _batch(document) if document else None
 
     @translated
-    def archive(self, before: datetime, reason: str, at: datetime) -> Batch | None:
+    def archive(self, before: datetime, reason: str, at: datetime, *, leaving: Set[int]) -> Batch | None:
         """See `BatchDao`."""
         to = BatchStatus.ARCHIVED
+        ended: Document = {"status": {"$in": sorted(TRAINING_ENDED)}, "changed_at": {"$lt": before}}
         document = self._batches.find_one_and_update(
-            {"status": {"$in": sorted(TRAINING_ENDED)}, "changed_at": {"$lt": before}},
+            {**ended, "_id": {"$nin": sorted(leaving)}},
             {"$set": {"status": to, "changed_at": at}, **_remembered(StatusChange(to, at, reason))},
             sort=[("changed_at", 1)],
             return_document=ReturnDocument.AFTER,

@@ -1,18 +1,23 @@
-"""Changes in MongoDB that bring work for a worker."""
+"""What brings work for a worker: changes in MongoDB, and the time when a lease ends."""
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from clickstream.dao.mongo import Document, translated
+from clickstream.errors import Unavailable
 from clickstream.improvement import ImprovementState
 from clickstream.runs import ENDED, RunState
 
 NO_CHANGE_STREAMS = frozenset({40573})
 """What a server answers that is no replica set."""
+
+HOLDING = ("training_runs", "sessions_for_improvement")
+"""Whose documents say in `held` until when nobody else may take them."""
 
 WAIT_MILLISECONDS = 1_000
 """The server answers after so long when nothing happens: how long a stop may take, and an idle worker's pace."""
@@ -34,6 +39,8 @@ BRINGS_WORK: list[dict[str, Any]] = [
                 # An end is work too: what the run means for its sessions, and whether its version is promoted.
                 _set_to("training_runs", sorted({RunState.QUEUED, *ENDED})),
                 _set_to("sessions_for_improvement", [ImprovementState.PENDING]),
+                # A worker that stops lets go of its run, which stays running.
+                {"ns.coll": "training_runs", "updateDescription.removedFields": "owner"},
             ]
         }
     },
@@ -62,8 +69,18 @@ class MongoChanges:
             told()
             last_told, untold = time.monotonic(), False
             while not is_stopped():
+                if not stream.alive:
+                    # Its database was dropped, for example: it would answer nothing, at once, for ever.
+                    raise Unavailable("STORE_UNAVAILABLE", "the change stream has ended")
                 untold |= stream.try_next() is not None
                 if untold and time.monotonic() - last_told >= QUIET_SECONDS:
                     told()
                     last_told, untold = time.monotonic(), False
         return True
+
+    @translated
+    def next_end(self, after: datetime) -> datetime | None:
+        """See `ChangeDao`."""
+        query, fields = {"held": {"$gt": after}}, {"_id": 0, "held": 1}
+        first = (self._database[name].find_one(query, fields, sort=[("held", 1)]) for name in HOLDING)
+        return min((document["held"] for document in first if document), default=None)

@@ -124,8 +124,11 @@ class BatchDao(Protocol):
         """
         ...
 
-    def archive(self, before: datetime, reason: str, at: datetime) -> Batch | None:
-        """Archives the batch whose training ended or failed first, if that was before this time; None if none was."""
+    def archive(self, before: datetime, reason: str, at: datetime, *, leaving: Set[int]) -> Batch | None:
+        """Archives the batch whose training ended or failed first, if that was before this time; None if none was.
+
+        The batches in `leaving`, by sequence number, are not considered.
+        """
         ...
 
 
@@ -192,6 +195,10 @@ class RunDao(Protocol):
 
     def of_batch(self, batch: int, before: Position | None, limit: int) -> list[TrainingRun]:
         """Runs over the batch with this sequence number, the newest first."""
+        ...
+
+    def batches_in_use(self) -> Set[int]:
+        """The batches, by sequence number, that a run names which has not ended."""
         ...
 
     def model_version(self, model_version_id: str) -> ModelVersion | None:
@@ -290,7 +297,7 @@ class PromotionDao(Protocol):
 
 
 class ChangeDao(Protocol):
-    """Changes that bring work: new or ended runs, runs and sessions that are given back, queued sessions."""
+    """What brings work: new or ended runs, runs and sessions that are given back, queued sessions; and time."""
 
     def follow(self, told: Callable[[], None], is_stopped: Callable[[], bool]) -> bool:
         """Calls `told` when it begins, and after changes from then on, until `is_stopped`, which it asks each second.
@@ -298,6 +305,10 @@ class ChangeDao(Protocol):
         Returns:
             False, at once, if this store cannot tell of changes.
         """
+        ...
+
+    def next_end(self, after: datetime) -> datetime | None:
+        """The first moment after this one at which the lease of a run or a task ends, or a run's wait."""
         ...
 
 

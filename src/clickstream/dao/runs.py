@@ -85,6 +85,12 @@ class MongoRuns:
         return self._newest({"batches": batch}, "queued_at", before, limit)
 
     @translated
+    def batches_in_use(self) -> Set[int]:
+        """See `RunDao`."""
+        going_on = {"state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
+        return {batch for document in self._runs.find(going_on, {"batches": 1}) for batch in document["batches"]}
+
+    @translated
     def model_version(self, model_version_id: str) -> ModelVersion | None:
         """See `RunDao`."""
         document = self._runs.find_one({"model_version.model_version_id": model_version_id})

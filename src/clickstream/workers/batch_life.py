@@ -86,7 +86,9 @@ class BatchLife:
         for _ in range(LOOKS):
             now = self._clock()
             after = f"{self._rules.archive_after.total_seconds():g} s after its last training"
-            batch = self._dao.batches.archive(now - self._rules.archive_after, after, now)
+            # A run that is queued at this very moment may come too late; it then fails and takes none of its batches.
+            in_use = self._dao.runs.batches_in_use()
+            batch = self._dao.batches.archive(now - self._rules.archive_after, after, now, leaving=in_use)
             if batch is None:
                 break
             logger.info("%s is archived", batch.batch_id)

@@ -26,23 +26,32 @@ class RunBatches:
         self._clock = clock
 
     def begin(self, run: TrainingRun) -> None:
-        """Puts the run's batches into training.
+        """Puts the run's batches into training; all stay as they were if one of them cannot be trained now.
+
+        Only what another worker does to a batch between the look at it and its turn comes too late for that: those
+        before it are this run's from then on.
 
         Raises:
-            BatchBusy: Another run holds one; those before it are this run's from now on.
+            BatchBusy: Another run holds one.
             FailedPrecondition: One is archived.
         """
+        for sequence in run.batches:
+            self._check_free(sequence, run)
         # In one order for all runs: two that share batches never wait for each other.
         for sequence in sorted(run.batches):
             reason, at = f"run {run.run_id}", self._clock()
             begun = self._dao.batches.change_status(
                 sequence, TRAINABLE, BatchStatus.TRAINING, run_id=run.run_id, reason=reason, at=at
             )
-            if begun is not None:
-                continue
-            batch = self._dao.batches.get(sequence)
-            if batch is None or batch.status is BatchStatus.ARCHIVED:
-                raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
+            if begun is None:
+                self._check_free(sequence, run)
+                raise BatchBusy(f"batch-{sequence} changed while the run began")
+
+    def _check_free(self, sequence: int, run: TrainingRun) -> None:
+        batch = self._dao.batches.get(sequence)
+        if batch is None or batch.status is BatchStatus.ARCHIVED:
+            raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
+        if batch.status is BatchStatus.TRAINING and batch.run_id != run.run_id:
             raise BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
     def pages(self, run: TrainingRun, summary: ConversionSummary) -> Iterator[list[TrainingInput]]:

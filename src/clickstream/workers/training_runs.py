@@ -8,6 +8,7 @@ the worker looks after batches and the improvement queue, which begins runs of i
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 import uuid
@@ -105,6 +106,7 @@ class TrainingRunWorker:
     async def work(self) -> None:
         """Works until cancelled; a run in hand is then given back for another worker."""
         while True:
+            began = self._clock()
             for what, look_after in self._upkeep.items():
                 with _going_on(what):
                     await asyncio.to_thread(look_after)
@@ -118,7 +120,18 @@ class TrainingRunWorker:
                     if run.improves:
                         await _to_its_end(self._improvement.settle, run.run_id)
                     continue
-            await self._waking.wait()
+            await self._waking.wait(await self._until_next_end(began))
+
+    async def _until_next_end(self, began: datetime) -> float:
+        """How many seconds until a lease ends, that of a dead worker perhaps.
+
+        What ended before the look began was seen, and never makes the worker look again.
+        """
+        with _going_on("what time brings"):
+            end = await asyncio.to_thread(self._dao.changes.next_end, began)
+            if end is not None:
+                return (end - self._clock()).total_seconds()
+        return math.inf
 
     async def _execute(self, run: TrainingRun) -> None:
         """Brings a claimed run to its end, or gives it back."""

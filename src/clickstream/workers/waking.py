@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 
 from clickstream.dao.interface import ChangeDao
@@ -12,7 +13,7 @@ POLL_SECONDS = 1.0
 """Between two looks where the store tells of nothing."""
 
 FOLLOWED_POLL_SECONDS = 5.0
-"""Where it does. What time brings, and no change, waits so long at most: a lease or a wait that is over, an age."""
+"""Where it does. What time brings without a moment that is known, the age of a batch for example, waits so long."""
 
 REOPEN_SECONDS = 1.0
 
@@ -30,11 +31,11 @@ class Waking:
         """Lets the worker look at once, or once more if it is looking."""
         self._changed.set()
 
-    async def wait(self) -> None:
-        """Returns when it is time to look for work."""
+    async def wait(self, seconds: float = math.inf) -> None:
+        """Returns when it is time to look for work: when woken, after so many seconds, or at the next poll."""
         # Not `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes together with the change.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._poll_seconds):
+            async with asyncio.timeout(min(seconds, self._poll_seconds)):
                 await self._changed.wait()
         # Before the look: what changes while the worker looks makes it look again.
         self._changed.clear()
