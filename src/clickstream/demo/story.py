@@ -35,7 +35,7 @@ class Plan:
     never_played: int = 60
     epochs: int = 7
     batch_queries: int = 16
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     max_tokens: int = 64
 
 
