@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
 from clickstream.runs import FineTuningSettings
+from clickstream.split import is_held_out, normalised
+from clickstream.template import ItemTemplate
 from clickstream.training.click_log import ClickLog, Sampler, Session, Showing
-from clickstream.training.split import is_held_out, normalised
-from clickstream.training.template import ItemTemplate
 
 
 @dataclass(slots=True)

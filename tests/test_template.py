@@ -1,7 +1,7 @@
 import pytest
 
 from clickstream.errors import FailedPrecondition
-from clickstream.training.template import ItemTemplate
+from clickstream.template import ItemTemplate
 
 
 @pytest.mark.parametrize(
