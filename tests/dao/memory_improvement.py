@@ -71,10 +71,10 @@ class MemoryImprovement(Part):
         return min(expired, key=lambda task: task.lease_ends_at).run_id if expired else None
 
     @locked
-    def put_back(self, run_id: str, now: datetime) -> None:
+    def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
         for task in self._in_run(run_id):
-            if task.lease_ends_at <= now:
-                self._let_go(task, state=PENDING, run_id="", updated_at=now)
+            if task.lease_ends_at <= lease_ended_by:
+                self._let_go(task, state=PENDING, run_id="", updated_at=at)
 
     @locked
     def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:

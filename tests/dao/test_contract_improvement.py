@@ -27,6 +27,11 @@ def take(dao: ClickstreamDao, run_id: str, *session_ids: str, at: float = 0, lea
     return dao.improvement.take(session_ids, run_id, f"owner of {run_id}", now, now + lease * SECOND)
 
 
+def put_back(dao: ClickstreamDao, run_id: str, at: float) -> None:
+    """Puts back what nobody has attended to by then."""
+    dao.improvement.put_back(run_id, NOW + at * SECOND, NOW + at * SECOND)
+
+
 def tasks(dao: ClickstreamDao) -> dict[str, ImprovementTask]:
     """All tasks by session id."""
     return {task.session_id: task for task in dao.improvement.list(None, 100, NONE)}
@@ -152,15 +157,15 @@ def test_r15_only_what_nobody_attends_to_goes_back(dao: ClickstreamDao) -> None:
     queue(dao, "a", "b", "c")
     before = tasks(dao)["a"]
     take(dao, "run-1", "a", "b")
-    dao.improvement.put_back("run-1", NOW + 9 * SECOND)
+    put_back(dao, "run-1", at=9)
     assert tasks(dao)["a"].state is PROCESSING
     take(dao, "run-2", "c")
-    dao.improvement.put_back("run-1", NOW + 10 * SECOND)
+    put_back(dao, "run-1", at=10)
     found = tasks(dao)
     assert found["a"] == replace(before, updated_at=NOW + 10 * SECOND)
     assert [found[session_id].state for session_id in "abc"] == [PENDING, PENDING, PROCESSING]
     dao.improvement.hold("run-2", NOW + 20 * SECOND)
-    dao.improvement.put_back("run-2", NOW + 10 * SECOND)
+    put_back(dao, "run-2", at=10)
     assert tasks(dao)["c"].state is PROCESSING
 
 
@@ -177,7 +182,7 @@ def test_r15_a_task_is_settled_once_and_by_its_run(dao: ClickstreamDao) -> None:
     assert (done.lease_owner, done.lease_ends_at) == ("", None)
     assert [found[session_id].state for session_id in "bc"] == [PROCESSING, PROCESSING]
     dao.improvement.settle("run-1", ["a"], Outcome(ImprovementState.FAILED, "late"), NOW + 2 * SECOND)
-    dao.improvement.put_back("run-1", NOW + 99 * SECOND)
+    put_back(dao, "run-1", at=99)
     assert tasks(dao)["a"] == done
 
 

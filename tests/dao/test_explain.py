@@ -1,6 +1,7 @@
 """Every query that the DAOs send is served by an index: the real commands, caught on their way and explained."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def use_queues(dao: MongoDao) -> None:
     dao.improvement.unattended(NOW + 20 * SECOND)
     dao.improvement.hold("improve-1", NOW + 40 * SECOND)
     dao.improvement.settle("improve-1", tasks[:3], Outcome(ImprovementState.DONE, "", "model-1"), NOW)
-    dao.improvement.put_back("improve-1", NOW + 50 * SECOND)
+    dao.improvement.put_back("improve-1", NOW + 50 * SECOND, NOW + 50 * SECOND)
     for before in (None, (NOW + 5 * SECOND, "run-5")):
         dao.runs.list(before, 3, frozenset())
         dao.runs.list(before, 3, frozenset({RunState.QUEUED, RunState.RUNNING}))
@@ -125,6 +126,8 @@ def use_queues(dao: MongoDao) -> None:
     claimed = dao.runs.claim("me", NOW + 10 * SECOND, NOW + 20 * SECOND)
     dao.runs.finish(claimed.run_id, "me", RunState.SUCCEEDED, "", model_version(claimed.run_id), NOW)
     dao.runs.request_cancel("run-7", NOW)
+    dao.runs.create(replace(training_run("improve-1"), improves=True))
+    dao.runs.improving()
     dao.judgements.keep("f00d", b"judged")
     dao.judgements.get("f00d")
 

@@ -63,6 +63,16 @@ def settled(dao: MemoryDao) -> Callable[[], Any]:
     return wait
 
 
+def settled_and_promoted(dao: MemoryDao) -> Callable[[], Any]:
+    """Waits until the next run may begin, too."""
+
+    async def wait() -> None:
+        await settled(dao)()
+        await until(lambda: dao.runs.improving() is None)
+
+    return wait
+
+
 def test_r15_waiting_sessions_become_a_run(dao: MemoryDao, clock: Clock) -> None:
     """R14, R15: the inputs of the run are its sessions, by place; each ends as done with gate's words and model."""
     fine_tune = Module()
@@ -266,7 +276,7 @@ def test_r15_a_run_that_was_created_late_has_nothing_left(dao: MemoryDao, clock:
     queue(dao, clock).look_after("stalled")
     dao.runs.create = create  # type: ignore[method-assign]
     clock.forward(LEASE)
-    play((dao, fine_tune, clock), scenario=settled(dao))
+    play((dao, fine_tune, clock), scenario=settled_and_promoted(dao))
     create(late[0])
     play((dao, fine_tune, clock), scenario=lambda: until(lambda: runs(dao)[0].state in ENDED))
     ended = dao.runs.get(late[0].run_id)
@@ -285,7 +295,7 @@ def test_r15_a_run_that_was_read_keeps_its_sessions(dao: MemoryDao, clock: Clock
     [run] = runs(dao)
     clock.forward(LEASE)
     next(improvement.pages(run, improvement._inputs.new_summary()))
-    dao.improvement.put_back(run.run_id, clock())
+    dao.improvement.put_back(run.run_id, clock(), clock())
     assert {task.run_id for task in tasks(dao).values()} == {run.run_id}
     clock.forward(LEASE)
     improvement.look_after("me")  # the run goes on: nobody takes its sessions away

@@ -115,11 +115,12 @@ class MongoImprovement:
         return document["run_id"] if document else None
 
     @translated
-    def put_back(self, run_id: str, now: datetime) -> None:
+    def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
         """See `ImprovementDao`."""
-        changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": now}
+        changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": at}
         self._collection.update_many(
-            {**_in_run(run_id), "held": {"$lte": now}}, {"$set": changes, "$unset": {"held": "", "owner": ""}}
+            {**_in_run(run_id), "held": {"$lte": lease_ended_by}},
+            {"$set": changes, "$unset": {"held": "", "owner": ""}},
         )
 
     @translated

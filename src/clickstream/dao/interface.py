@@ -170,8 +170,8 @@ class ImprovementDao(Protocol):
         """The run of a processing task whose lease has expired, the longest first."""
         ...
 
-    def put_back(self, run_id: str, now: datetime) -> None:
-        """Makes those of a run's processing tasks pending again whose lease has expired."""
+    def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
+        """Makes those of a run's processing tasks pending again whose lease ends by then."""
         ...
 
     def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
@@ -183,7 +183,11 @@ class RunDao(Protocol):
     """Training runs, held by one worker at a time under a lease."""
 
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
-        """Stores a queued run unless its id is taken; says whether it was created."""
+        """Stores a queued run unless its id is taken; says whether it was created.
+
+        Raises:
+            FailedPrecondition: the run improves, and another that does is not over: see `improving`.
+        """
         ...
 
     def get(self, run_id: str) -> TrainingRun | None:
@@ -212,6 +216,10 @@ class RunDao(Protocol):
 
     def promotion_decided(self, run_id: str) -> None:
         """Says that the promotion of this run's version was made, or refused."""
+        ...
+
+    def improving(self) -> str | None:
+        """The run of the improvement queue that has not ended, or whose version's promotion is not decided."""
         ...
 
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:

@@ -4,6 +4,9 @@ The tasks are the source of truth. A group is taken first, task by task, and its
 worker that dies in between leaves tasks of a run that does not exist: once their lease has expired they go
 back. A run that exists keeps its tasks until it has ended; whoever finds it ended settles them. Every step
 is a compare-and-set on the task, and may be repeated by any worker at any time.
+
+Runs are one after another, each from what the one before was promoted to: of two that began from the same
+model one would have learned in vain. The store lets one in, and the sessions of another go back at once.
 """
 
 import logging
@@ -60,7 +63,7 @@ class ImprovementQueue:
         run = self._dao.runs.get(run_id)
         if run is None:
             logger.warning("run %s was never created: its sessions go back", run_id)
-            self._dao.improvement.put_back(run_id, now)
+            self._dao.improvement.put_back(run_id, now, now)
         elif run.state in ENDED:
             self.settle(run_id)
         else:
@@ -68,6 +71,8 @@ class ImprovementQueue:
 
     def _begin_run(self, owner: str) -> None:
         now = self._clock()
+        if self._dao.runs.improving() is not None:
+            return
         if not self._rules.is_due(self._dao.improvement.due(now, self._rules.least), now):
             return
         settings = self._settings()
@@ -76,7 +81,6 @@ class ImprovementQueue:
         taken = self._dao.improvement.take(waiting, run_id, owner, now, now + self._lease) if waiting else 0
         if not taken:
             return
-        logger.info("run %s begins with %d sessions of the queue", run_id, taken)
         run = TrainingRun(
             run_id=run_id,
             batches=(),
@@ -86,7 +90,13 @@ class ImprovementQueue:
             queued_at=now,
             improves=True,
         )
-        self._dao.runs.create(run)
+        try:
+            self._dao.runs.create(run)
+        except FailedPrecondition as error:
+            logger.info("run %s does not begin, its %d sessions go back: %s", run_id, taken, error)
+            self._dao.improvement.put_back(run_id, now + self._lease, now)
+            return
+        logger.info("run %s begins with %d sessions of the queue", run_id, taken)
 
     def pages(self, run: TrainingRun, summary: ConversionSummary) -> Iterator[list[TrainingInput]]:
         """The inputs of a run, by place; counts in `summary` as it goes. The same whenever it is read (R14).
