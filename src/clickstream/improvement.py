@@ -1,6 +1,5 @@
 """The improvement queue: sessions that were put forward one by one, and the rules by which they are trained."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -65,9 +64,9 @@ class QueueRules:
     attempts: int
     backoff: timedelta
 
-    def is_due(self, waiting: Sequence[ImprovementTask], now: datetime) -> bool:
-        """Whether a run is to begin, given the first `least` of the sessions that wait, the longest first."""
-        return len(waiting) >= self.least or (bool(waiting) and waiting[0].not_before <= now - self.age)
+    def is_due(self, waiting: int, since: datetime | None, now: datetime) -> bool:
+        """Whether so many sessions are to become a run, of which the first has waited since then."""
+        return waiting >= self.least or (since is not None and since <= now - self.age)
 
     def after_failure(self, attempts: int, reason: str, now: datetime) -> Outcome:
         """What becomes of a session whose run failed, after so many failed runs before."""

@@ -16,9 +16,10 @@ PENDING, PROCESSING = ImprovementState.PENDING, ImprovementState.PROCESSING
 
 class MemoryImprovement(Part):
     @locked
-    def queue(self, session: StoredSession, at: datetime) -> tuple[ImprovementTask, bool]:
+    def queue(self, session: StoredSession, at: datetime, query: str = "") -> tuple[ImprovementTask, bool]:
         task = ImprovementTask(session.session_id, PENDING, at, at, at, session.batch, session.number)
         kept = self._state.tasks.setdefault(session.session_id, task)
+        self._state.queries.setdefault(session.session_id, query)
         return kept, kept is task
 
     @locked
@@ -44,9 +45,13 @@ class MemoryImprovement(Part):
         return self._state.tasks.get(session_id)
 
     @locked
-    def due(self, now: datetime, limit: int) -> Any:
-        due = self._where(lambda task: task.state is PENDING and task.not_before <= now)
-        return sorted(due, key=lambda task: (task.not_before, task.session_id))[:limit]
+    def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
+        due = self._due(now)[:limit]
+        return len(due), due[0].not_before if due else None
+
+    @locked
+    def due(self, now: datetime, limit: int) -> dict[str, str]:
+        return {task.session_id: self._state.queries[task.session_id] for task in self._due(now)[:limit]}
 
     @locked
     def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
@@ -89,6 +94,10 @@ class MemoryImprovement(Part):
                     not_before=outcome.not_before or task.not_before,
                     attempts=task.attempts + 1,
                 )
+
+    def _due(self, now: datetime) -> Any:
+        due = self._where(lambda task: task.state is PENDING and task.not_before <= now)
+        return sorted(due, key=lambda task: (task.not_before, task.session_id))
 
     def _where(self, wanted: Callable[[ImprovementTask], bool]) -> Any:
         return [task for task in self._state.tasks.values() if wanted(task)]

@@ -89,9 +89,27 @@ def test_r15_what_waits_longest_is_due_first(dao: ClickstreamDao) -> None:
     for at, session_id in enumerate(["c", "b", "a", "later"]):
         queue(dao, session_id, at=at)
     dao.improvement.cancel("b", NOW)
-    assert [task.session_id for task in dao.improvement.due(NOW + 2 * SECOND, 9)] == ["c", "a"]
-    assert [task.session_id for task in dao.improvement.due(NOW + 9 * SECOND, 2)] == ["c", "a"]
-    assert dao.improvement.due(NOW - SECOND, 9) == []
+    assert list(dao.improvement.due(NOW + 2 * SECOND, 9)) == ["c", "a"]
+    assert list(dao.improvement.due(NOW + 9 * SECOND, 2)) == ["c", "a"]
+    assert dao.improvement.due(NOW - SECOND, 9) == {}
+
+
+def test_r15_what_waits_is_counted_up_to_a_limit(dao: ClickstreamDao) -> None:
+    """R15: a look at a long queue costs no more than the count that it asks for, and tells how old the first is."""
+    assert dao.improvement.waiting(NOW, 9) == (0, None)
+    for at, session_id in enumerate(["c", "b", "a", "later"], start=1):
+        queue(dao, session_id, at=at)
+    dao.improvement.cancel("c", NOW)
+    assert dao.improvement.waiting(NOW + SECOND, 9) == (0, None)
+    assert dao.improvement.waiting(NOW + 3 * SECOND, 9) == (2, NOW + 2 * SECOND)
+    assert dao.improvement.waiting(NOW + 9 * SECOND, 2) == (2, NOW + 2 * SECOND)
+
+
+def test_r15_what_is_due_comes_with_its_query(dao: ClickstreamDao) -> None:
+    """R15: a session keeps the query with which it was queued first."""
+    for session_id, query in (("a", "red shoe"), ("b", ""), ("a", "blue shoe")):
+        dao.improvement.queue(stored_session(session_id), NOW, query)
+    assert dao.improvement.due(NOW, 9) == {"a": "red shoe", "b": ""}
 
 
 def test_r15_a_task_belongs_to_one_run(dao: ClickstreamDao) -> None:
@@ -102,7 +120,7 @@ def test_r15_a_task_belongs_to_one_run(dao: ClickstreamDao) -> None:
     taken = tasks(dao)["a"]
     assert (taken.state, taken.run_id, taken.updated_at) == (PROCESSING, "run-1", NOW + SECOND)
     assert (taken.lease_owner, taken.lease_ends_at) == ("owner of run-1", NOW + 11 * SECOND)
-    assert dao.improvement.due(NOW + 9 * SECOND, 9) == []
+    assert dao.improvement.due(NOW + 9 * SECOND, 9) == {}
     assert dao.improvement.cancel("a", NOW) == taken
 
 
@@ -194,8 +212,8 @@ def test_r15_a_failed_attempt_waits_for_the_next(dao: ClickstreamDao) -> None:
     dao.improvement.settle("run-1", ["a"], later, NOW + SECOND)
     task = tasks(dao)["a"]
     assert (task.state, task.reason, task.attempts, task.run_id) == (PENDING, "too few queries", 1, "run-1")
-    assert dao.improvement.due(NOW + 59 * SECOND, 9) == []
-    assert dao.improvement.due(NOW + 60 * SECOND, 9) == [task]
+    assert dao.improvement.due(NOW + 59 * SECOND, 9) == {}
+    assert dao.improvement.due(NOW + 60 * SECOND, 9) == {"a": ""}
     assert take(dao, "run-2", "a", at=60) == 1
 
 

@@ -47,6 +47,13 @@ def test_r15_a_session_is_put_forward_once(any_server: InProcessServer, clock: C
     assert canceled[0].state == pb.IMPROVEMENT_STATE_CANCELED
 
 
+def test_r15_a_session_is_put_forward_with_its_query(any_server: InProcessServer, clock: Clock) -> None:
+    """R15, R17: as the split counts queries: a worker must know what a run would measure before it begins one."""
+    add(any_server, "s-1", query="  Red\tSHOES ")
+    use(any_server, "s-1")
+    assert any_server.dao.improvement.due(clock(), 9) == {"s-1": "red shoes"}
+
+
 def test_r15_what_cannot_improve_is_refused_with_its_reason(any_server: InProcessServer) -> None:
     """R15: an unknown session is NOT_FOUND; an irrelevant, payload-search or eventless one FAILED_PRECONDITION."""
     add(any_server, "irrelevant")

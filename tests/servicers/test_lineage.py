@@ -10,6 +10,8 @@ from workers.made_up import queue
 
 from clickstream.runs import RunState
 
+pytestmark = pytest.mark.usefixtures("few_queries_do")
+
 
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
 def improved(request: pytest.FixtureRequest) -> InProcessServer:

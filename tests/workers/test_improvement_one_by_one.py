@@ -19,6 +19,8 @@ from clickstream.servicers import wire
 from clickstream.workers.improvement_runs import ImprovementQueue
 from clickstream.workers.promotion import Promoter
 
+pytestmark = pytest.mark.usefixtures("few_queries_do")
+
 GROUP = RULES.least
 
 

@@ -20,6 +20,8 @@ from clickstream.runs import ENDED, RunState, TrainingRun
 from clickstream.workers import improvement_runs as module
 from clickstream.workers.training_runs import RETRY_SECONDS
 
+pytestmark = pytest.mark.usefixtures("few_queries_do")
+
 IMPOSSIBLE = FailedPrecondition("TRAINING_IMPOSSIBLE", "too few queries")
 FINAL = {ImprovementState.DONE, ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED}
 

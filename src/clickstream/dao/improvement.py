@@ -16,6 +16,8 @@ from clickstream.dao.mongo import Document, MongoCollection, translated
 from clickstream.improvement import ImprovementState, ImprovementTask, Outcome
 from clickstream.sessions import StoredSession
 
+LONGEST_FIRST = [("not_before", 1), ("_id", 1)]
+
 
 class MongoImprovement:
     """`ImprovementDao` over `sessions_for_improvement`, keyed by session id."""
@@ -24,7 +26,7 @@ class MongoImprovement:
         self._collection = collection
 
     @translated
-    def queue(self, session: StoredSession, at: datetime) -> tuple[ImprovementTask, bool]:
+    def queue(self, session: StoredSession, at: datetime, query: str = "") -> tuple[ImprovementTask, bool]:
         """See `ImprovementDao`."""
         document: Document = {
             "_id": session.session_id,
@@ -34,6 +36,7 @@ class MongoImprovement:
             "not_before": at,
             "batch": session.batch,
             "number": session.number,
+            "query": query,
             "reason": "",
             "attempts": 0,
             "run_id": "",
@@ -76,11 +79,19 @@ class MongoImprovement:
         return self.get(session_id)
 
     @translated
-    def due(self, now: datetime, limit: int) -> builtins.list[ImprovementTask]:
+    def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
         """See `ImprovementDao`."""
-        query = {"state": ImprovementState.PENDING, "not_before": {"$lte": now}}
-        cursor = self._collection.find(query, sort=[("not_before", 1), ("_id", 1)], limit=limit)
-        return [_task(document) for document in cursor]
+        first = self._collection.find_one(_due(now), {"not_before": 1}, sort=LONGEST_FIRST)
+        if first is None:
+            return 0, None
+        return self._collection.count_documents(_due(now), limit=limit), first["not_before"]
+
+    @translated
+    def due(self, now: datetime, limit: int) -> dict[str, str]:
+        """See `ImprovementDao`."""
+        cursor = self._collection.find(_due(now), {"query": 1}, sort=LONGEST_FIRST, limit=limit)
+        # A task that was queued before queries were kept has none.
+        return {document["_id"]: document.get("query", "") for document in cursor}
 
     @translated
     def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
@@ -138,6 +149,10 @@ class MongoImprovement:
             {"_id": {"$in": list(session_ids)}, **_in_run(run_id)},
             {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"held": "", "owner": ""}},
         )
+
+
+def _due(now: datetime) -> Document:
+    return {"state": ImprovementState.PENDING, "not_before": {"$lte": now}}
 
 
 def _in_run(run_id: str) -> Document:

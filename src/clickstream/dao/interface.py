@@ -4,7 +4,7 @@ Every method blocks, may be called from any thread and raises `errors.Unavailabl
 store does not answer; a write that was answered is durable.
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -132,8 +132,8 @@ class BatchDao(Protocol):
 class ImprovementDao(Protocol):
     """The improvement queue, one task per session; a task belongs to at most one run at a time."""
 
-    def queue(self, session: StoredSession, at: datetime) -> tuple[ImprovementTask, bool]:
-        """Queues a session unless it was queued before; says whether it was created."""
+    def queue(self, session: StoredSession, at: datetime, query: str = "") -> tuple[ImprovementTask, bool]:
+        """Queues a session, with its normalised query, unless it was queued before; says whether it was created."""
         ...
 
     def get(self, session_id: str) -> ImprovementTask | None:
@@ -150,8 +150,12 @@ class ImprovementDao(Protocol):
         """Cancels a pending task and returns the task as it now is; None if there is none."""
         ...
 
-    def due(self, now: datetime, limit: int) -> Sequence[ImprovementTask]:
-        """The pending tasks that may be tried, those that wait longest first."""
+    def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
+        """How many pending tasks may be tried, counted up to the limit, and since when the first of them may."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> Mapping[str, str]:
+        """The pending tasks that may be tried, those that wait longest first: session id → normalised query."""
         ...
 
     def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:

@@ -16,6 +16,7 @@ from clickstream.servicers import paging, validation, wire
 from clickstream.servicers.batch_reader import BatchReader
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.clickstream import known
+from clickstream.split import normalised
 
 
 class BatchServicer(BatchServiceServicer):
@@ -123,11 +124,12 @@ class BatchServicer(BatchServiceServicer):
         session = known(self._dao.sessions.get(session_id))
         if session.irrelevant_at is not None:
             raise FailedPrecondition("SESSION_IRRELEVANT", "the session is marked irrelevant")
-        if session_pb2.Session.FromString(session.payload).payload_search:
+        search = session_pb2.Session.FromString(session.payload)
+        if search.payload_search:
             raise FailedPrecondition("SESSION_PAYLOAD_SEARCH", "the session is a payload search")
         if not self._dao.events.has_any(session.batch, session.number):
             raise FailedPrecondition("SESSION_EVENTLESS", "the session has no event")
-        return self._dao.improvement.queue(session, self._clock())
+        return self._dao.improvement.queue(session, self._clock(), normalised(search.query))
 
     async def GetImprovementTask(  # noqa: N802
         self, request: pb.GetImprovementTaskRequest, context: Context

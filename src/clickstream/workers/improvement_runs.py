@@ -12,8 +12,8 @@ model one would have learned in vain. The store lets one in, and the sessions of
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 from clickstream import limits
 from clickstream.converter import ConversionSummary, TrainingInput
@@ -22,10 +22,14 @@ from clickstream.errors import FailedPrecondition
 from clickstream.improvement import ImprovementState, ImprovementTask, Outcome, QueueRules
 from clickstream.inputs import InputReader
 from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
+from clickstream.split import Split, normalised
 
 # Runs looked after in one go; what is left waits for the next.
 LOOKS = 100
 REASON_CHARACTERS = 500
+
+MEASURE_PAUSE = timedelta(seconds=10)
+"""Queries that were too few are not read again before: thousands may wait, and each new one wakes the worker."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ class ImprovementQueue:
         self._settings = settings  # of a run that begins now
         self._clock = clock
         self._lease = lease
+        self._measure_at = datetime.min.replace(tzinfo=UTC)
+        self._has_told = False  # since the last run, why none begins
 
     def look_after(self, owner: str) -> None:
         """Attends to tasks whose lease has expired, and begins a run if enough sessions wait."""
@@ -71,16 +77,17 @@ class ImprovementQueue:
 
     def _begin_run(self, owner: str) -> None:
         now = self._clock()
-        if self._dao.runs.improving() is not None:
+        if now < self._measure_at or self._dao.runs.improving() is not None:
             return
-        if not self._rules.is_due(self._dao.improvement.due(now, self._rules.least), now):
+        if not self._rules.is_due(*self._dao.improvement.waiting(now, self._rules.least), now):
             return
         settings = self._settings()
+        session_ids = self._measurable(now, settings)
         run_id = f"improve-{uuid.uuid4().hex}"
-        waiting = [task.session_id for task in self._dao.improvement.due(now, limits.IMPROVEMENT_GROUP)]
-        taken = self._dao.improvement.take(waiting, run_id, owner, now, now + self._lease) if waiting else 0
+        taken = self._dao.improvement.take(session_ids, run_id, owner, now, now + self._lease) if session_ids else 0
         if not taken:
             return
+        self._has_told = False
         run = TrainingRun(
             run_id=run_id,
             batches=(),
@@ -98,20 +105,38 @@ class ImprovementQueue:
             return
         logger.info("run %s begins with %d sessions of the queue", run_id, taken)
 
+    def _measurable(self, now: datetime, settings: FineTuningSettings) -> Sequence[str]:
+        """The sessions that a run would take, or none: over too few queries no run could ever be promoted."""
+        due = self._dao.improvement.due(now, limits.IMPROVEMENT_GROUP)
+        lack = Split.of(due.values(), settings.seed, settings.held_out_share).lacks()
+        if not lack:
+            return list(due)
+        self._measure_at = now + MEASURE_PAUSE
+        if not self._has_told:
+            logger.info("%d sessions of the queue keep waiting: %s", len(due), lack)
+            self._has_told = True
+        return ()
+
     def pages(self, run: TrainingRun, summary: ConversionSummary) -> Iterator[list[TrainingInput]]:
         """The inputs of a run, by place; counts in `summary` as it goes. The same whenever it is read (R14).
 
         Raises:
-            FailedPrecondition: The run has no session.
+            FailedPrecondition: The run has no session, or after the last one: they have too few queries.
         """
         # Renewing the lease makes them the run's: nobody who took the run for missing can put them back.
         tasks = self._dao.improvement.hold(run.run_id, self._clock() + self._lease)
         if not tasks:
             raise FailedPrecondition("TRAINING_IMPOSSIBLE", "its sessions went back into the queue before it began")
+        queries = []
         for task in tasks:
             converted = self._inputs.of_session(task.session_id, run.run_id, summary)
             if converted is not None:
+                if any(result.grade > 0 for result in converted.results):
+                    queries.append(normalised(converted.query))
                 yield [converted]
+        # Without those that were refused they may be too few after all: the others wait again, and no model is made.
+        if lack := Split.of(queries, run.settings.seed, run.settings.held_out_share).lacks():
+            raise FailedPrecondition("TRAINING_IMPOSSIBLE", lack)
 
     def settle(self, run_id: str) -> None:
         """Writes what a run that has ended means for each of its sessions; does nothing while it goes on."""
