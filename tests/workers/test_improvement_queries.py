@@ -102,6 +102,20 @@ def test_r15_what_is_refused_may_leave_too_few(memory_dao: MemoryDao, clock: Clo
     assert {task.reason for task in tasks(memory_dao)} == {"irrelevant", lack}
 
 
+def test_r17_a_session_that_measured_does_not_say_that_it_trained(memory_dao: MemoryDao, clock: Clock) -> None:
+    """R15, R17: the reason tells the held-out sessions from those that were learned from."""
+    put_forward(memory_dao, *ENOUGH)
+
+    async def done() -> None:
+        await until(lambda: {str(task.state) for task in tasks(memory_dao)} == {"done"})
+
+    play((memory_dao, Module(model_version), clock), scenario=done)
+    reasons = {task.session_id: task.reason for task in tasks(memory_dao)}
+    trained = dict.fromkeys(ENOUGH[:MIN_TRAINING_QUERIES], "nDCG@10 rose")
+    measured = dict.fromkeys(ENOUGH[MIN_TRAINING_QUERIES:], "measured, its query is held out: nDCG@10 rose")
+    assert reasons == trained | measured
+
+
 def test_r15_acts_that_count_for_nothing_measure_nothing(memory_dao: MemoryDao, clock: Clock) -> None:
     """R12, R17: a query whose sessions have no grade above 0 cannot be measured, and does not count as one."""
     put_forward(memory_dao, *ENOUGH[:-1])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import NOW, SECOND, model_version, push, session_drafts, stored_session
+from builders import NOW, SECOND, model_version, push, session_draft, session_drafts, stored_session, struct
 from dao.memory import MemoryDao
 from serving import DEFAULTS, PATIENCE, Clock, until
 from workers import made_up
@@ -116,7 +116,9 @@ def test_r13_a_session_that_cannot_train_is_refused_alone(dao: MemoryDao, clock:
     """R13, R15: each such session ends as refused with the converter's reason, and the others train."""
     dao.sessions.append(session_drafts(6, "x"))
     dao.events.append([push("x-2", "e-1", object_id="never shown"), push("x-3", "e-1"), push("x-4", "e-1")])
-    put_forward(dao, "x-1", "x-2", "x-3")
+    dao.sessions.append([session_draft("x-7", meta=struct(price=3.0))])
+    dao.events.append([push("x-7", "e-1")])
+    put_forward(dao, "x-1", "x-2", "x-3", "x-7")
     dao.improvement.queue(stored_session("purged", 2, 99), NOW)
     dao.sessions.mark_irrelevant("b1-1", NOW)
     place = dao._state.places["x-3"]
@@ -131,9 +133,23 @@ def test_r13_a_session_that_cannot_train_is_refused_alone(dao: MemoryDao, clock:
         "x-1": "no_events",
         "x-2": "only_unshown_events",
         "x-3": "unreadable",
+        "x-7": "no_text",
         "purged": "gone",
     }
     assert runs(dao)[0].conversion.skipped_sessions == dict.fromkeys(refused.values(), 1)
+
+
+def test_r13_a_malformed_template_refuses_no_session(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R13, R15: the run fails with what the trainer says of it, and its sessions wait for a better one."""
+    monkeypatch.setattr(made_up, "DEFAULTS", replace(DEFAULTS, item_template="{"))
+
+    async def scenario() -> None:
+        await until(lambda: {task.attempts for task in tasks(dao).values()} == {1})
+
+    play((dao, Module(raising(IMPOSSIBLE)), clock), scenario=scenario)
+    assert {(task.state, task.reason) for task in tasks(dao).values()} == {("pending", "too few queries")}
 
 
 def test_r15_a_failed_run_is_tried_again_and_then_given_up(dao: MemoryDao, clock: Clock) -> None:

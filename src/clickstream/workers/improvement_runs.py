@@ -22,7 +22,8 @@ from clickstream.errors import FailedPrecondition
 from clickstream.improvement import ImprovementState, ImprovementTask, Outcome, QueueRules
 from clickstream.inputs import InputReader
 from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
-from clickstream.split import Split, normalised
+from clickstream.split import Split, is_held_out, normalised
+from clickstream.template import ItemTemplate
 
 # Runs looked after in one go; what is left waits for the next.
 LOOKS = 100
@@ -127,9 +128,9 @@ class ImprovementQueue:
         tasks = self._dao.improvement.hold(run.run_id, self._clock() + self._lease)
         if not tasks:
             raise FailedPrecondition("TRAINING_IMPOSSIBLE", "its sessions went back into the queue before it began")
-        queries = []
+        queries, template = [], _template(run)
         for task in tasks:
-            converted = self._inputs.of_session(task.session_id, run.run_id, summary)
+            converted = self._inputs.of_session(task.session_id, run.run_id, summary, template)
             if converted is not None:
                 if any(result.grade > 0 for result in converted.results):
                     queries.append(normalised(converted.query))
@@ -156,9 +157,20 @@ class ImprovementQueue:
         if run.state is RunState.CANCELED:
             return Outcome(ImprovementState.CANCELED, reason)
         summary = self._inputs.new_summary()
-        if self._inputs.of_session(task.session_id, run.run_id, summary) is None:
+        converted = self._inputs.of_session(task.session_id, run.run_id, summary, _template(run))
+        if converted is None:
             [why] = summary.skipped_sessions
             return Outcome(ImprovementState.REFUSED, why)
         if run.state is RunState.FAILED or run.model_version is None:
             return self._rules.after_failure(task.attempts, reason, now)
+        if is_held_out(normalised(converted.query), run.settings.seed, run.settings.held_out_share):
+            reason = f"measured, its query is held out: {reason}"
         return Outcome(ImprovementState.DONE, reason, run.model_version.model_version_id)
+
+
+def _template(run: TrainingRun) -> ItemTemplate | None:
+    """None if it is malformed: no run can train with it, which says nothing of its sessions."""
+    try:
+        return ItemTemplate(run.settings.item_template)
+    except FailedPrecondition:
+        return None
