@@ -73,6 +73,7 @@ def test_r17_the_next_run_learns_from_what_the_last_one_made(dao: ClickstreamDao
     queue.look_after("me")
     version = model_version(first.run_id)
     assert dao.runs.finish(first.run_id, "me", RunState.SUCCEEDED, "better", version, clock())
+    queue.settle(first.run_id)
     queue.look_after("me")
     assert len(runs(dao)) == 1
     Promoter(dao, clock, by_itself=True).look_after()
@@ -87,21 +88,32 @@ def test_r15_two_workers_that_look_at_once_begin_one_run(dao: ClickstreamDao, cl
     put_forward(dao, range(GROUP + 1, 2 * GROUP + 1))
     clock.forward(1)
     before = dao.improvement.get("s-1")
-    create = dao.runs.create
+    take = dao.improvement.take
 
-    def after_the_other(run: TrainingRun) -> Any:
-        monkeypatch.setattr(dao.runs, "create", create)
-        improvement(dao, clock).look_after("first")  # takes what is left, for no run is open yet
-        return create(run)
+    def after_another(*arguments: Any) -> int:
+        others = [f"s-{number}" for number in range(GROUP + 1, 2 * GROUP + 1)]
+        take(others, "improve-other", "other", clock(), clock() + LEASE * SECOND)
+        dao.runs.create(TrainingRun("improve-other", (), DEFAULTS, b"", RunState.QUEUED, clock(), improves=True))
+        return take(*arguments)
 
-    monkeypatch.setattr(dao.runs, "create", after_the_other)
-    improvement(dao, clock).look_after("second")
+    monkeypatch.setattr(dao.improvement, "take", after_another)
+    improvement(dao, clock).look_after("me")
     [run] = runs(dao)
     found = states(dao)
     assert {found[f"s-{number}"] for number in range(1, GROUP + 1)} == {"pending"}
     assert {found[f"s-{number}"] for number in range(GROUP + 1, 2 * GROUP + 1)} == {"processing"}
     assert dao.improvement.get("s-1") == replace(before, updated_at=clock())
     assert dao.runs.improving() == run.run_id
+
+
+def test_r15_a_group_that_another_worker_is_taking_is_left_to_it(dao: ClickstreamDao, clock: Clock) -> None:
+    """R15: between the first of its sessions and the rest nobody else takes any of them."""
+    put_forward(dao, range(GROUP + 1, 2 * GROUP + 1))
+    clock.forward(1)
+    dao.improvement.take(["s-1"], "improve-other", "other", clock(), clock() + LEASE * SECOND)
+    improvement(dao, clock).look_after("me")
+    assert runs(dao) == []
+    assert list(states(dao).values()) == ["processing"] + ["pending"] * (2 * GROUP - 1)
 
 
 def test_r15_the_next_group_is_trained_by_itself(memory_dao: MemoryDao, clock: Clock) -> None:

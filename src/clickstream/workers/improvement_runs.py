@@ -84,8 +84,11 @@ class ImprovementQueue:
             return
         settings = self._settings()
         session_ids = self._measurable(now, settings)
+        # After they were read: where another worker has just taken the first of them, the rest is its own, too.
+        if self._dao.improvement.list(None, 1, {ImprovementState.PROCESSING}):
+            return
         run_id = f"improve-{uuid.uuid4().hex}"
-        taken = self._dao.improvement.take(session_ids, run_id, owner, now, now + self._lease) if session_ids else 0
+        taken = self._dao.improvement.take(session_ids, run_id, owner, now, now + self._lease)
         if not taken:
             return
         self._has_told = False
