@@ -30,7 +30,7 @@ def run(server: InProcessServer) -> Callable[..., Result]:
     dao.events.append([push(f"s-{number}", f"e-{number}") for number in range(1, 6)])
     for number, session in enumerate(dao.sessions.page(1, 0, 5, include_irrelevant=True).sessions):
         dao.improvement.queue(session, NOW + number * SECOND)
-    dao.improvement.take(["s-1", "s-2"], "run-1", "me", NOW, NOW + MINUTE)
+    dao.improvement.take(["s-1", "s-2"], "run-1", NOW, NOW + MINUTE)
     done = Outcome(ImprovementState.DONE, "better", model_version_id="model-run-1")
     dao.improvement.settle("run-1", ["s-1"], done, NOW)
     dao.improvement.settle("run-1", ["s-2"], Outcome(ImprovementState.FAILED, "out of [memory]"), NOW)

@@ -23,7 +23,8 @@ class ImprovementTask:
     """One session in the queue, with its place in the log; times are in UTC.
 
     `attempts` counts the runs that have ended with it. `run_id` is the run that it belongs to while it
-    is processing, and the last one afterwards; `lease_owner` and `lease_ends_at` are set meanwhile only.
+    is processing, and the last one afterwards. `lease_ends_at` is set meanwhile only: then somebody looks
+    whether its run goes on. Who works on it is said by the run's own lease, which is renewed more often.
     """
 
     session_id: str
@@ -37,7 +38,6 @@ class ImprovementTask:
     attempts: int = 0
     run_id: str = ""
     model_version_id: str = ""
-    lease_owner: str = ""
     lease_ends_at: datetime | None = None
 
 

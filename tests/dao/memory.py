@@ -250,6 +250,11 @@ class MemoryRuns(Part):
         self._state.curves[run_id] = curve
 
     @locked
+    def lease(self, run_id: str) -> tuple[str, datetime] | None:
+        until, owner = self._state.held.get(run_id, (None, ""))
+        return (owner, until) if owner and until else None
+
+    @locked
     def curve(self, run_id: str) -> Sequence[CurvePoint]:
         curve = self._state.curves.get(run_id, {})
         return [curve[step] for step in sorted(curve)][: 2 * CURVE_POINTS]

@@ -54,14 +54,13 @@ class MemoryImprovement(Part):
         return {task.session_id: self._state.queries[task.session_id] for task in self._due(now)[:limit]}
 
     @locked
-    def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
+    def take(self, session_ids: Sequence[str], run_id: str, now: datetime, lease_until: datetime) -> int:
         tasks = [self._state.tasks[session_id] for session_id in session_ids]
         if not tasks or tasks[0].state is not PENDING:
             return 0
         pending = [task for task in tasks if task.state is PENDING]
-        lease = {"lease_owner": owner, "lease_ends_at": lease_until}
         for task in pending:
-            self._set(task, state=PROCESSING, run_id=run_id, updated_at=now, reason="", **lease)
+            self._set(task, state=PROCESSING, run_id=run_id, updated_at=now, reason="", lease_ends_at=lease_until)
         return len(pending)
 
     @locked
@@ -106,7 +105,7 @@ class MemoryImprovement(Part):
         return self._where(lambda task: task.run_id == run_id and task.state is PROCESSING)
 
     def _let_go(self, task: ImprovementTask, **changes: Any) -> None:
-        self._set(task, lease_owner="", lease_ends_at=None, **changes)
+        self._set(task, lease_ends_at=None, **changes)
 
     def _set(self, task: ImprovementTask, **changes: Any) -> None:
         self._state.tasks[task.session_id] = replace(task, **changes)

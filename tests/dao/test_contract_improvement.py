@@ -24,7 +24,7 @@ def queue(dao: ClickstreamDao, *session_ids: str, at: float = 0) -> None:
 def take(dao: ClickstreamDao, run_id: str, *session_ids: str, at: float = 0, lease: float = 10) -> int:
     """Moves tasks into a run, held for `lease` seconds."""
     now = NOW + at * SECOND
-    return dao.improvement.take(session_ids, run_id, f"owner of {run_id}", now, now + lease * SECOND)
+    return dao.improvement.take(session_ids, run_id, now, now + lease * SECOND)
 
 
 def put_back(dao: ClickstreamDao, run_id: str, at: float) -> None:
@@ -119,7 +119,7 @@ def test_r15_a_task_belongs_to_one_run(dao: ClickstreamDao) -> None:
     assert take(dao, "run-1", "a", "b", "c", at=1) == 2
     taken = tasks(dao)["a"]
     assert (taken.state, taken.run_id, taken.updated_at) == (PROCESSING, "run-1", NOW + SECOND)
-    assert (taken.lease_owner, taken.lease_ends_at) == ("owner of run-1", NOW + 11 * SECOND)
+    assert taken.lease_ends_at == NOW + 11 * SECOND
     assert dao.improvement.due(NOW + 9 * SECOND, 9) == {}
     assert dao.improvement.cancel("a", NOW) == taken
 
@@ -197,7 +197,7 @@ def test_r15_a_task_is_settled_once_and_by_its_run(dao: ClickstreamDao) -> None:
     done = found["a"]
     assert (done.state, done.reason, done.model_version_id) == (ImprovementState.DONE, "nDCG@10 rose", "model-1")
     assert (done.attempts, done.run_id, done.updated_at) == (1, "run-1", NOW + SECOND)
-    assert (done.lease_owner, done.lease_ends_at) == ("", None)
+    assert done.lease_ends_at is None
     assert [found[session_id].state for session_id in "bc"] == [PROCESSING, PROCESSING]
     dao.improvement.settle("run-1", ["a"], Outcome(ImprovementState.FAILED, "late"), NOW + 2 * SECOND)
     put_back(dao, "run-1", at=99)

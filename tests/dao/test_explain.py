@@ -102,7 +102,7 @@ def use_queues(dao: MongoDao) -> None:
     dao.improvement.cancel("b1-3", NOW)
     dao.improvement.waiting(NOW + 30 * SECOND, 7)
     tasks = list(dao.improvement.due(NOW + 30 * SECOND, 7))
-    dao.improvement.take(tasks, "improve-1", "me", NOW, NOW + 20 * SECOND)
+    dao.improvement.take(tasks, "improve-1", NOW, NOW + 20 * SECOND)
     position = (NOW + 5 * SECOND, "b1-5")
     for after in (None, position):
         dao.improvement.list(after, 3, frozenset())
@@ -121,6 +121,7 @@ def use_queues(dao: MongoDao) -> None:
     assert claimed is not None
     logged = TrainingProgress(Phase.TRAINING, step=3, points=(CurvePoint(3, NOW, 0.5, 1e-4),))
     dao.runs.renew(claimed.run_id, "me", NOW + 30 * SECOND, logged)
+    dao.runs.lease(claimed.run_id)
     dao.runs.curve(claimed.run_id)
     dao.runs.set_conversion(claimed.run_id, "me", ConversionSummary("test-1"))
     dao.runs.give_back(claimed.run_id, "me", RunState.RUNNING, "", NOW, 1)

@@ -3,13 +3,14 @@
 from datetime import UTC
 
 import pytest
-from builders import SECOND, create_request, event, push_request
+from builders import SECOND, create_request, event, push_request, training_run
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
 from grpc import StatusCode
 from serving import Clock, InProcessServer, fields, reason, refused
 
 from clickstream.improvement import ImprovementState, Outcome
+from clickstream.runs import RunState
 
 
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
@@ -111,16 +112,16 @@ def test_r15_tasks_are_listed_in_pages_in_their_order(any_server: InProcessServe
 
 
 def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) -> None:
-    """R15: place, run, lease, attempts and model of a task are there to see, and its run finds it."""
+    """R15: place, run, attempts and model of a task are there to see, and its run finds it."""
     for session_id in ("a", "b", "c"):
         add(any_server, session_id)
         use(any_server, session_id)
     improvement, now = any_server.dao.improvement, clock()
-    improvement.take(["a", "b"], "run-1", "worker-1", now, now + 30 * SECOND)
+    improvement.take(["a", "b"], "run-1", now, now + 30 * SECOND)
     task = any_server.batch.GetImprovementTask(pb.GetImprovementTaskRequest(session_id="b")).task
-    assert (task.state, task.run_id, task.lease_owner) == (pb.IMPROVEMENT_STATE_PROCESSING, "run-1", "worker-1")
+    assert (task.state, task.run_id, task.lease_owner) == (pb.IMPROVEMENT_STATE_PROCESSING, "run-1", "")
     assert (task.batch_id, task.session_number) == ("batch-1", 2)
-    assert task.lease_ends_at.ToDatetime(tzinfo=UTC) == now + 30 * SECOND
+    assert not task.HasField("lease_ends_at")
     assert task.not_before == task.queued_at
     error = refused(any_server.batch.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="b"))
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
@@ -135,6 +136,33 @@ def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) ->
     assert [task.session_id for task in any_server.batch.ListImprovementTasks(request).tasks] == ["b"]
     request.run_id = "run-2"
     assert reason(refused(any_server.batch.ListImprovementTasks, request)) == "INVALID_PAGE_TOKEN"
+
+
+def test_r15_a_task_has_the_lease_of_its_run(any_server: InProcessServer, clock: Clock) -> None:
+    """R15: as the heartbeat renews it and a takeover changes it; there is none once nobody holds the run."""
+    for session_id in ("a", "b"):
+        add(any_server, session_id)
+        use(any_server, session_id)
+    runs, now = any_server.dao.runs, clock()
+    any_server.dao.improvement.take(["a"], "run-1", now, now + 30 * SECOND)
+    runs.create(training_run())
+
+    def leases() -> list[tuple[str, float]]:
+        listed = any_server.batch.ListImprovementTasks(pb.ListImprovementTasksRequest()).tasks
+        requests = [pb.GetImprovementTaskRequest(session_id=task.session_id) for task in listed]
+        assert list(listed) == [any_server.batch.GetImprovementTask(request).task for request in requests]
+        assert use(any_server, "a").task == listed[0]
+        ends = [task.lease_ends_at.ToDatetime(tzinfo=UTC) - now if task.lease_owner else None for task in listed]
+        return [(task.lease_owner, end and end.total_seconds()) for task, end in zip(listed, ends, strict=True)]
+
+    assert leases() == [("", None), ("", None)]
+    runs.claim("dead", now, now + 10 * SECOND)
+    runs.renew("run-1", "dead", now + 40 * SECOND, None)
+    assert leases() == [("dead", 40), ("", None)]
+    runs.claim("me", now + 40 * SECOND, now + 70 * SECOND)
+    assert leases() == [("me", 70), ("", None)]
+    runs.finish("run-1", "me", RunState.FAILED, "", None, now)
+    assert leases() == [("", None), ("", None)]
 
 
 def test_r7_a_bad_listing_names_its_field(server: InProcessServer) -> None:

@@ -47,7 +47,8 @@ class Module:
         self.calls.append([each.session_id async for each in inputs])
         try:
             yield REPORT
-            yield replace(self.then(), run_id=run_id)
+            made = self.then()
+            yield replace(made, run_id=run_id) if isinstance(made, ModelVersion) else made
         finally:
             self.closed += 1
 

@@ -41,12 +41,12 @@ def test_r15_too_few_queries_wait_whatever_their_age_and_number(
     improvement = queue(memory_dao, clock)
     for seconds in (0, RULES.age.total_seconds(), 86_400):
         clock.forward(seconds)
-        improvement.look_after("me")
+        improvement.look_after()
     assert memory_dao.runs.list(None, 9, frozenset()) == []
     assert tasks(memory_dao) == waiting
     put_forward(memory_dao, *set(ENOUGH) - set(asked))
     clock.forward(MEASURE_PAUSE.total_seconds())
-    improvement.look_after("me")
+    improvement.look_after()
     [run] = memory_dao.runs.list(None, 9, frozenset())
     assert {task.run_id for task in tasks(memory_dao)} == {run.run_id}
 
@@ -59,7 +59,7 @@ def test_r15_why_they_wait_is_logged_once(
     improvement = queue(memory_dao, clock)
     with caplog.at_level(logging.INFO, "clickstream.workers.improvement_runs"):
         for _ in range(3):
-            improvement.look_after("me")
+            improvement.look_after()
             clock.forward(MEASURE_PAUSE.total_seconds())
     [message] = caplog.messages
     assert message == (
@@ -76,14 +76,14 @@ def test_r15_queries_are_read_only_when_they_may_matter(
     monkeypatch.setattr(memory_dao.improvement, "due", lambda *where: (reads.append(where), due(*where))[1])
     improvement = queue(memory_dao, clock)
     put_forward(memory_dao, *ENOUGH[: RULES.least - 1])
-    improvement.look_after("me")
+    improvement.look_after()
     assert len(reads) == 0
     put_forward(memory_dao, ENOUGH[-1])
     for _ in range(5):
-        improvement.look_after("me")
+        improvement.look_after()
     assert len(reads) == 1
     clock.forward(MEASURE_PAUSE.total_seconds())
-    improvement.look_after("me")
+    improvement.look_after()
     assert len(reads) == 2
 
 

@@ -94,12 +94,11 @@ class MongoImprovement:
         return {document["_id"]: document.get("query", "") for document in cursor}
 
     @translated
-    def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
+    def take(self, session_ids: Sequence[str], run_id: str, now: datetime, lease_until: datetime) -> int:
         """See `ImprovementDao`."""
         changes = {
             "state": ImprovementState.PROCESSING,
             "run_id": run_id,
-            "owner": owner,
             "held": lease_until,
             "updated_at": now,
             "reason": "",
@@ -131,7 +130,7 @@ class MongoImprovement:
         changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": at}
         self._collection.update_many(
             {**_in_run(run_id), "held": {"$lte": lease_ended_by}},
-            {"$set": changes, "$unset": {"held": "", "owner": ""}},
+            {"$set": changes, "$unset": {"held": ""}},
         )
 
     @translated
@@ -147,7 +146,7 @@ class MongoImprovement:
             changes["not_before"] = outcome.not_before
         self._collection.update_many(
             {"_id": {"$in": list(session_ids)}, **_in_run(run_id)},
-            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"held": "", "owner": ""}},
+            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"held": ""}},
         )
 
 
@@ -172,6 +171,5 @@ def _task(document: Document) -> ImprovementTask:
         attempts=document["attempts"],
         run_id=document["run_id"],
         model_version_id=document["model_version_id"],
-        lease_owner=document.get("owner", ""),
         lease_ends_at=document.get("held"),
     )

@@ -158,7 +158,7 @@ class ImprovementDao(Protocol):
         """The pending tasks that may be tried, those that wait longest first: session id → normalised query."""
         ...
 
-    def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
+    def take(self, session_ids: Sequence[str], run_id: str, now: datetime, lease_until: datetime) -> int:
         """Moves those of the tasks that are still pending into a run, and says how many these were.
 
         The first one decides: if another took it, none is taken, so that of several who see the same tasks
@@ -237,6 +237,10 @@ class RunDao(Protocol):
 
         The points of the progress join the run's curve, which then ends at the progress's step.
         """
+        ...
+
+    def lease(self, run_id: str) -> tuple[str, datetime] | None:
+        """Who holds this run, and until when; None if nobody does."""
         ...
 
     def curve(self, run_id: str) -> Sequence[CurvePoint]:

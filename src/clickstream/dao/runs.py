@@ -169,6 +169,12 @@ class MongoRuns:
         return _run(document) if document else None
 
     @translated
+    def lease(self, run_id: str) -> tuple[str, datetime] | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"_id": run_id, "owner": {"$exists": True}}, {"owner": 1, "held": 1})
+        return (document["owner"], document["held"]) if document else None
+
+    @translated
     def curve(self, run_id: str) -> builtins.list[CurvePoint]:
         """See `RunDao`."""
         of_run = {"_id": {"$gte": _point_key(run_id, 0), "$lte": _point_key(run_id, LAST_STEP)}}

@@ -1,7 +1,7 @@
 """BatchService: what schedulers call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
@@ -116,7 +116,8 @@ class BatchServicer(BatchServiceServicer):
         """See the contract."""
         session_id = validation.checked_id(request.session_id, "session_id")
         task, created = await asyncio.to_thread(self._queue, session_id)
-        return pb.UseSessionForImprovementResponse(task=wire.improvement_task(task), created=created)
+        [message] = await asyncio.to_thread(self._messages, [task])
+        return pb.UseSessionForImprovementResponse(task=message, created=created)
 
     def _queue(self, session_id: str) -> tuple[ImprovementTask, bool]:
         if task := self._dao.improvement.get(session_id):
@@ -137,7 +138,8 @@ class BatchServicer(BatchServiceServicer):
         """See the contract."""
         session_id = validation.checked_id(request.session_id, "session_id")
         task = _queued(await asyncio.to_thread(self._dao.improvement.get, session_id))
-        return pb.GetImprovementTaskResponse(task=wire.improvement_task(task))
+        [message] = await asyncio.to_thread(self._messages, [task])
+        return pb.GetImprovementTaskResponse(task=message)
 
     async def ListImprovementTasks(  # noqa: N802
         self, request: pb.ListImprovementTasksRequest, context: Context
@@ -152,7 +154,8 @@ class BatchServicer(BatchServiceServicer):
         filters = [*states, f"run_id={run_id}"]
         after = paging.decode_position(request.page_token, method, filters)
         tasks = await asyncio.to_thread(self._dao.improvement.list, after, page_size, states, run_id)
-        page, more = paging.fitting(tasks, wire.improvement_task, page_size)
+        messages = await asyncio.to_thread(self._messages, tasks)
+        page, more = paging.fitting(messages, lambda message: message, page_size)
         token = ""
         if more:
             last = tasks[len(page) - 1]
@@ -168,6 +171,15 @@ class BatchServicer(BatchServiceServicer):
         if task.state is not ImprovementState.CANCELED:
             raise FailedPrecondition("STATE_CONFLICT", f"the task is {task.state}")
         return pb.CancelImprovementTaskResponse(task=wire.improvement_task(task))
+
+    def _messages(self, tasks: Sequence[ImprovementTask]) -> list[pb.ImprovementTask]:
+        """Tasks for the contract, each with its run's lease: one read per run, of which one works at a time."""
+        runs = {task.run_id for task in tasks if task.state is ImprovementState.PROCESSING}
+        leases = {run_id: self._dao.runs.lease(run_id) for run_id in runs}
+        return [
+            wire.improvement_task(task, leases[task.run_id] if task.state is ImprovementState.PROCESSING else None)
+            for task in tasks
+        ]
 
 
 def _queued(task: ImprovementTask | None) -> ImprovementTask:

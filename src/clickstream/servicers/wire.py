@@ -217,8 +217,11 @@ def batch(found: Batch) -> batch_service_pb2.Batch:
     )
 
 
-def improvement_task(task: ImprovementTask) -> batch_service_pb2.ImprovementTask:
-    """A task for the contract."""
+def improvement_task(
+    task: ImprovementTask, lease: tuple[str, datetime] | None = None
+) -> batch_service_pb2.ImprovementTask:
+    """A task for the contract, with the lease of its run."""
+    owner, until = lease or ("", None)
     return batch_service_pb2.ImprovementTask(
         session_id=task.session_id,
         state=f"IMPROVEMENT_STATE_{task.state.name}",
@@ -231,6 +234,6 @@ def improvement_task(task: ImprovementTask) -> batch_service_pb2.ImprovementTask
         not_before=timestamp(task.not_before),
         batch_id=batch_id_of(task.batch),
         session_number=task.number,
-        lease_owner=task.lease_owner,
-        lease_ends_at=timestamp(task.lease_ends_at),
+        lease_owner=owner,
+        lease_ends_at=timestamp(until),
     )

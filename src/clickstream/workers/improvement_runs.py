@@ -56,7 +56,7 @@ class ImprovementQueue:
         self._measure_at = datetime.min.replace(tzinfo=UTC)
         self._has_told = False  # since the last run, why none begins
 
-    def look_after(self, owner: str) -> None:
+    def look_after(self) -> None:
         """Attends to tasks whose lease has expired, and begins a run if enough sessions wait."""
         for _ in range(LOOKS):
             now = self._clock()
@@ -64,7 +64,7 @@ class ImprovementQueue:
             if run_id is None:
                 break
             self._attend(run_id, now)
-        self._begin_run(owner)
+        self._begin_run()
 
     def _attend(self, run_id: str, now: datetime) -> None:
         run = self._dao.runs.get(run_id)
@@ -76,7 +76,7 @@ class ImprovementQueue:
         else:
             self._dao.improvement.hold(run_id, now + self._lease)
 
-    def _begin_run(self, owner: str) -> None:
+    def _begin_run(self) -> None:
         now = self._clock()
         if now < self._measure_at or self._dao.runs.improving() is not None:
             return
@@ -88,7 +88,7 @@ class ImprovementQueue:
         if self._dao.improvement.list(None, 1, {ImprovementState.PROCESSING}):
             return
         run_id = f"improve-{uuid.uuid4().hex}"
-        taken = self._dao.improvement.take(session_ids, run_id, owner, now, now + self._lease)
+        taken = self._dao.improvement.take(session_ids, run_id, now, now + self._lease)
         if not taken:
             return
         self._has_told = False
