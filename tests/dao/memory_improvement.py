@@ -1,5 +1,6 @@
 """The improvement queue in memory."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
@@ -36,6 +37,10 @@ class MemoryImprovement(Part):
             )
         )
         return sorted(wanted, key=lambda task: (task.queued_at, task.session_id))[:limit]
+
+    @locked
+    def counts(self) -> dict[ImprovementState, int]:
+        return dict(Counter(task.state for task in self._state.tasks.values()))
 
     @locked
     def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:

@@ -84,6 +84,15 @@ def test_r15_tasks_are_listed_by_run(dao: ClickstreamDao) -> None:
     assert dao.improvement.list(None, 9, NONE, "run-2") == []
 
 
+def test_r15_tasks_are_counted_by_state(dao: ClickstreamDao) -> None:
+    """R15: each task once, in the state that it is in; what there is none of is not named."""
+    assert dao.improvement.counts() == {}
+    queue(dao, "a", "b", "c", "d")
+    dao.improvement.cancel("a", NOW)
+    take(dao, "run-1", "b")
+    assert dao.improvement.counts() == {PENDING: 2, PROCESSING: 1, ImprovementState.CANCELED: 1}
+
+
 def test_r15_what_waits_longest_is_due_first(dao: ClickstreamDao) -> None:
     """R15: due is what is pending and may be tried by now, the longest waiting first, up to the limit."""
     for at, session_id in enumerate(["c", "b", "a", "later"]):

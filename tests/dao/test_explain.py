@@ -100,6 +100,7 @@ def use_queues(dao: MongoDao) -> None:
     """Calls every method of the queues that sends a query."""
     dao.improvement.queue(stored_session("b1-3"), NOW)
     dao.improvement.cancel("b1-3", NOW)
+    dao.improvement.counts()
     dao.improvement.waiting(NOW + 30 * SECOND, 7)
     tasks = list(dao.improvement.due(NOW + 30 * SECOND, 7))
     dao.improvement.take(tasks, "improve-1", NOW, NOW + 20 * SECOND)

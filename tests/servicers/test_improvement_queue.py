@@ -1,9 +1,10 @@
 """The improvement queue through a real channel (R15)."""
 
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
-from builders import SECOND, create_request, event, push_request, training_run
+from builders import SECOND, create_request, event, push_request, queries, training_run
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
 from grpc import StatusCode
@@ -11,6 +12,7 @@ from serving import Clock, InProcessServer, fields, reason, refused
 
 from clickstream.improvement import ImprovementState, Outcome
 from clickstream.runs import RunState
+from clickstream.split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
 
 
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
@@ -163,6 +165,39 @@ def test_r15_a_task_has_the_lease_of_its_run(any_server: InProcessServer, clock:
     assert leases() == [("me", 70), ("", None)]
     runs.finish("run-1", "me", RunState.FAILED, "", None, now)
     assert leases() == [("", None), ("", None)]
+
+
+def test_r15_the_queue_says_what_it_holds_and_why_it_waits(any_server: InProcessServer, clock: Clock) -> None:
+    """R15, R17: all states are counted whatever the filter, and too few queries, or an open run, are named."""
+    request = pb.ListImprovementTasksRequest(states=[pb.IMPROVEMENT_STATE_FAILED], include_summary=True)
+    assert any_server.batch.ListImprovementTasks(request).summary == pb.ImprovementSummary()
+    asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
+    for query in asked[:-1]:
+        add(any_server, query, query=query)
+        use(any_server, query)
+    waiting = any_server.batch.ListImprovementTasks(request)
+    assert list(waiting.tasks) == []
+    assert waiting.summary == pb.ImprovementSummary(
+        counts=[pb.ImprovementStateCount(state=pb.IMPROVEMENT_STATE_PENDING, count=13)],
+        held_out_queries=9,
+        training_queries=4,
+        lack="distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed",
+    )
+    add(any_server, "last", query=asked[-1])
+    use(any_server, "last")
+    assert any_server.batch.ListImprovementTasks(request).summary.lack == ""
+    now = clock()
+    any_server.dao.improvement.take(asked[:-1], "improve-1", now, now + 30 * SECOND)
+    any_server.dao.runs.create(replace(training_run("improve-1"), improves=True))
+    any_server.dao.improvement.settle("improve-1", asked[:2], Outcome(ImprovementState.FAILED, ""), now)
+    summary = any_server.batch.ListImprovementTasks(request).summary
+    assert {each.state: each.count for each in summary.counts} == {
+        pb.IMPROVEMENT_STATE_PENDING: 1,
+        pb.IMPROVEMENT_STATE_PROCESSING: 11,
+        pb.IMPROVEMENT_STATE_FAILED: 2,
+    }
+    assert (summary.open_run_id, summary.held_out_queries, summary.training_queries) == ("improve-1", 1, 0)
+    assert not any_server.batch.ListImprovementTasks(pb.ListImprovementTasksRequest()).HasField("summary")
 
 
 def test_r7_a_bad_listing_names_its_field(server: InProcessServer) -> None:

@@ -146,6 +146,10 @@ class ImprovementDao(Protocol):
         """Tasks in queueing order; no state and no run means any."""
         ...
 
+    def counts(self) -> Mapping[ImprovementState, int]:
+        """How many tasks are in each state of which there are any."""
+        ...
+
     def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
         """Cancels a pending task and returns the task as it now is; None if there is none."""
         ...

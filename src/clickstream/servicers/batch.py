@@ -12,19 +12,22 @@ from clickstream.batches import Batch, BatchStatus, sequence_of
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition, FieldViolation, NotFound
 from clickstream.improvement import ImprovementState, ImprovementTask
+from clickstream.limits import IMPROVEMENT_GROUP
+from clickstream.runs import FineTuningSettings
 from clickstream.servicers import paging, validation, wire
 from clickstream.servicers.batch_reader import BatchReader
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.clickstream import known
-from clickstream.split import normalised
+from clickstream.split import Split, normalised
 
 
 class BatchServicer(BatchServiceServicer):
     """Reads straight from the store: two range reads per page, whatever its size (R11)."""
 
-    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime]) -> None:
+    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime], defaults: FineTuningSettings) -> None:
         self._dao = dao
         self._clock = clock
+        self._defaults = defaults  # by which a run of the improvement queue splits
 
     async def GetBatchSessions(  # noqa: N802
         self, request: pb.GetBatchSessionsRequest, context: Context
@@ -160,7 +163,8 @@ class BatchServicer(BatchServiceServicer):
         if more:
             last = tasks[len(page) - 1]
             token = paging.encode_position(method, last.queued_at, last.session_id, filters)
-        return pb.ListImprovementTasksResponse(tasks=page, next_page_token=token)
+        summary = await asyncio.to_thread(self._summary) if request.include_summary else None
+        return pb.ListImprovementTasksResponse(tasks=page, next_page_token=token, summary=summary)
 
     async def CancelImprovementTask(  # noqa: N802
         self, request: pb.CancelImprovementTaskRequest, context: Context
@@ -171,6 +175,12 @@ class BatchServicer(BatchServiceServicer):
         if task.state is not ImprovementState.CANCELED:
             raise FailedPrecondition("STATE_CONFLICT", f"the task is {task.state}")
         return pb.CancelImprovementTaskResponse(task=wire.improvement_task(task))
+
+    def _summary(self) -> pb.ImprovementSummary:
+        due = self._dao.improvement.due(self._clock(), IMPROVEMENT_GROUP)
+        split = Split.of(due.values(), self._defaults.seed, self._defaults.held_out_share)
+        counts, open_run_id = self._dao.improvement.counts(), self._dao.runs.improving() or ""
+        return wire.improvement_summary(counts, open_run_id, split, split.lacks() if due else "")
 
     def _messages(self, tasks: Sequence[ImprovementTask]) -> list[pb.ImprovementTask]:
         """Tasks for the contract, each with its run's lease: one read per run, of which one works at a time."""
