@@ -55,8 +55,9 @@ class Outcome:
 class QueueRules:
     """When waiting sessions become a training run, and how often each is tried.
 
-    A run begins when `least` sessions wait, or one of them for `age`. A session fails after `attempts`
-    runs that failed; in between it waits for `backoff`, and for twice as long each time.
+    A run begins when `least` sessions wait, or one of them for `age`, if it could be judged: see `split.Split`.
+    A session fails after `attempts` runs that failed; in between it waits for `backoff`, and for twice as long
+    each time.
     """
 
     least: int
