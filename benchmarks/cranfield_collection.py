@@ -8,9 +8,9 @@ from pathlib import Path
 
 from clickstream.runs import FineTuningSettings
 from clickstream.simulation import simulate_clicks
+from clickstream.split import is_held_out, normalised
 from clickstream.training import metrics
 from clickstream.training.model import embed, load_encoder
-from clickstream.training.split import is_held_out, normalised
 
 SEARCHED_QUESTIONS = 150
 SESSIONS_PER_QUESTION = 30

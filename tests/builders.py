@@ -23,6 +23,7 @@ from clickstream.runs import (
 )
 from clickstream.servicers import admission
 from clickstream.sessions import EventDraft, EventPush, SessionDraft, StoredSession
+from clickstream.split import is_held_out
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -95,6 +96,16 @@ def session_draft(session_id: str = "s-1", at: datetime = NOW, **fields: Any) ->
 def session_drafts(count: int, prefix: str = "s") -> list[SessionDraft]:
     """Sessions `prefix-1`, `prefix-2` and so on."""
     return [session_draft(f"{prefix}-{number}") for number in range(1, count + 1)]
+
+
+def queries(held_out: int, training: int) -> list[str]:
+    """Distinct queries, so many of which a run with the default settings holds out; those come last."""
+    settings = FineTuningSettings(base_model="", item_template="")
+    parts: dict[bool, list[str]] = {False: [], True: []}
+    for number in range(100 * (held_out + training)):
+        query = f"query {number}"
+        parts[is_held_out(query, settings.seed, settings.held_out_share)].append(query)
+    return parts[False][:training] + parts[True][:held_out]
 
 
 def stored_session(session_id: str = "s-1", batch: int = 1, number: int = 1) -> StoredSession:

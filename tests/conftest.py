@@ -11,6 +11,7 @@ from hypothesis import settings
 from pymongo.database import Database
 from serving import Clock, InProcessServer, ServeProcess
 
+from clickstream import split
 from clickstream.dao.embedded import EmbeddedMongo
 from clickstream.dao.mongo import Document, connect, prepare_schema
 from clickstream.dao.store import MongoDao
@@ -49,6 +50,13 @@ def database(mongo_client: pymongo.MongoClient[Document]) -> Iterator[Database[D
 def clock() -> Clock:
     """The servers' time, which stands still."""
     return Clock()
+
+
+@pytest.fixture
+def few_queries_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions of a single query make a run of the improvement queue, for tests of what else such a run does."""
+    monkeypatch.setattr(split, "MIN_HELD_OUT_QUERIES", 0)
+    monkeypatch.setattr(split, "MIN_TRAINING_QUERIES", 0)
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ class InProcessServer:
                 model_service(ModelServicer(self.dao, inputs, self.host, self._clock)),
                 model_host_service(ModelHostServicer(self.models, self.embedding)),
                 clickstream_service(ClickstreamServicer(self.dao, self.commit, WINDOW, self._clock)),
-                batch_service(BatchServicer(self.dao, self._clock)),
+                batch_service(BatchServicer(self.dao, self._clock, DEFAULTS)),
                 training_service(TrainingServicer(self.dao, inputs, DEFAULTS, self._clock, wake)),
             ]
         )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clickstream.converter import ConversionSummary, SearchSession, SessionEvent, ShownResult, TrainingInput, convert
 from clickstream.policy import ImportancePolicy
+from clickstream.template import ItemTemplate
 
 GRADES = {"impression": 0.0, "view": 0.5, "click": 1.0, "purchase": 3.0}
 POLICY = ImportancePolicy("test-1", GRADES, default_grade=0.25)
@@ -59,6 +60,30 @@ def test_r13_a_session_that_cannot_train_is_skipped_with_a_reason(session: Searc
     assert summary["skipped_sessions"] == {reason: 1}
     assert (summary["session_count"], summary["input_count"]) == (1, 0)
     assert summary["graded_events"] == {}
+
+
+@pytest.mark.parametrize(
+    ("acts", "meta", "trains"),
+    [
+        ([act("e-1")], {"a": {"title": "shoe"}}, True),
+        ([act("e-1")], {"b": {"title": "shoe"}}, False),
+        ([act("e-1"), act("e-2", "b")], {"b": {"title": "shoe"}}, True),
+        ([act("e-1", type="impression")], {"b": {"title": "shoe"}}, True),
+        ([act("e-1", type="impression")], {"b": {"price": 3.0}}, False),
+    ],
+)
+def test_r13_a_session_without_text_is_skipped_where_a_template_is_given(
+    acts: list[SessionEvent], meta: dict[str, dict[str, object]], trains: bool
+) -> None:
+    """R13: it teaches nothing unless an item with text was acted on or, where nothing was done, shown."""
+    results = [ShownResult(name, place, meta.get(name, {})) for place, name in enumerate("ab")]
+    session, summary = search(*acts, results=results), ConversionSummary(POLICY.version)
+    found = convert(session, POLICY, summary, ItemTemplate("{title}"))
+    assert (found is not None) == trains
+    assert summary.skipped_sessions == ({} if trains else {"no_text": 1})
+    assert (summary.session_count, summary.input_count) == (1, int(trains))
+    assert summary.graded_events.total() == (len(acts) if trains else 0)
+    assert convert(session, POLICY, summary) is not None
 
 
 def test_r12_one_of_three_results_clicked() -> None:

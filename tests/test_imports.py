@@ -13,7 +13,7 @@ CLIENTS = ("client/", "importing", "demo/", "watching", "listing")
 GENERATED = {"google", "embedding_studio"}
 DOMAIN = (
     *("errors", "limits", "sessions", "batches", "improvement", "runs", "promotions", "policy", "converter"),
-    "judgements",
+    *("judgements", "split", "template"),
 )
 TRAINING_LIBRARIES = {"torch", "transformers", "sentence_transformers", "numpy", "safetensors", "tokenizers"}
 

@@ -4,26 +4,18 @@ from datetime import timedelta
 
 from builders import NOW, SECOND
 
-from clickstream.improvement import LONGEST_BACKOFF, ImprovementState, ImprovementTask, QueueRules
+from clickstream.improvement import LONGEST_BACKOFF, QueueRules
 
 RULES = QueueRules(least=3, age=timedelta(seconds=60), attempts=3, backoff=timedelta(seconds=10))
 
 
-def waiting(*since: float) -> list[ImprovementTask]:
-    """Tasks that may be tried since so many seconds after NOW."""
-    return [
-        ImprovementTask(f"s-{at}", ImprovementState.PENDING, NOW, NOW, NOW + at * SECOND, 1, number)
-        for number, at in enumerate(since, start=1)
-    ]
-
-
 def test_r15_a_run_begins_by_count_or_by_age() -> None:
     """R15: enough sessions begin a run at once, fewer when the first has waited long enough, none never."""
-    assert RULES.is_due(waiting(0, 0, 0), NOW)
-    assert not RULES.is_due(waiting(0, 0), NOW + 59 * SECOND)
-    assert RULES.is_due(waiting(0, 59), NOW + 60 * SECOND)
-    assert not RULES.is_due(waiting(1, 1), NOW + 60 * SECOND)
-    assert not RULES.is_due([], NOW + 999 * SECOND)
+    assert RULES.is_due(3, NOW, NOW)
+    assert not RULES.is_due(2, NOW, NOW + 59 * SECOND)
+    assert RULES.is_due(2, NOW, NOW + 60 * SECOND)
+    assert not RULES.is_due(2, NOW + SECOND, NOW + 60 * SECOND)
+    assert not RULES.is_due(0, None, NOW + 999 * SECOND)
 
 
 def test_r15_a_session_is_tried_so_often_with_growing_pauses() -> None:

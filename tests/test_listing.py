@@ -3,15 +3,16 @@
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import NOW, SECOND, model_version, push, session_drafts, training_run
+from builders import NOW, SECOND, model_version, push, session_drafts, stored_session, training_run
 from click.testing import CliRunner, Result
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from rich.console import Console
-from serving import InProcessServer
+from serving import Clock, InProcessServer
 
 from clickstream import listing
 from clickstream.cli import main
@@ -30,7 +31,7 @@ def run(server: InProcessServer) -> Callable[..., Result]:
     dao.events.append([push(f"s-{number}", f"e-{number}") for number in range(1, 6)])
     for number, session in enumerate(dao.sessions.page(1, 0, 5, include_irrelevant=True).sessions):
         dao.improvement.queue(session, NOW + number * SECOND)
-    dao.improvement.take(["s-1", "s-2"], "run-1", "me", NOW, NOW + MINUTE)
+    dao.improvement.take(["s-1", "s-2"], "run-1", NOW, NOW + MINUTE)
     done = Outcome(ImprovementState.DONE, "better", model_version_id="model-run-1")
     dao.improvement.settle("run-1", ["s-1"], done, NOW)
     dao.improvement.settle("run-1", ["s-2"], Outcome(ImprovementState.FAILED, "out of [memory]"), NOW)
@@ -52,9 +53,8 @@ def rows(result: Result) -> list[list[str]]:
 
 
 def test_the_queue_shows_what_is_open(run: Callable[..., Result]) -> None:
-    """By default what waits, is worked on or failed, the oldest first; the rest on request."""
+    """By default what waits or is worked on, the oldest first; the rest on request."""
     assert [row[:2] for row in rows(run("queue"))] == [
-        ["s-2", "failed"],
         ["s-3", "pending"],
         ["s-4", "pending"],
         ["s-5", "pending"],
@@ -66,12 +66,55 @@ def test_the_queue_shows_what_is_open(run: Callable[..., Result]) -> None:
         "1",
         "2026-05-04 12:00:00",
         "2026-05-04 12:00:00",
+        "",
         "run-1",
         "model-run-1",
         "better",
     ]
     assert [row[0] for row in rows(run("queue", "--run-id", "run-1"))] == ["s-1", "s-2"]
     assert [row[0] for row in rows(run("queue", "--state", "done"))] == ["s-1"]
+
+
+def test_the_queue_shows_a_new_session_behind_many_failures(
+    run: Callable[..., Result], server: InProcessServer
+) -> None:
+    """Failures stay for ever: they are counted, and shown on request, and hide nothing."""
+    improvement = server.dao.improvement
+    for number in range(25):
+        improvement.queue(stored_session(f"old-{number}"), NOW - MINUTE)
+    improvement.take([f"old-{number}" for number in range(25)], "run-0", NOW, NOW + MINUTE)
+    failed = Outcome(ImprovementState.FAILED, "out of memory")
+    improvement.settle("run-0", [f"old-{number}" for number in range(25)], failed, NOW)
+    shown = run("queue")
+    assert [row[0] for row in rows(shown)] == ["s-3", "s-4", "s-5"]
+    assert shown.output.startswith("3 pending, 1 done, 26 failed\n")
+    assert len(rows(run("queue", "--state", "failed", "--limit", "100"))) == 26
+
+
+def test_the_queue_says_why_its_sessions_wait(
+    run: Callable[..., Result], server: InProcessServer, clock: Clock
+) -> None:
+    """Too few queries are named with what is needed, and the run that must be over before the next."""
+    clock.forward(60)
+    why = "too few to begin a run: distinct queries: 0 held out and 0 to train on; at least 10 and 4 are needed\n"
+    assert why in run("queue").output
+    assert "is over" not in run("queue").output
+    server.dao.runs.create(replace(training_run("improve-1"), improves=True))
+    assert "the next run begins when improve-1 is over\n" in run("queue").output
+
+
+def test_a_task_that_failed_says_when_it_is_tried_next(run: Callable[..., Result], server: InProcessServer) -> None:
+    """The column is empty for what waits for no next try."""
+    server.dao.improvement.take(["s-3"], "run-3", NOW, NOW + MINUTE)
+    later = Outcome(ImprovementState.PENDING, "too few", not_before=NOW + 10 * MINUTE)
+    server.dao.improvement.settle("run-3", ["s-3"], later, NOW)
+    assert {row[0]: row[5] for row in rows(run("queue", "--all"))} == {
+        "s-1": "",
+        "s-2": "",
+        "s-3": "2026-05-04 12:10:00",
+        "s-4": "2026-05-04 12:00:03",
+        "s-5": "2026-05-04 12:00:04",
+    }
 
 
 def test_what_a_reason_says_is_shown_as_it_is(run: Callable[..., Result]) -> None:
@@ -112,7 +155,7 @@ def test_a_limit_says_that_there_is_more(run: Callable[..., Result]) -> None:
     """A list that was cut says so; a whole one does not."""
     assert "the first 2; --limit N shows more" in run("queue", "--limit", "2").output
     assert "the first" not in run("queue").output
-    assert "the first" not in run("queue", "--limit", "4").output
+    assert "the first" not in run("queue", "--limit", "3").output
 
 
 def test_a_limit_beyond_a_page_reads_several(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,15 +191,48 @@ def shown(messages: Sequence[object], width: int, *, terminal: bool) -> str:
     """A table of tasks as it looks."""
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
-    listing.show(messages, listing.TASK_COLUMNS, 100, console)  # type: ignore[arg-type]
+    brief = listing.brief_task(NOW + 200 * MINUTE)
+    listing.show(messages, listing.TASK_COLUMNS, 100, console, brief)  # type: ignore[arg-type]
     return out.getvalue()
 
 
 def test_a_table_fits_a_terminal_and_is_whole_elsewhere() -> None:
     """On a terminal long ids are folded; in a pipe none is cut."""
-    task = batch.ImprovementTask(session_id="s" * 100)
-    assert max(map(len, shown([task], 80, terminal=True).splitlines())) <= 80
-    assert "s" * 100 in shown([task], 80, terminal=False)
+    out = io.StringIO()
+    shown_batch = batch.Batch(batch_id="b" * 100)
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
+    listing.show([shown_batch], listing.BATCH_COLUMNS, 1, console)
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+    assert "s" * 100 in shown([batch.ImprovementTask(session_id="s" * 100)], 80, terminal=False)
+
+
+def test_a_task_takes_two_lines_of_a_narrow_terminal() -> None:
+    """Shortened ids, times as seen from now, and as much of the reason as fits; a wide one shows the table."""
+    task = batch.ImprovementTask(
+        session_id="session-of-the-shop-0001",
+        state=batch.IMPROVEMENT_STATE_PENDING,
+        attempts=2,
+        run_id="improve-0123456789abcdef0123456789abcdef",
+        reason="distinct training queries with a graded item that has text: 3; at least 4 are needed " * 3,
+        queued_at=NOW,
+        not_before=NOW + 210 * MINUTE,
+    )
+    first, second, *rest = shown([task, task], 80, terminal=True).splitlines()
+    assert first == "session-of…shop-0001 pending    queued 3 h ago, 2 runs, next try in 10 min"
+    assert second == "    improve-01…789abcdef: distinct training queries with a graded item that has…"
+    assert rest[:2] == [first, second]
+    assert len(rest) == 3
+    wide = shown([task], 700, terminal=True)
+    assert task.session_id in wide
+    assert task.run_id in wide
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(0.1, "6 s"), (5, "5 min"), (200, "3 h"), (3_000, "2 d"), (-1, "0 s")])
+def test_an_age_is_told_roughly(minutes: float, told: str) -> None:
+    """In its largest unit; a clock that is behind the server's tells of no future."""
+    task = batch.ImprovementTask(session_id="s", queued_at=NOW)
+    [line] = listing.brief_task(NOW + minutes * MINUTE)(task)
+    assert line.endswith(f"queued {told} ago")
 
 
 def test_nothing_is_said_in_words() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from clickstream.policy import ImportancePolicy
+from clickstream.template import ItemTemplate
 
 IRRELEVANT = "irrelevant"
 PAYLOAD_SEARCH = "payload_search"
@@ -14,6 +15,7 @@ NO_QUERY = "no_query"
 NO_RESULTS = "no_results"
 NO_EVENTS = "no_events"
 ONLY_UNSHOWN_EVENTS = "only_unshown_events"
+NO_TEXT = "no_text"
 UNREADABLE = "unreadable"
 GONE = "gone"
 
@@ -112,24 +114,33 @@ class ConversionSummary:
         self.skipped_sessions[reason] += 1
 
 
-def convert(session: SearchSession, policy: ImportancePolicy, summary: ConversionSummary) -> TrainingInput | None:
+def convert(
+    session: SearchSession,
+    policy: ImportancePolicy,
+    summary: ConversionSummary,
+    template: ItemTemplate | None = None,
+) -> TrainingInput | None:
     """Grades the shown results of a session by its events, and counts what it did in `summary`.
 
-    Returns None, with a counted reason, for a session that cannot train.
+    Returns None, with a counted reason, for a session that cannot train; given a template, also for one
+    that says nothing of an item with text by it.
     """
     reason = _reason_to_skip(session)
-    if reason is None:
-        shown = {result.object_id for result in session.results}
-        counting = [event for event in session.events if event.object_id in shown]
-        if not counting:
-            reason = ONLY_UNSHOWN_EVENTS
+    shown = {result.object_id for result in session.results}
+    counting = sorted(
+        (event for event in session.events if event.object_id in shown),
+        key=lambda event: (event.created_at, event.event_id),
+    )
+    if reason is None and not counting:
+        reason = ONLY_UNSHOWN_EVENTS
+    results = _graded(session, counting, policy) if reason is None else ()
+    if reason is None and template and not has_text(results, [template.render(each.meta) for each in results]):
+        reason = NO_TEXT
     _count_ignored(session, summary)
     if reason is not None:
         summary.skip(reason)
         return None
-    acts: dict[str, list[SessionEvent]] = defaultdict(list)
-    for event in sorted(counting, key=lambda event: (event.created_at, event.event_id)):
-        acts[event.object_id].append(event)
+    for event in counting:
         _count_type(summary.graded_events, event.type)
         if not policy.knows(event.type):
             _count_type(summary.unknown_types, event.type)
@@ -140,18 +151,33 @@ def convert(session: SearchSession, policy: ImportancePolicy, summary: Conversio
         batch_id=session.batch_id,
         number=session.number,
         query=session.query,
-        results=tuple(
-            GradedResult(
-                object_id=result.object_id,
-                position=result.position,
-                grade=policy.grade([event.type for event in acts.get(result.object_id, ())]),
-                event_ids=tuple(event.event_id for event in acts.get(result.object_id, ())),
-                meta=result.meta,
-            )
-            for result in session.results
-        ),
+        results=results,
         policy_version=policy.version,
         searched_at=session.searched_at,
+    )
+
+
+def has_text(results: Sequence[GradedResult], texts: Sequence[str]) -> bool:
+    """Whether a session says something of an item with text: one acted on or, where nothing was done, one shown."""
+    graded = [text for result, text in zip(results, texts, strict=True) if result.grade > 0]
+    return any(graded or texts)
+
+
+def _graded(
+    session: SearchSession, counting: Sequence[SessionEvent], policy: ImportancePolicy
+) -> tuple[GradedResult, ...]:
+    acts: dict[str, list[SessionEvent]] = defaultdict(list)
+    for event in counting:
+        acts[event.object_id].append(event)
+    return tuple(
+        GradedResult(
+            object_id=result.object_id,
+            position=result.position,
+            grade=policy.grade([event.type for event in acts.get(result.object_id, ())]),
+            event_ids=tuple(event.event_id for event in acts.get(result.object_id, ())),
+            meta=result.meta,
+        )
+        for result in session.results
     )
 
 

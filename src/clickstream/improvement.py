@@ -1,6 +1,5 @@
 """The improvement queue: sessions that were put forward one by one, and the rules by which they are trained."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,7 +23,8 @@ class ImprovementTask:
     """One session in the queue, with its place in the log; times are in UTC.
 
     `attempts` counts the runs that have ended with it. `run_id` is the run that it belongs to while it
-    is processing, and the last one afterwards; `lease_owner` and `lease_ends_at` are set meanwhile only.
+    is processing, and the last one afterwards. `lease_ends_at` is set meanwhile only: then somebody looks
+    whether its run goes on. Who works on it is said by the run's own lease, which is renewed more often.
     """
 
     session_id: str
@@ -38,7 +38,6 @@ class ImprovementTask:
     attempts: int = 0
     run_id: str = ""
     model_version_id: str = ""
-    lease_owner: str = ""
     lease_ends_at: datetime | None = None
 
 
@@ -56,8 +55,9 @@ class Outcome:
 class QueueRules:
     """When waiting sessions become a training run, and how often each is tried.
 
-    A run begins when `least` sessions wait, or one of them for `age`. A session fails after `attempts`
-    runs that failed; in between it waits for `backoff`, and for twice as long each time.
+    A run begins when `least` sessions wait, or one of them for `age`, if it could be judged: see `split.Split`.
+    A session fails after `attempts` runs that failed; in between it waits for `backoff`, and for twice as long
+    each time.
     """
 
     least: int
@@ -65,9 +65,9 @@ class QueueRules:
     attempts: int
     backoff: timedelta
 
-    def is_due(self, waiting: Sequence[ImprovementTask], now: datetime) -> bool:
-        """Whether a run is to begin, given the first `least` of the sessions that wait, the longest first."""
-        return len(waiting) >= self.least or (bool(waiting) and waiting[0].not_before <= now - self.age)
+    def is_due(self, waiting: int, since: datetime | None, now: datetime) -> bool:
+        """Whether so many sessions are to become a run, of which the first has waited since then."""
+        return waiting >= self.least or (since is not None and since <= now - self.age)
 
     def after_failure(self, attempts: int, reason: str, now: datetime) -> Outcome:
         """What becomes of a session whose run failed, after so many failed runs before."""

@@ -6,6 +6,7 @@ from clickstream.converter import GONE, UNREADABLE, ConversionSummary, SearchSes
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.policy import ImportancePolicy
 from clickstream.sessions import NO_EVENTS, SessionEvents, StoredSession
+from clickstream.template import ItemTemplate
 
 # Pages start at fixed numbers, so that every reader, from wherever it starts, freezes and sees
 # the same ones. The number is part of what is stored: changing it needs a migration.
@@ -44,10 +45,13 @@ class InputReader:
                 yield [converted for converted in inputs if converted is not None]
                 read = last if page.complete else page.sessions[-1].number
 
-    def of_session(self, session_id: str, run_id: str, summary: ConversionSummary) -> TrainingInput | None:
+    def of_session(
+        self, session_id: str, run_id: str, summary: ConversionSummary, template: ItemTemplate | None
+    ) -> TrainingInput | None:
         """The input of one session in one run, or None with a reason counted in `summary`.
 
-        The first reading fixes what counts for this run, whether the session's batch still collects or not.
+        Given the run's item template, a session without text by it gives none. The first reading fixes what
+        counts for this run, whether the session's batch still collects or not.
         """
         session = self._dao.sessions.get(session_id)
         if session is None:
@@ -55,14 +59,19 @@ class InputReader:
             return None
         number = session.number
         events, irrelevant = self._dao.events.frozen(session.batch, number, number, run_id)
-        return self._input(session, events.get(number, NO_EVENTS), number in irrelevant, summary)
+        return self._input(session, events.get(number, NO_EVENTS), number in irrelevant, summary, template)
 
     def _input(
-        self, session: StoredSession, events: SessionEvents, irrelevant: bool, summary: ConversionSummary
+        self,
+        session: StoredSession,
+        events: SessionEvents,
+        irrelevant: bool,
+        summary: ConversionSummary,
+        template: ItemTemplate | None = None,
     ) -> TrainingInput | None:
         try:
             decoded = self._decode(session, events, irrelevant)
         except ValueError:
             summary.skip(UNREADABLE)
             return None
-        return convert(decoded, self._policy, summary)
+        return convert(decoded, self._policy, summary, template)

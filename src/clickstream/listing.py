@@ -1,7 +1,7 @@
 """Lists of the service as tables: tasks of the improvement queue, batches, training runs and model versions."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -29,12 +29,30 @@ UNBROKEN = 100_000
 Columns = Mapping[str, Callable[[Any], str]]
 """By its title, what a column says of a message."""
 
+Brief = Callable[[Any], Iterable[str]]
+"""The lines that say the most important of a message; what does not fit one is cut."""
+
+SHORT_ID = 20
+"""Characters of an id that is told in brief."""
+
 
 def improvement_tasks(channel: grpc.Channel, states: Sequence[str], run_id: str) -> Iterator[batch.ImprovementTask]:
     """Tasks in queueing order; no state and no run means any. Raises grpc.RpcError."""
     names = [f"IMPROVEMENT_STATE_{state.upper()}" for state in states]
     request = batch.ListImprovementTasksRequest(states=names, run_id=run_id)
     return _listed(batch_stub(channel).ListImprovementTasks, request, "tasks")
+
+
+def improvement_summary(channel: grpc.Channel) -> Iterator[str]:
+    """What the queue holds, and why its sessions wait, in lines. Raises grpc.RpcError."""
+    request = batch.ListImprovementTasksRequest(page_size=1, include_summary=True)
+    summary = call(batch_stub(channel).ListImprovementTasks, request).summary
+    if summary.counts:
+        yield ", ".join(f"{each.count:,} {_task_state(each.state)}" for each in summary.counts)
+    if summary.open_run_id:
+        yield f"the next run begins when {summary.open_run_id} is over"
+    if summary.lack:
+        yield f"too few to begin a run: {summary.lack}"
 
 
 def batches(channel: grpc.Channel, statuses: Sequence[str]) -> Iterator[batch.Batch]:
@@ -77,10 +95,13 @@ def json_line(message: Message) -> str:
     return str(MessageToJson(message, preserving_proto_field_name=True, indent=None))
 
 
-def show(messages: Iterable[Message], columns: Columns, limit: int, console: Console) -> None:
+def show(
+    messages: Iterable[Message], columns: Columns, limit: int, console: Console, brief: Brief | None = None
+) -> None:
     """Shows a table of at most `limit` messages, or that there is nothing; one message more tells that it was cut.
 
-    Where there is no terminal, no id is cut or wrapped: a table is then as wide as it needs to be.
+    Where there is no terminal, no id is cut or wrapped: a table is then as wide as it needs to be. On a terminal
+    that is narrower than the table each message is told in brief, if that is given.
     """
     found = list(islice(messages, limit + 1))
     if not found:
@@ -93,8 +114,14 @@ def show(messages: Iterable[Message], columns: Columns, limit: int, console: Con
         table.add_column(title, overflow="fold")
     for message in found[:limit]:
         table.add_row(*(_plain(say(message)) for say in columns.values()))
-    console.print(table, highlight=False)
     told = f"the first {limit}; --limit N shows more. " if len(found) > limit else ""
+    unbroken = console.options.update(max_width=UNBROKEN)
+    if brief and console.is_terminal and console.measure(table, options=unbroken).maximum > console.width:
+        for line in (line for message in found[:limit] for line in brief(message)):
+            console.print(_plain(line), no_wrap=True, overflow="ellipsis")
+        console.print(f"{told}A wider terminal, or a pipe, shows ids and times in full.", highlight=False)
+        return
+    console.print(table, highlight=False)
     console.print(f"{told}Times are in UTC.", highlight=False)
 
 
@@ -142,12 +169,52 @@ def _ndcg(version: fine_tuning.ModelVersion) -> str:
     return f"{version.evaluation.base.ndcg_at_10:.4f} -> {version.evaluation.new.ndcg_at_10:.4f}"
 
 
+def _task_state(state: int) -> str:
+    return _name(batch.ImprovementState, "IMPROVEMENT_STATE_", state)
+
+
+def _next_try(task: batch.ImprovementTask) -> str:
+    return _time(task.not_before) if task.state == batch.IMPROVEMENT_STATE_PENDING else ""
+
+
+def _short(name: str) -> str:
+    """An id with its beginning and its end."""
+    half = SHORT_ID // 2
+    return name if len(name) <= SHORT_ID else f"{name[:half]}…{name[1 - half :]}"
+
+
+def _rough(seconds: float) -> str:
+    """`7 s`, `3 min`, `2 h` or `5 d`."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def brief_task(now: datetime) -> Brief:
+    """A task in two lines: what became of it, by the clock of this machine, and its last run with the reason."""
+
+    def lines(task: batch.ImprovementTask) -> Iterator[str]:
+        said = [f"queued {_rough((now - task.queued_at.ToDatetime(UTC)).total_seconds())} ago"]
+        if task.attempts:
+            said.append(f"{task.attempts} run{'s'[: task.attempts - 1]}")
+        wait = (task.not_before.ToDatetime(UTC) - now).total_seconds()
+        if task.state == batch.IMPROVEMENT_STATE_PENDING and wait > 0:
+            said.append(f"next try in {_rough(wait)}")
+        yield f"{_short(task.session_id):{SHORT_ID}} {_task_state(task.state):10} {', '.join(said)}"
+        if why := ": ".join(filter(None, (_short(task.run_id), task.reason))):
+            yield f"    {why}"
+
+    return lines
+
+
 TASK_COLUMNS: Columns = {
     "session": lambda task: task.session_id,
-    "state": lambda task: _name(batch.ImprovementState, "IMPROVEMENT_STATE_", task.state),
+    "state": lambda task: _task_state(task.state),
     "runs": lambda task: str(task.attempts),
     "queued": lambda task: _time(task.queued_at),
     "changed": lambda task: _time(task.updated_at),
+    "next try": _next_try,
     "last run": lambda task: task.run_id,
     "model version": lambda task: task.model_version_id,
     "reason": lambda task: task.reason,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import NOW, SECOND, model_version, session_drafts, training_run
+from builders import NOW, SECOND, model_version, push, queries, session_draft, session_drafts, training_run
 from pymongo.database import Database
 from serving import POLICY, until
 
@@ -17,9 +17,11 @@ from clickstream.dao.mongo import Document
 from clickstream.dao.store import MongoDao
 from clickstream.improvement import ImprovementState
 from clickstream.inputs import InputReader
+from clickstream.promotions import PromotionOrder
 from clickstream.runs import RunState
 from clickstream.servicers import wire
 from clickstream.settings import Settings
+from clickstream.split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
 from clickstream.workers import training_runs
 from clickstream.workers import waking as module
 from clickstream.workers.waking import Waking
@@ -196,6 +198,32 @@ def test_r15_a_dead_workers_sessions_go_back_when_their_lease_ends(
     dao.sessions.append(session_drafts(1))
     dao.improvement.queue(dao.sessions.get("s-1"), NOW)
     ends = datetime.now(UTC) + timedelta(seconds=4)
-    assert dao.improvement.take(["s-1"], "never-made", "dead", NOW, ends)
+    assert dao.improvement.take(["s-1"], "never-made", NOW, ends)
     end, at = noticed(lambda: ends, lambda: dao.improvement.get("s-1").state is ImprovementState.PENDING)
     assert timedelta() <= at - end < NOTICED * SECOND
+
+
+@pytest.mark.parametrize(("promoted", "base_model"), [("model-9", "model-9"), ("", "as configured")])
+def test_r17_a_run_of_the_queue_begins_from_the_promoted_model(
+    database: Database[Document],
+    worked: Callable[..., MongoDao],
+    monkeypatch: pytest.MonkeyPatch,
+    promoted: str,
+    base_model: str,
+) -> None:
+    """R17: it goes on from what serves, or from the configured base model while nothing is promoted."""
+    asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
+    monkeypatch.setenv("CLICKSTREAM_BASE_MODEL", "as configured")
+    monkeypatch.setenv("CLICKSTREAM_ITEM_TEMPLATE", "{title} as configured")
+    monkeypatch.setenv("CLICKSTREAM_IMPROVEMENT_GROUP", str(len(asked)))
+    dao = MongoDao(database)
+    if promoted:
+        dao.promotions.append(PromotionOrder("p-1", promoted), NOW)
+    dao.sessions.append([session_draft(query, query=query) for query in asked])
+    dao.events.append([push(query, "e-1") for query in asked])
+    for query in asked:
+        dao.improvement.queue(dao.sessions.get(query), NOW, query)
+    worked(lambda: dao.runs.list(None, 9, frozenset()))
+    [run] = dao.runs.list(None, 9, frozenset())
+    assert run.improves
+    assert (run.settings.base_model, run.settings.item_template) == (base_model, "{title} as configured")

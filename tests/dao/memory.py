@@ -202,6 +202,8 @@ class MemoryBatches(Part):
 class MemoryRuns(Part):
     @locked
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
+        if run.improves and run.run_id not in self._state.runs and self.improving():
+            raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over")
         kept = self._state.runs.setdefault(run.run_id, run)
         if kept is run:
             self._state.held[run.run_id] = (run.queued_at, "")
@@ -248,6 +250,11 @@ class MemoryRuns(Part):
         for point in progress.points:
             curve[point.step] = curve[point.step].joined(point) if point.step in curve else point
         self._state.curves[run_id] = curve
+
+    @locked
+    def lease(self, run_id: str) -> tuple[str, datetime] | None:
+        until, owner = self._state.held.get(run_id, (None, ""))
+        return (owner, until) if owner and until else None
 
     @locked
     def curve(self, run_id: str) -> Sequence[CurvePoint]:
@@ -308,6 +315,11 @@ class MemoryRuns(Part):
     @locked
     def promotion_decided(self, run_id: str) -> None:
         self._state.promotions_due.discard(run_id)
+
+    @locked
+    def improving(self) -> str | None:
+        open_runs = {*self._state.held, *self._state.promotions_due}
+        return next((run_id for run_id in open_runs if self._state.runs[run_id].improves), None)
 
     @locked
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:

@@ -1,5 +1,6 @@
 """The improvement queue in memory."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
@@ -16,9 +17,10 @@ PENDING, PROCESSING = ImprovementState.PENDING, ImprovementState.PROCESSING
 
 class MemoryImprovement(Part):
     @locked
-    def queue(self, session: StoredSession, at: datetime) -> tuple[ImprovementTask, bool]:
+    def queue(self, session: StoredSession, at: datetime, query: str = "") -> tuple[ImprovementTask, bool]:
         task = ImprovementTask(session.session_id, PENDING, at, at, at, session.batch, session.number)
         kept = self._state.tasks.setdefault(session.session_id, task)
+        self._state.queries.setdefault(session.session_id, query)
         return kept, kept is task
 
     @locked
@@ -37,6 +39,10 @@ class MemoryImprovement(Part):
         return sorted(wanted, key=lambda task: (task.queued_at, task.session_id))[:limit]
 
     @locked
+    def counts(self) -> dict[ImprovementState, int]:
+        return dict(Counter(task.state for task in self._state.tasks.values()))
+
+    @locked
     def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
         task = self._state.tasks.get(session_id)
         if task is not None and task.state is PENDING:
@@ -44,19 +50,22 @@ class MemoryImprovement(Part):
         return self._state.tasks.get(session_id)
 
     @locked
-    def due(self, now: datetime, limit: int) -> Any:
-        due = self._where(lambda task: task.state is PENDING and task.not_before <= now)
-        return sorted(due, key=lambda task: (task.not_before, task.session_id))[:limit]
+    def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
+        due = self._due(now)[:limit]
+        return len(due), due[0].not_before if due else None
 
     @locked
-    def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
+    def due(self, now: datetime, limit: int) -> dict[str, str]:
+        return {task.session_id: self._state.queries[task.session_id] for task in self._due(now)[:limit]}
+
+    @locked
+    def take(self, session_ids: Sequence[str], run_id: str, now: datetime, lease_until: datetime) -> int:
         tasks = [self._state.tasks[session_id] for session_id in session_ids]
         if not tasks or tasks[0].state is not PENDING:
             return 0
         pending = [task for task in tasks if task.state is PENDING]
-        lease = {"lease_owner": owner, "lease_ends_at": lease_until}
         for task in pending:
-            self._set(task, state=PROCESSING, run_id=run_id, updated_at=now, reason="", **lease)
+            self._set(task, state=PROCESSING, run_id=run_id, updated_at=now, reason="", lease_ends_at=lease_until)
         return len(pending)
 
     @locked
@@ -71,10 +80,10 @@ class MemoryImprovement(Part):
         return min(expired, key=lambda task: task.lease_ends_at).run_id if expired else None
 
     @locked
-    def put_back(self, run_id: str, now: datetime) -> None:
+    def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
         for task in self._in_run(run_id):
-            if task.lease_ends_at <= now:
-                self._let_go(task, state=PENDING, run_id="", updated_at=now)
+            if task.lease_ends_at <= lease_ended_by:
+                self._let_go(task, state=PENDING, run_id="", updated_at=at)
 
     @locked
     def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
@@ -90,6 +99,10 @@ class MemoryImprovement(Part):
                     attempts=task.attempts + 1,
                 )
 
+    def _due(self, now: datetime) -> Any:
+        due = self._where(lambda task: task.state is PENDING and task.not_before <= now)
+        return sorted(due, key=lambda task: (task.not_before, task.session_id))
+
     def _where(self, wanted: Callable[[ImprovementTask], bool]) -> Any:
         return [task for task in self._state.tasks.values() if wanted(task)]
 
@@ -97,7 +110,7 @@ class MemoryImprovement(Part):
         return self._where(lambda task: task.run_id == run_id and task.state is PROCESSING)
 
     def _let_go(self, task: ImprovementTask, **changes: Any) -> None:
-        self._set(task, lease_owner="", lease_ends_at=None, **changes)
+        self._set(task, lease_ends_at=None, **changes)
 
     def _set(self, task: ImprovementTask, **changes: Any) -> None:
         self._state.tasks[task.session_id] = replace(task, **changes)

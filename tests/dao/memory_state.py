@@ -32,6 +32,7 @@ class State:
     frozen: dict[tuple[int, int, int, str], tuple[Listed, frozenset[int]]] = field(default_factory=dict)
     released: dict[int, Batch] = field(default_factory=dict)
     tasks: dict[str, ImprovementTask] = field(default_factory=dict)
+    queries: dict[str, str] = field(default_factory=dict)
     runs: dict[str, TrainingRun] = field(default_factory=dict)
     held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     curves: dict[str, dict[int, CurvePoint]] = field(default_factory=dict)

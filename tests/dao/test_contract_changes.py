@@ -31,10 +31,10 @@ def test_r15_the_next_end_is_that_of_a_task_too(dao: ClickstreamDao) -> None:
     for session_id in "ab":
         dao.improvement.queue(stored_session(session_id), NOW)
     assert dao.changes.next_end(NOW - SECOND) is None
-    dao.improvement.take(["a"], "run-1", "w-1", NOW, NOW + 9 * SECOND)
-    dao.improvement.take(["b"], "run-2", "w-2", NOW, NOW + 5 * SECOND)
+    dao.improvement.take(["a"], "run-1", NOW, NOW + 9 * SECOND)
+    dao.improvement.take(["b"], "run-2", NOW, NOW + 5 * SECOND)
     assert dao.changes.next_end(NOW) == NOW + 5 * SECOND
     dao.improvement.settle("run-2", ["b"], Outcome(ImprovementState.DONE, "", "model-1"), NOW)
     assert dao.changes.next_end(NOW) == NOW + 9 * SECOND
-    dao.improvement.put_back("run-1", NOW + 9 * SECOND)
+    dao.improvement.put_back("run-1", NOW + 9 * SECOND, NOW + 9 * SECOND)
     assert dao.changes.next_end(NOW) is None

@@ -24,7 +24,12 @@ def queue(dao: ClickstreamDao, *session_ids: str, at: float = 0) -> None:
 def take(dao: ClickstreamDao, run_id: str, *session_ids: str, at: float = 0, lease: float = 10) -> int:
     """Moves tasks into a run, held for `lease` seconds."""
     now = NOW + at * SECOND
-    return dao.improvement.take(session_ids, run_id, f"owner of {run_id}", now, now + lease * SECOND)
+    return dao.improvement.take(session_ids, run_id, now, now + lease * SECOND)
+
+
+def put_back(dao: ClickstreamDao, run_id: str, at: float) -> None:
+    """Puts back what nobody has attended to by then."""
+    dao.improvement.put_back(run_id, NOW + at * SECOND, NOW + at * SECOND)
 
 
 def tasks(dao: ClickstreamDao) -> dict[str, ImprovementTask]:
@@ -79,14 +84,41 @@ def test_r15_tasks_are_listed_by_run(dao: ClickstreamDao) -> None:
     assert dao.improvement.list(None, 9, NONE, "run-2") == []
 
 
+def test_r15_tasks_are_counted_by_state(dao: ClickstreamDao) -> None:
+    """R15: each task once, in the state that it is in; what there is none of is not named."""
+    assert dao.improvement.counts() == {}
+    queue(dao, "a", "b", "c", "d")
+    dao.improvement.cancel("a", NOW)
+    take(dao, "run-1", "b")
+    assert dao.improvement.counts() == {PENDING: 2, PROCESSING: 1, ImprovementState.CANCELED: 1}
+
+
 def test_r15_what_waits_longest_is_due_first(dao: ClickstreamDao) -> None:
     """R15: due is what is pending and may be tried by now, the longest waiting first, up to the limit."""
     for at, session_id in enumerate(["c", "b", "a", "later"]):
         queue(dao, session_id, at=at)
     dao.improvement.cancel("b", NOW)
-    assert [task.session_id for task in dao.improvement.due(NOW + 2 * SECOND, 9)] == ["c", "a"]
-    assert [task.session_id for task in dao.improvement.due(NOW + 9 * SECOND, 2)] == ["c", "a"]
-    assert dao.improvement.due(NOW - SECOND, 9) == []
+    assert list(dao.improvement.due(NOW + 2 * SECOND, 9)) == ["c", "a"]
+    assert list(dao.improvement.due(NOW + 9 * SECOND, 2)) == ["c", "a"]
+    assert dao.improvement.due(NOW - SECOND, 9) == {}
+
+
+def test_r15_what_waits_is_counted_up_to_a_limit(dao: ClickstreamDao) -> None:
+    """R15: a look at a long queue costs no more than the count that it asks for, and tells how old the first is."""
+    assert dao.improvement.waiting(NOW, 9) == (0, None)
+    for at, session_id in enumerate(["c", "b", "a", "later"], start=1):
+        queue(dao, session_id, at=at)
+    dao.improvement.cancel("c", NOW)
+    assert dao.improvement.waiting(NOW + SECOND, 9) == (0, None)
+    assert dao.improvement.waiting(NOW + 3 * SECOND, 9) == (2, NOW + 2 * SECOND)
+    assert dao.improvement.waiting(NOW + 9 * SECOND, 2) == (2, NOW + 2 * SECOND)
+
+
+def test_r15_what_is_due_comes_with_its_query(dao: ClickstreamDao) -> None:
+    """R15: a session keeps the query with which it was queued first."""
+    for session_id, query in (("a", "red shoe"), ("b", ""), ("a", "blue shoe")):
+        dao.improvement.queue(stored_session(session_id), NOW, query)
+    assert dao.improvement.due(NOW, 9) == {"a": "red shoe", "b": ""}
 
 
 def test_r15_a_task_belongs_to_one_run(dao: ClickstreamDao) -> None:
@@ -96,8 +128,8 @@ def test_r15_a_task_belongs_to_one_run(dao: ClickstreamDao) -> None:
     assert take(dao, "run-1", "a", "b", "c", at=1) == 2
     taken = tasks(dao)["a"]
     assert (taken.state, taken.run_id, taken.updated_at) == (PROCESSING, "run-1", NOW + SECOND)
-    assert (taken.lease_owner, taken.lease_ends_at) == ("owner of run-1", NOW + 11 * SECOND)
-    assert dao.improvement.due(NOW + 9 * SECOND, 9) == []
+    assert taken.lease_ends_at == NOW + 11 * SECOND
+    assert dao.improvement.due(NOW + 9 * SECOND, 9) == {}
     assert dao.improvement.cancel("a", NOW) == taken
 
 
@@ -152,15 +184,15 @@ def test_r15_only_what_nobody_attends_to_goes_back(dao: ClickstreamDao) -> None:
     queue(dao, "a", "b", "c")
     before = tasks(dao)["a"]
     take(dao, "run-1", "a", "b")
-    dao.improvement.put_back("run-1", NOW + 9 * SECOND)
+    put_back(dao, "run-1", at=9)
     assert tasks(dao)["a"].state is PROCESSING
     take(dao, "run-2", "c")
-    dao.improvement.put_back("run-1", NOW + 10 * SECOND)
+    put_back(dao, "run-1", at=10)
     found = tasks(dao)
     assert found["a"] == replace(before, updated_at=NOW + 10 * SECOND)
     assert [found[session_id].state for session_id in "abc"] == [PENDING, PENDING, PROCESSING]
     dao.improvement.hold("run-2", NOW + 20 * SECOND)
-    dao.improvement.put_back("run-2", NOW + 10 * SECOND)
+    put_back(dao, "run-2", at=10)
     assert tasks(dao)["c"].state is PROCESSING
 
 
@@ -174,10 +206,10 @@ def test_r15_a_task_is_settled_once_and_by_its_run(dao: ClickstreamDao) -> None:
     done = found["a"]
     assert (done.state, done.reason, done.model_version_id) == (ImprovementState.DONE, "nDCG@10 rose", "model-1")
     assert (done.attempts, done.run_id, done.updated_at) == (1, "run-1", NOW + SECOND)
-    assert (done.lease_owner, done.lease_ends_at) == ("", None)
+    assert done.lease_ends_at is None
     assert [found[session_id].state for session_id in "bc"] == [PROCESSING, PROCESSING]
     dao.improvement.settle("run-1", ["a"], Outcome(ImprovementState.FAILED, "late"), NOW + 2 * SECOND)
-    dao.improvement.put_back("run-1", NOW + 99 * SECOND)
+    put_back(dao, "run-1", at=99)
     assert tasks(dao)["a"] == done
 
 
@@ -189,8 +221,8 @@ def test_r15_a_failed_attempt_waits_for_the_next(dao: ClickstreamDao) -> None:
     dao.improvement.settle("run-1", ["a"], later, NOW + SECOND)
     task = tasks(dao)["a"]
     assert (task.state, task.reason, task.attempts, task.run_id) == (PENDING, "too few queries", 1, "run-1")
-    assert dao.improvement.due(NOW + 59 * SECOND, 9) == []
-    assert dao.improvement.due(NOW + 60 * SECOND, 9) == [task]
+    assert dao.improvement.due(NOW + 59 * SECOND, 9) == {}
+    assert dao.improvement.due(NOW + 60 * SECOND, 9) == {"a": ""}
     assert take(dao, "run-2", "a", at=60) == 1
 
 

@@ -99,6 +99,23 @@ def test_r16_a_renewed_lease_holds_and_shows_progress(dao: ClickstreamDao) -> No
     assert claim(dao, "you", after=30) is not None
 
 
+def test_r16_the_lease_of_a_run_is_there_to_see(dao: ClickstreamDao) -> None:
+    """R16: it names who holds the run now and until when, and nobody while none does."""
+    dao.runs.create(training_run())
+    assert dao.runs.lease("run-1") is None
+    claim(dao, "dead", lease=10)
+    assert dao.runs.lease("run-1") == ("dead", NOW + 10 * SECOND)
+    dao.runs.renew("run-1", "dead", NOW + 20 * SECOND, None)
+    claim(dao, "me", after=20)
+    assert dao.runs.lease("run-1") == ("me", NOW + 30 * SECOND)
+    dao.runs.give_back("run-1", "me", RunState.RUNNING, "stopped", NOW, 0)
+    assert dao.runs.lease("run-1") is None
+    claim(dao, "me")
+    dao.runs.finish("run-1", "me", RunState.FAILED, "", None, NOW)
+    assert dao.runs.lease("run-1") is None
+    assert dao.runs.lease("run-2") is None
+
+
 def test_r16_a_run_that_was_given_back_waits_and_is_taken_again(dao: ClickstreamDao) -> None:
     """R16: a run given back shows why, is nobody's, and can be claimed from the given time on."""
     dao.runs.create(training_run())

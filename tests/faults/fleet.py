@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 import pymongo
-from builders import create_request, event, push_request, struct
+from builders import create_request, event, push_request, queries, struct
 from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
@@ -19,8 +19,10 @@ from serving import ServeProcess, wait_for
 from shop_log import THINGS, WANTED
 
 from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.split import MIN_HELD_OUT_QUERIES
 
-GROUP = 12
+TRAINED, HELD_OUT = 14, MIN_HELD_OUT_QUERIES
+GROUP = TRAINED + HELD_OUT
 LEASE = 3
 FINAL = {"done", "failed", "refused", "canceled"}
 VICTIMS = ("worker-1", "worker-2", "trainer", "server", "mongod")
@@ -87,12 +89,19 @@ class Fleet:
         return {name: process.read_log() for name, process in self._processes.items()}
 
     def put_forward(self, prefix: str) -> list[str]:
-        """Registers a group of searches, each with a click, and puts them forward; every sixth is irrelevant."""
-        wishes = [(wish, meant, thing) for thing in THINGS for wish, meant in WANTED.items()]
+        """Registers a group of searches, each with a click, and puts them forward; two become irrelevant.
+
+        The held-out queries come last, and no more of them than a run needs: the group trains as a whole.
+        """
         session_ids = [f"{prefix}-{number}" for number in range(GROUP)]
-        for session_id, (wish, meant, thing) in zip(session_ids, wishes, strict=False):
-            shown = [meant, *(other for other in WANTED.values() if other != meant)][:5]
-            request = create_request(session_id, query=f"{wish} {thing}", objects=())
+        for session_id, query in zip(session_ids, queries(HELD_OUT, TRAINED), strict=True):
+            words, things = list(WANTED.values()), len(THINGS)
+            number = int(query.split()[-1])
+            meant, thing = words[number // things % len(words)], THINGS[number % things]
+            shown = [other for other in words if other != meant][:4]
+            # What is clicked wherever it stands says more than its place would.
+            shown.insert(number % 5, meant)
+            request = create_request(session_id, query=query, objects=())
             for word in shown:
                 request.session.results.add(object_id=f"{word}-{thing}", meta=struct(title=f"{word} {thing}"))
             self._call(ClickstreamServiceStub, "CreateSession", request)
@@ -100,7 +109,7 @@ class Fleet:
             self._call(ClickstreamServiceStub, "PushEvents", push_request(session_id, click))
             use = batch_service_pb2.UseSessionForImprovementRequest(session_id=session_id)
             self._call(BatchServiceStub, "UseSessionForImprovement", use)
-        for session_id in session_ids[::6]:
+        for session_id in session_ids[:TRAINED:7]:
             mark = clickstream_service_pb2.MarkSessionIrrelevantRequest(session_id=session_id)
             self._call(ClickstreamServiceStub, "MarkSessionIrrelevant", mark)
         return session_ids

@@ -1,15 +1,18 @@
 """The improvement queue through a real channel (R15)."""
 
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
-from builders import SECOND, create_request, event, push_request
+from builders import SECOND, create_request, event, push_request, queries, training_run
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
 from grpc import StatusCode
 from serving import Clock, InProcessServer, fields, reason, refused
 
 from clickstream.improvement import ImprovementState, Outcome
+from clickstream.runs import RunState
+from clickstream.split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
 
 
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
@@ -45,6 +48,13 @@ def test_r15_a_session_is_put_forward_once(any_server: InProcessServer, clock: C
     ]
     assert canceled[0] == canceled[1] == use(any_server, "s-1").task
     assert canceled[0].state == pb.IMPROVEMENT_STATE_CANCELED
+
+
+def test_r15_a_session_is_put_forward_with_its_query(any_server: InProcessServer, clock: Clock) -> None:
+    """R15, R17: as the split counts queries: a worker must know what a run would measure before it begins one."""
+    add(any_server, "s-1", query="  Red\tSHOES ")
+    use(any_server, "s-1")
+    assert any_server.dao.improvement.due(clock(), 9) == {"s-1": "red shoes"}
 
 
 def test_r15_what_cannot_improve_is_refused_with_its_reason(any_server: InProcessServer) -> None:
@@ -104,16 +114,16 @@ def test_r15_tasks_are_listed_in_pages_in_their_order(any_server: InProcessServe
 
 
 def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) -> None:
-    """R15: place, run, lease, attempts and model of a task are there to see, and its run finds it."""
+    """R15: place, run, attempts and model of a task are there to see, and its run finds it."""
     for session_id in ("a", "b", "c"):
         add(any_server, session_id)
         use(any_server, session_id)
     improvement, now = any_server.dao.improvement, clock()
-    improvement.take(["a", "b"], "run-1", "worker-1", now, now + 30 * SECOND)
+    improvement.take(["a", "b"], "run-1", now, now + 30 * SECOND)
     task = any_server.batch.GetImprovementTask(pb.GetImprovementTaskRequest(session_id="b")).task
-    assert (task.state, task.run_id, task.lease_owner) == (pb.IMPROVEMENT_STATE_PROCESSING, "run-1", "worker-1")
+    assert (task.state, task.run_id, task.lease_owner) == (pb.IMPROVEMENT_STATE_PROCESSING, "run-1", "")
     assert (task.batch_id, task.session_number) == ("batch-1", 2)
-    assert task.lease_ends_at.ToDatetime(tzinfo=UTC) == now + 30 * SECOND
+    assert not task.HasField("lease_ends_at")
     assert task.not_before == task.queued_at
     error = refused(any_server.batch.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="b"))
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
@@ -128,6 +138,66 @@ def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) ->
     assert [task.session_id for task in any_server.batch.ListImprovementTasks(request).tasks] == ["b"]
     request.run_id = "run-2"
     assert reason(refused(any_server.batch.ListImprovementTasks, request)) == "INVALID_PAGE_TOKEN"
+
+
+def test_r15_a_task_has_the_lease_of_its_run(any_server: InProcessServer, clock: Clock) -> None:
+    """R15: as the heartbeat renews it and a takeover changes it; there is none once nobody holds the run."""
+    for session_id in ("a", "b"):
+        add(any_server, session_id)
+        use(any_server, session_id)
+    runs, now = any_server.dao.runs, clock()
+    any_server.dao.improvement.take(["a"], "run-1", now, now + 30 * SECOND)
+    runs.create(training_run())
+
+    def leases() -> list[tuple[str, float]]:
+        listed = any_server.batch.ListImprovementTasks(pb.ListImprovementTasksRequest()).tasks
+        requests = [pb.GetImprovementTaskRequest(session_id=task.session_id) for task in listed]
+        assert list(listed) == [any_server.batch.GetImprovementTask(request).task for request in requests]
+        assert use(any_server, "a").task == listed[0]
+        ends = [task.lease_ends_at.ToDatetime(tzinfo=UTC) - now if task.lease_owner else None for task in listed]
+        return [(task.lease_owner, end and end.total_seconds()) for task, end in zip(listed, ends, strict=True)]
+
+    assert leases() == [("", None), ("", None)]
+    runs.claim("dead", now, now + 10 * SECOND)
+    runs.renew("run-1", "dead", now + 40 * SECOND, None)
+    assert leases() == [("dead", 40), ("", None)]
+    runs.claim("me", now + 40 * SECOND, now + 70 * SECOND)
+    assert leases() == [("me", 70), ("", None)]
+    runs.finish("run-1", "me", RunState.FAILED, "", None, now)
+    assert leases() == [("", None), ("", None)]
+
+
+def test_r15_the_queue_says_what_it_holds_and_why_it_waits(any_server: InProcessServer, clock: Clock) -> None:
+    """R15, R17: all states are counted whatever the filter, and too few queries, or an open run, are named."""
+    request = pb.ListImprovementTasksRequest(states=[pb.IMPROVEMENT_STATE_FAILED], include_summary=True)
+    assert any_server.batch.ListImprovementTasks(request).summary == pb.ImprovementSummary()
+    asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
+    for query in asked[:-1]:
+        add(any_server, query, query=query)
+        use(any_server, query)
+    waiting = any_server.batch.ListImprovementTasks(request)
+    assert list(waiting.tasks) == []
+    assert waiting.summary == pb.ImprovementSummary(
+        counts=[pb.ImprovementStateCount(state=pb.IMPROVEMENT_STATE_PENDING, count=13)],
+        held_out_queries=9,
+        training_queries=4,
+        lack="distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed",
+    )
+    add(any_server, "last", query=asked[-1])
+    use(any_server, "last")
+    assert any_server.batch.ListImprovementTasks(request).summary.lack == ""
+    now = clock()
+    any_server.dao.improvement.take(asked[:-1], "improve-1", now, now + 30 * SECOND)
+    any_server.dao.runs.create(replace(training_run("improve-1"), improves=True))
+    any_server.dao.improvement.settle("improve-1", asked[:2], Outcome(ImprovementState.FAILED, ""), now)
+    summary = any_server.batch.ListImprovementTasks(request).summary
+    assert {each.state: each.count for each in summary.counts} == {
+        pb.IMPROVEMENT_STATE_PENDING: 1,
+        pb.IMPROVEMENT_STATE_PROCESSING: 11,
+        pb.IMPROVEMENT_STATE_FAILED: 2,
+    }
+    assert (summary.open_run_id, summary.held_out_queries, summary.training_queries) == ("improve-1", 1, 0)
+    assert not any_server.batch.ListImprovementTasks(pb.ListImprovementTasksRequest()).HasField("summary")
 
 
 def test_r7_a_bad_listing_names_its_field(server: InProcessServer) -> None:

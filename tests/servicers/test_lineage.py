@@ -10,6 +10,8 @@ from workers.made_up import queue
 
 from clickstream.runs import RunState
 
+pytestmark = pytest.mark.usefixtures("few_queries_do")
+
 
 @pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
 def improved(request: pytest.FixtureRequest) -> InProcessServer:
@@ -24,7 +26,7 @@ def improved(request: pytest.FixtureRequest) -> InProcessServer:
     for session_id in ("b-1", "a-3", "a-2"):
         dao.improvement.queue(dao.sessions.get(session_id), NOW)
     improvement = queue(dao, server._clock)
-    improvement.look_after("me")
+    improvement.look_after()
     run = dao.runs.claim("me", NOW, NOW + 60 * SECOND)
     assert len(list(improvement.pages(run, improvement._inputs.new_summary()))) == 3
     version = replace(model_version(run.run_id), batch_ids=("batch-1", "batch-2"))

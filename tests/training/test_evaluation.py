@@ -5,8 +5,9 @@ import pytest
 from training.shop_log import shop_log, tiny_settings
 
 from clickstream.runs import Gain, JudgedEvaluation
+from clickstream.split import MIN_HELD_OUT_QUERIES
 from clickstream.training.dataset import read_dataset
-from clickstream.training.evaluation import MIN_HELD_OUT_QUERIES, QueryScores, compare, evaluate, judge
+from clickstream.training.evaluation import QueryScores, compare, evaluate, judge
 from clickstream.training.model import embed, load_encoder
 
 BASE, BETTER = [0.3] * 20, [0.4, 0.5] * 10

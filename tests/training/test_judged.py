@@ -4,10 +4,10 @@ import pytest
 from training.shop_log import shop_log, tiny_settings
 
 from clickstream.judgements import JudgedQuery, packed
+from clickstream.split import normalised
 from clickstream.training.dataset import Dataset, read_dataset
 from clickstream.training.evaluation import QueryScores
 from clickstream.training.judged import JudgedSet, compare_judged, judged_set
-from clickstream.training.split import normalised
 
 
 @pytest.fixture(scope="module")

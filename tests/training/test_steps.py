@@ -63,7 +63,7 @@ def test_a_step_draws_the_best_and_some_others() -> None:
 
 
 def test_what_was_looked_at_is_drawn_before_what_was_not() -> None:
-    """Of 40 items shown in vain four were looked at ten times as often: they are in most draws, the others still come."""
+    """Of 40 items shown in vain four were looked at ten times as often: most draws have them, others still come."""
     often = {0, 1, 2, 3}
     evidence = {item: Evidence(0.0, 10.0 if item in often else 1.0, 0.0) for item in range(40)}
     draws = [set(draw_items(Example("q", evidence, {}), random.Random(seed))) for seed in range(200)]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,7 +47,8 @@ class Module:
         self.calls.append([each.session_id async for each in inputs])
         try:
             yield REPORT
-            yield self.then()
+            made = self.then()
+            yield replace(made, run_id=run_id) if isinstance(made, ModelVersion) else made
         finally:
             self.closed += 1
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import NOW, SECOND, model_version, push, session_drafts, stored_session
+from builders import NOW, SECOND, model_version, push, session_draft, session_drafts, stored_session, struct
 from dao.memory import MemoryDao
 from serving import DEFAULTS, PATIENCE, Clock, until
 from workers import made_up
@@ -19,6 +19,8 @@ from clickstream.improvement import ImprovementState, ImprovementTask
 from clickstream.runs import ENDED, RunState, TrainingRun
 from clickstream.workers import improvement_runs as module
 from clickstream.workers.training_runs import RETRY_SECONDS
+
+pytestmark = pytest.mark.usefixtures("few_queries_do")
 
 IMPOSSIBLE = FailedPrecondition("TRAINING_IMPOSSIBLE", "too few queries")
 FINAL = {ImprovementState.DONE, ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED}
@@ -63,6 +65,16 @@ def settled(dao: MemoryDao) -> Callable[[], Any]:
     return wait
 
 
+def settled_and_promoted(dao: MemoryDao) -> Callable[[], Any]:
+    """Waits until the next run may begin, too."""
+
+    async def wait() -> None:
+        await settled(dao)()
+        await until(lambda: dao.runs.improving() is None)
+
+    return wait
+
+
 def test_r15_waiting_sessions_become_a_run(dao: MemoryDao, clock: Clock) -> None:
     """R14, R15: the inputs of the run are its sessions, by place; each ends as done with gate's words and model."""
     fine_tune = Module()
@@ -82,10 +94,10 @@ def test_r15_fewer_sessions_wait_until_the_first_is_old_enough(dao: MemoryDao, c
     dao.improvement.cancel("b1-1", NOW)
     look_after = queue(dao, clock).look_after
     clock.forward(RULES.age.total_seconds() - 1)
-    look_after("me")
+    look_after()
     assert runs(dao) == []
     clock.forward(1)
-    look_after("me")
+    look_after()
     [run] = runs(dao)
     assert {each.session_id for each in tasks(dao).values() if each.run_id == run.run_id} == {"b2-1", "b1-3"}
 
@@ -104,7 +116,9 @@ def test_r13_a_session_that_cannot_train_is_refused_alone(dao: MemoryDao, clock:
     """R13, R15: each such session ends as refused with the converter's reason, and the others train."""
     dao.sessions.append(session_drafts(6, "x"))
     dao.events.append([push("x-2", "e-1", object_id="never shown"), push("x-3", "e-1"), push("x-4", "e-1")])
-    put_forward(dao, "x-1", "x-2", "x-3")
+    dao.sessions.append([session_draft("x-7", meta=struct(price=3.0))])
+    dao.events.append([push("x-7", "e-1")])
+    put_forward(dao, "x-1", "x-2", "x-3", "x-7")
     dao.improvement.queue(stored_session("purged", 2, 99), NOW)
     dao.sessions.mark_irrelevant("b1-1", NOW)
     place = dao._state.places["x-3"]
@@ -119,9 +133,23 @@ def test_r13_a_session_that_cannot_train_is_refused_alone(dao: MemoryDao, clock:
         "x-1": "no_events",
         "x-2": "only_unshown_events",
         "x-3": "unreadable",
+        "x-7": "no_text",
         "purged": "gone",
     }
     assert runs(dao)[0].conversion.skipped_sessions == dict.fromkeys(refused.values(), 1)
+
+
+def test_r13_a_malformed_template_refuses_no_session(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R13, R15: the run fails with what the trainer says of it, and its sessions wait for a better one."""
+    monkeypatch.setattr(made_up, "DEFAULTS", replace(DEFAULTS, item_template="{"))
+
+    async def scenario() -> None:
+        await until(lambda: {task.attempts for task in tasks(dao).values()} == {1})
+
+    play((dao, Module(raising(IMPOSSIBLE)), clock), scenario=scenario)
+    assert {(task.state, task.reason) for task in tasks(dao).values()} == {("pending", "too few queries")}
 
 
 def test_r15_a_failed_run_is_tried_again_and_then_given_up(dao: MemoryDao, clock: Clock) -> None:
@@ -188,12 +216,12 @@ def test_r15_a_canceled_run_cancels_its_sessions(dao: MemoryDao, clock: Clock) -
 def test_r15_a_run_canceled_before_it_began_cancels_its_sessions(dao: MemoryDao, clock: Clock) -> None:
     """R15, R16: also where no worker ended the run, its sessions are settled, when their lease has expired."""
     improvement = queue(dao, clock)
-    improvement.look_after("me")
+    improvement.look_after()
     dao.runs.request_cancel(runs(dao)[0].run_id, NOW)
-    improvement.look_after("me")
+    improvement.look_after()
     assert {task.state for task in tasks(dao).values()} == {"processing"}
     clock.forward(LEASE)
-    improvement.look_after("me")
+    improvement.look_after()
     assert {task.state for task in tasks(dao).values()} == {"canceled"}
 
 
@@ -222,7 +250,7 @@ def test_r14_a_run_that_goes_on_elsewhere_sees_the_same_sessions_and_events(dao:
 def test_r14_what_came_late_for_one_run_counts_for_the_next(dao: MemoryDao, clock: Clock) -> None:
     """R14, R15: when a run failed, the next is over what its sessions are by then."""
     improvement = queue(dao, clock)
-    improvement.look_after("me")
+    improvement.look_after()
     [failed] = runs(dao)
     run_inputs(dao, clock, failed)
     dao.events.append([push("b2-1", "late")])
@@ -230,7 +258,7 @@ def test_r14_what_came_late_for_one_run_counts_for_the_next(dao: MemoryDao, cloc
     dao.runs.finish(failed.run_id, "me", RunState.FAILED, "too few queries", None, NOW)
     improvement.settle(failed.run_id)
     clock.forward(RULES.backoff.total_seconds())
-    improvement.look_after("me")
+    improvement.look_after()
     inputs = run_inputs(dao, clock, runs(dao)[-1])
     assert [each.results[0].event_ids for [each] in inputs] == [("e-1",), ("e-1",), ("e-1", "late")]
 
@@ -243,10 +271,10 @@ def run_inputs(dao: MemoryDao, clock: Clock, run: TrainingRun) -> list[Any]:
 
 def test_r15_a_group_whose_worker_died_goes_back(dao: MemoryDao, clock: Clock) -> None:
     """R15: tasks of a run that was never created wait again once their lease expired; that is no attempt."""
-    dao.improvement.take(["b1-1", "b1-3"], "improve-never", "dead", NOW, NOW + LEASE * SECOND)
+    dao.improvement.take(["b1-1", "b1-3"], "improve-never", NOW, NOW + LEASE * SECOND)
     improvement = queue(dao, clock)
     clock.forward(LEASE - 1)
-    improvement.look_after("me")
+    improvement.look_after()
     assert tasks(dao)["b1-1"].run_id == "improve-never"
     clock.forward(1)
     fine_tune = Module()
@@ -263,10 +291,10 @@ def test_r15_a_run_that_was_created_late_has_nothing_left(dao: MemoryDao, clock:
     create, fine_tune = dao.runs.create, Module()
     late: list[TrainingRun] = []
     dao.runs.create = late.append  # type: ignore[method-assign,assignment]
-    queue(dao, clock).look_after("stalled")
+    queue(dao, clock).look_after()
     dao.runs.create = create  # type: ignore[method-assign]
     clock.forward(LEASE)
-    play((dao, fine_tune, clock), scenario=settled(dao))
+    play((dao, fine_tune, clock), scenario=settled_and_promoted(dao))
     create(late[0])
     play((dao, fine_tune, clock), scenario=lambda: until(lambda: runs(dao)[0].state in ENDED))
     ended = dao.runs.get(late[0].run_id)
@@ -281,14 +309,14 @@ def test_r15_a_run_that_was_created_late_has_nothing_left(dao: MemoryDao, clock:
 def test_r15_a_run_that_was_read_keeps_its_sessions(dao: MemoryDao, clock: Clock) -> None:
     """R15: whoever took the run for missing just before it was created cannot put its sessions back once it is read."""
     improvement = queue(dao, clock)
-    improvement.look_after("slow")
+    improvement.look_after()
     [run] = runs(dao)
     clock.forward(LEASE)
     next(improvement.pages(run, improvement._inputs.new_summary()))
-    dao.improvement.put_back(run.run_id, clock())
+    dao.improvement.put_back(run.run_id, clock(), clock())
     assert {task.run_id for task in tasks(dao).values()} == {run.run_id}
     clock.forward(LEASE)
-    improvement.look_after("me")  # the run goes on: nobody takes its sessions away
+    improvement.look_after()  # the run goes on: nobody takes its sessions away
     assert {task.lease_ends_at for task in tasks(dao).values()} == {clock() + LEASE * SECOND}
 
 
@@ -359,7 +387,7 @@ def test_r15_a_group_has_a_largest_size(dao: MemoryDao, clock: Clock, monkeypatc
     monkeypatch.setattr(limits, "IMPROVEMENT_GROUP", 4)
     put_forward(dao, "b1-2", "b2-2", at=1)
     clock.forward(1)
-    queue(dao, clock).look_after("me")
+    queue(dao, clock).look_after()
     [run] = runs(dao)
     taken = {task.session_id for task in tasks(dao).values() if task.run_id == run.run_id}
     assert taken == {"b2-1", "b1-3", "b1-1", "b1-2"}

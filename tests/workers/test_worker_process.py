@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from builders import create_request, event, push_request, training_run
+from builders import create_request, event, push_request, queries, training_run
 from embedding_studio.clickstream.v1 import batch_service_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
@@ -25,6 +25,7 @@ from clickstream.dao.mongo import Document
 from clickstream.dao.store import MongoDao
 from clickstream.improvement import ImprovementState
 from clickstream.runs import ENDED, FineTuningSettings, RunState
+from clickstream.split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
 
 LEASE = 30
 
@@ -90,12 +91,16 @@ def test_r15_a_serving_process_looks_after_the_queue(
     serve: Callable[..., ServeProcess], environment: dict[str, str], database: Database[Document]
 ) -> None:
     """R15: by default no worker is needed; a run of the queue says over what it is."""
-    server = serve(**environment, CLICKSTREAM_IMPROVEMENT_GROUP="1", CLICKSTREAM_TRAINER="127.0.0.1:1")
+    asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
+    group = {"CLICKSTREAM_IMPROVEMENT_GROUP": str(len(asked)), "CLICKSTREAM_TRAINER": "127.0.0.1:1"}
+    server = serve(**environment, **group)
     with grpc.insecure_channel(server.address) as channel:
-        ClickstreamServiceStub(channel).CreateSession(create_request("s-1"), timeout=PATIENCE)
-        ClickstreamServiceStub(channel).PushEvents(push_request("s-1", event()), timeout=PATIENCE)
-        use = batch_service_pb2.UseSessionForImprovementRequest(session_id="s-1")
-        BatchServiceStub(channel).UseSessionForImprovement(use, timeout=PATIENCE)
+        for number, query in enumerate(asked, start=1):
+            session_id = f"s-{number}"
+            ClickstreamServiceStub(channel).CreateSession(create_request(session_id, query=query), timeout=PATIENCE)
+            ClickstreamServiceStub(channel).PushEvents(push_request(session_id, event()), timeout=PATIENCE)
+            use = batch_service_pb2.UseSessionForImprovementRequest(session_id=session_id)
+            BatchServiceStub(channel).UseSessionForImprovement(use, timeout=PATIENCE)
     dao = MongoDao(database)
     wait_for(lambda: dao.improvement.get("s-1").state is ImprovementState.PROCESSING)
     run = wait_for(lambda: dao.runs.get(dao.improvement.get("s-1").run_id))

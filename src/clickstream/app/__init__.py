@@ -86,7 +86,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
         clickstream_service(
             ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), now)
         ),
-        batch_service(BatchServicer(dao, now)),
+        batch_service(BatchServicer(dao, now, defaults)),
         training_service(TrainingServicer(dao, inputs, defaults, now, waking.wake)),
     ]
     embedding = Embedding(load_from(settings.data_dir.absolute()))

@@ -1,6 +1,7 @@
 """What engineers and schedulers look at in the terminal: the queue, batches, runs and models."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -12,7 +13,7 @@ from clickstream.cli.calling import ADDRESS, calling
 from clickstream.improvement import ImprovementState
 from clickstream.runs import RunState
 
-OPEN = (ImprovementState.PENDING, ImprovementState.PROCESSING, ImprovementState.FAILED)
+OPEN = (ImprovementState.PENDING, ImprovementState.PROCESSING)
 
 
 def _choice(kind: type[StrEnum]) -> click.Choice[str]:
@@ -37,21 +38,25 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object pe
     "--all",
     "everything",
     is_flag=True,
-    help="Every state; default: pending, processing and failed, or with --run-id every state.",
+    help="Every state; default: pending and processing, or with --run-id every state.",
 )
 @click.option("--run-id", default="", help="Only sessions that this run has, or had last.")
 @_LIMIT
 @_JSON
 @ADDRESS
 def queue(states: tuple[str, ...], everything: bool, run_id: str, limit: int, as_json: bool, address: str) -> None:
-    """Show the improvement queue, what was put forward first on top."""
+    """Show what the improvement queue holds, and of it what is open, what was put forward first on top."""
     from clickstream import listing
 
     if everything and states:
         raise click.UsageError("--all and --state exclude each other")
     wanted = () if everything or (run_id and not states) else states or OPEN
     with calling(address) as channel:
-        _show(listing.improvement_tasks(channel, wanted, run_id), listing.TASK_COLUMNS, limit, as_json)
+        if not as_json:
+            for line in listing.improvement_summary(channel):
+                click.echo(line)
+        brief = listing.brief_task(datetime.now(UTC))
+        _show(listing.improvement_tasks(channel, wanted, run_id), listing.TASK_COLUMNS, limit, as_json, brief)
 
 
 @click.command()
@@ -103,7 +108,7 @@ def models(improved: bool, limit: int, as_json: bool, address: str) -> None:
 TABLES = (queue, batches, runs, models)
 
 
-def _show(messages: Iterable[Any], columns: Any, limit: int, as_json: bool) -> None:
+def _show(messages: Iterable[Any], columns: Any, limit: int, as_json: bool, brief: Any = None) -> None:
     from rich.console import Console
 
     from clickstream import listing
@@ -112,4 +117,4 @@ def _show(messages: Iterable[Any], columns: Any, limit: int, as_json: bool) -> N
         for message in islice(messages, limit):
             click.echo(listing.json_line(message))
     else:
-        listing.show(messages, columns, limit, Console())
+        listing.show(messages, columns, limit, Console(), brief)

@@ -16,6 +16,8 @@ from clickstream.dao.mongo import Document, MongoCollection, translated
 from clickstream.improvement import ImprovementState, ImprovementTask, Outcome
 from clickstream.sessions import StoredSession
 
+LONGEST_FIRST = [("not_before", 1), ("_id", 1)]
+
 
 class MongoImprovement:
     """`ImprovementDao` over `sessions_for_improvement`, keyed by session id."""
@@ -24,7 +26,7 @@ class MongoImprovement:
         self._collection = collection
 
     @translated
-    def queue(self, session: StoredSession, at: datetime) -> tuple[ImprovementTask, bool]:
+    def queue(self, session: StoredSession, at: datetime, query: str = "") -> tuple[ImprovementTask, bool]:
         """See `ImprovementDao`."""
         document: Document = {
             "_id": session.session_id,
@@ -34,6 +36,7 @@ class MongoImprovement:
             "not_before": at,
             "batch": session.batch,
             "number": session.number,
+            "query": query,
             "reason": "",
             "attempts": 0,
             "run_id": "",
@@ -67,6 +70,14 @@ class MongoImprovement:
         return [_task(document) for document in cursor]
 
     @translated
+    def counts(self) -> dict[ImprovementState, int]:
+        """See `ImprovementDao`."""
+        # That names every state lets an index answer, without the tasks themselves.
+        any_state: Document = {"$match": {"state": {"$in": sorted(ImprovementState)}}}
+        counted = self._collection.aggregate([any_state, {"$group": {"_id": "$state", "count": {"$sum": 1}}}])
+        return {ImprovementState(document["_id"]): document["count"] for document in counted}
+
+    @translated
     def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
         """See `ImprovementDao`."""
         self._collection.update_one(
@@ -76,19 +87,26 @@ class MongoImprovement:
         return self.get(session_id)
 
     @translated
-    def due(self, now: datetime, limit: int) -> builtins.list[ImprovementTask]:
+    def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
         """See `ImprovementDao`."""
-        query = {"state": ImprovementState.PENDING, "not_before": {"$lte": now}}
-        cursor = self._collection.find(query, sort=[("not_before", 1), ("_id", 1)], limit=limit)
-        return [_task(document) for document in cursor]
+        first = self._collection.find_one(_due(now), {"not_before": 1}, sort=LONGEST_FIRST)
+        if first is None:
+            return 0, None
+        return self._collection.count_documents(_due(now), limit=limit), first["not_before"]
 
     @translated
-    def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
+    def due(self, now: datetime, limit: int) -> dict[str, str]:
+        """See `ImprovementDao`."""
+        cursor = self._collection.find(_due(now), {"query": 1}, sort=LONGEST_FIRST, limit=limit)
+        # A task that was queued before queries were kept has none.
+        return {document["_id"]: document.get("query", "") for document in cursor}
+
+    @translated
+    def take(self, session_ids: Sequence[str], run_id: str, now: datetime, lease_until: datetime) -> int:
         """See `ImprovementDao`."""
         changes = {
             "state": ImprovementState.PROCESSING,
             "run_id": run_id,
-            "owner": owner,
             "held": lease_until,
             "updated_at": now,
             "reason": "",
@@ -115,11 +133,12 @@ class MongoImprovement:
         return document["run_id"] if document else None
 
     @translated
-    def put_back(self, run_id: str, now: datetime) -> None:
+    def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
         """See `ImprovementDao`."""
-        changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": now}
+        changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": at}
         self._collection.update_many(
-            {**_in_run(run_id), "held": {"$lte": now}}, {"$set": changes, "$unset": {"held": "", "owner": ""}}
+            {**_in_run(run_id), "held": {"$lte": lease_ended_by}},
+            {"$set": changes, "$unset": {"held": ""}},
         )
 
     @translated
@@ -135,8 +154,12 @@ class MongoImprovement:
             changes["not_before"] = outcome.not_before
         self._collection.update_many(
             {"_id": {"$in": list(session_ids)}, **_in_run(run_id)},
-            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"held": "", "owner": ""}},
+            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"held": ""}},
         )
+
+
+def _due(now: datetime) -> Document:
+    return {"state": ImprovementState.PENDING, "not_before": {"$lte": now}}
 
 
 def _in_run(run_id: str) -> Document:
@@ -156,6 +179,5 @@ def _task(document: Document) -> ImprovementTask:
         attempts=document["attempts"],
         run_id=document["run_id"],
         model_version_id=document["model_version_id"],
-        lease_owner=document.get("owner", ""),
         lease_ends_at=document.get("held"),
     )

@@ -4,7 +4,7 @@ Every method blocks, may be called from any thread and raises `errors.Unavailabl
 store does not answer; a write that was answered is durable.
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -135,8 +135,8 @@ class BatchDao(Protocol):
 class ImprovementDao(Protocol):
     """The improvement queue, one task per session; a task belongs to at most one run at a time."""
 
-    def queue(self, session: StoredSession, at: datetime) -> tuple[ImprovementTask, bool]:
-        """Queues a session unless it was queued before; says whether it was created."""
+    def queue(self, session: StoredSession, at: datetime, query: str = "") -> tuple[ImprovementTask, bool]:
+        """Queues a session, with its normalised query, unless it was queued before; says whether it was created."""
         ...
 
     def get(self, session_id: str) -> ImprovementTask | None:
@@ -149,15 +149,23 @@ class ImprovementDao(Protocol):
         """Tasks in queueing order; no state and no run means any."""
         ...
 
+    def counts(self) -> Mapping[ImprovementState, int]:
+        """How many tasks are in each state of which there are any."""
+        ...
+
     def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
         """Cancels a pending task and returns the task as it now is; None if there is none."""
         ...
 
-    def due(self, now: datetime, limit: int) -> Sequence[ImprovementTask]:
-        """The pending tasks that may be tried, those that wait longest first."""
+    def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
+        """How many pending tasks may be tried, counted up to the limit, and since when the first of them may."""
         ...
 
-    def take(self, session_ids: Sequence[str], run_id: str, owner: str, now: datetime, lease_until: datetime) -> int:
+    def due(self, now: datetime, limit: int) -> Mapping[str, str]:
+        """The pending tasks that may be tried, those that wait longest first: session id → normalised query."""
+        ...
+
+    def take(self, session_ids: Sequence[str], run_id: str, now: datetime, lease_until: datetime) -> int:
         """Moves those of the tasks that are still pending into a run, and says how many these were.
 
         The first one decides: if another took it, none is taken, so that of several who see the same tasks
@@ -173,8 +181,8 @@ class ImprovementDao(Protocol):
         """The run of a processing task whose lease has expired, the longest first."""
         ...
 
-    def put_back(self, run_id: str, now: datetime) -> None:
-        """Makes those of a run's processing tasks pending again whose lease has expired."""
+    def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
+        """Makes those of a run's processing tasks pending again whose lease ends by then."""
         ...
 
     def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
@@ -186,7 +194,11 @@ class RunDao(Protocol):
     """Training runs, held by one worker at a time under a lease."""
 
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
-        """Stores a queued run unless its id is taken; says whether it was created."""
+        """Stores a queued run unless its id is taken; says whether it was created.
+
+        Raises:
+            FailedPrecondition: the run improves, and another that does is not over: see `improving`.
+        """
         ...
 
     def get(self, run_id: str) -> TrainingRun | None:
@@ -221,6 +233,10 @@ class RunDao(Protocol):
         """Says that the promotion of this run's version was made, or refused."""
         ...
 
+    def improving(self) -> str | None:
+        """The run of the improvement queue that has not ended, or whose version's promotion is not decided."""
+        ...
+
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
         """Takes the oldest run that nobody holds: queued, or running with an expired lease."""
         ...
@@ -232,6 +248,10 @@ class RunDao(Protocol):
 
         The points of the progress join the run's curve, which then ends at the progress's step.
         """
+        ...
+
+    def lease(self, run_id: str) -> tuple[str, datetime] | None:
+        """Who holds this run, and until when; None if nobody does."""
         ...
 
     def curve(self, run_id: str) -> Sequence[CurvePoint]:

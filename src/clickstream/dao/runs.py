@@ -5,6 +5,9 @@ makes the version, so that a worker that has lost its lease leaves no version be
 
 A run is held by one worker at a time: `held` is the end of its lease while it runs, the
 earliest time of the next attempt while it waits, and absent once it has ended.
+
+A run of the improvement queue is `improving` until it has ended and the promotion of its version is decided.
+An index lets one run be so at a time.
 """
 
 import builtins
@@ -21,6 +24,7 @@ from pymongo.errors import DuplicateKeyError
 from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.dao.mongo import Document, MongoCollection, translated
+from clickstream.errors import FailedPrecondition
 from clickstream.runs import (
     CURVE_POINTS,
     CurvePoint,
@@ -48,7 +52,7 @@ class MongoRuns:
     @translated
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
         """See `RunDao`."""
-        document = {
+        document: Document = {
             "_id": run.run_id,
             "batches": list(run.batches),
             "settings": asdict(run.settings),
@@ -62,10 +66,15 @@ class MongoRuns:
             "held": run.queued_at,
             "improves": run.improves,
         }
+        if run.improves:
+            document["improving"] = True
         try:
             self._runs.insert_one(document)
         except DuplicateKeyError:
-            return self.get(run.run_id) or run, False
+            kept = self.get(run.run_id)
+            if kept is None and run.improves:
+                raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over") from None
+            return kept or run, False
         return run, True
 
     @translated
@@ -124,7 +133,13 @@ class MongoRuns:
     @translated
     def promotion_decided(self, run_id: str) -> None:
         """See `RunDao`."""
-        self._runs.update_one({"_id": run_id}, {"$unset": {"promotion_due": ""}})
+        self._runs.update_one({"_id": run_id}, {"$unset": {"promotion_due": "", "improving": ""}})
+
+    @translated
+    def improving(self) -> str | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"improving": True}, {"_id": 1})
+        return document["_id"] if document else None
 
     @translated
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
@@ -160,6 +175,12 @@ class MongoRuns:
         return _run(document) if document else None
 
     @translated
+    def lease(self, run_id: str) -> tuple[str, datetime] | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"_id": run_id, "owner": {"$exists": True}}, {"owner": 1, "held": 1})
+        return (document["owner"], document["held"]) if document else None
+
+    @translated
     def curve(self, run_id: str) -> builtins.list[CurvePoint]:
         """See `RunDao`."""
         of_run = {"_id": {"$gte": _point_key(run_id, 0), "$lte": _point_key(run_id, LAST_STEP)}}
@@ -184,11 +205,14 @@ class MongoRuns:
     ) -> bool:
         """See `RunDao`."""
         changes: Document = {"state": state, "reason": reason, "ended_at": at}
+        gone = ["held", "owner"]
         if model_version is not None:
             changes["model_version"] = asdict(model_version)
-            if model_version.promoted:
-                changes["promotion_due"] = True
-        updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"held": "", "owner": ""}})
+        if model_version is not None and model_version.promoted:
+            changes["promotion_due"] = True
+        else:
+            gone.append("improving")
+        updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": dict.fromkeys(gone, "")})
         return updated.matched_count == 1
 
     @translated
@@ -203,7 +227,7 @@ class MongoRuns:
                     "cancel_requested": True,
                     "ended_at": at,
                 },
-                "$unset": {"held": "", "owner": ""},
+                "$unset": {"held": "", "owner": "", "improving": ""},
             },
         )
         # A run that was begun holds batches: only a worker ends it.

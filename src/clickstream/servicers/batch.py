@@ -1,7 +1,7 @@
 """BatchService: what schedulers call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
@@ -12,18 +12,22 @@ from clickstream.batches import Batch, BatchStatus, sequence_of
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition, FieldViolation, NotFound
 from clickstream.improvement import ImprovementState, ImprovementTask
+from clickstream.limits import IMPROVEMENT_GROUP
+from clickstream.runs import FineTuningSettings
 from clickstream.servicers import paging, validation, wire
 from clickstream.servicers.batch_reader import BatchReader
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.clickstream import known
+from clickstream.split import Split, normalised
 
 
 class BatchServicer(BatchServiceServicer):
     """Reads straight from the store: two range reads per page, whatever its size (R11)."""
 
-    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime]) -> None:
+    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime], defaults: FineTuningSettings) -> None:
         self._dao = dao
         self._clock = clock
+        self._defaults = defaults  # by which a run of the improvement queue splits
 
     async def GetBatchSessions(  # noqa: N802
         self, request: pb.GetBatchSessionsRequest, context: Context
@@ -115,7 +119,8 @@ class BatchServicer(BatchServiceServicer):
         """See the contract."""
         session_id = validation.checked_id(request.session_id, "session_id")
         task, created = await asyncio.to_thread(self._queue, session_id)
-        return pb.UseSessionForImprovementResponse(task=wire.improvement_task(task), created=created)
+        [message] = await asyncio.to_thread(self._messages, [task])
+        return pb.UseSessionForImprovementResponse(task=message, created=created)
 
     def _queue(self, session_id: str) -> tuple[ImprovementTask, bool]:
         if task := self._dao.improvement.get(session_id):
@@ -123,11 +128,12 @@ class BatchServicer(BatchServiceServicer):
         session = known(self._dao.sessions.get(session_id))
         if session.irrelevant_at is not None:
             raise FailedPrecondition("SESSION_IRRELEVANT", "the session is marked irrelevant")
-        if session_pb2.Session.FromString(session.payload).payload_search:
+        search = session_pb2.Session.FromString(session.payload)
+        if search.payload_search:
             raise FailedPrecondition("SESSION_PAYLOAD_SEARCH", "the session is a payload search")
         if not self._dao.events.has_any(session.batch, session.number):
             raise FailedPrecondition("SESSION_EVENTLESS", "the session has no event")
-        return self._dao.improvement.queue(session, self._clock())
+        return self._dao.improvement.queue(session, self._clock(), normalised(search.query))
 
     async def GetImprovementTask(  # noqa: N802
         self, request: pb.GetImprovementTaskRequest, context: Context
@@ -135,7 +141,8 @@ class BatchServicer(BatchServiceServicer):
         """See the contract."""
         session_id = validation.checked_id(request.session_id, "session_id")
         task = _queued(await asyncio.to_thread(self._dao.improvement.get, session_id))
-        return pb.GetImprovementTaskResponse(task=wire.improvement_task(task))
+        [message] = await asyncio.to_thread(self._messages, [task])
+        return pb.GetImprovementTaskResponse(task=message)
 
     async def ListImprovementTasks(  # noqa: N802
         self, request: pb.ListImprovementTasksRequest, context: Context
@@ -150,12 +157,14 @@ class BatchServicer(BatchServiceServicer):
         filters = [*states, f"run_id={run_id}"]
         after = paging.decode_position(request.page_token, method, filters)
         tasks = await asyncio.to_thread(self._dao.improvement.list, after, page_size, states, run_id)
-        page, more = paging.fitting(tasks, wire.improvement_task, page_size)
+        messages = await asyncio.to_thread(self._messages, tasks)
+        page, more = paging.fitting(messages, lambda message: message, page_size)
         token = ""
         if more:
             last = tasks[len(page) - 1]
             token = paging.encode_position(method, last.queued_at, last.session_id, filters)
-        return pb.ListImprovementTasksResponse(tasks=page, next_page_token=token)
+        summary = await asyncio.to_thread(self._summary) if request.include_summary else None
+        return pb.ListImprovementTasksResponse(tasks=page, next_page_token=token, summary=summary)
 
     async def CancelImprovementTask(  # noqa: N802
         self, request: pb.CancelImprovementTaskRequest, context: Context
@@ -166,6 +175,21 @@ class BatchServicer(BatchServiceServicer):
         if task.state is not ImprovementState.CANCELED:
             raise FailedPrecondition("STATE_CONFLICT", f"the task is {task.state}")
         return pb.CancelImprovementTaskResponse(task=wire.improvement_task(task))
+
+    def _summary(self) -> pb.ImprovementSummary:
+        due = self._dao.improvement.due(self._clock(), IMPROVEMENT_GROUP)
+        split = Split.of(due.values(), self._defaults.seed, self._defaults.held_out_share)
+        counts, open_run_id = self._dao.improvement.counts(), self._dao.runs.improving() or ""
+        return wire.improvement_summary(counts, open_run_id, split, split.lacks() if due else "")
+
+    def _messages(self, tasks: Sequence[ImprovementTask]) -> list[pb.ImprovementTask]:
+        """Tasks for the contract, each with its run's lease: one read per run, of which one works at a time."""
+        runs = {task.run_id for task in tasks if task.state is ImprovementState.PROCESSING}
+        leases = {run_id: self._dao.runs.lease(run_id) for run_id in runs}
+        return [
+            wire.improvement_task(task, leases[task.run_id] if task.state is ImprovementState.PROCESSING else None)
+            for task in tasks
+        ]
 
 
 def _queued(task: ImprovementTask | None) -> ImprovementTask:

@@ -15,6 +15,7 @@ from clickstream.runs import ModelVersion, TrainingRun
 from clickstream.servicers import paging, validation
 from clickstream.servicers.clickstream import known
 from clickstream.sessions import StoredSession
+from clickstream.template import ItemTemplate
 
 # The run has ended, but a worker may have died before it wrote so.
 TRAINED = frozenset({ImprovementState.DONE, ImprovementState.PROCESSING})
@@ -50,19 +51,22 @@ class ModelLineage:
         run = self._dao.runs.get(version.run_id)
         if run is not None and run.improves:
             # Some of their sessions alone; a batch may still collect, and looking must not fix its pages.
-            yield from self._of_the_queue(run.run_id, batches, after_number)
+            yield from self._of_the_queue(run, batches, after_number)
             return
         for batch in batches:
             for page in self._inputs.pages(batch.sequence, batch.session_count, after_number, self._summary):
                 yield [_origin(converted) for converted in page]
             after_number = 0
 
-    def _of_the_queue(self, run_id: str, batches: Sequence[Batch], after_number: int) -> Iterator[list[pb.InputOrigin]]:
+    def _of_the_queue(
+        self, run: TrainingRun, batches: Sequence[Batch], after_number: int
+    ) -> Iterator[list[pb.InputOrigin]]:
+        template = ItemTemplate(run.settings.item_template)
         start = (batches[0].sequence, after_number) if batches else (0, 0)
-        tasks = self._dao.improvement.list(None, IMPROVEMENT_GROUP, TRAINED, run_id)
+        tasks = self._dao.improvement.list(None, IMPROVEMENT_GROUP, TRAINED, run.run_id)
         for task in sorted(tasks, key=lambda task: (task.batch, task.number)):
             if (task.batch, task.number) > start:
-                converted = self._inputs.of_session(task.session_id, run_id, self._summary)
+                converted = self._inputs.of_session(task.session_id, run.run_id, self._summary, template)
                 if converted is not None:
                     yield [_origin(converted)]
 

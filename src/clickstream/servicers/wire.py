@@ -17,7 +17,7 @@ from clickstream import limits
 from clickstream.batches import Batch, batch_id_of
 from clickstream.converter import SearchSession, SessionEvent, ShownResult
 from clickstream.errors import FieldViolation
-from clickstream.improvement import ImprovementTask
+from clickstream.improvement import ImprovementState, ImprovementTask
 from clickstream.servicers.errors import short
 from clickstream.sessions import (
     NO_EVENTS,
@@ -28,6 +28,7 @@ from clickstream.sessions import (
     StoredEvent,
     StoredSession,
 )
+from clickstream.split import Split
 
 M = TypeVar("M", session_pb2.Session, session_pb2.Event)
 Outcome = clickstream_service_pb2.EventOutcome
@@ -217,8 +218,11 @@ def batch(found: Batch) -> batch_service_pb2.Batch:
     )
 
 
-def improvement_task(task: ImprovementTask) -> batch_service_pb2.ImprovementTask:
-    """A task for the contract."""
+def improvement_task(
+    task: ImprovementTask, lease: tuple[str, datetime] | None = None
+) -> batch_service_pb2.ImprovementTask:
+    """A task for the contract, with the lease of its run."""
+    owner, until = lease or ("", None)
     return batch_service_pb2.ImprovementTask(
         session_id=task.session_id,
         state=f"IMPROVEMENT_STATE_{task.state.name}",
@@ -231,6 +235,23 @@ def improvement_task(task: ImprovementTask) -> batch_service_pb2.ImprovementTask
         not_before=timestamp(task.not_before),
         batch_id=batch_id_of(task.batch),
         session_number=task.number,
-        lease_owner=task.lease_owner,
-        lease_ends_at=timestamp(task.lease_ends_at),
+        lease_owner=owner,
+        lease_ends_at=timestamp(until),
+    )
+
+
+def improvement_summary(
+    counts: Mapping[ImprovementState, int], open_run_id: str, split: Split, lack: str
+) -> batch_service_pb2.ImprovementSummary:
+    """What the queue holds, for the contract, given the split of the queries that wait and what it lacks."""
+    return batch_service_pb2.ImprovementSummary(
+        counts=[
+            batch_service_pb2.ImprovementStateCount(state=f"IMPROVEMENT_STATE_{state.name}", count=counts[state])
+            for state in ImprovementState
+            if state in counts
+        ],
+        open_run_id=open_run_id,
+        held_out_queries=split.held_out,
+        training_queries=split.training,
+        lack=lack,
     )

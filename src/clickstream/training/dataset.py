@@ -8,14 +8,13 @@ from typing import NamedTuple
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
 from clickstream.runs import ClickModelScore, DataCounts, FineTuningSettings
+from clickstream.split import MIN_TRAINING_QUERIES, is_held_out, is_validation
+from clickstream.template import ItemTemplate
 from clickstream.training.click_models import compare
 from clickstream.training.grades import Grade
 from clickstream.training.pool import Pool
 from clickstream.training.position_bias import AUTO, CORRECTIONS
-from clickstream.training.split import is_held_out, is_validation
-from clickstream.training.template import ItemTemplate
 
-MIN_TRAINING_QUERIES = 4
 MIN_VALIDATION_QUERIES = 4
 
 

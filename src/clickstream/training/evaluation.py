@@ -9,11 +9,11 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from clickstream.runs import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
+from clickstream.split import MIN_HELD_OUT_QUERIES
 from clickstream.training import metrics
 from clickstream.training.dataset import Dataset, Example
 from clickstream.training.model import embed
 
-MIN_HELD_OUT_QUERIES = 10
 QUERIES_AT_ONCE = 256
 
 

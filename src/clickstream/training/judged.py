@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from clickstream.judgements import JudgedQuery, packed
 from clickstream.runs import JudgedEvaluation
+from clickstream.split import normalised
 from clickstream.training.dataset import Dataset, Example
 from clickstream.training.evaluation import QueryScores, compare
-from clickstream.training.split import normalised
 
 
 @dataclass(frozen=True, slots=True)

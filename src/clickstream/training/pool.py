@@ -4,12 +4,12 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from clickstream.converter import TrainingInput
+from clickstream.converter import TrainingInput, has_text
 from clickstream.errors import FailedPrecondition
 from clickstream.runs import FineTuningSettings
+from clickstream.split import is_held_out, normalised
+from clickstream.template import ItemTemplate
 from clickstream.training.click_log import ClickLog, Sampler, Session, Showing
-from clickstream.training.split import is_held_out, normalised
-from clickstream.training.template import ItemTemplate
 
 
 @dataclass(slots=True)
@@ -40,9 +40,7 @@ class Pool:
         texts = [self.template.render(result.meta) for result in training_input.results]
         items = [self.items.setdefault(result.object_id, len(self.items)) for result in training_input.results]
         self.item_texts.update((item, text) for item, text in zip(items, texts, strict=True) if text)
-        graded = [text for result, text in zip(training_input.results, texts, strict=True) if result.grade > 0]
-        # A session in which nothing was done says something too: its items were shown in vain.
-        if not any(graded or texts):
+        if not has_text(training_input.results, texts):
             self.inputs_without_text += 1
             return
         key = normalised(training_input.query)

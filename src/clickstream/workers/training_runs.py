@@ -68,9 +68,9 @@ def _going_on(what: str) -> Iterator[None]:
         logger.exception("%s: have to wait", what)
 
 
-async def _to_its_end(step: Callable[[str], None], argument: str) -> None:
+async def _to_its_end(step: Callable[..., None], *arguments: str) -> None:
     """Runs a step of store operations in a thread; also a worker that is being stopped finishes it."""
-    running = asyncio.ensure_future(asyncio.to_thread(step, argument))
+    running = asyncio.ensure_future(asyncio.to_thread(step, *arguments))
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -111,7 +111,7 @@ class TrainingRunWorker:
                 with _going_on(what):
                     await asyncio.to_thread(look_after)
             with _going_on("improvement queue"):
-                await _to_its_end(self._improvement.look_after, self._owner)
+                await _to_its_end(self._improvement.look_after)
             with _going_on("training runs"):
                 now = self._clock()
                 run = await asyncio.to_thread(self._dao.runs.claim, self._owner, now, now + self._lease)

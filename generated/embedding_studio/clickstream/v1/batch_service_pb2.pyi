@@ -218,24 +218,50 @@ class GetImprovementTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[ImprovementTask, _Mapping]] = ...) -> None: ...
 
 class ListImprovementTasksRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states", "run_id")
+    __slots__ = ("page_size", "page_token", "states", "run_id", "include_summary")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SUMMARY_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[ImprovementState]
     run_id: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[ImprovementState, str]]] = ..., run_id: _Optional[str] = ...) -> None: ...
+    include_summary: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[ImprovementState, str]]] = ..., run_id: _Optional[str] = ..., include_summary: bool = ...) -> None: ...
 
 class ListImprovementTasksResponse(_message.Message):
-    __slots__ = ("tasks", "next_page_token")
+    __slots__ = ("tasks", "next_page_token", "summary")
     TASKS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
     tasks: _containers.RepeatedCompositeFieldContainer[ImprovementTask]
     next_page_token: str
-    def __init__(self, tasks: _Optional[_Iterable[_Union[ImprovementTask, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    summary: ImprovementSummary
+    def __init__(self, tasks: _Optional[_Iterable[_Union[ImprovementTask, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., summary: _Optional[_Union[ImprovementSummary, _Mapping]] = ...) -> None: ...
+
+class ImprovementSummary(_message.Message):
+    __slots__ = ("counts", "open_run_id", "held_out_queries", "training_queries", "lack")
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    LACK_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[ImprovementStateCount]
+    open_run_id: str
+    held_out_queries: int
+    training_queries: int
+    lack: str
+    def __init__(self, counts: _Optional[_Iterable[_Union[ImprovementStateCount, _Mapping]]] = ..., open_run_id: _Optional[str] = ..., held_out_queries: _Optional[int] = ..., training_queries: _Optional[int] = ..., lack: _Optional[str] = ...) -> None: ...
+
+class ImprovementStateCount(_message.Message):
+    __slots__ = ("state", "count")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    state: ImprovementState
+    count: int
+    def __init__(self, state: _Optional[_Union[ImprovementState, str]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class CancelImprovementTaskRequest(_message.Message):
     __slots__ = ("session_id",)

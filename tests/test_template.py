@@ -1,7 +1,10 @@
+"""Item text from item data."""
+
 import pytest
+from builders import struct
 
 from clickstream.errors import FailedPrecondition
-from clickstream.training.template import ItemTemplate
+from clickstream.template import ItemTemplate
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,12 @@ from clickstream.training.template import ItemTemplate
 def test_renders_what_there_is(template: str, meta: dict[str, object], text: str) -> None:
     """Parts are put in place; a missing part takes the words beside it along; no part, no text."""
     assert ItemTemplate(template).render(meta) == text
+
+
+def test_data_of_the_contract_reads_like_plain_data() -> None:
+    """A session's meta is a protobuf Struct: its parts and lists give the same text as dicts and lists."""
+    meta = struct(brand={"made": {"in": "Rome"}}, tags=["red", None, 2.0], size=42.0, sold=True)
+    assert ItemTemplate("{brand.made.in}: {tags}, {size} {sold} {brand.made.on}").render(meta) == "Rome: red, 2, 42"
 
 
 @pytest.mark.parametrize("template", ["", "no part", "{", "{}", "{0[a]}", "{a!r}", "{a:>3}", "{a..b}", "{ a }", "{a}}"])

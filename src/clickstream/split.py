@@ -2,9 +2,17 @@
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 VALIDATION_SHARE = 0.1
 """Of the training queries, where training stops early."""
+
+MIN_TRAINING_QUERIES = 4
+"""Distinct queries below which nothing is trained."""
+
+MIN_HELD_OUT_QUERIES = 10
+"""Distinct held-out queries below which the gate cannot tell, and promotes nothing."""
 
 
 def normalised(query: str) -> str:
@@ -28,6 +36,29 @@ def is_validation(normalised_query: str, seed: int) -> bool:
     chosen, and take luck for improvement.
     """
     return _place(f"validation\n{seed}\n{normalised_query}") < VALIDATION_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How many distinct queries there are to train on and to measure."""
+
+    training: int
+    held_out: int
+
+    @classmethod
+    def of(cls, normalised_queries: Iterable[str], seed: int, share: float) -> "Split":
+        """Counts the distinct ones; an empty query counts as none, for it gives no input."""
+        parts = [is_held_out(query, seed, share) for query in {*normalised_queries} - {""}]
+        return cls(training=parts.count(False), held_out=parts.count(True))
+
+    def lacks(self) -> str:
+        """What there is too little of, in words; empty if a run can train and its gate can tell."""
+        if self.training >= MIN_TRAINING_QUERIES and self.held_out >= MIN_HELD_OUT_QUERIES:
+            return ""
+        return (
+            f"distinct queries: {self.held_out} held out and {self.training} to train on; "
+            f"at least {MIN_HELD_OUT_QUERIES} and {MIN_TRAINING_QUERIES} are needed"
+        )
 
 
 def _place(text: str) -> float:

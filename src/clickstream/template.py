@@ -1,7 +1,7 @@
 """Item text from item data: `{title}. {description}`."""
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clickstream.errors import FailedPrecondition
@@ -57,7 +57,7 @@ class ItemTemplate:
 def _reach(meta: Mapping[str, Any], path: tuple[str, ...]) -> object:
     value: object = meta
     for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value[name] if isinstance(value, Mapping) and name in value else None
     return value
 
 
@@ -70,7 +70,7 @@ def _text(value: object) -> str:
         return str(int(value))  # numbers of a protobuf Struct are all floats
     if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence):  # also protobuf's ListValue, which is no list
         return ", ".join(filter(None, map(_text, value)))
     return ""
 

@@ -1,0 +1,130 @@
+"""Sessions wait until a run over them can be measured: with too few queries nothing is ever promoted (R15, R17)."""
+
+import logging
+
+import pytest
+from builders import NOW, model_version, push, queries, session_draft
+from dao.memory import MemoryDao
+from serving import Clock, until
+from workers.made_up import RULES, Module, play, queue
+
+from clickstream.improvement import ImprovementTask
+from clickstream.runs import RunState
+from clickstream.split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES, normalised
+from clickstream.workers.improvement_runs import MEASURE_PAUSE
+
+ENOUGH = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
+
+
+def put_forward(dao: MemoryDao, *asked: str, again: str = "") -> None:
+    """Registers a clicked session for each query and queues it; its id is the query, and `again`."""
+    for query in asked:
+        session_id = query + again
+        dao.sessions.append([session_draft(session_id, query=query)])
+        dao.events.append([push(session_id, "e-1")])
+        dao.improvement.queue(dao.sessions.get(session_id), NOW, normalised(query))
+
+
+def tasks(dao: MemoryDao) -> list[ImprovementTask]:
+    """All tasks."""
+    return dao.improvement.list(None, 1_000, frozenset())
+
+
+@pytest.mark.parametrize("asked", [ENOUGH[:-1], ENOUGH[1:]], ids=["one held out is missing", "one to train is missing"])
+def test_r15_too_few_queries_wait_whatever_their_age_and_number(
+    memory_dao: MemoryDao, clock: Clock, asked: list[str]
+) -> None:
+    """R15, R17: nothing is used up for a verdict that cannot be; one query more, and all of them are trained."""
+    for again in ("", " again", " and again"):
+        put_forward(memory_dao, *asked, again=again)
+    waiting = tasks(memory_dao)
+    improvement = queue(memory_dao, clock)
+    for seconds in (0, RULES.age.total_seconds(), 86_400):
+        clock.forward(seconds)
+        improvement.look_after()
+    assert memory_dao.runs.list(None, 9, frozenset()) == []
+    assert tasks(memory_dao) == waiting
+    put_forward(memory_dao, *set(ENOUGH) - set(asked))
+    clock.forward(MEASURE_PAUSE.total_seconds())
+    improvement.look_after()
+    [run] = memory_dao.runs.list(None, 9, frozenset())
+    assert {task.run_id for task in tasks(memory_dao)} == {run.run_id}
+
+
+def test_r15_why_they_wait_is_logged_once(
+    memory_dao: MemoryDao, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R15: with the numbers, and not at every look."""
+    put_forward(memory_dao, *ENOUGH[:-1])
+    improvement = queue(memory_dao, clock)
+    with caplog.at_level(logging.INFO, "clickstream.workers.improvement_runs"):
+        for _ in range(3):
+            improvement.look_after()
+            clock.forward(MEASURE_PAUSE.total_seconds())
+    [message] = caplog.messages
+    assert message == (
+        "13 sessions of the queue keep waiting: "
+        "distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed"
+    )
+
+
+def test_r15_queries_are_read_only_when_they_may_matter(
+    memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R15: a look counts; the queries are read once count or age says due, and if too few then not again at once."""
+    reads, due = [], memory_dao.improvement.due
+    monkeypatch.setattr(memory_dao.improvement, "due", lambda *where: (reads.append(where), due(*where))[1])
+    improvement = queue(memory_dao, clock)
+    put_forward(memory_dao, *ENOUGH[: RULES.least - 1])
+    improvement.look_after()
+    assert len(reads) == 0
+    put_forward(memory_dao, ENOUGH[-1])
+    for _ in range(5):
+        improvement.look_after()
+    assert len(reads) == 1
+    clock.forward(MEASURE_PAUSE.total_seconds())
+    improvement.look_after()
+    assert len(reads) == 2
+
+
+def test_r15_what_is_refused_may_leave_too_few(memory_dao: MemoryDao, clock: Clock) -> None:
+    """R13, R15, R17: such a run makes no model; what cannot train is refused, and the others wait for company."""
+    put_forward(memory_dao, *ENOUGH)
+    memory_dao.sessions.mark_irrelevant(ENOUGH[-1], NOW)
+
+    async def ended() -> None:
+        await until(lambda: {str(task.state) for task in tasks(memory_dao)} == {"refused", "pending"})
+
+    play((memory_dao, Module(model_version), clock), scenario=ended)
+    [run] = memory_dao.runs.list(None, 9, frozenset())
+    lack = "distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed"
+    assert (run.state, run.reason, run.model_version) == (RunState.FAILED, lack, None)
+    assert {task.reason for task in tasks(memory_dao)} == {"irrelevant", lack}
+
+
+def test_r17_a_session_that_measured_does_not_say_that_it_trained(memory_dao: MemoryDao, clock: Clock) -> None:
+    """R15, R17: the reason tells the held-out sessions from those that were learned from."""
+    put_forward(memory_dao, *ENOUGH)
+
+    async def done() -> None:
+        await until(lambda: {str(task.state) for task in tasks(memory_dao)} == {"done"})
+
+    play((memory_dao, Module(model_version), clock), scenario=done)
+    reasons = {task.session_id: task.reason for task in tasks(memory_dao)}
+    trained = dict.fromkeys(ENOUGH[:MIN_TRAINING_QUERIES], "nDCG@10 rose")
+    measured = dict.fromkeys(ENOUGH[MIN_TRAINING_QUERIES:], "measured, its query is held out: nDCG@10 rose")
+    assert reasons == trained | measured
+
+
+def test_r15_acts_that_count_for_nothing_measure_nothing(memory_dao: MemoryDao, clock: Clock) -> None:
+    """R12, R17: a query whose sessions have no grade above 0 cannot be measured, and does not count as one."""
+    put_forward(memory_dao, *ENOUGH[:-1])
+    memory_dao.sessions.append([session_draft("in vain", query=ENOUGH[-1])])
+    memory_dao.events.append([push("in vain", "e-1", type="unknown")])
+    memory_dao.improvement.queue(memory_dao.sessions.get("in vain"), NOW, normalised(ENOUGH[-1]))
+
+    async def ended() -> None:
+        await until(lambda: {task.attempts for task in tasks(memory_dao)} == {1})
+
+    play((memory_dao, Module(model_version), clock), scenario=ended)
+    assert {str(task.state) for task in tasks(memory_dao)} == {"pending"}
