@@ -11,30 +11,20 @@ An index lets one run be so at a time.
 """
 
 import builtins
-from collections import Counter
 from collections.abc import Set
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from bson import Binary
-from pymongo import DeleteMany, ReturnDocument, UpdateOne
+from pymongo import DeleteMany, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from clickstream.converter import ConversionSummary
 from clickstream.dao.interface import Position
 from clickstream.dao.mongo import Document, MongoCollection, translated
+from clickstream.dao.run_documents import logged, pairs, point_key, point_of, run_of, version_of
 from clickstream.errors import FailedPrecondition
-from clickstream.runs import (
-    CURVE_POINTS,
-    CurvePoint,
-    FineTuningSettings,
-    ModelVersion,
-    Phase,
-    RunState,
-    TrainingProgress,
-    TrainingRun,
-)
+from clickstream.runs import CURVE_POINTS, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_STEP = 2**63 - 1
@@ -81,7 +71,7 @@ class MongoRuns:
     def get(self, run_id: str) -> TrainingRun | None:
         """See `RunDao`."""
         document = self._runs.find_one({"_id": run_id})
-        return _run(document) if document else None
+        return run_of(document) if document else None
 
     @translated
     def list(self, before: Position | None, limit: int, states: Set[RunState]) -> builtins.list[TrainingRun]:
@@ -103,7 +93,7 @@ class MongoRuns:
     def model_version(self, model_version_id: str) -> ModelVersion | None:
         """See `RunDao`."""
         document = self._runs.find_one({"model_version.model_version_id": model_version_id})
-        return _version(_run(document)) if document else None
+        return version_of(run_of(document)) if document else None
 
     @translated
     def model_versions(
@@ -114,7 +104,7 @@ class MongoRuns:
         query: Document = {"model_version.created_at": {"$gte": EPOCH}}
         if improved_only:
             query["model_version.promoted"] = True
-        return [_version(run) for run in self._newest(query, "model_version.created_at", before, limit)]
+        return [version_of(run) for run in self._newest(query, "model_version.created_at", before, limit)]
 
     def _newest(self, query: Document, by: str, before: Position | None, limit: int) -> builtins.list[TrainingRun]:
         if before is not None:
@@ -122,13 +112,13 @@ class MongoRuns:
             query[by] = {"$lte": at}
             query["$or"] = [{by: {"$lt": at}}, {"_id": {"$lt": run_id}}]
         cursor = self._runs.find(query, sort=[(by, -1), ("_id", -1)], limit=limit)
-        return [_run(document) for document in cursor]
+        return [run_of(document) for document in cursor]
 
     @translated
     def promotion_due(self) -> ModelVersion | None:
         """See `RunDao`."""
         document = self._runs.find_one({"promotion_due": True})
-        return _version(_run(document)) if document else None
+        return version_of(run_of(document)) if document else None
 
     @translated
     def promotion_decided(self, run_id: str) -> None:
@@ -154,7 +144,7 @@ class MongoRuns:
             sort=[("held", 1)],
             return_document=ReturnDocument.AFTER,
         )
-        return _run(document) if document else None
+        return run_of(document) if document else None
 
     @translated
     def renew(
@@ -170,9 +160,9 @@ class MongoRuns:
         )
         if document and progress and progress.points:
             # Each point under its own key: sent twice, after an answer that was lost, it is there once.
-            beyond = {"_id": {"$gt": _point_key(run_id, progress.step), "$lte": _point_key(run_id, LAST_STEP)}}
-            self._points.bulk_write([DeleteMany(beyond), *(_logged(run_id, point) for point in progress.points)])
-        return _run(document) if document else None
+            beyond = {"_id": {"$gt": point_key(run_id, progress.step), "$lte": point_key(run_id, LAST_STEP)}}
+            self._points.bulk_write([DeleteMany(beyond), *(logged(run_id, point) for point in progress.points)])
+        return run_of(document) if document else None
 
     @translated
     def lease(self, run_id: str) -> tuple[str, datetime] | None:
@@ -183,13 +173,13 @@ class MongoRuns:
     @translated
     def curve(self, run_id: str) -> builtins.list[CurvePoint]:
         """See `RunDao`."""
-        of_run = {"_id": {"$gte": _point_key(run_id, 0), "$lte": _point_key(run_id, LAST_STEP)}}
-        return [_point(document) for document in self._points.find(of_run, sort=[("_id", 1)], limit=MOST_POINTS)]
+        of_run = {"_id": {"$gte": point_key(run_id, 0), "$lte": point_key(run_id, LAST_STEP)}}
+        return [point_of(document) for document in self._points.find(of_run, sort=[("_id", 1)], limit=MOST_POINTS)]
 
     @translated
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
         """See `RunDao`."""
-        self._runs.update_one(_held_by(run_id, owner), {"$set": {"conversion": _pairs(conversion.plain())}})
+        self._runs.update_one(_held_by(run_id, owner), {"$set": {"conversion": pairs(conversion.plain())}})
 
     @translated
     def give_back(
@@ -240,71 +230,3 @@ class MongoRuns:
 
 def _held_by(run_id: str, owner: str) -> Document:
     return {"_id": run_id, "owner": owner, "state": RunState.RUNNING}
-
-
-def _point_key(run_id: str, step: int) -> Document:
-    return {"run_id": run_id, "step": step}
-
-
-def _logged(run_id: str, point: CurvePoint) -> UpdateOne:
-    """Takes up a point, or joins it with what was logged at this step before."""
-    logged: Document = {f"metrics.{name}": value for name, value in point.metrics.items()}
-    if point.loss is not None:
-        logged |= {"loss": point.loss, "learning_rate": point.learning_rate}
-    changes = {"$set": logged, "$setOnInsert": {"logged_at": point.logged_at}}
-    return UpdateOne({"_id": _point_key(run_id, point.step)}, changes, upsert=True)
-
-
-def _point(document: Document) -> CurvePoint:
-    return CurvePoint(
-        step=document["_id"]["step"],
-        logged_at=document["logged_at"],
-        loss=document.get("loss"),
-        learning_rate=document.get("learning_rate"),
-        metrics=document.get("metrics", {}),
-    )
-
-
-def _version(run: TrainingRun) -> ModelVersion:
-    if run.model_version is None:
-        raise ValueError(f"run {run.run_id} made no model version")
-    return run.model_version
-
-
-def _pairs(conversion: dict[str, Any]) -> Document:
-    """Counters as pairs: an event type may hold what a MongoDB field name may not."""
-    return {name: list(value.items()) if isinstance(value, dict) else value for name, value in conversion.items()}
-
-
-def _conversion(document: Document) -> ConversionSummary:
-    return ConversionSummary(
-        policy_version=document["policy_version"],
-        session_count=document["session_count"],
-        input_count=document["input_count"],
-        skipped_sessions=Counter(dict(document["skipped_sessions"])),
-        graded_events=Counter(dict(document["graded_events"])),
-        ignored_events=Counter(dict(document["ignored_events"])),
-        unknown_types=Counter(dict(document["unknown_types"])),
-    )
-
-
-def _run(document: Document) -> TrainingRun:
-    progress = document.get("progress")
-    return TrainingRun(
-        run_id=document["_id"],
-        batches=tuple(document["batches"]),
-        settings=FineTuningSettings(**document["settings"]),
-        request=bytes(document["request"]),
-        state=RunState(document["state"]),
-        queued_at=document["queued_at"],
-        reason=document["reason"],
-        progress=TrainingProgress(**{**progress, "phase": Phase(progress["phase"])}) if progress else None,
-        conversion=_conversion(document["conversion"]) if document.get("conversion") else None,
-        model_version=ModelVersion.from_plain(document["model_version"]) if document.get("model_version") else None,
-        attempts=document["attempts"],
-        cancel_requested=document["cancel_requested"],
-        started_at=document.get("started_at"),
-        ended_at=document.get("ended_at"),
-        improves=document.get("improves", False),
-        judgements_sha256=document.get("judgements_sha256", ""),
-    )
