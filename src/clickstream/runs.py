@@ -1,5 +1,6 @@
 """Training runs: settings, progress, results and states."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -247,6 +248,21 @@ class ModelVersion:
                 "click_models": tuple(ClickModelScore(**score) for score in plain.get("click_models", ())),
             }
         )
+
+
+def version_id(run_id: str, training_identity: str) -> str:
+    """A run's model version: the same for the same run, also when it is run again after a crash.
+
+    Args:
+        run_id: Of the run.
+        training_identity: A SHA-256 in hexadecimal, see `training.version.identity`.
+    """
+    return f"{run_id}-{training_identity[:12]}"
+
+
+def is_version_id(name: str) -> bool:
+    """Whether a base model's name is that of a model version, and of nothing that a hub or a folder holds."""
+    return re.fullmatch(r"[A-Za-z0-9_.-]+-[0-9a-f]{12}", name) is not None
 
 
 class RunState(StrEnum):

@@ -421,6 +421,15 @@ def test_a_base_model_that_does_not_load_ends_the_run(settings: FineTuningSettin
         run(tmp_path, replace(settings, base_model="/no/model"))
 
 
+def test_a_model_version_that_lies_elsewhere_ends_the_run(
+    settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R16: its id is asked of no hub, and the reason says where it was sought."""
+    monkeypatch.setattr(loop, "load_encoder", lambda *_: pytest.fail("sought as a model name"))
+    with pytest.raises(FailedPrecondition, match="'run-1-0123456789ab' does not lie on the machine that trains"):
+        run(tmp_path, replace(settings, base_model="run-1-0123456789ab"))
+
+
 def test_the_learning_rate_rises_then_falls() -> None:
     """Linear warm-up over the first tenth, then linear to 0."""
     shares = [loop.schedule(step, 100) for step in range(100)]

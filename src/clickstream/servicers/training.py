@@ -1,7 +1,6 @@
 """TrainingService: converted inputs and training runs."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
@@ -15,14 +14,12 @@ from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from clickstream.inputs import InputReader
 from clickstream.judgements import packed
-from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
+from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun, is_version_id
 from clickstream.servicers import evaluation_wire, paging, training_wire, validation
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.run_watch import RunWatch
 
 PROMOTED = "promoted"
-VERSION_ID = re.compile(r"[A-Za-z0-9_.-]+-[0-9a-f]{12}")
-"""As `training.version.version_id` makes them: a run's id and the beginning of a SHA-256."""
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -99,7 +96,7 @@ class TrainingServicer(TrainingServiceServicer):
         """Refuses a version that does not exist before a run seeks it on a hub; other names the trainer knows."""
         if name == PROMOTED:
             return self._promoted()
-        if VERSION_ID.fullmatch(name) and self._dao.runs.model_version(name) is None:
+        if is_version_id(name) and self._dao.runs.model_version(name) is None:
             raise NotFound("MODEL_VERSION_NOT_FOUND", "settings.base_model: there is no such model version")
         return name
 

@@ -7,17 +7,25 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from clickstream.converter import TrainingInput
-from clickstream.errors import FieldViolation, InvalidArgument
+from clickstream.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from clickstream.judgements import JudgedQuery
-from clickstream.runs import Evaluation, FineTuningSettings, ModelVersion, Phase, TrainingProgress
-from clickstream.training.adaptation import adapt, learnable, merge, rate_groups
+from clickstream.runs import (
+    Evaluation,
+    FineTuningSettings,
+    ModelVersion,
+    Phase,
+    TrainingProgress,
+    is_version_id,
+    version_id,
+)
+from clickstream.training.adaptation import adapt, merge, rate_groups
 from clickstream.training.checkpoint import Checkpoints
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.dataset import Dataset, read_dataset
@@ -31,7 +39,7 @@ from clickstream.training.model import embed, load_encoder, with_prompt
 from clickstream.training.progress import Canceled, Progress
 from clickstream.training.segments import by_segment
 from clickstream.training.steps import Step, Steps, near_equal_queries
-from clickstream.training.version import identity, load_version, save_version, version_folder, version_id
+from clickstream.training.version import identity, load_version, save_version, version_folder
 
 __all__ = ["Canceled", "fine_tune"]
 
@@ -42,6 +50,15 @@ WARMUP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
 MAX_GRADIENT_NORM = 1.0
 STEPS_PER_CHECKPOINT = 10
+
+
+class Trained(NamedTuple):
+    """A trained encoder, how it measured, and whether the gate promotes it, and why."""
+
+    encoder: SentenceTransformer
+    evaluation: Evaluation
+    promoted: bool
+    gate_reason: str
 
 
 def fine_tune(
@@ -79,8 +96,7 @@ def fine_tune(
     dataset = read_dataset(progress.count_inputs(inputs), settings)
     judgements = judged_set(judged, dataset, dataset.rows)
     training_identity = identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
-    model_version_id = version_id(run_id, training_identity)
-    model_folder = data_dir / "models" / model_version_id
+    model_folder = data_dir / "models" / version_id(run_id, training_identity)
     checkpoints = Checkpoints(data_dir / "runs" / run_id, training_identity)
     finished = load_version(model_folder)
     if finished is not None:
@@ -88,33 +104,51 @@ def fine_tune(
         checkpoints.delete()
         return finished
 
-    parent = settings.base_model if version_folder(data_dir, settings.base_model) else ""
-    base_model = str(version_folder(data_dir, settings.base_model) or settings.base_model)
+    started_from = replace(settings, base_model=_base_model(settings.base_model, data_dir))
     with _deterministic(settings.seed):
-        started_from = replace(settings, base_model=base_model)
-        encoder, evaluation, promoted, reason = train_and_judge(
-            dataset, started_from, checkpoints, progress, judgements
-        )
+        trained = train_and_judge(dataset, started_from, checkpoints, progress, judgements)
     progress.enter(Phase.SAVING)
-    version = ModelVersion(
-        model_version_id=model_version_id,
+    version = _version(run_id, model_folder, settings, dataset, trained)
+    save_version(trained.encoder, version, settings, curve_path)
+    checkpoints.delete()
+    return version
+
+
+def _base_model(name: str, data_dir: Path) -> str:
+    """The folder of a model version, or the name of another base model as it is.
+
+    Raises:
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the version does not lie here: a hub does not have it either.
+    """
+    folder = version_folder(data_dir, name)
+    if folder is None and is_version_id(name):
+        raise FailedPrecondition(
+            "TRAINING_IMPOSSIBLE",
+            f"model version {name!r} does not lie on the machine that trains, in {data_dir / 'models'}; "
+            "let all servers and workers name one trainer, or share its data folder",
+        )
+    return str(folder or name)
+
+
+def _version(
+    run_id: str, folder: Path, settings: FineTuningSettings, dataset: Dataset, trained: Trained
+) -> ModelVersion:
+    return ModelVersion(
+        model_version_id=folder.name,
         run_id=run_id,
-        path=str(model_folder),
+        path=str(folder),
         base_model=settings.base_model,
         batch_ids=dataset.batch_ids,
         policy_version=dataset.policy_version,
         data_fingerprint=dataset.fingerprint,
         data=dataset.counts,
-        evaluation=evaluation,
-        promoted=promoted,
-        gate_reason=reason,
+        evaluation=trained.evaluation,
+        promoted=trained.promoted,
+        gate_reason=trained.gate_reason,
         created_at=datetime.now(UTC),
         click_models=dataset.click_models,
-        parent_model_version_id=parent,
+        parent_model_version_id=settings.base_model if is_version_id(settings.base_model) else "",
     )
-    save_version(encoder, version, settings, curve_path)
-    checkpoints.delete()
-    return version
 
 
 def train_and_judge(
@@ -123,12 +157,8 @@ def train_and_judge(
     checkpoints: Checkpoints,
     progress: Progress,
     judgements: JudgedSet | None = None,
-) -> tuple[SentenceTransformer, Evaluation, bool, str]:
-    """Measures the base model, trains it and measures it again on the same held-out and judged queries.
-
-    Returns:
-        The trained encoder, the evaluation, whether it is promoted, and why.
-    """
+) -> Trained:
+    """Measures the base model, trains it and measures it again on the same held-out and judged queries."""
     encoder = load_encoder(settings.base_model, settings.max_tokens, device())
     progress.enter(Phase.EVALUATING_BASE)
     items = embed(encoder, "item", dataset.texts, progress.tick)
@@ -144,7 +174,7 @@ def train_and_judge(
     new_judged = score(encoder, judged_examples, items, progress.tick)
     segments = by_segment(dataset, base_scores, new_scores, settings.seed)
     judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
-    return encoder, *judge(base_scores, new_scores, settings.seed, segments, judged)
+    return Trained(encoder, *judge(base_scores, new_scores, settings.seed, segments, judged))
 
 
 def train(
@@ -178,10 +208,7 @@ def train(
     step_count = settings.epochs * steps.per_epoch
     adapters = adapt(encoder, settings.frozen_layers, settings.lora_rank)
     group.send(settings)
-    weights = list(learnable(encoder).values())
-    optimizer = torch.optim.AdamW(
-        rate_groups(encoder), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
-    )
+    optimizer = torch.optim.AdamW(rate_groups(encoder), weight_decay=WEIGHT_DECAY, fused=True)
     stopping = EarlyStopping(settings.early_stopping_patience)
     first = checkpoints.load(encoder, optimizer, stopping)
     progress.start_training(first, step_count)
@@ -197,11 +224,8 @@ def train(
         texts += [with_prompt(encoder, "item", dataset.texts[item]) for item in step.items]
         optimizer.zero_grad()
         loss = backward(encoder, texts, loss_of, tick, group)
-        torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
         learning_rate = settings.learning_rate * schedule(number, step_count)
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = learning_rate * parameters["times"]
-        optimizer.step()
+        _update(optimizer, learning_rate)
         done = number + 1
         # Before the checkpoint: what a run logs beyond it is dropped and logged again, so no step is missing.
         progress.after_step(loss, learning_rate, len(step.queries))
@@ -232,6 +256,15 @@ def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> 
         return (believed * learn + (1 - believed) * keep).mean()
 
     return loss_of
+
+
+def _update(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """One step along the gradients, clipped together, with each group's own multiple of the learning rate."""
+    groups = optimizer.param_groups
+    torch.nn.utils.clip_grad_norm_([weight for group in groups for weight in group["params"]], MAX_GRADIENT_NORM)
+    for group in groups:
+        group["lr"] = learning_rate * group["times"]
+    optimizer.step()
 
 
 def schedule(step: int, step_count: int) -> float:

@@ -24,11 +24,6 @@ def identity(fingerprint: str, settings: FineTuningSettings, judgements_sha256: 
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def version_id(run_id: str, training_identity: str) -> str:
-    """A run's model version: the same for the same run, also when it is run again after a crash."""
-    return f"{run_id}-{training_identity[:12]}"
-
-
 def save_version(
     encoder: SentenceTransformer, version: ModelVersion, settings: FineTuningSettings, curve: Path
 ) -> None:
