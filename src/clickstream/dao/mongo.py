@@ -1,6 +1,5 @@
 """The MongoDB store: connection, schema, and the translation of its failures."""
 
-import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
@@ -8,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 import pymongo
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, PyMongoError
+from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 
 from clickstream.errors import Unavailable
 
@@ -17,6 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DUPLICATE_KEY = 11000
+NAMESPACE_EXISTS = 48
 
 # The collections' indexes: collection → (name, keys, options). `_id` is there by itself.
 INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
@@ -73,9 +73,14 @@ def connect(uri: str, timeout: float) -> pymongo.MongoClient[Document]:
 
 def prepare_schema(database: Database[Document]) -> None:
     """Creates what is missing of the collections and indexes; safe to run from several processes."""
-    with contextlib.suppress(CollectionInvalid):  # it is there already
+    try:
         # Clustered by key: no second index to write, and a page of events is one sequential read.
         database.create_collection("session_events", clusteredIndex={"key": {"_id": 1}, "unique": True})
+    except CollectionInvalid:
+        pass  # the driver saw that it is there
+    except OperationFailure as error:
+        if error.code != NAMESPACE_EXISTS:  # another process made it a moment ago
+            raise
     create_indexes(database)
 
 
