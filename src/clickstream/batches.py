@@ -36,6 +36,11 @@ class StatusChange:
     at: datetime
     reason: str
 
+    @classmethod
+    def release(cls, release_id: str, at: datetime) -> "StatusChange":
+        """The first one."""
+        return cls(BatchStatus.RELEASED, at, f"release {release_id}")
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

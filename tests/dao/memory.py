@@ -159,7 +159,7 @@ class MemoryBatches(Part):
             raise FailedPrecondition("BATCH_ALREADY_RELEASED", "the batch was released under another release id")
         if not open_batch.session_count:
             raise FailedPrecondition("BATCH_EMPTY", "the collecting batch has no session yet")
-        history = [StatusChange(BatchStatus.RELEASED, at, "")]
+        history = [StatusChange.release(release_id, at)]
         batch = replace(open_batch, status=BatchStatus.RELEASED, released_at=at, release_id=release_id, history=history)
         self._state.released[batch.sequence] = batch
         self._state.log[batch.sequence + 1] = []

@@ -6,7 +6,7 @@ import pytest
 from builders import NOW, SECOND, session_draft, session_drafts
 
 from clickstream import limits
-from clickstream.batches import ALLOWED_CHANGES, BatchStatus
+from clickstream.batches import ALLOWED_CHANGES, BatchStatus, StatusChange
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import AlreadyExists, ClickstreamError, FailedPrecondition, NotFound
 
@@ -42,7 +42,7 @@ def test_r8_a_release_opens_the_next_batch(dao: ClickstreamDao) -> None:
     released = dao.batches.release("r-1", None, NOW)
     assert (released.sequence, released.status, released.session_count) == (1, "released", 3)
     assert (released.release_id, released.released_at, released.opened_at) == ("r-1", NOW, None)
-    assert [change.status for change in released.history] == ["released"]
+    assert released.history == [StatusChange(BatchStatus.RELEASED, NOW, "release r-1")]
     collecting = dao.batches.collecting()
     assert (collecting.sequence, collecting.session_count, collecting.opened_at) == (2, 0, NOW)
     [appended] = dao.sessions.append([session_draft("after")])

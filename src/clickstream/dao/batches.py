@@ -113,7 +113,7 @@ class MongoBatches:
             "release_id": seal["release_id"],
             "run_id": "",
             "changed_at": seal["released_at"],
-            "history": [{"status": BatchStatus.RELEASED, "at": seal["released_at"], "reason": ""}],
+            "history": [asdict(StatusChange.release(seal["release_id"], seal["released_at"]))],
         }
         try:
             self._batches.insert_one(document)
