@@ -53,14 +53,17 @@ def test_r16_a_worker_that_lost_its_lease_as_it_ended_ends_nothing(
 
 
 def test_r16_an_absent_trainer_is_tried_again_and_then_given_up(dao: MemoryDao, clock: Clock) -> None:
-    """R16: while the module is away the run waits with the reason; after the last attempt it fails with it."""
+    """R16: while the module is away the run waits with the reason, longer each time; in the end it fails with it."""
     fine_tune = Module(raising(Unavailable("STORE_UNAVAILABLE", "connection refused")))
+    pauses = [5, 10, 20, 40, 80, 160, 300, 300, 300]
 
     async def scenario() -> None:
-        for attempt in range(1, module.MAX_ATTEMPTS):
+        for attempt, pause in enumerate(pauses, start=1):
             await until(lambda attempt=attempt: len(fine_tune.calls) == attempt and state(dao) is RunState.QUEUED)
             assert (dao.runs.get("run-1").reason, dao.runs.get("run-1").attempts) == ("connection refused", attempt)
-            clock.forward(module.RETRY_SECONDS)
+            clock.forward(pause - 1)
+            assert dao.runs.claim("early", clock(), clock()) is None
+            clock.forward(1)
         await ended(dao)()
 
     play((dao, fine_tune, clock), scenario=scenario)

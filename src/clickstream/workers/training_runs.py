@@ -30,6 +30,9 @@ from clickstream.workers.waking import Waking
 
 HEARTBEAT_SECONDS = 0.5
 RETRY_SECONDS = 5.0
+"""Before a run is tried again; twice as long each time that its trainer is away."""
+
+LONGEST_RETRY_SECONDS = 300.0
 MAX_ATTEMPTS = 10
 
 logger = logging.getLogger(__name__)
@@ -237,7 +240,8 @@ class TrainingRunWorker:
         if run.attempts >= MAX_ATTEMPTS:
             await self._end(run, latest, RunState.FAILED, f"gave up after {run.attempts} attempts: {reason}")
         else:
-            await self._give_back(run, RunState.QUEUED, reason, RETRY_SECONDS)
+            pause = min(RETRY_SECONDS * 2 ** (run.attempts - 1), LONGEST_RETRY_SECONDS)
+            await self._give_back(run, RunState.QUEUED, reason, pause)
 
     async def _give_back(self, run: TrainingRun, state: RunState, reason: str, seconds: float) -> None:
         not_before = self._clock() + timedelta(seconds=seconds)
