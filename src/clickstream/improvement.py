@@ -1,8 +1,13 @@
 """The improvement queue: sessions that were put forward one by one, and the rules by which they are trained."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
+
+from clickstream import limits
 
 LONGEST_BACKOFF = timedelta(days=1)
 
@@ -18,13 +23,18 @@ class ImprovementState(StrEnum):
     CANCELED = "canceled"
 
 
+RETRYABLE = frozenset({ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED})
+"""What somebody may put forward again: the fault may have been a trainer's, a template's or a person's."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImprovementTask:
     """One session in the queue, with its place in the log; times are in UTC.
 
-    `attempts` counts the runs that have ended with it. `run_id` is the run that it belongs to while it
-    is processing, and the last one afterwards. `lease_ends_at` is set meanwhile only: then somebody looks
-    whether its run goes on. Who works on it is said by the run's own lease, which is renewed more often.
+    `attempts` counts the runs that have ended with it, since it was put forward or retried. `run_id` is the run
+    that it belongs to while it is processing, and the last one afterwards. `lease_ends_at` is set meanwhile only:
+    then somebody looks whether its run goes on. Who works on it is said by the run's own lease, which is renewed
+    more often.
     """
 
     session_id: str
@@ -76,3 +86,22 @@ class QueueRules:
         # As a number: a timedelta would overflow.
         seconds = min(self.backoff.total_seconds() * 2**attempts, LONGEST_BACKOFF.total_seconds())
         return Outcome(ImprovementState.PENDING, reason, not_before=now + timedelta(seconds=seconds))
+
+
+def group_of(waiting: Mapping[str, str]) -> dict[str, str]:
+    """The sessions that a run takes: all that wait or, if these are too many for one, of each query the first ones.
+
+    Thousands of a few queries, over which no run begins, would else keep all others waiting.
+
+    Args:
+        waiting: Session id → normalised query, those that wait longest first.
+    """
+    if len(waiting) <= limits.IMPROVEMENT_GROUP:
+        return dict(waiting)
+    counts: Counter[str] = Counter()
+    group: dict[str, str] = {}
+    for session_id, query in waiting.items():
+        counts[query] += 1
+        if counts[query] <= limits.IMPROVEMENT_GROUP_OF_A_QUERY:
+            group[session_id] = query
+    return dict(islice(group.items(), limits.IMPROVEMENT_GROUP))

@@ -31,6 +31,10 @@ LISTED_EVENT_BYTES = 1024 * 1024
 BATCHES_PER_RUN = 100
 # Sessions of the improvement queue that one run takes at most.
 IMPROVEMENT_GROUP = 10_000
+# … and so many, where more wait, of one query: the others would else have no turn.
+IMPROVEMENT_GROUP_OF_A_QUERY = 100
+# So many of those that wait are looked at for them.
+IMPROVEMENT_LOOK = 100_000
 JUDGED_QUERIES = 10_000
 JUDGEMENTS = 100_000
 # Below REQUEST_BYTES by what else a FineTuneStart holds.

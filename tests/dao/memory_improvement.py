@@ -9,7 +9,7 @@ from typing import Any
 from dao.memory_state import Part, locked
 
 from clickstream.dao.interface import Position
-from clickstream.improvement import ImprovementState, ImprovementTask, Outcome
+from clickstream.improvement import RETRYABLE, ImprovementState, ImprovementTask, Outcome
 from clickstream.sessions import StoredSession
 
 PENDING, PROCESSING = ImprovementState.PENDING, ImprovementState.PROCESSING
@@ -48,6 +48,14 @@ class MemoryImprovement(Part):
         if task is not None and task.state is PENDING:
             self._set(task, state=ImprovementState.CANCELED, updated_at=at, reason="canceled by request")
         return self._state.tasks.get(session_id)
+
+    @locked
+    def retry(self, session_id: str, at: datetime) -> bool:
+        task = self._state.tasks.get(session_id)
+        if task is None or task.state not in RETRYABLE:
+            return False
+        self._set(task, state=PENDING, updated_at=at, not_before=at, reason="", attempts=0, run_id="")
+        return True
 
     @locked
     def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:

@@ -59,6 +59,26 @@ def test_r15_a_pending_task_is_canceled_once(dao: ClickstreamDao) -> None:
     assert dao.improvement.cancel("s-2", NOW) is None
 
 
+@pytest.mark.parametrize("state", list(ImprovementState))
+def test_r15_a_task_that_no_run_improved_is_retried(dao: ClickstreamDao, state: ImprovementState) -> None:
+    """R15: what failed, was refused or canceled is as if it were queued now, in its old place; the rest stays."""
+    queue(dao, "s-1")
+    if state is ImprovementState.CANCELED:
+        dao.improvement.cancel("s-1", NOW)
+    elif state is not PENDING:
+        take(dao, "run-1", "s-1")
+    if state not in (PENDING, PROCESSING, ImprovementState.CANCELED):
+        dao.improvement.settle("run-1", ["s-1"], Outcome(state, "because"), NOW)
+    before, later = tasks(dao)["s-1"], NOW + 5 * SECOND
+    assert before.state is state
+    is_retried = state in (ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED)
+    assert dao.improvement.retry("s-1", later) == is_retried
+    retried = ImprovementTask("s-1", PENDING, NOW, later, not_before=later, batch=1, number=1)
+    assert tasks(dao)["s-1"] == (retried if is_retried else before)
+    assert not dao.improvement.retry("s-1", later + SECOND)
+    assert not dao.improvement.retry("never put forward", later)
+
+
 def test_r15_tasks_are_listed_in_queueing_order(dao: ClickstreamDao) -> None:
     """R15: a listing goes by time, then id, and goes on after any row without loss or repetition."""
     rows = [("c", 0), ("a", 1), ("b", 1), ("d", 1), ("0", 2)]

@@ -92,6 +92,39 @@ def test_r15_cancelling_what_is_not_queued_is_not_found(server: InProcessServer)
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
 
 
+def retry(server: InProcessServer, session_id: str) -> pb.RetryImprovementTaskResponse:
+    """Puts a session forward again."""
+    return server.batch.RetryImprovementTask(pb.RetryImprovementTaskRequest(session_id=session_id))
+
+
+def test_r15_a_canceled_session_is_put_forward_again(any_server: InProcessServer, clock: Clock) -> None:
+    """R1, R15: a mistake can be taken back; the call may be repeated, and a task that is open stays as it is."""
+    add(any_server, "s-1")
+    use(any_server, "s-1")
+    assert not retry(any_server, "s-1").retried
+    any_server.batch.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1"))
+    clock.forward(60)
+    first, again = retry(any_server, "s-1"), retry(any_server, "s-1")
+    assert (first.retried, again.retried) == (True, False)
+    assert first.task == again.task == use(any_server, "s-1").task
+    assert (first.task.state, first.task.reason) == (pb.IMPROVEMENT_STATE_PENDING, "")
+    assert first.task.not_before.ToDatetime(UTC) == clock()
+
+
+def test_r15_what_cannot_improve_is_not_retried(server: InProcessServer) -> None:
+    """R15: the reasons are those of the first time; once the mark is taken back the session may go."""
+    add(server, "s-1")
+    error = refused(retry, server, "s-1")
+    assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
+    use(server, "s-1")
+    server.batch.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1"))
+    server.clickstream.MarkSessionIrrelevant(clickstream_pb.MarkSessionIrrelevantRequest(session_id="s-1"))
+    error = refused(retry, server, "s-1")
+    assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "SESSION_IRRELEVANT")
+    server.clickstream.RestoreSession(clickstream_pb.RestoreSessionRequest(session_id="s-1"))
+    assert retry(server, "s-1").retried
+
+
 def test_r15_tasks_are_listed_in_pages_in_their_order(any_server: InProcessServer, clock: Clock) -> None:
     """R15: pages go in queueing order, by state where asked, and a token is good for its own filter only."""
     for session_id in ("d", "c", "b", "a", "e"):

@@ -139,6 +139,26 @@ def test_r13_a_session_that_cannot_train_is_refused_alone(dao: MemoryDao, clock:
     assert runs(dao)[0].conversion.skipped_sessions == dict.fromkeys(refused.values(), 1)
 
 
+def test_r13_a_template_that_says_nothing_of_any_item_refuses_no_session(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R13, R15: where no session has text the template is at fault; what never trains is refused all the same."""
+    monkeypatch.setattr(made_up, "DEFAULTS", replace(DEFAULTS, item_template="{titel}"))
+    dao.sessions.mark_irrelevant("b1-1", NOW)
+
+    async def scenario() -> None:
+        await until(lambda: {task.attempts for task in tasks(dao).values()} == {1})
+
+    play((dao, Module(), clock), scenario=scenario)
+    said = "no item has text by the template '{titel}'"
+    assert (runs(dao)[0].state, runs(dao)[0].reason) == (RunState.FAILED, said)
+    assert {(task.session_id, str(task.state), task.reason) for task in tasks(dao).values()} == {
+        ("b1-1", "refused", "irrelevant"),
+        ("b1-3", "pending", said),
+        ("b2-1", "pending", said),
+    }
+
+
 def test_r13_a_malformed_template_refuses_no_session(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

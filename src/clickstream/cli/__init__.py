@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from clickstream.cli.calling import ADDRESS, calling
+from clickstream.cli.retrying import retry
 from clickstream.cli.tables import TABLES
 from clickstream.judgements import JudgedQuery, read_trec
 from clickstream.settings import Settings
@@ -249,5 +250,5 @@ def _wait_for_interrupt() -> None:
         signal.pause()
 
 
-for _table in TABLES:
-    main.add_command(_table)
+for _command in (*TABLES, retry):
+    main.add_command(_command)

@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from clickstream.dao.interface import Position
 from clickstream.dao.mongo import Document, MongoCollection, translated
-from clickstream.improvement import ImprovementState, ImprovementTask, Outcome
+from clickstream.improvement import RETRYABLE, ImprovementState, ImprovementTask, Outcome
 from clickstream.sessions import StoredSession
 
 LONGEST_FIRST = [("not_before", 1), ("_id", 1)]
@@ -85,6 +85,16 @@ class MongoImprovement:
             {"$set": {"state": ImprovementState.CANCELED, "updated_at": at, "reason": "canceled by request"}},
         )
         return self.get(session_id)
+
+    @translated
+    def retry(self, session_id: str, at: datetime) -> bool:
+        """See `ImprovementDao`."""
+        changes = {"state": ImprovementState.PENDING, "updated_at": at, "not_before": at}
+        changes |= {"reason": "", "attempts": 0, "run_id": ""}
+        updated = self._collection.update_one(
+            {"_id": session_id, "state": {"$in": sorted(RETRYABLE)}}, {"$set": changes}
+        )
+        return updated.matched_count == 1
 
     @translated
     def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:

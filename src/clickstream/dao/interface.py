@@ -157,6 +157,10 @@ class ImprovementDao(Protocol):
         """Cancels a pending task and returns the task as it now is; None if there is none."""
         ...
 
+    def retry(self, session_id: str, at: datetime) -> bool:
+        """Makes a task pending again that is `RETRYABLE`, as if it were queued now; says whether it did."""
+        ...
+
     def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
         """How many pending tasks may be tried, counted up to the limit, and since when the first of them may."""
         ...

@@ -11,13 +11,14 @@ from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceS
 from clickstream.batches import Batch, BatchStatus, sequence_of
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition, FieldViolation, NotFound
-from clickstream.improvement import ImprovementState, ImprovementTask
-from clickstream.limits import IMPROVEMENT_GROUP
+from clickstream.improvement import RETRYABLE, ImprovementState, ImprovementTask, group_of
+from clickstream.limits import IMPROVEMENT_LOOK
 from clickstream.runs import FineTuningSettings
 from clickstream.servicers import paging, validation, wire
 from clickstream.servicers.batch_reader import BatchReader
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.clickstream import known
+from clickstream.sessions import StoredSession
 from clickstream.split import Split, normalised
 
 
@@ -125,6 +126,11 @@ class BatchServicer(BatchServiceServicer):
     def _queue(self, session_id: str) -> tuple[ImprovementTask, bool]:
         if task := self._dao.improvement.get(session_id):
             return task, False
+        session, query = self._improvable(session_id)
+        return self._dao.improvement.queue(session, self._clock(), query)
+
+    def _improvable(self, session_id: str) -> tuple[StoredSession, str]:
+        """A session that can be put forward, and its normalised query."""
         session = known(self._dao.sessions.get(session_id))
         if session.irrelevant_at is not None:
             raise FailedPrecondition("SESSION_IRRELEVANT", "the session is marked irrelevant")
@@ -133,7 +139,7 @@ class BatchServicer(BatchServiceServicer):
             raise FailedPrecondition("SESSION_PAYLOAD_SEARCH", "the session is a payload search")
         if not self._dao.events.has_any(session.batch, session.number):
             raise FailedPrecondition("SESSION_EVENTLESS", "the session has no event")
-        return self._dao.improvement.queue(session, self._clock(), normalised(search.query))
+        return session, normalised(search.query)
 
     async def GetImprovementTask(  # noqa: N802
         self, request: pb.GetImprovementTaskRequest, context: Context
@@ -176,8 +182,25 @@ class BatchServicer(BatchServiceServicer):
             raise FailedPrecondition("STATE_CONFLICT", f"the task is {task.state}")
         return pb.CancelImprovementTaskResponse(task=wire.improvement_task(task))
 
+    async def RetryImprovementTask(  # noqa: N802
+        self, request: pb.RetryImprovementTaskRequest, context: Context
+    ) -> pb.RetryImprovementTaskResponse:
+        """See the contract."""
+        session_id = validation.checked_id(request.session_id, "session_id")
+        task, retried = await asyncio.to_thread(self._retry, session_id)
+        [message] = await asyncio.to_thread(self._messages, [task])
+        return pb.RetryImprovementTaskResponse(task=message, retried=retried)
+
+    def _retry(self, session_id: str) -> tuple[ImprovementTask, bool]:
+        task = _queued(self._dao.improvement.get(session_id))
+        if task.state not in RETRYABLE:
+            return task, False
+        self._improvable(session_id)
+        retried = self._dao.improvement.retry(session_id, self._clock())
+        return _queued(self._dao.improvement.get(session_id)), retried
+
     def _summary(self) -> pb.ImprovementSummary:
-        due = self._dao.improvement.due(self._clock(), IMPROVEMENT_GROUP)
+        due = group_of(self._dao.improvement.due(self._clock(), IMPROVEMENT_LOOK))
         split = Split.of(due.values(), self._defaults.seed, self._defaults.held_out_share)
         counts, open_run_id = self._dao.improvement.counts(), self._dao.runs.improving() or ""
         return wire.improvement_summary(counts, open_run_id, split, split.lacks() if due else "")

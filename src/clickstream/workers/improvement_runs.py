@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from clickstream import limits
-from clickstream.converter import ConversionSummary, TrainingInput
+from clickstream.converter import NO_TEXT, ConversionSummary, TrainingInput
 from clickstream.dao.interface import ClickstreamDao
 from clickstream.errors import FailedPrecondition
-from clickstream.improvement import ImprovementState, ImprovementTask, Outcome, QueueRules
+from clickstream.improvement import ImprovementState, ImprovementTask, Outcome, QueueRules, group_of
 from clickstream.inputs import InputReader
 from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun
 from clickstream.split import Split, is_held_out, normalised
@@ -111,7 +111,7 @@ class ImprovementQueue:
 
     def _measurable(self, now: datetime, settings: FineTuningSettings) -> Sequence[str]:
         """The sessions that a run would take, or none: over too few queries no run could ever be promoted."""
-        due = self._dao.improvement.due(now, limits.IMPROVEMENT_GROUP)
+        due = group_of(self._dao.improvement.due(now, limits.IMPROVEMENT_LOOK))
         lack = Split.of(due.values(), settings.seed, settings.held_out_share).lacks()
         if not lack:
             return list(due)
@@ -138,6 +138,9 @@ class ImprovementQueue:
                 if any(result.grade > 0 for result in converted.results):
                     queries.append(normalised(converted.query))
                 yield [converted]
+        if not summary.input_count and summary.skipped_sessions[NO_TEXT]:
+            template_text = run.settings.item_template
+            raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"no item has text by the template {template_text!r}")
         # Without those that were refused they may be too few after all: the others wait again, and no model is made.
         if lack := Split.of(queries, run.settings.seed, run.settings.held_out_share).lacks():
             raise FailedPrecondition("TRAINING_IMPOSSIBLE", lack)
@@ -150,23 +153,33 @@ class ImprovementQueue:
         now = self._clock()
         tasks = self._dao.improvement.hold(run_id, now + self._lease)
         grouped: dict[Outcome, list[str]] = defaultdict(list)
-        for task in tasks:
-            grouped[self._outcome(task, run, now)].append(task.session_id)
+        for task, (query, lack) in zip(tasks, self._queries(tasks, run), strict=True):
+            grouped[self._outcome(task, query, lack, run, now)].append(task.session_id)
         for outcome, session_ids in grouped.items():
             self._dao.improvement.settle(run_id, session_ids, outcome, now)
 
-    def _outcome(self, task: ImprovementTask, run: TrainingRun, now: datetime) -> Outcome:
+    def _queries(self, tasks: Sequence[ImprovementTask], run: TrainingRun) -> list[tuple[str, str]]:
+        """The normalised query of each session in its run and, if it gives no input, why."""
+        read: list[tuple[str, str]] = []
+        template = _template(run)
+        for task in tasks:
+            summary = self._inputs.new_summary()
+            converted = self._inputs.of_session(task.session_id, run.run_id, summary, template)
+            read.append((normalised(converted.query), "") if converted else ("", next(iter(summary.skipped_sessions))))
+        if run.state is RunState.FAILED and not any(query for query, _ in read):
+            # No session had text: that is the template's fault, and none of theirs.
+            read = [(query, "" if lack == NO_TEXT else lack) for query, lack in read]
+        return read
+
+    def _outcome(self, task: ImprovementTask, query: str, lack: str, run: TrainingRun, now: datetime) -> Outcome:
         reason = run.reason[:REASON_CHARACTERS]
         if run.state is RunState.CANCELED:
             return Outcome(ImprovementState.CANCELED, reason)
-        summary = self._inputs.new_summary()
-        converted = self._inputs.of_session(task.session_id, run.run_id, summary, _template(run))
-        if converted is None:
-            [why] = summary.skipped_sessions
-            return Outcome(ImprovementState.REFUSED, why)
+        if lack:
+            return Outcome(ImprovementState.REFUSED, lack)
         if run.state is RunState.FAILED or run.model_version is None:
             return self._rules.after_failure(task.attempts, reason, now)
-        if is_held_out(normalised(converted.query), run.settings.seed, run.settings.held_out_share):
+        if is_held_out(query, run.settings.seed, run.settings.held_out_share):
             reason = f"measured, its query is held out: {reason}"
         return Outcome(ImprovementState.DONE, reason, run.model_version.model_version_id)
 

@@ -274,3 +274,17 @@ class CancelImprovementTaskResponse(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     task: ImprovementTask
     def __init__(self, task: _Optional[_Union[ImprovementTask, _Mapping]] = ...) -> None: ...
+
+class RetryImprovementTaskRequest(_message.Message):
+    __slots__ = ("session_id",)
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    def __init__(self, session_id: _Optional[str] = ...) -> None: ...
+
+class RetryImprovementTaskResponse(_message.Message):
+    __slots__ = ("task", "retried")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
+    task: ImprovementTask
+    retried: bool
+    def __init__(self, task: _Optional[_Union[ImprovementTask, _Mapping]] = ..., retried: bool = ...) -> None: ...

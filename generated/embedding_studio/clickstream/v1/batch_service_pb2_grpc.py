@@ -83,6 +83,11 @@ class BatchServiceStub(object):
                 request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskRequest.SerializeToString,
                 response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskResponse.FromString,
                 _registered_method=True)
+        self.RetryImprovementTask = channel.unary_unary(
+                '/embedding_studio.clickstream.v1.BatchService/RetryImprovementTask',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskResponse.FromString,
+                _registered_method=True)
 
 
 class BatchServiceServicer(object):
@@ -163,6 +168,16 @@ class BatchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryImprovementTask(self, request, context):
+        """Puts a task forward again that has failed, was refused or canceled: it is pending, with no
+        attempt made. Idempotent: a task that is pending, processing or done stays as it is.
+        NOT_FOUND if the session was never put into the queue; FAILED_PRECONDITION if it is irrelevant,
+        a payload search or has no event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BatchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -210,6 +225,11 @@ def add_BatchServiceServicer_to_server(servicer, server):
                     servicer.CancelImprovementTask,
                     request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskRequest.FromString,
                     response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskResponse.SerializeToString,
+            ),
+            'RetryImprovementTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryImprovementTask,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -459,6 +479,33 @@ class BatchService(object):
             '/embedding_studio.clickstream.v1.BatchService/CancelImprovementTask',
             embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskRequest.SerializeToString,
             embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryImprovementTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/embedding_studio.clickstream.v1.BatchService/RetryImprovementTask',
+            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,
