@@ -9,6 +9,7 @@ import clickstream
 
 SOURCE = Path(clickstream.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).with_suffix("").as_posix() for path in SOURCE.rglob("*.py"))
+INTERFACES = frozenset({"clickstream.dao.interface", "clickstream.dao.work_interface"})
 CLIENTS = ("client/", "importing", "demo/", "watching", "listing")
 GENERATED = {"google", "embedding_studio"}
 DOMAIN = (
@@ -84,7 +85,7 @@ def test_imports_point_one_way(module: str) -> None:
 @pytest.mark.parametrize("module", [each for each in MODULES if not each.startswith(("dao/", "app/"))])
 def test_the_store_is_used_through_its_interface(module: str) -> None:
     """Only the composition root knows which store there is; the command line knows how one fails to start."""
-    allowed = {"clickstream.dao.interface", *(["clickstream.dao.embedded"] if module.startswith("cli/") else [])}
+    allowed = {*INTERFACES, *(["clickstream.dao.embedded"] if module.startswith("cli/") else [])}
     used = {name.rpartition(".")[0] for name in imported(module) if name.startswith("clickstream.dao")}
     assert used <= allowed
 

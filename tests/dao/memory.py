@@ -11,7 +11,7 @@ from dao.memory_state import Listed, Part, State, fitting_page, locked
 from clickstream import limits
 from clickstream.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
 from clickstream.converter import ConversionSummary
-from clickstream.dao.interface import Position
+from clickstream.dao.work_interface import Position
 from clickstream.errors import AlreadyExists, FailedPrecondition, NotFound
 from clickstream.promotions import Promotion, PromotionOrder, following
 from clickstream.runs import CURVE_POINTS, ENDED, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun

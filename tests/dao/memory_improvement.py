@@ -8,7 +8,7 @@ from typing import Any
 
 from dao.memory_state import Part, locked
 
-from clickstream.dao.interface import Position
+from clickstream.dao.work_interface import Position
 from clickstream.improvement import RETRYABLE, ImprovementState, ImprovementTask, Outcome
 from clickstream.sessions import StoredSession
 

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
 
-from clickstream.dao.interface import Position
 from clickstream.dao.mongo import Document, MongoCollection, translated
+from clickstream.dao.work_interface import Position
 from clickstream.improvement import RETRYABLE, ImprovementState, ImprovementTask, Outcome
 from clickstream.sessions import StoredSession
 

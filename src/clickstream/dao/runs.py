@@ -20,9 +20,9 @@ from pymongo import DeleteMany, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from clickstream.converter import ConversionSummary
-from clickstream.dao.interface import Position
 from clickstream.dao.mongo import Document, MongoCollection, translated
 from clickstream.dao.run_documents import logged, pairs, point_key, point_of, run_of, version_of
+from clickstream.dao.work_interface import Position
 from clickstream.errors import FailedPrecondition
 from clickstream.runs import CURVE_POINTS, CurvePoint, ModelVersion, RunState, TrainingProgress, TrainingRun
 

@@ -6,7 +6,8 @@ from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 
 from clickstream.batches import Batch, batch_id_of, sequence_of
 from clickstream.converter import TrainingInput
-from clickstream.dao.interface import ClickstreamDao, Position
+from clickstream.dao.interface import ClickstreamDao
+from clickstream.dao.work_interface import Position
 from clickstream.errors import FieldViolation
 from clickstream.improvement import ImprovementState
 from clickstream.inputs import InputReader

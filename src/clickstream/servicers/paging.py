@@ -12,7 +12,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 
 from clickstream import limits
-from clickstream.dao.interface import Position
+from clickstream.dao.work_interface import Position
 from clickstream.errors import FieldViolation, InvalidArgument
 
 E = TypeVar("E", bound=StrEnum)

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 
-from clickstream.dao.interface import ChangeDao
+from clickstream.dao.work_interface import ChangeDao
 from clickstream.errors import Unavailable
 
 POLL_SECONDS = 1.0
