@@ -10,7 +10,7 @@ import clickstream
 SOURCE = Path(clickstream.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).with_suffix("").as_posix() for path in SOURCE.rglob("*.py"))
 INTERFACES = frozenset({"clickstream.dao.interface", "clickstream.dao.work_interface"})
-CLIENTS = ("client/", "importing", "demo/", "watching", "listing")
+CLIENTS = ("client/", "importing", "demo/", "watching", "listing", "forms")
 GENERATED = {"google", "embedding_studio"}
 DOMAIN = (
     *("errors", "limits", "sessions", "batches", "improvement", "runs", "promotions", "policy", "converter"),

@@ -16,6 +16,7 @@ from serving import Clock, InProcessServer
 
 from clickstream import listing
 from clickstream.cli import main
+from clickstream.forms import BATCHES, RUNS, TASKS, Form
 from clickstream.improvement import ImprovementState, Outcome
 from clickstream.promotions import PromotionOrder
 from clickstream.runs import RunState
@@ -187,52 +188,23 @@ def test_all_and_a_state_exclude_each_other(run: Callable[..., Result]) -> None:
     assert run("queue", "--all", "--state", "done").exit_code == 2
 
 
-def shown(messages: Sequence[object], width: int, *, terminal: bool) -> str:
-    """A table of tasks as it looks."""
+def shown(messages: Sequence[object], width: int, *, terminal: bool, form: Form = TASKS) -> str:
+    """A list as it looks."""
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
-    brief = listing.brief_task(NOW + 200 * MINUTE)
-    listing.show(messages, listing.TASK_COLUMNS, 100, console, brief)  # type: ignore[arg-type]
+    listing.show(messages, form, 100, console, NOW)  # type: ignore[arg-type]
     return out.getvalue()
 
 
-def test_a_table_fits_a_terminal_and_is_whole_elsewhere() -> None:
-    """On a terminal long ids are folded; in a pipe none is cut."""
-    out = io.StringIO()
-    shown_batch = batch.Batch(batch_id="b" * 100)
-    console = Console(file=out, width=80, force_terminal=True, color_system=None)
-    listing.show([shown_batch], listing.BATCH_COLUMNS, 1, console)
-    assert max(map(len, out.getvalue().splitlines())) <= 80
-    assert "s" * 100 in shown([batch.ImprovementTask(session_id="s" * 100)], 80, terminal=False)
-
-
-def test_a_task_takes_two_lines_of_a_narrow_terminal() -> None:
-    """Shortened ids, times as seen from now, and as much of the reason as fits; a wide one shows the table."""
-    task = batch.ImprovementTask(
-        session_id="session-of-the-shop-0001",
-        state=batch.IMPROVEMENT_STATE_PENDING,
-        attempts=2,
-        run_id="improve-0123456789abcdef0123456789abcdef",
-        reason="distinct training queries with a graded item that has text: 3; at least 4 are needed " * 3,
-        queued_at=NOW,
-        not_before=NOW + 210 * MINUTE,
-    )
-    first, second, *rest = shown([task, task], 80, terminal=True).splitlines()
-    assert first == "session-of…shop-0001 pending    queued 3 h ago, 2 runs, next try in 10 min"
-    assert second == "    improve-01…789abcdef: distinct training queries with a graded item that has…"
-    assert rest[:2] == [first, second]
-    assert len(rest) == 3
-    wide = shown([task], 700, terminal=True)
-    assert task.session_id in wide
-    assert task.run_id in wide
-
-
-@pytest.mark.parametrize(("minutes", "told"), [(0.1, "6 s"), (5, "5 min"), (200, "3 h"), (3_000, "2 d"), (-1, "0 s")])
-def test_an_age_is_told_roughly(minutes: float, told: str) -> None:
-    """In its largest unit; a clock that is behind the server's tells of no future."""
-    task = batch.ImprovementTask(session_id="s", queued_at=NOW)
-    [line] = listing.brief_task(NOW + minutes * MINUTE)(task)
-    assert line.endswith(f"queued {told} ago")
+def test_a_table_is_told_in_brief_where_it_does_not_fit() -> None:
+    """On a terminal no line is longer than that; a pipe and a terminal that is wide enough show every id whole."""
+    task = batch.ImprovementTask(session_id="s" * 100, run_id="improve-1", queued_at=NOW)
+    narrow = shown([task], 80, terminal=True).splitlines()
+    assert len(narrow) == 3
+    assert max(map(len, narrow)) <= 80
+    for whole in shown([task], 80, terminal=False), shown([task], 300, terminal=True):
+        assert task.session_id in whole
+        assert "Times are in UTC" in whole
 
 
 def test_nothing_is_said_in_words() -> None:
@@ -242,16 +214,23 @@ def test_nothing_is_said_in_words() -> None:
 
 def test_text_is_neither_emoji_nor_command() -> None:
     """Ids are shown letter by letter, and nothing in a reason steers the terminal or breaks the row."""
-    table = shown([batch.ImprovementTask(session_id="shop:key:1", reason="a\nb \x1b[31mc")], 80, terminal=False)
-    assert "shop:key:1" in table
-    assert "a b  [31mc" in table
+    task = batch.ImprovementTask(session_id="shop:key:1", run_id="run-1", reason="a\nb \x1b[31mc")
+    for terminal, width in ((False, 80), (True, 80)):
+        table = shown([task], width, terminal=terminal)
+        assert "shop:key:1" in table
+        assert "a b  [31mc" in table
 
 
-def test_a_state_of_a_newer_server_is_shown_by_its_number() -> None:
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (TASKS, batch.ImprovementTask(session_id="s-1", state=99)),  # type: ignore[arg-type]
+        (BATCHES, batch.Batch(batch_id="batch-1", status=99)),  # type: ignore[arg-type]
+        (RUNS, training.TrainingRun(run_id="run-1", state=99)),  # type: ignore[arg-type]
+    ],
+    ids=["task", "batch", "run"],
+)
+def test_a_state_of_a_newer_server_is_shown_by_its_number(form: Form, message: object) -> None:
     """A client that is older than its server still lists."""
-    task = batch.ImprovementTask(session_id="s-1", state=99)  # type: ignore[arg-type]
-    assert " 99 " in shown([task], 80, terminal=False)
-    run = training.TrainingRun(run_id="run-1", state=99)  # type: ignore[arg-type]
-    out = io.StringIO()
-    listing.show([run], listing.RUN_COLUMNS, 1, Console(file=out))
-    assert " 99 " in out.getvalue()
+    assert " 99 " in shown([message], 80, terminal=False, form=form)
+    assert " 99 " in shown([message], 50, terminal=True, form=form)

@@ -46,7 +46,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object pe
 @ADDRESS
 def queue(states: tuple[str, ...], everything: bool, run_id: str, limit: int, as_json: bool, address: str) -> None:
     """Show what the improvement queue holds, and of it what is open, what was put forward first on top."""
-    from clickstream import listing
+    from clickstream import forms, listing
 
     if everything and states:
         raise click.UsageError("--all and --state exclude each other")
@@ -55,8 +55,7 @@ def queue(states: tuple[str, ...], everything: bool, run_id: str, limit: int, as
         if not as_json:
             for line in listing.improvement_summary(channel):
                 click.echo(line)
-        brief = listing.brief_task(datetime.now(UTC))
-        _show(listing.improvement_tasks(channel, wanted, run_id), listing.TASK_COLUMNS, limit, as_json, brief)
+        _show(listing.improvement_tasks(channel, wanted, run_id), forms.TASKS, limit, as_json)
 
 
 @click.command()
@@ -72,10 +71,10 @@ def queue(states: tuple[str, ...], everything: bool, run_id: str, limit: int, as
 @ADDRESS
 def batches(statuses: tuple[str, ...], limit: int, as_json: bool, address: str) -> None:
     """Show batches, the newest on top."""
-    from clickstream import listing
+    from clickstream import forms, listing
 
     with calling(address) as channel:
-        _show(listing.batches(channel, statuses), listing.BATCH_COLUMNS, limit, as_json)
+        _show(listing.batches(channel, statuses), forms.BATCHES, limit, as_json)
 
 
 @click.command()
@@ -85,10 +84,10 @@ def batches(statuses: tuple[str, ...], limit: int, as_json: bool, address: str) 
 @ADDRESS
 def runs(states: tuple[str, ...], limit: int, as_json: bool, address: str) -> None:
     """Show training runs, the newest on top."""
-    from clickstream import listing
+    from clickstream import forms, listing
 
     with calling(address) as channel:
-        _show(listing.training_runs(channel, states), listing.RUN_COLUMNS, limit, as_json)
+        _show(listing.training_runs(channel, states), forms.RUNS, limit, as_json)
 
 
 @click.command()
@@ -98,17 +97,17 @@ def runs(states: tuple[str, ...], limit: int, as_json: bool, address: str) -> No
 @ADDRESS
 def models(improved: bool, limit: int, as_json: bool, address: str) -> None:
     """Show model versions, the newest on top; a star marks the promoted one."""
-    from clickstream import listing
+    from clickstream import forms, listing
 
     with calling(address) as channel:
         promoted = listing.promoted(channel)
-        _show(listing.model_versions(channel, improved), listing.model_columns(promoted), limit, as_json)
+        _show(listing.model_versions(channel, improved), forms.models(promoted), limit, as_json)
 
 
 TABLES = (queue, batches, runs, models)
 
 
-def _show(messages: Iterable[Any], columns: Any, limit: int, as_json: bool, brief: Any = None) -> None:
+def _show(messages: Iterable[Any], form: Any, limit: int, as_json: bool) -> None:
     from rich.console import Console
 
     from clickstream import listing
@@ -117,4 +116,4 @@ def _show(messages: Iterable[Any], columns: Any, limit: int, as_json: bool, brie
         for message in islice(messages, limit):
             click.echo(listing.json_line(message))
     else:
-        listing.show(messages, columns, limit, Console(), brief)
+        listing.show(messages, form, limit, Console(), datetime.now(UTC))
