@@ -225,7 +225,8 @@ def _trainer(settings: Settings, address: str) -> Child:
 
 
 def _command(name: str, address: str) -> list[str]:
-    verbose = ["--verbose"] if logger.isEnabledFor(logging.INFO) else []
+    # By the root's level: our own loggers are at INFO anyway.
+    verbose = ["--verbose"] if logging.getLogger().isEnabledFor(logging.INFO) else []
     return [sys.executable, "-m", "clickstream", *verbose, name, "--listen", address]
 
 

@@ -22,9 +22,14 @@ from clickstream.settings import Settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--verbose", is_flag=True, help="Log more.")
+@click.option(
+    "--verbose",
+    is_flag=True,
+    help="Log at INFO, libraries too. Without it serve, worker and trainer log what they do, and all else warnings.",
+)
 def main(verbose: bool) -> None:
     """Search click data, from the click to a measurably better embedding model."""
+    # To stderr: stdout is for what a command was asked for.
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -41,7 +46,7 @@ def _settings(**given: object) -> Settings:
 
 
 def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
-    """Runs a server on uvloop; what it cannot start without is said in one line."""
+    """Runs a server on uvloop, which logs what it does; what it cannot start without is said in one line."""
     import uvloop
 
     from clickstream.dao.embedded import EmbeddedMongoError
@@ -49,6 +54,7 @@ def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
     from clickstream.servicers.server import ListenError
     from clickstream.supervisor import StartError
 
+    logging.getLogger("clickstream").setLevel(logging.INFO)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main_coroutine)
