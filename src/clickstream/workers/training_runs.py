@@ -138,7 +138,6 @@ class TrainingRunWorker:
 
     async def _execute(self, run: TrainingRun) -> None:
         """Brings a claimed run to its end, or gives it back."""
-        logger.info("run %s: attempt %d", run.run_id, run.attempts)
         latest = Latest()
         try:
             version = await self._train(run, latest)
@@ -171,6 +170,7 @@ class TrainingRunWorker:
                 "TRAINING_IMPOSSIBLE", f"gave up: {MAX_ATTEMPTS} attempts ended without a word, each with its process"
             )
         await asyncio.to_thread(self._batches.begin, run)
+        logger.info("run %s: attempt %d", run.run_id, run.attempts)
         training = asyncio.create_task(self._pump(run, latest))
         heartbeat = asyncio.create_task(self._keep_lease(run, latest))
         try:
@@ -241,6 +241,7 @@ class TrainingRunWorker:
             await self._end(run, latest, RunState.FAILED, f"gave up after {run.attempts} attempts: {reason}")
         else:
             pause = min(RETRY_SECONDS * 2 ** (run.attempts - 1), LONGEST_RETRY_SECONDS)
+            logger.info("run %s waits for %.0f s: %s", run.run_id, pause, reason)
             await self._give_back(run, RunState.QUEUED, reason, pause)
 
     async def _give_back(self, run: TrainingRun, state: RunState, reason: str, seconds: float) -> None:
