@@ -11,7 +11,7 @@ from clickstream.training.adaptation import learnable
 from clickstream.training.distributed import ALONE, Group
 from clickstream.training.model import chunks, encode, graph_bytes_per_token, tokenise
 
-LIVE_BYTES = 3 * 512 * 1024**2
+LIVE_BYTES = 3 * 1024**3
 """How large the graph may be that is kept through a step. What is beyond it is encoded twice, for time."""
 
 
