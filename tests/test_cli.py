@@ -88,11 +88,21 @@ def test_r16_ctrl_c_ends_the_watch_and_not_the_run(server: InProcessServer, run:
     server.dao.runs.claim("me", NOW, NOW + 60 * SECOND)
     server.dao.runs.renew("run-1", "me", NOW + 60 * SECOND, TrainingProgress(Phase.TRAINING, step=3, step_count=9))
     command = [sys.executable, "-m", "clickstream", "watch", "run-1", "--address", server.address]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell puts into the background ignores it, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("run-1: training step 3/9")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        try:
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (130, "")
     assert err.strip().endswith("clickstream watch run-1")
     assert "Traceback" not in err
