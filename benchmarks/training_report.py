@@ -115,11 +115,11 @@ def _text(cells: Sequence[Cell], settings: dict[str, Any]) -> str:
     shown = ", ".join(
         f"{name} `{value}`" for name, value in settings.items() if name not in {"base_model", "position_bias"}
     )
-    seconds = np.mean([cell["seconds"] for cell in cells])
+    seconds = np.median([cell["seconds"] for cell in cells])  # some were halted for others
     count = len({cell["seconds"] for cell in cells})  # the oracle's stand in several settings
     return f"""nDCG@10 against the true grades. In brackets behind a row: models trained. Shares and differences are \
 means over the queries of all folds and seeds, with 95 % bootstrap intervals over queries. Only these \
-{count} cells of the grid were run, {seconds:.0f} s each on one core; the oracle, which no click changes, once \
+{count} cells of the grid were run, {seconds:.0f} s on one core in the median; the oracle, which no click changes, once \
 for all eta and noise. Made by `benchmarks/training.py`.
 
 Settings of all rows but raw clicks: {shown}. Raw clicks: one epoch over at most 8,000 clicked pairs, 32 at a time, \
