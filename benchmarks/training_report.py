@@ -119,8 +119,8 @@ def _text(cells: Sequence[Cell], settings: dict[str, Any]) -> str:
     count = len({cell["seconds"] for cell in cells})  # the oracle's stand in several settings
     return f"""nDCG@10 against the true grades. In brackets behind a row: models trained. Shares and differences are \
 means over the queries of all folds and seeds, with 95 % bootstrap intervals over queries. Only these \
-{count} cells of the grid were run, {seconds:.0f} s on one core in the median; the oracle, which no click changes, once \
-for all eta and noise. Made by `benchmarks/training.py`.
+{count} cells of the grid were run, {seconds:.0f} s on one core in the median; the oracle, which no click changes, \
+once for all eta and noise. Made by `benchmarks/training.py`.
 
 Settings of all rows but raw clicks: {shown}. Raw clicks: one epoch over at most 8,000 clicked pairs, 32 at a time, \
 at the trainer's default rate of 5e-5 or at 2e-4; the others are compared with the latter. The best guess is no model: \
