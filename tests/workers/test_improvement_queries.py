@@ -8,6 +8,7 @@ from dao.memory import MemoryDao
 from serving import Clock, until
 from workers.made_up import RULES, Module, play, queue
 
+from clickstream import limits
 from clickstream.improvement import ImprovementTask
 from clickstream.runs import RunState
 from clickstream.split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES, normalised
@@ -85,6 +86,25 @@ def test_r15_queries_are_read_only_when_they_may_matter(
     clock.forward(MEASURE_PAUSE.total_seconds())
     improvement.look_after()
     assert len(reads) == 2
+
+
+def test_r15_a_popular_query_does_not_block_the_queue(
+    memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R15: more sessions of one query than a run takes, put forward first, keep the others from no run."""
+    monkeypatch.setattr(limits, "IMPROVEMENT_GROUP", 20)
+    monkeypatch.setattr(limits, "IMPROVEMENT_GROUP_OF_A_QUERY", 2)
+    for number in range(25):
+        put_forward(memory_dao, ENOUGH[0], again=f" {number:02}")
+    clock.forward(1)
+    for query in ENOUGH[1:]:
+        memory_dao.sessions.append([session_draft(query, query=query)])
+        memory_dao.events.append([push(query, "e-1")])
+        memory_dao.improvement.queue(memory_dao.sessions.get(query), clock(), normalised(query))
+    queue(memory_dao, clock).look_after()
+    [run] = memory_dao.runs.list(None, 9, frozenset())
+    taken = {task.session_id for task in tasks(memory_dao) if task.run_id == run.run_id}
+    assert taken == {f"{ENOUGH[0]} 00", f"{ENOUGH[0]} 01", *ENOUGH[1:]}
 
 
 def test_r15_what_is_refused_may_leave_too_few(memory_dao: MemoryDao, clock: Clock) -> None:
