@@ -8,19 +8,8 @@ from typing import Any
 from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, session_pb2
 from google.protobuf.struct_pb2 import Struct
 
-from clickstream.runs import (
-    Comparison,
-    DataCounts,
-    Evaluation,
-    FineTuningSettings,
-    Gain,
-    JudgedEvaluation,
-    Metrics,
-    ModelVersion,
-    RunState,
-    Segment,
-    TrainingRun,
-)
+from clickstream.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
+from clickstream.runs import DataCounts, FineTuningSettings, ModelVersion, RunState, TrainingRun
 from clickstream.servicers import admission
 from clickstream.sessions import EventDraft, EventPush, SessionDraft, StoredSession
 from clickstream.split import is_held_out

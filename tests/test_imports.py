@@ -13,8 +13,8 @@ INTERFACES = frozenset({"clickstream.dao.interface", "clickstream.dao.work_inter
 CLIENTS = ("client/", "importing", "demo/", "watching", "listing", "forms")
 GENERATED = {"google", "embedding_studio"}
 DOMAIN = (
-    *("errors", "limits", "sessions", "batches", "improvement", "runs", "promotions", "policy", "converter"),
-    *("judgements", "split", "template"),
+    *("errors", "limits", "sessions", "batches", "improvement", "runs", "evaluations", "promotions", "policy"),
+    *("converter", "judgements", "split", "template"),
 )
 TRAINING_LIBRARIES = {"torch", "transformers", "sentence_transformers", "numpy", "safetensors", "tokenizers"}
 

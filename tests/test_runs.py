@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 from builders import model_version
 
-from clickstream.runs import Gain, ModelVersion
+from clickstream.evaluations import Gain
+from clickstream.runs import ModelVersion
 
 
 def test_a_plain_model_version_comes_back_whole() -> None:

@@ -1,13 +1,14 @@
-"""Training runs: settings, progress, results and states."""
+"""Training runs: settings, progress, states, and the model versions that they make."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from clickstream.converter import ConversionSummary
+from clickstream.evaluations import ClickModelScore, Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,125 +84,6 @@ class TrainingProgress:
     remaining_seconds: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
     points: tuple[CurvePoint, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """Means over queries, each 0 to 1."""
-
-    ndcg_at_10: float
-    mrr_at_10: float
-    recall_at_10: float
-    recall_at_100: float = 0.0
-
-    def named(self, whose: str) -> dict[str, float]:
-        """By name: `{whose}_ndcg_at_10` and so on."""
-        return {f"{whose}_{name}": value for name, value in asdict(self).items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """Mean of a metric's differences, new minus base, and its 95 % interval."""
-
-    mean: float = 0.0
-    lower: float = 0.0
-    upper: float = 0.0
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"{self.mean:+.4f}, 95 % interval {self.lower:+.4f} to {self.upper:+.4f}"
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Base and new model on the same queries."""
-
-    query_count: int
-    base: Metrics
-    new: Metrics
-    ndcg_gain: Gain
-    mrr_gain: Gain
-    recall_gain: Gain
-    recall_at_100_gain: Gain
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Comparison":
-        """The comparison that `dataclasses.asdict` made plain."""
-        gains = {name: Gain(**value) for name, value in plain.items() if name.endswith("_gain")}
-        return cls(plain["query_count"], Metrics(**plain["base"]), Metrics(**plain["new"]), **gains)
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Both models on the held-out queries of one kind."""
-
-    kind: str
-    value: str
-    comparison: Comparison
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedEvaluation:
-    """Both models on the queries that people judged; the contract's message states each field's meaning."""
-
-    judgements_sha256: str
-    unsearched: Comparison
-    searched: Comparison
-    unmeasured_queries: int
-    unknown_items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Base and new model on the held-out queries; `ndcg_gain` is in nDCG@10, with its 95 % interval."""
-
-    base: Metrics
-    new: Metrics
-    ndcg_gain: float
-    ndcg_gain_lower: float
-    ndcg_gain_upper: float
-    mrr_gain: Gain = Gain()
-    recall_gain: Gain = Gain()
-    recall_at_100_gain: Gain = Gain()
-    segments: tuple[Segment, ...] = ()
-    judged: JudgedEvaluation | None = None
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Evaluation":
-        """The evaluation that `dataclasses.asdict` made plain."""
-        judged = plain.get("judged")
-        if judged:
-            parts = {name: Comparison.from_plain(judged[name]) for name in ("unsearched", "searched")}
-            judged = JudgedEvaluation(**{**judged, **parts})
-        segments = (
-            Segment(each["kind"], each["value"], Comparison.from_plain(each["comparison"]))
-            for each in plain.get("segments", ())
-        )
-        gains = ("mrr_gain", "recall_gain", "recall_at_100_gain")
-        return cls(
-            **{
-                **plain,
-                "base": Metrics(**plain["base"]),
-                "new": Metrics(**plain["new"]),
-                **{name: Gain(**plain[name]) for name in gains if name in plain},
-                "segments": tuple(segments),
-                "judged": judged,
-            }
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ClickModelScore:
-    """How well a click model predicts sessions that it did not learn from.
-
-    `perplexity` is the mean over the positions, 1 to 2 and the lower the better; `log_likelihood` the mean
-    per session, in nats. `chosen` is the one whose grades the run learned from.
-    """
-
-    name: str
-    perplexity: float
-    log_likelihood: float
-    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from training.shop_log import shop_log, tiny_settings
 
-from clickstream.runs import Gain, JudgedEvaluation
+from clickstream.evaluations import Gain, JudgedEvaluation
 from clickstream.split import MIN_HELD_OUT_QUERIES
 from clickstream.training.dataset import read_dataset
 from clickstream.training.evaluation import QueryScores, compare, evaluate, judge

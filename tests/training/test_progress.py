@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from clickstream.runs import Metrics, Phase, TrainingProgress
+from clickstream.evaluations import Metrics
+from clickstream.runs import Phase, TrainingProgress
 from clickstream.training import progress as module
 from clickstream.training.curve import Curve, read_curve
 from clickstream.training.progress import Progress

@@ -6,8 +6,8 @@ from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
 
 from clickstream import limits
 from clickstream.errors import FieldViolation
+from clickstream.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
 from clickstream.judgements import JudgedQuery
-from clickstream.runs import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
 from clickstream.servicers import validation
 
 GAINS = ("ndcg_gain", "mrr_gain", "recall_gain", "recall_at_100_gain")

@@ -9,8 +9,8 @@ from google.protobuf.struct_pb2 import Struct, Value
 from clickstream.batches import batch_id_of
 from clickstream.converter import ConversionSummary, GradedResult, TrainingInput
 from clickstream.errors import FieldViolation
+from clickstream.evaluations import ClickModelScore
 from clickstream.runs import (
-    ClickModelScore,
     CurvePoint,
     DataCounts,
     FineTuningSettings,

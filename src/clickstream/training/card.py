@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from clickstream.runs import ClickModelScore, Comparison, Evaluation, Gain, JudgedEvaluation, Segment
+from clickstream.evaluations import ClickModelScore, Comparison, Evaluation, Gain, JudgedEvaluation, Segment
 
 
 def evaluation_lines(evaluation: Evaluation, held_out_queries: int) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from clickstream.runs import ClickModelScore
+from clickstream.evaluations import ClickModelScore
 from clickstream.training.click_log import ClickLog, Session
 from clickstream.training.position_bias import AUTO, CORRECTIONS, RankCtr
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition
-from clickstream.runs import ClickModelScore, DataCounts, FineTuningSettings
+from clickstream.evaluations import ClickModelScore
+from clickstream.runs import DataCounts, FineTuningSettings
 from clickstream.split import MIN_TRAINING_QUERIES, is_held_out, is_validation
 from clickstream.template import ItemTemplate
 from clickstream.training.click_models import compare

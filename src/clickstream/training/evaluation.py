@@ -8,7 +8,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
-from clickstream.runs import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
+from clickstream.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
 from clickstream.split import MIN_HELD_OUT_QUERIES
 from clickstream.training import metrics
 from clickstream.training.dataset import Dataset, Example

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clickstream.evaluations import JudgedEvaluation
 from clickstream.judgements import JudgedQuery, packed
-from clickstream.runs import JudgedEvaluation
 from clickstream.split import normalised
 from clickstream.training.dataset import Dataset, Example
 from clickstream.training.evaluation import QueryScores, compare

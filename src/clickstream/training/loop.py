@@ -15,16 +15,9 @@ from torch import Tensor
 
 from clickstream.converter import TrainingInput
 from clickstream.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from clickstream.evaluations import Evaluation
 from clickstream.judgements import JudgedQuery
-from clickstream.runs import (
-    Evaluation,
-    FineTuningSettings,
-    ModelVersion,
-    Phase,
-    TrainingProgress,
-    is_version_id,
-    version_id,
-)
+from clickstream.runs import FineTuningSettings, ModelVersion, Phase, TrainingProgress, is_version_id, version_id
 from clickstream.training.adaptation import adapt, merge, rate_groups
 from clickstream.training.checkpoint import Checkpoints
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve

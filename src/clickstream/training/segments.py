@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from clickstream.runs import Segment
+from clickstream.evaluations import Segment
 from clickstream.training.dataset import Dataset, Example
 from clickstream.training.evaluation import QueryScores, compare
 
