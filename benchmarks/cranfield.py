@@ -45,9 +45,10 @@ from embedding_studio.clickstream.v1 import (
 )
 
 from clickstream.client.calls import batch_stub, call, clickstream_stub, training_stub
-from clickstream.converter import ConversionSummary, SearchSession, SessionEvent, ShownResult, convert
-from clickstream.policy import load_policy
-from clickstream.runs import FineTuningSettings, TrainingProgress
+from clickstream.conversion.convert import convert
+from clickstream.conversion.importance import PACKAGED_POLICY, load_policy
+from clickstream.domain.runs import FineTuningSettings, TrainingProgress
+from clickstream.domain.training_inputs import ConversionSummary, SearchSession, SessionEvent, ShownResult
 from clickstream.training import fine_tune
 
 TEMPLATE = "{title}. {text}"
@@ -84,7 +85,7 @@ def train_offline(
     collection: Collection, ranking: list[list[int]], visits: list[Visit], settings: FineTuningSettings, run_id: str
 ) -> Trained:
     """The converter and the fine-tuning module alone."""
-    policy = load_policy(Path(str(files("clickstream") / "importance.toml")))
+    policy = load_policy(PACKAGED_POLICY)
     summary = ConversionSummary(policy.version)
 
     def sessions() -> Iterator[SearchSession]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from clickstream.runs import FineTuningSettings
-from clickstream.simulation import simulate_clicks
-from clickstream.split import is_held_out, normalised
-from clickstream.training import metrics
-from clickstream.training.model import embed, load_encoder
+from clickstream.demo.simulated_reader import simulate_clicks
+from clickstream.domain.query_split import is_held_out, normalised
+from clickstream.domain.runs import FineTuningSettings
+from clickstream.training.encoder.encoder import embed, load_encoder
+from clickstream.training.measuring import metrics
 
 SEARCHED_QUESTIONS = 150
 SESSIONS_PER_QUESTION = 30

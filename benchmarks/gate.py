@@ -18,12 +18,12 @@ from cranfield_collection import SHOWN, Collection, read_collection
 from measuring import header, write_table
 from numpy.typing import NDArray
 
-from clickstream.app import packaged_model
-from clickstream.simulation import simulate_clicks
-from clickstream.training.click_log import ClickLog, Session, Showing
-from clickstream.training.metrics import bootstrap_intervals, ndcg
-from clickstream.training.model import embed, load_encoder
-from clickstream.training.position_bias import RankCtr
+from clickstream.app.serve import packaged_model
+from clickstream.demo.simulated_reader import simulate_clicks
+from clickstream.training.clicks.click_log import ClickLog, Session, Showing
+from clickstream.training.clicks.counting import RankCtr
+from clickstream.training.encoder.encoder import embed, load_encoder
+from clickstream.training.measuring.metrics import bootstrap_intervals, ndcg
 
 MODELS = 40
 DRAWS = 5

@@ -31,11 +31,12 @@ from http2_load import Outcome, at_rate, closed_loop
 from measuring import header, median_and_spread, pin, resident_memory, server_process, serving_processes, write_table
 from pymongo.collection import Collection
 
-from clickstream.dao.embedded import EmbeddedMongo
-from clickstream.dao.events import event_document
-from clickstream.dao.mongo import Document, connect, prepare_schema
-from clickstream.servicers import wire
-from clickstream.sessions import EventDraft
+from clickstream.contract.sessions import all_accepted
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import Document, connect
+from clickstream.dao.mongo.events import event_document
+from clickstream.dao.mongo.schema import prepare_schema
+from clickstream.domain.sessions import EventDraft
 
 # Events of a search come within minutes of it, so each measurement has sessions of its own.
 EVENTS_PER_SESSION = 10
@@ -140,7 +141,7 @@ def unary_row(
 ) -> Row:
     """A row of unary calls; `events` per call, 0 for sessions."""
     method = PUSH if events else CREATE
-    expected = wire.all_accepted(events) if events else None
+    expected = all_accepted(events) if events else None
     return Row(
         work,
         target,

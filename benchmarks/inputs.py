@@ -22,13 +22,14 @@ from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from measuring import header, peak_memory, resident_memory, server_process, write_table
 from pymongo.database import Database
 
+from clickstream.client.admin import watch_training
 from clickstream.client.calls import training_stub
-from clickstream.client.training import watch
-from clickstream.dao.embedded import EmbeddedMongo
-from clickstream.dao.events import event_document
-from clickstream.dao.mongo import Document, connect, prepare_schema
-from clickstream.dao.store import MongoDao
-from clickstream.sessions import EventDraft
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import Document, connect
+from clickstream.dao.mongo.events import event_document
+from clickstream.dao.mongo.schema import prepare_schema
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.sessions import EventDraft
 
 QUERIES, RESULTS = 1_000, 5
 GROUP = 5_000
@@ -109,7 +110,7 @@ def trained(channel: grpc.Channel) -> Iterator[int]:
     request = pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"])
     request.settings.base_model, request.settings.item_template = "/nowhere", "{title}"
     stub.StartTraining(request)
-    for run in watch(stub, "run-1"):
+    for run in watch_training(stub, "run-1"):
         yield run.progress.input_count
     if run.progress.input_count < run.conversion.input_count or "/nowhere" not in run.reason:
         raise RuntimeError(f"the trainer did not take up the inputs: {run.reason}")

@@ -15,8 +15,8 @@ from embedding_studio.clickstream.v1 import session_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceServicer
 from pymongo.database import Database
 
-from clickstream.dao.mongo import Document, connect
-from clickstream.servicers.server import Server, batch_service
+from clickstream.dao.mongo.connection import Document, connect
+from clickstream.servicers.server import Server
 
 
 class NaiveBatchServicer(BatchServiceServicer):
@@ -54,7 +54,7 @@ class NaiveBatchServicer(BatchServiceServicer):
 async def serve(uri: str) -> None:
     """Serves until it is killed."""
     with connect(uri, timeout=20) as client:
-        server = Server([batch_service(NaiveBatchServicer(client["clickstream"]))])
+        server = Server([NaiveBatchServicer(client["clickstream"])])
         port = server.bind("127.0.0.1:0")
         await server.start()
         print(f"listening on 127.0.0.1:{port}", file=sys.stderr, flush=True)

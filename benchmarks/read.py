@@ -24,11 +24,12 @@ from measuring import cpu_seconds, header, median_and_spread, peak_memory, pin, 
 from pymongo.database import Database
 
 from clickstream.client.calls import batch_stub
-from clickstream.dao.embedded import EmbeddedMongo
-from clickstream.dao.mongo import Document, connect, prepare_schema
-from clickstream.dao.store import MongoDao
-from clickstream.servicers import admission
-from clickstream.sessions import EventDraft, EventPush
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import Document, connect
+from clickstream.dao.mongo.schema import prepare_schema
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.sessions import EventDraft, EventPush
+from clickstream.servicers.checks import admission
 
 RESULTS, EVENTS = 50, 10
 PAGE = 100

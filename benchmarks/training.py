@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from functools import cache
-from importlib.resources import files
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -42,14 +41,15 @@ from training_worlds import (
     true_inputs,
 )
 
-from clickstream.app import packaged_model
-from clickstream.converter import TrainingInput
-from clickstream.policy import load_policy
-from clickstream.runs import FineTuningSettings
-from clickstream.training import fine_tune, metrics
-from clickstream.training.dataset import read_dataset
-from clickstream.training.model import embed, load_encoder
-from clickstream.training.position_bias import CORRECTIONS
+from clickstream.app.serve import packaged_model
+from clickstream.conversion.importance import PACKAGED_POLICY, load_policy
+from clickstream.domain.runs import FineTuningSettings
+from clickstream.domain.training_inputs import TrainingInput
+from clickstream.training import fine_tune
+from clickstream.training.clicks.corrections import CORRECTIONS
+from clickstream.training.data.dataset import read_dataset
+from clickstream.training.encoder.encoder import embed, load_encoder
+from clickstream.training.measuring import metrics
 
 FOLDS = 3
 MAX_TOKENS = 48
@@ -132,9 +132,7 @@ def trained(world: World, base: Ranking, searched: list[int], clicks: Clicks, ro
 
 def clicked(world: World, base: Ranking, searched: list[int], clicks: Clicks) -> Iterator[TrainingInput]:
     """The inputs by the packaged importance policy."""
-    return clicked_inputs(
-        world, base, searched, clicks, load_policy(Path(str(files("clickstream") / "importance.toml")))
-    )
+    return clicked_inputs(world, base, searched, clicks, load_policy(PACKAGED_POLICY))
 
 
 def chosen_by_auto(world: World, base: Ranking, searched: list[int], clicks: Clicks) -> str:

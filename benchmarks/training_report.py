@@ -9,7 +9,7 @@ import numpy as np
 from measuring import header, write_table
 from numpy.typing import NDArray
 
-from clickstream.training.position_bias import CORRECTIONS
+from clickstream.training.clicks.corrections import CORRECTIONS
 
 Cell = dict[str, Any]
 Scores = NDArray[np.float64]

@@ -24,14 +24,14 @@ from measuring import header, peak_memory, write_table
 from sentence_transformers import SentenceTransformer
 from training_worlds import Clicks, cranfield, true_inputs
 
-from clickstream.app import packaged_model
-from clickstream.runs import FineTuningSettings
-from clickstream.training.checkpoint import Checkpoints
-from clickstream.training.dataset import Dataset, read_dataset
-from clickstream.training.loop import train
-from clickstream.training.model import embed, load_encoder
+from clickstream.app.serve import packaged_model
+from clickstream.domain.runs import FineTuningSettings
+from clickstream.training.data.dataset import Dataset, read_dataset
+from clickstream.training.encoder.encoder import embed, load_encoder
+from clickstream.training.learning.checkpoint import Checkpoints
+from clickstream.training.learning.loop import train
+from clickstream.training.learning.steps import ITEMS_PER_QUERY, draw_items
 from clickstream.training.progress import Progress
-from clickstream.training.steps import ITEMS_PER_QUERY, draw_items
 
 OURS, THEIRS = "clickstream", "sentence-transformers"
 ONE_LIST = Clicks(eta=1.0, noise=0.05, sessions=1, seed=1)

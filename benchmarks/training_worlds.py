@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 from cranfield_collection import read_collection
 
-from clickstream.converter import (
+from clickstream.conversion.convert import convert
+from clickstream.conversion.importance import ImportancePolicy
+from clickstream.demo.catalogue import KINDS, make_catalogue
+from clickstream.demo.shoppers import make_wants, relevance
+from clickstream.demo.simulated_reader import simulate_clicks
+from clickstream.domain.training_inputs import (
     ConversionSummary,
     GradedResult,
     SearchSession,
     SessionEvent,
     ShownResult,
     TrainingInput,
-    convert,
 )
-from clickstream.demo.catalogue import KINDS, make_catalogue
-from clickstream.demo.shoppers import make_wants, relevance
-from clickstream.policy import ImportancePolicy
-from clickstream.simulation import simulate_clicks
 
 SHOWN_ABSTRACTS = 20
 SHOWN_ITEMS = 12

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pymongo
 import pytest
-from builders import new_id
-from dao.memory import MemoryDao
 from hypothesis import settings
 from pymongo.database import Database
-from serving import Clock, InProcessServer, ServeProcess
+from support.builders import new_id
+from support.memory_store import MemoryDao
+from support.serving import Clock, InProcessServer, ServeProcess
 
-from clickstream import split
-from clickstream.dao.embedded import EmbeddedMongo
-from clickstream.dao.mongo import Document, connect, prepare_schema
-from clickstream.dao.store import MongoDao
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import Document, connect
+from clickstream.dao.mongo.schema import prepare_schema
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain import query_split
 
 # Examples are the same in every run, and a busy machine fails nothing.
 settings.register_profile("clickstream", deadline=None, derandomize=True, max_examples=100)
@@ -55,8 +56,8 @@ def clock() -> Clock:
 @pytest.fixture
 def few_queries_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions of a single query make a run of the improvement queue, for tests of what else such a run does."""
-    monkeypatch.setattr(split, "MIN_HELD_OUT_QUERIES", 0)
-    monkeypatch.setattr(split, "MIN_TRAINING_QUERIES", 0)
+    monkeypatch.setattr(query_split, "MIN_HELD_OUT_QUERIES", 0)
+    monkeypatch.setattr(query_split, "MIN_TRAINING_QUERIES", 0)
 
 
 @pytest.fixture

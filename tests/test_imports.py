@@ -1,4 +1,4 @@
-"""Imports point one way: app → servicers, workers → dao, converter, training → domain."""
+"""The one-way table: what each room may import of ours, and which library may be imported where."""
 
 import ast
 from pathlib import Path
@@ -9,14 +9,68 @@ import clickstream
 
 SOURCE = Path(clickstream.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).with_suffix("").as_posix() for path in SOURCE.rglob("*.py"))
-INTERFACES = frozenset({"clickstream.dao.interface", "clickstream.dao.work_interface"})
-CLIENTS = ("client/", "importing", "demo/", "watching", "listing", "forms")
-GENERATED = {"google", "embedding_studio"}
-DOMAIN = (
-    *("errors", "limits", "sessions", "batches", "improvement", "runs", "evaluations", "promotions", "policy"),
-    *("converter", "judgements", "split", "template"),
-)
-TRAINING_LIBRARIES = {"torch", "transformers", "sentence_transformers", "numpy", "safetensors", "tokenizers"}
+
+ROOMS: dict[str, set[str]] = {
+    "domain": set(),
+    "contract": {"domain"},
+    "dao/interface": {"domain"},
+    "models": {"domain"},
+    "dao/group_commit": {"domain", "dao/interface"},
+    "dao/embedded_mongod": {"domain"},
+    "dao/mongo": {"domain", "dao/interface"},
+    "conversion": {"domain", "contract", "dao/interface"},
+    "trainer_client": {"domain", "contract"},
+    "training": {"domain", "models"},
+    "workers": {"domain", "dao/interface", "conversion", "models"},
+    "servicers": {"domain", "contract", "dao/interface", "dao/group_commit", "conversion", "models", "trainer_client"},
+    "client": {"domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"},
+    "ubi": {"domain/limits", "client"},
+    "views": {"client", "ubi"},
+    "demo": {"client", "views", "training"},
+    "app": {
+        *("domain", "contract", "dao", "models", "conversion", "trainer_client", "training", "workers", "servicers"),
+    },
+    "cli": {"domain", "app", "client", "ubi", "views", "demo"},
+    "__init__": set(),
+    "__main__": {"cli"},
+}
+"""Room → what its modules may import beside their own room. A longer path wins over a shorter one."""
+
+GENERATED_CODE = {"contract", "servicers", "trainer_client", "client", "cli/run_settings", "views", "ubi", "demo"}
+
+LIBRARIES: dict[str, set[str]] = {
+    "pymongo": {"dao"},
+    "bson": {"dao"},
+    "torch": {"training"},
+    "transformers": {"training"},
+    "sentence_transformers": {"training"},
+    "safetensors": {"training"},
+    "tokenizers": {"training"},
+    "peft": {"training"},
+    "numpy": {"training"},
+    "grpc": {"contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},
+    "grpc_status": {"contract/statuses", "client"},
+    "grpc_health": {"servicers/server"},
+    "grpc_reflection": {"servicers/server"},
+    "embedding_studio": {
+        "contract",
+        "servicers",
+        "trainer_client",
+        "client",
+        "cli/run_settings",
+        "views",
+        "ubi",
+        "demo",
+    },
+    "google": {"contract", "servicers", "trainer_client", "client", "cli/run_settings", "views", "ubi", "demo"},
+    "rich": {"views", "cli", "demo", "ubi/importer"},
+    "click": {"cli"},
+    "pydantic": {"app/settings", "cli"},
+    "pydantic_settings": {"app/settings"},
+    "uvloop": {"cli/serving"},
+    "mongomock": set(),
+}
+"""Library → the rooms that may import it."""
 
 
 def imported(module: str) -> set[str]:
@@ -31,68 +85,56 @@ def imported(module: str) -> set[str]:
     return names
 
 
-def roots(module: str) -> set[str]:
-    """The packages that a module imports."""
-    return {name.partition(".")[0] for name in imported(module)}
+def room_of(path: str) -> str:
+    """The room of a module: the longest row of the table that it stands in."""
+    return max((room for room in ROOMS if stands_in(path, room)), key=len, default="")
+
+
+def stands_in(path: str, room: str) -> bool:
+    """Whether a module is a room, or within it."""
+    return path == room or path.startswith(f"{room}/")
 
 
 def own(module: str) -> set[str]:
-    """The parts of clickstream that a module imports: `dao`, `converter` and so on."""
-    return {name.split(".")[1] for name in imported(module) if name.startswith("clickstream.")}
+    """The modules of ours that a module imports, as paths: `dao/mongo/sessions`."""
+    paths = {name.replace(".", "/").removeprefix("clickstream/") for name in imported(module) if "clickstream." in name}
+    found = {next((path for path in (full, full.rpartition("/")[0]) if path in MODULES), full) for full in paths}
+    return {path for path in found if not path.startswith("embedding_studio")}
 
 
 def test_there_are_modules_to_check() -> None:
     """The rules below look at the real source."""
-    assert {"app/__init__", "dao/sessions", "servicers/server", "training/loop"} <= set(MODULES)
-    assert "grpc" in roots("servicers/server")
-    assert "pymongo" in roots("dao/mongo")
+    assert {"app/serve", "dao/mongo/sessions", "servicers/server", "training/run"} <= set(MODULES)
+    assert "domain/errors" in own("contract/statuses")
+    assert any(name.startswith("pymongo") for name in imported("dao/mongo/connection"))
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_infrastructure_stays_in_its_layer(module: str) -> None:
-    """Layers: grpc and generated code are for servicers and clients; pymongo for dao, torch for training."""
-    found = roots(module)
-    if not module.startswith(("servicers/", *CLIENTS)):
-        assert not found & {"grpc_status", "grpc_health", "grpc_reflection", *GENERATED}
-        # The command line opens the channels of the clients.
-        assert "grpc" not in found or module.startswith("cli/")
-    if not module.startswith("dao/"):
-        assert not found & {"pymongo", "bson"}
-    if not module.startswith("training/"):
-        assert not found & TRAINING_LIBRARIES
+def test_nothing_is_loose_at_the_top() -> None:
+    """Beside `__init__` and `__main__` every module stands in a room of the table."""
+    assert {module for module in MODULES if "/" not in module} == {"__init__", "__main__"}
+    assert not [module for module in MODULES if not room_of(module) and not module.endswith("__init__")]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_one_way(module: str) -> None:
-    """Domain modules import domain only; dao, training and workers never reach up; only the command line sees app."""
-    found = own(module)
-    if module in DOMAIN:
-        assert found <= set(DOMAIN)
-    if module.startswith("dao/"):
-        assert found <= {"dao", *DOMAIN}
-    if module.startswith("training/"):
-        assert found <= {"training", *DOMAIN}
-    if module.startswith("workers/") or module in ("commit", "inputs"):
-        assert found <= {"dao", "inputs", *DOMAIN} | ({"workers"} if module.startswith("workers/") else set())
-    if module.startswith("servicers/"):
-        assert found <= {"servicers", "commit", "embedding", "inputs", "model_files", "dao", *DOMAIN}
-    if module.startswith("client/"):
-        assert found <= {"client", *DOMAIN}
-    if not module.startswith(("app/", "cli/")) and module != "__main__":
-        assert not found & {"app", "cli"}
+    """A module imports its own room, and of the others what its row of the table names."""
+    room = room_of(module)
+    allowed = {room, *ROOMS.get(room, set())}
+    wrong = {path for path in own(module) if not any(stands_in(path, one) for one in allowed if one)}
+    assert not wrong, f"{module} may not import {sorted(wrong)}"
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if not each.startswith(("dao/", "app/"))])
-def test_the_store_is_used_through_its_interface(module: str) -> None:
-    """Only the composition root knows which store there is; the command line knows how one fails to start."""
-    allowed = {*INTERFACES, *(["clickstream.dao.embedded"] if module.startswith("cli/") else [])}
-    used = {name.rpartition(".")[0] for name in imported(module) if name.startswith("clickstream.dao")}
-    assert used <= allowed
+@pytest.mark.parametrize("module", MODULES)
+def test_a_library_is_imported_in_its_rooms_only(module: str) -> None:
+    """Pymongo in dao, torch in training, generated code in contract and its neighbours, and so on."""
+    libraries = {name.partition(".")[0] for name in imported(module)} & set(LIBRARIES)
+    wrong = {library for library in libraries if not any(stands_in(module, room) for room in LIBRARIES[library])}
+    assert not wrong, f"{module} may not import {sorted(wrong)}"
 
 
-def test_the_training_module_is_imported_where_a_training_begins() -> None:
-    """`serve` never imports torch: app imports training inside functions only."""
-    trees = [ast.parse(path.read_text()) for path in (SOURCE / "app").glob("*.py")]
-    at_start = [node for tree in trees for node in tree.body if isinstance(node, ast.ImportFrom)]
-    assert at_start
-    assert not any(str(node.module).startswith("clickstream.training") for node in at_start)
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith(("app/", "demo/"))])
+def test_the_training_module_is_imported_where_a_training_begins(module: str) -> None:
+    """`serve` never imports torch: app and demo import training inside functions only."""
+    tree = ast.parse((SOURCE / f"{module}.py").read_text())
+    at_start = [str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert not any(name.startswith("clickstream.training") for name in at_start)

@@ -1,5 +1,5 @@
 """`python -m clickstream`."""
 
-from clickstream.cli import main
+from clickstream.cli.commands import main
 
 main()

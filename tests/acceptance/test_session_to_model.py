@@ -8,10 +8,10 @@ import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2, training_service_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from sentence_transformers import SentenceTransformer
-from serving import ServeProcess
-from tiny_encoder import make_tiny_encoder
+from support.serving import ServeProcess
+from support.tiny_encoder import make_tiny_encoder
+from support.whole_path import play_searches, release, start_training, watch_to_the_end
 from transformers import AutoModel
-from whole_path import play_searches, release, start_training, watch_to_the_end
 
 pytestmark = pytest.mark.mongod
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from dao.memory import MemoryDao
-from scripted import InMemoryService, serving
-from serving import InProcessServer
+from support.memory_store import MemoryDao
+from support.scripted import InMemoryService, serving
+from support.serving import InProcessServer
 
 from clickstream.client import ClickstreamClient
 

@@ -2,10 +2,10 @@ import asyncio
 
 import grpc
 import pytest
-from builders import event, session
 from embedding_studio.clickstream.v1.clickstream_service_pb2 import EventOutcome
-from scripted import InMemoryService
-from serving import InProcessServer, until
+from support.builders import event, session
+from support.scripted import InMemoryService
+from support.serving import InProcessServer, until
 
 from clickstream.client import AsyncClickstreamClient
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import grpc
 import pytest
-from builders import event, new_id, session
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from google.rpc import code_pb2
-from scripted import InMemoryService, first, refuse, serving
-from serving import InProcessServer, ServeProcess, wait_for
+from support.builders import event, new_id, session
+from support.scripted import InMemoryService, first, refuse, serving
+from support.serving import InProcessServer, ServeProcess, wait_for
 
 from clickstream.client import ClickstreamClient, Failure, QueueFullError, QueueSettings
-from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.embedded_mongod import EmbeddedMongo
 
 Make = Callable[..., ClickstreamClient]
 PATIENCE = 30

@@ -1,10 +1,10 @@
 import threading
 
 import grpc
-from builders import event, session
 from embedding_studio.clickstream.v1.clickstream_service_pb2 import EventOutcome
-from scripted import InMemoryService
-from serving import InProcessServer, refused
+from support.builders import event, session
+from support.scripted import InMemoryService
+from support.serving import InProcessServer, refused
 
 from clickstream.client import ClickstreamClient
 

@@ -1,9 +1,9 @@
 import grpc
 import pytest
-from builders import create_request
 from google.rpc import code_pb2
-from scripted import InMemoryService, refuse
-from serving import refused
+from support.builders import create_request
+from support.scripted import InMemoryService, refuse
+from support.serving import refused
 
 from clickstream.client.calls import clickstream_stub, pause_before_retry
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import grpc
 import pytest
-from builders import session, struct
 from google.rpc import code_pb2
-from scripted import InMemoryService, first, serving
-from serving import refused
+from support.builders import session, struct
+from support.scripted import InMemoryService, first, serving
+from support.serving import refused
 
 from clickstream.client import AsyncClickstreamClient, ClickstreamClient
 

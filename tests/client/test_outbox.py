@@ -2,7 +2,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 
 import pytest
-from builders import event, session, struct
+from support.builders import event, session, struct
 
 from clickstream.client.outbox import (
     ACCEPTED,
@@ -15,7 +15,7 @@ from clickstream.client.outbox import (
     Outbox,
     QueueFullError,
 )
-from clickstream.client.settings import QueueSettings
+from clickstream.client.queue_settings import QueueSettings
 
 AT_ONCE = QueueSettings(linger=0)
 PATIENCE = 20

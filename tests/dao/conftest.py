@@ -2,11 +2,11 @@
 
 import mongomock
 import pytest
-from dao.memory import MemoryDao
+from support.memory_store import MemoryDao
 
-from clickstream.dao.interface import ClickstreamDao
-from clickstream.dao.mongo import create_indexes
-from clickstream.dao.store import MongoDao
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.dao.mongo.schema import create_indexes
+from clickstream.dao.mongo.store import MongoDao
 
 
 @pytest.fixture(params=["memory", "mongomock", pytest.param("mongod", marks=pytest.mark.mongod)])

@@ -9,14 +9,14 @@ from typing import Any
 
 import grpc
 import pytest
-from builders import NOW, SECOND, model_version, training_run
-from dao.memory import MemoryDao
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from google.protobuf.json_format import Parse
 from google.protobuf.message_factory import GetMessageClass
-from serving import Clock, InProcessServer
+from support.builders import NOW, SECOND, model_version, training_run
+from support.memory_store import MemoryDao
+from support.serving import Clock, InProcessServer
 
-from clickstream.runs import RunState
+from clickstream.domain.runs import RunState
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 FILES = {"modules.json": b"[]", "1/weights": bytes(range(256)) * 10_000, "empty": b""}

@@ -3,8 +3,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dao.memory import MemoryDao
-from serving import InProcessServer
+from support.memory_store import MemoryDao
+from support.serving import InProcessServer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "python_client.py"
 

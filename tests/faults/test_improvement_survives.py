@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fleet import FINAL, GROUP, Fleet, torment
-from serving import wait_for
-from tiny_encoder import make_tiny_encoder
+from support.fleet import FINAL, GROUP, Fleet, torment
+from support.serving import wait_for
+from support.tiny_encoder import make_tiny_encoder
 
 ROUNDS = int(os.environ.get("CLICKSTREAM_FAULT_ROUNDS", "1"))
 SEED = int(os.environ.get("CLICKSTREAM_FAULT_SEED", "5"))

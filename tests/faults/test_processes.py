@@ -10,17 +10,17 @@ from typing import Any
 
 import grpc
 import pytest
-from builders import create_request
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from processes import CLIENTS, children, clients, connections, is_alive
 from pymongo.database import Database
-from serving import PATIENCE, ServeProcess, until, wait_for
-from two_servers import Traffic
+from support.builders import create_request
+from support.processes import CLIENTS, children, clients, connections, is_alive
+from support.serving import PATIENCE, ServeProcess, until, wait_for
+from support.two_servers import Traffic
 
-from clickstream.dao.embedded import EmbeddedMongo
-from clickstream.dao.mongo import Document
-from clickstream.dao.store import MongoDao
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import Document
+from clickstream.dao.mongo.store import MongoDao
 
 SESSIONS = 3_000
 WRITERS = 32

@@ -5,10 +5,10 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from serving import ServeProcess, until
-from two_servers import Traffic
+from support.serving import ServeProcess, until
+from support.two_servers import Traffic
 
-from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.embedded_mongod import EmbeddedMongo
 
 SESSIONS = 20_000
 WRITERS = 64

@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from builders import NOW, create_request, event, push_request, session, struct
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
-from serving import Clock, InProcessServer, fields, reason, refused
+from support.builders import NOW, create_request, event, push_request, session, struct
+from support.serving import Clock, InProcessServer, fields, reason, refused
 
 BACK, AHEAD = timedelta(hours=12), timedelta(minutes=5)
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 import grpc
 import pytest
-from builders import NOW, create_request, event, nested, push_request, release_request, session_drafts, struct
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import error_reason_pb2
@@ -15,11 +14,12 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving import Clock, InProcessServer, detail, reason
+from support.builders import NOW, create_request, event, nested, push_request, release_request, session_drafts, struct
+from support.serving import Clock, InProcessServer, detail, reason
 
-from clickstream.dao.mongo import Document
-from clickstream.dao.store import MongoDao
-from clickstream.servicers import paging
+from clickstream.dao.mongo.connection import Document
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.servicers.checks import page_tokens
 
 DEFECTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 SERVICES = (pb, batch_pb, training_pb, model_pb)
@@ -38,8 +38,8 @@ def unary_methods() -> list[str]:
 
 def good_requests() -> list[Message]:
     """Requests that are well-formed, to be spoiled."""
-    token = paging.encode_token("GetBatchSessions", 1, 2, False)
-    listing = paging.encode_position("ListTrainingRuns", NOW, "run-1", [])
+    token = page_tokens.encode_token("GetBatchSessions", 1, 2, False)
+    listing = page_tokens.encode_position("ListTrainingRuns", NOW, "run-1", [])
     start = training_pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"])
     start.settings.learning_rate = 1e-4
     return [
@@ -51,7 +51,7 @@ def good_requests() -> list[Message]:
         batch_pb.ListBatchesRequest(page_size=1, statuses=[1, 2]),
         model_pb.PromoteModelRequest(model_version_id="m-1", request_id="p-1", force=True, reason="why"),
         model_pb.EmbedRequest(texts=["red"], kind=model_pb.TEXT_KIND_QUERY),
-        model_pb.ListPromotionsRequest(page_token=paging.encode_token("ListPromotions", 3)),
+        model_pb.ListPromotionsRequest(page_token=page_tokens.encode_token("ListPromotions", 3)),
         training_pb.ListTrainingRunsRequest(page_size=1, page_token=listing, states=[1]),
         start,
     ]
@@ -78,7 +78,7 @@ def mutated(seed: int, requests: Sequence[Message] = ()) -> bytes:
 @pytest.fixture(scope="module")
 def fuzzed(mongo_client) -> Iterator[InProcessServer]:
     """A server over the real store, for all examples."""
-    from clickstream.dao.mongo import prepare_schema
+    from clickstream.dao.mongo.schema import prepare_schema
 
     database: Document = mongo_client["fuzzed"]
     prepare_schema(database)
@@ -162,17 +162,17 @@ def test_r7_the_fuzzed_store_can_still_be_read(fuzzed: InProcessServer) -> None:
 TOKENS = {
     "nonsense": "nonsense",
     "no text": "🙂",
-    "empty list": paging.encode_token(""),
+    "empty list": page_tokens.encode_token(""),
     "json of another shape": "e30",
-    "other method": paging.encode_token("ListBatches", 1, ""),
+    "other method": page_tokens.encode_token("ListBatches", 1, ""),
     "deep": "W1tb" * 60_000,
     "long number": "WyJHZXRCYXRjaFNlc3Npb25zIiwg" + "MTEx" * 3_000 + "XQ",
-    "huge number": paging.encode_token("GetBatchSessions", 2**60, 0, False),
-    "negative": paging.encode_token("GetBatchSessions", 1, -1, False),
-    "wrong kinds": paging.encode_token("GetBatchSessions", "1", 0, False),
-    "half a character": paging.encode_position("ListImprovementTasks", NOW, "\ud800", []),
-    "half a character, runs": paging.encode_position("ListTrainingRuns", NOW, "\ud800", []),
-    "half a character, batches": paging.encode_token("ListBatches", 1, "\ud800"),
+    "huge number": page_tokens.encode_token("GetBatchSessions", 2**60, 0, False),
+    "negative": page_tokens.encode_token("GetBatchSessions", 1, -1, False),
+    "wrong kinds": page_tokens.encode_token("GetBatchSessions", "1", 0, False),
+    "half a character": page_tokens.encode_position("ListImprovementTasks", NOW, "\ud800", []),
+    "half a character, runs": page_tokens.encode_position("ListTrainingRuns", NOW, "\ud800", []),
+    "half a character, batches": page_tokens.encode_token("ListBatches", 1, "\ud800"),
 }
 
 

@@ -8,18 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, create_request, event, push_request, session
-from dao.memory import MemoryDao
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import error_reason_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc import StatusCode
-from serving import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused, until, wait_for
+from support.builders import NOW, create_request, event, push_request, session
+from support.memory_store import MemoryDao
+from support.serving import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused, until, wait_for
 
-from clickstream.commit import GroupCommit
-from clickstream.errors import Unavailable
-from clickstream.servicers import admission
+from clickstream.dao.group_commit import GroupCommit
+from clickstream.domain.errors import Unavailable
+from clickstream.servicers.checks import admission
 from clickstream.servicers.ingest import IngestStream
 
 Outcome = pb.EventOutcome

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from builders import create_request, event, nested, push_request, session
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.message import Message
@@ -11,9 +10,10 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 from grpc_status import rpc_status
-from serving import InProcessServer, detail, fields, reason, refused
+from support.builders import create_request, event, nested, push_request, session
+from support.serving import InProcessServer, detail, fields, reason, refused
 
-from clickstream import limits
+from clickstream.domain import limits
 
 Change = Callable[[session_pb2.Session], None]
 KIB = 1024

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from builders import NOW, SECOND, model_version, push, session_drafts
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
-from serving import InProcessServer
-from workers.made_up import queue
+from support.builders import NOW, SECOND, model_version, push, session_drafts
+from support.made_up import queue
+from support.serving import InProcessServer
 
-from clickstream.runs import RunState
+from clickstream.domain.runs import RunState
 
 pytestmark = pytest.mark.usefixtures("few_queries_do")
 

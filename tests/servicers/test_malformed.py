@@ -3,12 +3,12 @@
 import math
 
 import pytest
-from builders import create_request, event, push_request, struct
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import session_pb2
 from grpc import StatusCode
-from serving import InProcessServer, fields, reason, refused
+from support.builders import create_request, event, push_request, struct
+from support.serving import InProcessServer, fields, reason, refused
 
 
 @pytest.mark.parametrize("identifier", ["", "a\0b", "a\nb", "\x7f", "\t"])

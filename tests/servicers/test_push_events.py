@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 import pytest
-from builders import NOW, create_request, event, push_request, session_draft
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import error_reason_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving import Clock, InProcessServer, fields, reason, refused
+from support.builders import NOW, create_request, event, push_request, session_draft
+from support.serving import Clock, InProcessServer, fields, reason, refused
 
 Outcome = pb.EventOutcome
 ACCEPTED, DUPLICATE, CONFLICT, REJECTED = (

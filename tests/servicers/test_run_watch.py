@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import grpc
 import pytest
-from builders import NOW, SECOND, model_version, training_run
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
-from serving import InProcessServer, refused, until, wait_for
+from support.builders import NOW, SECOND, model_version, training_run
+from support.serving import InProcessServer, refused, until, wait_for
 
-from clickstream.errors import NotFound, Unavailable
-from clickstream.runs import Phase, RunState, TrainingProgress, TrainingRun
+from clickstream.domain.errors import NotFound, Unavailable
+from clickstream.domain.runs import Phase, RunState, TrainingProgress, TrainingRun
 from clickstream.servicers import run_watch
 from clickstream.servicers.run_watch import RunWatch
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import grpc
 import pytest
-from builders import create_request, release_request
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from serving import ServeProcess, reason, refused
+from support.builders import create_request, release_request
+from support.serving import ServeProcess, reason, refused
 
-from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.embedded_mongod import EmbeddedMongo
 
 pytestmark = pytest.mark.mongod
 

@@ -8,19 +8,20 @@ from typing import Any
 
 import grpc
 import pytest
-from builders import NOW, create_request, session_drafts
-from dao.memory import MemoryDao
 from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, error_reason_pb2
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from serving import PATIENCE, InProcessServer, detail, reason, refused, wait_for
+from support.builders import NOW, create_request, session_drafts
+from support.memory_store import MemoryDao
+from support.serving import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
-from clickstream import errors as domain
-from clickstream.servicers.errors import STATUS_CODES, grpc_status
-from clickstream.servicers.server import ListenError, Server
+from clickstream.contract.statuses import STATUS_CODES, grpc_status
+from clickstream.domain import errors as domain
+from clickstream.domain.errors import StartError
+from clickstream.servicers.server import Server
 
 PACKAGE = "embedding_studio.clickstream.v1"
 SERVICES = [f"{PACKAGE}.{name}" for name in ("ClickstreamService", "BatchService", "TrainingService", "ModelService")]
@@ -114,7 +115,7 @@ def test_a_taken_port_is_explained(server: InProcessServer) -> None:
     async def bind() -> None:
         Server([]).bind(server.address)
 
-    with pytest.raises(ListenError, match=r"cannot listen on .*taken"):
+    with pytest.raises(StartError, match=r"cannot listen on .*taken"):
         server.run(bind())
 
 

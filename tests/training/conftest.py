@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.tiny_encoder import make_tiny_encoder
+from support.tiny_encoder import make_tiny_encoder
 
 torch.set_num_threads(1)  # the encoder is too small to share out
 

@@ -3,13 +3,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from training.shop_log import shop_log, tiny_settings
+from support.shop_log import shop_log, tiny_settings
 
-from clickstream.runs import CURVE_POINTS, CurvePoint, FineTuningSettings, ModelVersion, Phase, TrainingProgress
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.runs import CURVE_POINTS, CurvePoint, FineTuningSettings, Phase, TrainingProgress
 from clickstream.training import curve as module
-from clickstream.training import fine_tune, loop
+from clickstream.training import fine_tune
 from clickstream.training import progress as progress_module
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
+from clickstream.training.learning import loop
 
 
 class Killed(BaseException):

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from clickstream.evaluations import Metrics
-from clickstream.runs import Phase, TrainingProgress
+from clickstream.domain.evaluations import Metrics
+from clickstream.domain.runs import Phase, TrainingProgress
 from clickstream.training import progress as module
 from clickstream.training.curve import Curve, read_curve
 from clickstream.training.progress import Progress

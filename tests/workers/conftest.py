@@ -1,17 +1,17 @@
 """A store with work for a worker that is in a hurry."""
 
 import pytest
-from builders import NOW, push, session_drafts, training_run
-from dao.memory import MemoryDao
+from support.builders import NOW, push, session_drafts, training_run
+from support.memory_store import MemoryDao
 
-from clickstream.workers import training_runs, waking
+from clickstream.workers import run_worker, wake_signal
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats and polls follow each other quickly."""
-    monkeypatch.setattr(training_runs, "HEARTBEAT_SECONDS", 0.01)
-    monkeypatch.setattr(waking, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(run_worker, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(wake_signal, "POLL_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -5,19 +5,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SECOND, model_version, push, session_drafts
-from dao.memory import MemoryDao
-from serving import DEFAULTS, POLICY, Clock, until
-from workers.made_up import LEASE, RULES, Module, play
+from support.builders import NOW, SECOND, model_version, push, session_drafts
+from support.made_up import LEASE, RULES, Module, play
+from support.memory_store import MemoryDao
+from support.serving import DEFAULTS, POLICY, Clock, until
 
-from clickstream import limits
-from clickstream.dao.interface import ClickstreamDao
-from clickstream.dao.store import MongoDao
-from clickstream.inputs import InputReader
-from clickstream.runs import FineTuningSettings, RunState, TrainingRun
-from clickstream.servicers import wire
-from clickstream.workers.improvement_runs import ImprovementQueue
-from clickstream.workers.promotion import Promoter
+from clickstream.conversion.reader import InputReader
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain import limits
+from clickstream.domain.runs import FineTuningSettings, RunState, TrainingRun
+from clickstream.workers.improvement_queue import ImprovementQueue
+from clickstream.workers.promoter import Promoter
 
 pytestmark = pytest.mark.usefixtures("few_queries_do")
 
@@ -47,7 +46,7 @@ def improvement(dao: ClickstreamDao, clock: Clock) -> ImprovementQueue:
         current = dao.promotions.current()
         return replace(DEFAULTS, base_model=current.model_version_id) if current else DEFAULTS
 
-    inputs = InputReader(dao, POLICY, wire.search_session)
+    inputs = InputReader(dao, POLICY)
     return ImprovementQueue(dao, inputs, RULES, from_promoted, clock, timedelta(seconds=LEASE))
 
 

@@ -3,16 +3,16 @@
 import logging
 
 import pytest
-from builders import NOW, model_version, push, queries, session_draft
-from dao.memory import MemoryDao
-from serving import Clock, until
-from workers.made_up import RULES, Module, play, queue
+from support.builders import NOW, model_version, push, queries, session_draft
+from support.made_up import RULES, Module, play, queue
+from support.memory_store import MemoryDao
+from support.serving import Clock, until
 
-from clickstream import limits
-from clickstream.improvement import ImprovementTask
-from clickstream.runs import RunState
-from clickstream.split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES, normalised
-from clickstream.workers.improvement_runs import MEASURE_PAUSE
+from clickstream.domain import limits
+from clickstream.domain.improvement import ImprovementTask
+from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES, normalised
+from clickstream.domain.runs import RunState
+from clickstream.workers.improvement_queue import MEASURE_PAUSE
 
 ENOUGH = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
 
@@ -58,7 +58,7 @@ def test_r15_why_they_wait_is_logged_once(
     """R15: with the numbers, and not at every look."""
     put_forward(memory_dao, *ENOUGH[:-1])
     improvement = queue(memory_dao, clock)
-    with caplog.at_level(logging.INFO, "clickstream.workers.improvement_runs"):
+    with caplog.at_level(logging.INFO, "clickstream.workers.improvement_queue"):
         for _ in range(3):
             improvement.look_after()
             clock.forward(MEASURE_PAUSE.total_seconds())

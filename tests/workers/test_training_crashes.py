@@ -3,15 +3,15 @@
 from typing import Any
 
 import pytest
-from builders import NOW, SECOND, model_version, push, session_draft, training_run
-from dao.memory import MemoryDao
-from serving import Clock, until
-from workers.made_up import LEASE, REPORT, Endless, Module, ended, play, raising, state, statuses
+from support.builders import NOW, SECOND, model_version, push, session_draft, training_run
+from support.made_up import LEASE, REPORT, Endless, Module, ended, play, raising, state, statuses
+from support.memory_store import MemoryDao
+from support.serving import Clock, until
 
-from clickstream.batches import BatchStatus
-from clickstream.errors import FailedPrecondition, Unavailable
-from clickstream.runs import RunState
-from clickstream.workers import training_runs as module
+from clickstream.domain.batches import BatchStatus
+from clickstream.domain.errors import FailedPrecondition, Unavailable
+from clickstream.domain.runs import RunState
+from clickstream.workers import run_worker as module
 
 
 def test_r16_a_lost_lease_ends_nothing(dao: MemoryDao, clock: Clock) -> None:

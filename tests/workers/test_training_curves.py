@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import NOW, model_version
-from dao.memory import MemoryDao
-from serving import Clock, until
-from workers.made_up import REPORT, Module, ended, play, raising
+from support.builders import NOW, model_version
+from support.made_up import REPORT, Module, ended, play, raising
+from support.memory_store import MemoryDao
+from support.serving import Clock, until
 
-from clickstream.converter import TrainingInput
-from clickstream.errors import FailedPrecondition
-from clickstream.runs import ENDED, CurvePoint, Phase, RunState
-from clickstream.workers import training_runs as module
+from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.runs import ENDED, CurvePoint, Phase, RunState
+from clickstream.domain.training_inputs import TrainingInput
+from clickstream.workers import run_worker as module
 
 STEPS = 5
 

@@ -10,22 +10,22 @@ from pathlib import Path
 
 import grpc
 import pytest
-from builders import create_request, event, push_request, queries, training_run
 from embedding_studio.clickstream.v1 import batch_service_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
-from processes import processor_seconds
 from pymongo.database import Database
-from serving import PATIENCE, ServeProcess, wait_for
-from tiny_encoder import make_tiny_encoder
-from whole_path import play_searches, release
+from support.builders import create_request, event, push_request, queries, training_run
+from support.processes import processor_seconds
+from support.serving import PATIENCE, ServeProcess, wait_for
+from support.tiny_encoder import make_tiny_encoder
+from support.whole_path import play_searches, release
 
-from clickstream.dao.embedded import EmbeddedMongo
-from clickstream.dao.mongo import Document
-from clickstream.dao.store import MongoDao
-from clickstream.improvement import ImprovementState
-from clickstream.runs import ENDED, FineTuningSettings, RunState
-from clickstream.split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import Document
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.improvement import ImprovementState
+from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
+from clickstream.domain.runs import ENDED, FineTuningSettings, RunState
 
 LEASE = 30
 

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from clickstream.app.process import say
-from clickstream.dao.embedded import EmbeddedMongo, EmbeddedMongoError
-from clickstream.dao.mongo import connect, prepare_schema
-from clickstream.dao.store import MongoDao
-from clickstream.settings import Settings
+from clickstream.app.settings import Settings
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import connect
+from clickstream.dao.mongo.schema import prepare_schema
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.errors import StartError
 
 SUPERVISION_SECONDS = 1.0
 
@@ -56,5 +58,5 @@ async def _supervise(mongo: EmbeddedMongo, keeper: ThreadPoolExecutor) -> None:
         logger.error("the embedded MongoDB died and is started again")
         try:
             await asyncio.get_running_loop().run_in_executor(keeper, mongo.start)
-        except EmbeddedMongoError as error:
+        except StartError as error:
             logger.error("%s", error)

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from clickstream.settings import Settings
+from clickstream.app.settings import Settings
 
 
 async def until_told_to_stop(settings: Settings) -> None:

@@ -3,6 +3,6 @@
 from clickstream.client.aio import AsyncClickstreamClient
 from clickstream.client.blocking import ClickstreamClient
 from clickstream.client.outbox import Failure, QueueFullError, Stats
-from clickstream.client.settings import QueueSettings
+from clickstream.client.queue_settings import QueueSettings
 
 __all__ = ["AsyncClickstreamClient", "ClickstreamClient", "Failure", "QueueFullError", "QueueSettings", "Stats"]

@@ -12,7 +12,7 @@ from embedding_studio.clickstream.v1.session_pb2 import Event, Session, StoredSe
 from clickstream.client.background import Background, OnFailure
 from clickstream.client.channel import open_aio_channel
 from clickstream.client.outbox import Stats
-from clickstream.client.settings import QueueSettings
+from clickstream.client.queue_settings import QueueSettings
 
 
 class AsyncClickstreamClient:

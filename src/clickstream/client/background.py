@@ -16,7 +16,7 @@ from embedding_studio.clickstream.v1.session_pb2 import Event, Session
 from clickstream.client.calls import clickstream_stub, is_passing, pause_before_retry, reason
 from clickstream.client.channel import open_channel
 from clickstream.client.outbox import ACCEPTED, DUPLICATE, Failure, Lane, Outbox, Stats, Verdict
-from clickstream.client.settings import QueueSettings
+from clickstream.client.queue_settings import QueueSettings
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from clickstream.client.background import Background, OnFailure
 from clickstream.client.calls import clickstream_stub
 from clickstream.client.channel import open_channel
 from clickstream.client.outbox import Stats
-from clickstream.client.settings import QueueSettings
+from clickstream.client.queue_settings import QueueSettings
 
 
 class ClickstreamClient:

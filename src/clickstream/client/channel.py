@@ -5,7 +5,7 @@ import json
 import grpc
 from embedding_studio.clickstream.v1 import clickstream_service_pb2
 
-from clickstream import limits
+from clickstream.domain import limits
 
 # Seconds. gRPC allows at most five attempts; the deadline of the call ends them earlier.
 ATTEMPTS = 5

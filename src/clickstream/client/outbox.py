@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from embedding_studio.clickstream.v1.session_pb2 import Event, Session
 
-from clickstream import limits
-from clickstream.client.settings import QueueSettings
+from clickstream.client.queue_settings import QueueSettings
+from clickstream.domain import limits
 
 # What a waiting item costs at most beside its message's bytes: objects, a lane, the message's own memory.
 OVERHEAD_BYTES = 2_000

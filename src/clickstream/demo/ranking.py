@@ -14,7 +14,7 @@ def ranker(folder: str) -> Rank:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the folder holds no model that loads.
     """
     # Imported here: torch takes seconds, and whoever plays with a ranking of his own needs none of it.
-    from clickstream.training.model import embed, load_encoder
+    from clickstream.training.encoder.encoder import embed, load_encoder
 
     encoder = load_encoder(folder, _MAX_TOKENS, "cpu")
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clickstream.demo.catalogue import KINDS, PLAIN, Item
-from clickstream.simulation import simulate_clicks
+from clickstream.demo.simulated_reader import simulate_clicks
 
 # Queries and item texts in; per query the indices of all texts, the best first.
 Rank = Callable[[Sequence[str], Sequence[str]], list[list[int]]]

@@ -12,14 +12,14 @@ from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from clickstream.client.admin import watch_training
 from clickstream.client.calls import batch_stub, call, clickstream_stub, training_stub
-from clickstream.client.training import watch
 from clickstream.demo.catalogue import Item, make_catalogue
 from clickstream.demo.comparison import Comparison, compare
 from clickstream.demo.play import play
 from clickstream.demo.report import show_comparison, show_evaluation
 from clickstream.demo.shoppers import Rank, Shop, Visit, Want, make_wants
-from clickstream.watching import doing, state_of
+from clickstream.views.run_progress import doing, state_of
 
 
 class DemoFailedError(Exception):
@@ -131,7 +131,7 @@ def _train(
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *fields
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task("queued", total=None, loss="", left="")
-        for latest in watch(stub, name):
+        for latest in watch_training(stub, name):
             run, now = latest, latest.progress
             trains = now.phase == fine_tuning.TrainingProgress.PHASE_TRAINING
             progress.update(

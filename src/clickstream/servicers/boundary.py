@@ -9,12 +9,11 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from clickstream import limits
-from clickstream.errors import ClickstreamError, FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
-from clickstream.servicers.errors import defect_status, grpc_status
+from clickstream.contract.statuses import defect_status, grpc_status
+from clickstream.domain import limits
+from clickstream.domain.errors import ClickstreamError, FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
 
 # gRPC itself refuses beyond this, without details; below it, we say what the limit is.
-TRANSPORT_BYTES = 4 * limits.REQUEST_BYTES
 # A stopping server waits for this long without a new call, and that often at most.
 QUIET_SECONDS = 0.1
 QUIET_CHECKS = 10

@@ -7,20 +7,28 @@ from datetime import datetime
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceServicer
 
-from clickstream.commit import GroupCommit
-from clickstream.dao.interface import ClickstreamDao
-from clickstream.errors import NotFound
-from clickstream.servicers import admission, validation, wire
+from clickstream.contract.encoding import message_field
+from clickstream.contract.sessions import (
+    all_accepted,
+    create_response,
+    push_answer,
+    stored_session_bytes,
+    stored_session_message,
+)
+from clickstream.dao.group_commit import GroupCommit
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain.sessions import NO_EVENTS, EventPush, SessionEvents, StoredSession
 from clickstream.servicers.boundary import Context
+from clickstream.servicers.checks import admission, fields
 from clickstream.servicers.ingest import IngestStream
-from clickstream.sessions import NO_EVENTS, EventPush, SessionEvents, StoredSession
+from clickstream.servicers.lookups import known
 
 
 class ClickstreamServicer(ClickstreamServiceServicer):
     """Writes go through the group commit; reads go to the store by themselves."""
 
     def __init__(
-        self, dao: ClickstreamDao, commit: GroupCommit, window: validation.Window, clock: Callable[[], datetime]
+        self, dao: ClickstreamDao, commit: GroupCommit, window: fields.Window, clock: Callable[[], datetime]
     ) -> None:
         self._dao = dao
         self._commit = commit
@@ -33,14 +41,14 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         draft = admission.session(request.session, self._arrival(request.historical))
         appended = await self._commit.append_session(draft)
         admission.require_same(draft, appended)
-        return wire.create_response(appended)
+        return create_response(appended)
 
     async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> bytes:  # noqa: N802
         """See the contract."""
-        session_id = validation.checked_id(request.session_id, "session_id")
+        session_id = fields.checked_id(request.session_id, "session_id")
         session, events = await asyncio.to_thread(self._read, session_id)
-        stored_session = wire.stored_session_bytes(session, events)
-        return wire.message_field(pb.GetSessionResponse.STORED_SESSION_FIELD_NUMBER, stored_session)
+        stored_session = stored_session_bytes(session, events)
+        return message_field(pb.GetSessionResponse.STORED_SESSION_FIELD_NUMBER, stored_session)
 
     def _read(self, session_id: str) -> tuple[StoredSession, SessionEvents]:
         session = known(self._dao.sessions.get(session_id))
@@ -55,8 +63,8 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         drafts, rejected = admission.events(request.session_id, request.events, at)
         holders = await self._commit.append_events(EventPush(request.session_id, drafts))
         if not rejected and not any(holders):
-            return wire.all_accepted(len(drafts))
-        return wire.push_answer(pb.PushEventsResponse, drafts, holders, rejected)
+            return all_accepted(len(drafts))
+        return push_answer(pb.PushEventsResponse, drafts, holders, rejected)
 
     async def Ingest(self, request_iterator: AsyncIterator[pb.IngestRequest], context: Context) -> None:  # noqa: N802
         """See the contract."""
@@ -74,19 +82,12 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         self, request: pb.MarkSessionIrrelevantRequest, context: Context
     ) -> pb.MarkSessionIrrelevantResponse:
         """See the contract."""
-        session_id = validation.checked_id(request.session_id, "session_id")
+        session_id = fields.checked_id(request.session_id, "session_id")
         marked = known(await asyncio.to_thread(self._dao.sessions.mark_irrelevant, session_id, self._clock()))
-        return pb.MarkSessionIrrelevantResponse(stored_session=wire.stored_session(marked))
+        return pb.MarkSessionIrrelevantResponse(stored_session=stored_session_message(marked))
 
     async def RestoreSession(self, request: pb.RestoreSessionRequest, context: Context) -> pb.RestoreSessionResponse:  # noqa: N802
         """See the contract."""
-        session_id = validation.checked_id(request.session_id, "session_id")
+        session_id = fields.checked_id(request.session_id, "session_id")
         restored = known(await asyncio.to_thread(self._dao.sessions.restore, session_id))
-        return pb.RestoreSessionResponse(stored_session=wire.stored_session(restored))
-
-
-def known(session: StoredSession | None) -> StoredSession:
-    """The session, if there is one. Raises NotFound."""
-    if session is None:
-        raise NotFound("SESSION_NOT_FOUND", "session_id: no session has this id")
-    return session
+        return pb.RestoreSessionResponse(stored_session=stored_session_message(restored))

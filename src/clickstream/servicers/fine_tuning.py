@@ -4,21 +4,25 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import grpc
 from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
 from embedding_studio.clickstream.v1.fine_tuning_service_pb2_grpc import (
     FineTuningServiceServicer,
-    FineTuningServiceStub,
 )
 
-from clickstream.converter import TrainingInput
-from clickstream.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
-from clickstream.judgements import JudgedQuery
-from clickstream.runs import FineTuningSettings, ModelVersion, TrainingProgress
-from clickstream.servicers import evaluation_wire, training_wire, validation
-from clickstream.servicers.boundary import TRANSPORT_BYTES, Context
+from clickstream.contract.models import model_version_message
+from clickstream.contract.runs import progress_message
+from clickstream.contract.training_inputs import training_input_from
+from clickstream.domain.errors import FieldViolation, InvalidArgument
+from clickstream.domain.judgements import JudgedQuery
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.runs import FineTuningSettings, TrainingProgress
+from clickstream.domain.training_inputs import TrainingInput
+from clickstream.servicers.boundary import Context
+from clickstream.servicers.checks import fields
+from clickstream.servicers.checks.judgements import checked_judged_queries
+from clickstream.servicers.checks.training_settings import checked_settings
 
 # Inputs that wait between the stream and the trainer; beyond it the stream stands still.
 WAITING_INPUTS = 256
@@ -61,9 +65,9 @@ class FineTuningServicer(FineTuningServiceServicer):
         first = await anext(request_iterator, None)
         if first is None or first.WhichOneof("message") != "start":
             raise InvalidArgument([FieldViolation("start", "must be the first message")])
-        run_id = validation.checked_run_id(first.start.run_id)
-        settings = training_wire.settings(first.start.settings, self._defaults)
-        judged = await asyncio.to_thread(evaluation_wire.judged_queries, first.start.judged_queries)
+        run_id = fields.checked_run_id(first.start.run_id)
+        settings = checked_settings(first.start.settings, self._defaults)
+        judged = await asyncio.to_thread(checked_judged_queries, first.start.judged_queries)
         async with self._one_at_a_time:
             training = _Training(self._train, run_id, settings, judged)
             receiving = asyncio.create_task(training.receive(request_iterator))
@@ -89,7 +93,7 @@ class _Training:
         canceled = self._canceled.is_set
         try:
             version = train(run_id, settings, self._received(), judged, report=self._report, is_canceled=canceled)
-            self._answer(pb.FineTuneResponse(model_version=training_wire.model_version_message(version)))
+            self._answer(pb.FineTuneResponse(model_version=model_version_message(version)))
             self._answer(None)
         except Exception as error:
             self._answer(error)
@@ -108,7 +112,7 @@ class _Training:
         raise InputsEnded
 
     def _report(self, progress: TrainingProgress) -> None:
-        self._answer(pb.FineTuneResponse(progress=training_wire.progress_message(progress)))
+        self._answer(pb.FineTuneResponse(progress=progress_message(progress)))
 
     def _answer(self, response: pb.FineTuneResponse | Exception | None) -> None:
         self._loop.call_soon_threadsafe(self._responses.put_nowait, response)
@@ -120,7 +124,7 @@ class _Training:
             async for request in requests:
                 if request.WhichOneof("message") != "input":
                     raise InvalidArgument([FieldViolation("input", "is required after the first message")])
-                await self._hand_over(training_wire.training_input_from(request.input))
+                await self._hand_over(training_input_from(request.input))
         except Exception as error:
             end = error
         await self._hand_over(end)
@@ -143,68 +147,3 @@ class _Training:
         """Ends the training within one step and waits for it; does nothing to one that is done."""
         self._canceled.set()
         await asyncio.shield(self._done)
-
-
-class FineTuningClient:
-    """Calls the fine-tuning module, wherever it runs."""
-
-    def __init__(self, address: str) -> None:
-        options = [
-            ("grpc.max_send_message_length", TRANSPORT_BYTES),
-            # A trainer that went away without a word is noticed, also while it is silent.
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-        ]
-        self._channel = grpc.aio.insecure_channel(address, options=options)
-        self._stub = FineTuningServiceStub(self._channel)
-
-    async def fine_tune(
-        self,
-        run_id: str,
-        settings: FineTuningSettings,
-        inputs: AsyncIterator[TrainingInput],
-        judged: Sequence[JudgedQuery],
-    ) -> AsyncIterator[TrainingProgress | ModelVersion]:
-        """Streams inputs in, and progress and last the model version out.
-
-        Raises:
-            FailedPrecondition: nothing can be trained from these settings and inputs.
-            Unavailable: the module cannot be reached or went away; call again to go on.
-        """
-        failure: list[Exception] = []
-
-        async def requests() -> AsyncIterator[pb.FineTuneRequest]:
-            start = pb.FineTuneStart(run_id=run_id, settings=training_wire.settings_message(settings))
-            start.judged_queries.extend(await asyncio.to_thread(evaluation_wire.judged_query_messages, judged))
-            yield pb.FineTuneRequest(start=start)
-            try:
-                async for converted in inputs:
-                    yield pb.FineTuneRequest(input=training_wire.training_input(converted))
-            except Exception as error:
-                # gRPC would end the stream as if it were complete.
-                failure.append(error)
-                call.cancel()
-
-        call: Any = self._stub.FineTune(requests())
-        try:
-            async for response in call:
-                if response.WhichOneof("message") == "model_version":
-                    yield training_wire.model_version_from(response.model_version)
-                else:
-                    yield training_wire.progress_from(response.progress)
-        except grpc.aio.AioRpcError as error:
-            if failure:
-                raise failure[0] from error
-            if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT):
-                raise FailedPrecondition("TRAINING_IMPOSSIBLE", error.details() or "") from error
-            raise Unavailable("STORE_UNAVAILABLE", f"the fine-tuning module: {error.details()}") from error
-        except asyncio.CancelledError:
-            if failure:
-                raise failure[0] from None
-            raise
-        finally:
-            call.cancel()
-
-    async def close(self) -> None:
-        """Closes the channel."""
-        await self._channel.close()

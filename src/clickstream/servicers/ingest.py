@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 
-from clickstream import limits
-from clickstream.batches import batch_id_of
-from clickstream.commit import OVERHEAD_BYTES, GroupCommit
-from clickstream.errors import AlreadyExists, ClickstreamError, FieldViolation, InvalidArgument, NotFound
-from clickstream.servicers import admission, wire
-from clickstream.servicers.errors import NAMED_VIOLATIONS, short
-from clickstream.sessions import Appended, EventDraft, EventPush, SessionDraft, StoredEvent
+from clickstream.contract.sessions import push_answer
+from clickstream.contract.statuses import NAMED_VIOLATIONS, short
+from clickstream.dao.group_commit import OVERHEAD_BYTES, GroupCommit
+from clickstream.domain import limits
+from clickstream.domain.batches import batch_id_of
+from clickstream.domain.errors import AlreadyExists, ClickstreamError, FieldViolation, InvalidArgument, NotFound
+from clickstream.domain.sessions import Appended, EventDraft, EventPush, SessionDraft, StoredEvent
+from clickstream.servicers.checks import admission
 
 # Whether a message is at fault or the store: these fail it alone, anything else ends the stream.
 REFUSALS = (InvalidArgument, NotFound, AlreadyExists)
@@ -134,7 +135,7 @@ def _events_answer(
 ) -> pb.IngestResponse:
     if not rejected and not any(holders):
         return pb.IngestResponse(events=pb.IngestedEvents(accepted_count=len(drafts)))
-    return pb.IngestResponse(events=wire.push_answer(pb.IngestedEvents, drafts, holders, rejected))
+    return pb.IngestResponse(events=push_answer(pb.IngestedEvents, drafts, holders, rejected))
 
 
 def _failure(error: ClickstreamError) -> pb.IngestFailure:

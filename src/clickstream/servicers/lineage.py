@@ -4,19 +4,20 @@ from collections.abc import Iterator, Sequence
 
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 
-from clickstream.batches import Batch, batch_id_of, sequence_of
-from clickstream.converter import TrainingInput
-from clickstream.dao.interface import ClickstreamDao
-from clickstream.dao.work_interface import Position
-from clickstream.errors import FieldViolation
-from clickstream.improvement import ImprovementState
-from clickstream.inputs import InputReader
-from clickstream.limits import IMPROVEMENT_GROUP
-from clickstream.runs import ModelVersion, TrainingRun
-from clickstream.servicers import paging, validation
-from clickstream.servicers.clickstream import known
-from clickstream.sessions import StoredSession
-from clickstream.template import ItemTemplate
+from clickstream.conversion.reader import InputReader
+from clickstream.dao.interface.list_cursor import ListCursor
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain.batches import Batch, batch_id_of, sequence_of
+from clickstream.domain.errors import FieldViolation
+from clickstream.domain.improvement import ImprovementState
+from clickstream.domain.item_template import ItemTemplate
+from clickstream.domain.limits import IMPROVEMENT_GROUP
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.runs import TrainingRun
+from clickstream.domain.sessions import StoredSession
+from clickstream.domain.training_inputs import TrainingInput
+from clickstream.servicers.checks import fields, page_tokens
+from clickstream.servicers.lookups import known
 
 # The run has ended, but a worker may have died before it wrote so.
 TRAINED = frozenset({ImprovementState.DONE, ImprovementState.PROCESSING})
@@ -33,13 +34,13 @@ class ModelLineage:
 
     def batches(self, version: ModelVersion, from_batch_id: str, after_number: int) -> list[Batch]:
         """The version's batches by sequence number, from the named one on. Raises InvalidArgument."""
-        violations: validation.Violations = []
-        validation.check_after_number(after_number, violations)
+        violations: fields.Violations = []
+        fields.check_after_number(after_number, violations)
         if after_number and not from_batch_id:
             violations.append(FieldViolation("batch_id", "is required together with after_number"))
         if from_batch_id and from_batch_id not in version.batch_ids:
             violations.append(FieldViolation("batch_id", "is no batch of this model version"))
-        validation.require(violations)
+        fields.require(violations)
         sequences = sorted(sequence for each in version.batch_ids if (sequence := sequence_of(each)))
         first = sequence_of(from_batch_id) or 0
         found = (self._dao.batches.get(sequence) for sequence in sequences if sequence >= first)
@@ -73,14 +74,14 @@ class ModelLineage:
 
 
 def session_lineage(
-    dao: ClickstreamDao, inputs: InputReader, session_id: str, before: Position | None, limit: int
+    dao: ClickstreamDao, inputs: InputReader, session_id: str, before: ListCursor | None, limit: int
 ) -> pb.GetSessionLineageResponse:
     """A session's batch and input, and the runs over it, the newest first. Raises NotFound."""
     session = known(dao.sessions.get(session_id))
     runs = dao.runs.of_batch(session.batch, before, limit)
     token = ""
     if len(runs) == limit:
-        token = paging.encode_position("GetSessionLineage", runs[-1].queued_at, runs[-1].run_id, ())
+        token = page_tokens.encode_position("GetSessionLineage", runs[-1].queued_at, runs[-1].run_id, ())
     return pb.GetSessionLineageResponse(
         batch_id=batch_id_of(session.batch),
         session_number=session.number,

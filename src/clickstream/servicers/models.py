@@ -8,16 +8,19 @@ from embedding_studio.clickstream.v1 import model_host_service_pb2 as host_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceServicer
 
-from clickstream.dao.interface import ClickstreamDao
-from clickstream.errors import FailedPrecondition, FieldViolation, NotFound
-from clickstream.inputs import InputReader
-from clickstream.promotions import Promotion, PromotionOrder
-from clickstream.runs import ModelVersion
-from clickstream.servicers import paging, training_wire, validation
+from clickstream.contract.encoding import timestamp
+from clickstream.contract.models import model_version_message
+from clickstream.conversion.reader import InputReader
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain.errors import FailedPrecondition, FieldViolation, NotFound
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.promotions import Promotion, PromotionOrder
 from clickstream.servicers.boundary import Context
+from clickstream.servicers.checks import fields, page_tokens
+from clickstream.servicers.checks.texts import check_texts
+from clickstream.servicers.checks.training_settings import MAX_TEXT
 from clickstream.servicers.lineage import ModelLineage, session_lineage
-from clickstream.servicers.model_host import ModelHostClient, check_texts
-from clickstream.servicers.wire import timestamp
+from clickstream.trainer_client.model_host import ModelHostClient
 
 
 class ModelServicer(ModelServiceServicer):
@@ -35,11 +38,11 @@ class ModelServicer(ModelServiceServicer):
         self, request: pb.GetModelVersionRequest, context: Context
     ) -> pb.GetModelVersionResponse:
         """See the contract."""
-        validation.check_optional_id(request.model_version_id, "model_version_id")
+        fields.check_optional_id(request.model_version_id, "model_version_id")
         current = await asyncio.to_thread(self._dao.promotions.current)
         version = await asyncio.to_thread(self._version, request.model_version_id or _promoted(current))
         return pb.GetModelVersionResponse(
-            model_version=training_wire.model_version_message(version),
+            model_version=model_version_message(version),
             current=current is not None and current.model_version_id == version.model_version_id,
         )
 
@@ -47,18 +50,18 @@ class ModelServicer(ModelServiceServicer):
         self, request: pb.ListModelVersionsRequest, context: Context
     ) -> pb.ListModelVersionsResponse:
         """See the contract."""
-        page_size = validation.checked_page_size(request.page_size)
+        page_size = fields.checked_page_size(request.page_size)
         method = f"ListModelVersions{'/improved' if request.improved_only else ''}"
-        before = paging.decode_position(request.page_token, method, ())
+        before = page_tokens.decode_position(request.page_token, method, ())
         versions = await asyncio.to_thread(
             self._dao.runs.model_versions, before, page_size, improved_only=request.improved_only
         )
         current = await asyncio.to_thread(self._dao.promotions.current)
-        page, more = paging.fitting(versions, training_wire.model_version_message, page_size)
+        page, more = page_tokens.fitting(versions, model_version_message, page_size)
         token = ""
         if more:
             last = versions[len(page) - 1]
-            token = paging.encode_position(method, last.created_at, last.run_id, ())
+            token = page_tokens.encode_position(method, last.created_at, last.run_id, ())
         return pb.ListModelVersionsResponse(
             model_versions=page,
             next_page_token=token,
@@ -67,9 +70,9 @@ class ModelServicer(ModelServiceServicer):
 
     async def PromoteModel(self, request: pb.PromoteModelRequest, context: Context) -> pb.PromoteModelResponse:  # noqa: N802
         """See the contract."""
-        order = _order(request, validation.checked_id(request.model_version_id, "model_version_id"), request.force)
+        order = _order(request, fields.checked_id(request.model_version_id, "model_version_id"), request.force)
         if order.forced and not order.reason.strip():
-            validation.require([FieldViolation("reason", "is required together with force")])
+            fields.require([FieldViolation("reason", "is required together with force")])
         version = await asyncio.to_thread(self._version, order.model_version_id)
         if not version.promoted and not order.forced:
             raise FailedPrecondition("MODEL_NOT_IMPROVED", f"the gate said no: {version.gate_reason}")
@@ -94,14 +97,14 @@ class ModelServicer(ModelServiceServicer):
 
     async def ListPromotions(self, request: pb.ListPromotionsRequest, context: Context) -> pb.ListPromotionsResponse:  # noqa: N802
         """See the contract."""
-        page_size = validation.checked_page_size(request.page_size)
+        page_size = fields.checked_page_size(request.page_size)
         before = None
         if request.page_token:
-            (before,) = paging.decode_token(request.page_token, "ListPromotions", (int,))
+            (before,) = page_tokens.decode_token(request.page_token, "ListPromotions", (int,))
         found = await asyncio.to_thread(self._dao.promotions.list, before, page_size)
-        page, more = paging.fitting(found, _message, page_size)
+        page, more = page_tokens.fitting(found, _message, page_size)
         last = found[len(page) - 1].sequence if more else 1
-        token = paging.encode_token("ListPromotions", last) if last > 1 else ""
+        token = page_tokens.encode_token("ListPromotions", last) if last > 1 else ""
         return pb.ListPromotionsResponse(promotions=page, next_page_token=token)
 
     async def DownloadModel(  # noqa: N802
@@ -130,13 +133,11 @@ class ModelServicer(ModelServiceServicer):
         self, request: pb.StreamModelLineageRequest, context: Context
     ) -> AsyncIterator[pb.StreamModelLineageResponse]:
         """See the contract."""
-        model_version_id = validation.checked_id(request.model_version_id, "model_version_id")
+        model_version_id = fields.checked_id(request.model_version_id, "model_version_id")
         lineage = ModelLineage(self._dao, self._inputs)
         version = await asyncio.to_thread(self._version, model_version_id)
         batches = await asyncio.to_thread(lineage.batches, version, request.batch_id, request.after_number)
-        origin = pb.ModelOrigin(
-            model_version=training_wire.model_version_message(version), policy_version=lineage.policy_version
-        )
+        origin = pb.ModelOrigin(model_version=model_version_message(version), policy_version=lineage.policy_version)
         yield pb.StreamModelLineageResponse(origin=origin)
         pages = lineage.pages(version, batches, request.after_number if request.batch_id else 0)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
@@ -147,13 +148,13 @@ class ModelServicer(ModelServiceServicer):
         self, request: pb.GetSessionLineageRequest, context: Context
     ) -> pb.GetSessionLineageResponse:
         """See the contract."""
-        session_id = validation.checked_id(request.session_id, "session_id")
-        page_size = validation.checked_page_size(request.page_size)
-        before = paging.decode_position(request.page_token, "GetSessionLineage", ())
+        session_id = fields.checked_id(request.session_id, "session_id")
+        page_size = fields.checked_page_size(request.page_size)
+        before = page_tokens.decode_position(request.page_token, "GetSessionLineage", ())
         return await asyncio.to_thread(session_lineage, self._dao, self._inputs, session_id, before, page_size)
 
     async def _named_or_promoted(self, model_version_id: str) -> str:
-        validation.check_optional_id(model_version_id, "model_version_id")
+        fields.check_optional_id(model_version_id, "model_version_id")
         return model_version_id or _promoted(await asyncio.to_thread(self._dao.promotions.current))
 
     def _version(self, model_version_id: str) -> ModelVersion:
@@ -172,10 +173,10 @@ def _promoted(current: Promotion | None) -> str:
 def _order(
     request: pb.PromoteModelRequest | pb.RollbackModelRequest, model_version_id: str, forced: bool
 ) -> PromotionOrder:
-    request_id = validation.checked_id(request.request_id, "request_id")
-    if len(request.reason) > training_wire.MAX_TEXT:
-        description = f"must have at most {training_wire.MAX_TEXT} characters"
-        validation.require([FieldViolation("reason", description, validation.LIMIT)])
+    request_id = fields.checked_id(request.request_id, "request_id")
+    if len(request.reason) > MAX_TEXT:
+        description = f"must have at most {MAX_TEXT} characters"
+        fields.require([FieldViolation("reason", description, fields.LIMIT)])
     named = request.HasField("expected_model_version_id")
     expected = frozenset({request.expected_model_version_id}) if named else None
     return PromotionOrder(request_id, model_version_id, expected, forced, request.reason)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 
-from clickstream.runs import ENDED, TrainingRun
-from clickstream.servicers import training_wire
+from clickstream.contract.runs import run_message
+from clickstream.domain.runs import ENDED, TrainingRun
 
 WATCH_SECONDS = 0.5
 
@@ -53,4 +53,4 @@ class RunWatch:
 
     async def _look(self, run_id: str) -> _Look:
         run = await asyncio.to_thread(self._get, run_id)
-        return _Look(pb.WatchTrainingRunResponse(run=training_wire.run(run)), run.state in ENDED)
+        return _Look(pb.WatchTrainingRunResponse(run=run_message(run)), run.state in ENDED)

@@ -1,7 +1,6 @@
 """The gRPC server: our services, health per service, and reflection."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -22,64 +21,58 @@ from embedding_studio.clickstream.v1 import (
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from clickstream.servicers.boundary import TRANSPORT_BYTES, Boundary
+from clickstream.domain import limits
+from clickstream.domain.errors import StartError
+from clickstream.servicers.boundary import Boundary
 
 OPTIONS = [
-    ("grpc.max_receive_message_length", TRANSPORT_BYTES),
-    ("grpc.max_send_message_length", TRANSPORT_BYTES),
+    ("grpc.max_receive_message_length", limits.TRANSPORT_BYTES),
+    ("grpc.max_send_message_length", limits.TRANSPORT_BYTES),
     # Clients behind load balancers keep idle connections alive with pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 
 
-class ListenError(Exception):
-    """The address cannot be listened on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A servicer with how to register it."""
-
-    name: str
-    register: Callable[[Any, Any], None]
-    servicer: Any
-
-
-def clickstream_service(servicer: Any) -> Service:
-    """ClickstreamService."""
-    name = clickstream_service_pb2.DESCRIPTOR.services_by_name["ClickstreamService"].full_name
-    return Service(name, clickstream_service_pb2_grpc.add_ClickstreamServiceServicer_to_server, servicer)
-
-
-def batch_service(servicer: Any) -> Service:
-    """BatchService."""
-    name = batch_service_pb2.DESCRIPTOR.services_by_name["BatchService"].full_name
-    return Service(name, batch_service_pb2_grpc.add_BatchServiceServicer_to_server, servicer)
-
-
-def training_service(servicer: Any) -> Service:
-    """TrainingService."""
-    name = training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name
-    return Service(name, training_service_pb2_grpc.add_TrainingServiceServicer_to_server, servicer)
-
-
-def fine_tuning_service(servicer: Any) -> Service:
-    """FineTuningService."""
-    name = fine_tuning_service_pb2.DESCRIPTOR.services_by_name["FineTuningService"].full_name
-    return Service(name, fine_tuning_service_pb2_grpc.add_FineTuningServiceServicer_to_server, servicer)
-
-
-def model_service(servicer: Any) -> Service:
-    """ModelService."""
-    name = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
-    return Service(name, model_service_pb2_grpc.add_ModelServiceServicer_to_server, servicer)
-
-
-def model_host_service(servicer: Any) -> Service:
-    """ModelHostService."""
-    name = model_host_service_pb2.DESCRIPTOR.services_by_name["ModelHostService"].full_name
-    return Service(name, model_host_service_pb2_grpc.add_ModelHostServiceServicer_to_server, servicer)
+SERVICES: tuple[tuple[type[Any], Any, str, Callable[[Any, Any], None]], ...] = (
+    (
+        clickstream_service_pb2_grpc.ClickstreamServiceServicer,
+        clickstream_service_pb2,
+        "ClickstreamService",
+        clickstream_service_pb2_grpc.add_ClickstreamServiceServicer_to_server,
+    ),
+    (
+        batch_service_pb2_grpc.BatchServiceServicer,
+        batch_service_pb2,
+        "BatchService",
+        batch_service_pb2_grpc.add_BatchServiceServicer_to_server,
+    ),
+    (
+        training_service_pb2_grpc.TrainingServiceServicer,
+        training_service_pb2,
+        "TrainingService",
+        training_service_pb2_grpc.add_TrainingServiceServicer_to_server,
+    ),
+    (
+        model_service_pb2_grpc.ModelServiceServicer,
+        model_service_pb2,
+        "ModelService",
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server,
+    ),
+    (
+        fine_tuning_service_pb2_grpc.FineTuningServiceServicer,
+        fine_tuning_service_pb2,
+        "FineTuningService",
+        fine_tuning_service_pb2_grpc.add_FineTuningServiceServicer_to_server,
+    ),
+    (
+        model_host_service_pb2_grpc.ModelHostServiceServicer,
+        model_host_service_pb2,
+        "ModelHostService",
+        model_host_service_pb2_grpc.add_ModelHostServiceServicer_to_server,
+    ),
+)
+"""Every service: the generated servicer, the module of its file, its name, and how generated code registers it."""
 
 
 class _Registry:
@@ -106,23 +99,25 @@ class Server:
     second server is refused: it would take half of the calls without a word.
     """
 
-    def __init__(self, services: list[Service], *, reuse_port: bool = False) -> None:
+    def __init__(self, servicers: Sequence[Any], *, reuse_port: bool = False) -> None:
         self._boundary = Boundary()
         self._server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(reuse_port))])
         self._health = health.aio.HealthServicer()
-        self._names = [service.name for service in services]
-        for service in services:
-            service.register(service.servicer, _Registry(self._server, self._boundary))
+        self._names = []
+        for servicer in servicers:
+            _, module, name, register = next(row for row in SERVICES if isinstance(servicer, row[0]))
+            self._names.append(module.DESCRIPTOR.services_by_name[name].full_name)
+            register(servicer, _Registry(self._server, self._boundary))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         named = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(named, self._server)
 
     def bind(self, address: str) -> int:
-        """Opens the port; returns its number. Raises ListenError."""
+        """Opens the port; returns its number. Raises StartError."""
         try:
             port: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise ListenError(f"cannot listen on {address}: is the port taken? ({error})") from error
+            raise StartError(f"cannot listen on {address}: is the port taken? ({error})") from error
         return port
 
     async def start(self) -> None:

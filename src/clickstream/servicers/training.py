@@ -8,15 +8,20 @@ from datetime import datetime
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceServicer
 
-from clickstream import limits
-from clickstream.batches import Batch, BatchStatus, sequence_of
-from clickstream.dao.interface import ClickstreamDao
-from clickstream.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
-from clickstream.inputs import InputReader
-from clickstream.judgements import packed
-from clickstream.runs import ENDED, FineTuningSettings, RunState, TrainingRun, is_version_id
-from clickstream.servicers import evaluation_wire, paging, training_wire, validation
+from clickstream.contract.runs import curve_point_message, run_message
+from clickstream.contract.training_inputs import conversion_summary_message, training_input_message
+from clickstream.conversion.reader import InputReader
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain import limits
+from clickstream.domain.batches import Batch, BatchStatus, sequence_of
+from clickstream.domain.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from clickstream.domain.judgements import packed
+from clickstream.domain.model_versions import is_version_id
+from clickstream.domain.runs import ENDED, FineTuningSettings, RunState, TrainingRun
 from clickstream.servicers.boundary import Context
+from clickstream.servicers.checks import fields, page_tokens
+from clickstream.servicers.checks.judgements import checked_judged_queries
+from clickstream.servicers.checks.training_settings import checked_settings
 from clickstream.servicers.run_watch import RunWatch
 
 PROMOTED = "promoted"
@@ -44,29 +49,29 @@ class TrainingServicer(TrainingServiceServicer):
         self, request: pb.StreamTrainingInputsRequest, context: Context
     ) -> AsyncIterator[pb.StreamTrainingInputsResponse]:
         """See the contract."""
-        violations: validation.Violations = []
-        validation.check_id(request.batch_id, "batch_id", violations)
-        validation.check_after_number(request.after_number, violations)
-        validation.require(violations)
+        violations: fields.Violations = []
+        fields.check_id(request.batch_id, "batch_id", violations)
+        fields.check_after_number(request.after_number, violations)
+        fields.require(violations)
         batch = await asyncio.to_thread(self._released, request.batch_id)
         summary = self._inputs.new_summary()
         pages = self._inputs.pages(batch.sequence, batch.session_count, request.after_number, summary)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             for converted in page:
-                yield pb.StreamTrainingInputsResponse(input=training_wire.training_input(converted))
-        yield pb.StreamTrainingInputsResponse(summary=training_wire.conversion_summary(summary))
+                yield pb.StreamTrainingInputsResponse(input=training_input_message(converted))
+        yield pb.StreamTrainingInputsResponse(summary=conversion_summary_message(summary))
 
     async def StartTraining(self, request: pb.StartTrainingRequest, context: Context) -> pb.StartTrainingResponse:  # noqa: N802
         """See the contract."""
-        validation.checked_run_id(request.run_id)
+        fields.checked_run_id(request.run_id)
         _check_batch_ids(request)
-        settings = training_wire.settings(request.settings, self._defaults)
+        settings = checked_settings(request.settings, self._defaults)
         run, created = await asyncio.to_thread(self._queue, request, settings)
         self._wake_worker()
-        return pb.StartTrainingResponse(run=training_wire.run(run), created=created)
+        return pb.StartTrainingResponse(run=run_message(run), created=created)
 
     def _queue(self, request: pb.StartTrainingRequest, settings: FineTuningSettings) -> tuple[TrainingRun, bool]:
-        judged = evaluation_wire.judged_queries(request.judged_queries)
+        judged = checked_judged_queries(request.judged_queries)
         sha256, judgements = packed(judged) if judged else ("", b"")
         request.ClearField("judged_queries")
         run, created = self._dao.runs.get(request.run_id), False
@@ -117,8 +122,8 @@ class TrainingServicer(TrainingServiceServicer):
 
     async def GetTrainingRun(self, request: pb.GetTrainingRunRequest, context: Context) -> pb.GetTrainingRunResponse:  # noqa: N802
         """See the contract."""
-        run = await asyncio.to_thread(self._run, validation.checked_id(request.run_id, "run_id"))
-        return pb.GetTrainingRunResponse(run=training_wire.run(run))
+        run = await asyncio.to_thread(self._run, fields.checked_id(request.run_id, "run_id"))
+        return pb.GetTrainingRunResponse(run=run_message(run))
 
     def _run(self, run_id: str) -> TrainingRun:
         return _existing(self._dao.runs.get(run_id))
@@ -127,25 +132,25 @@ class TrainingServicer(TrainingServiceServicer):
         self, request: pb.ListTrainingRunsRequest, context: Context
     ) -> pb.ListTrainingRunsResponse:
         """See the contract."""
-        violations: validation.Violations = []
-        page_size = validation.check_page_size(request.page_size, violations)
-        validation.require(violations)
+        violations: fields.Violations = []
+        page_size = fields.check_page_size(request.page_size, violations)
+        fields.require(violations)
         method = "ListTrainingRuns"
-        states = paging.enum_filter(request.states, pb.TrainingRunState, "TRAINING_RUN_STATE_", RunState, "states")
-        before = paging.decode_position(request.page_token, method, states)
+        states = page_tokens.enum_filter(request.states, pb.TrainingRunState, "TRAINING_RUN_STATE_", RunState, "states")
+        before = page_tokens.decode_position(request.page_token, method, states)
         runs = await asyncio.to_thread(self._dao.runs.list, before, page_size, states)
-        page, more = paging.fitting(runs, training_wire.run, page_size)
+        page, more = page_tokens.fitting(runs, run_message, page_size)
         token = ""
         if more:
             last = runs[len(page) - 1]
-            token = paging.encode_position(method, last.queued_at, last.run_id, states)
+            token = page_tokens.encode_position(method, last.queued_at, last.run_id, states)
         return pb.ListTrainingRunsResponse(runs=page, next_page_token=token)
 
     async def WatchTrainingRun(  # noqa: N802
         self, request: pb.WatchTrainingRunRequest, context: Context
     ) -> AsyncIterator[pb.WatchTrainingRunResponse]:
         """See the contract."""
-        run_id = validation.checked_id(request.run_id, "run_id")
+        run_id = fields.checked_id(request.run_id, "run_id")
         async for response in self._watch.changes(run_id):
             yield response
 
@@ -153,20 +158,20 @@ class TrainingServicer(TrainingServiceServicer):
         self, request: pb.GetTrainingCurveRequest, context: Context
     ) -> pb.GetTrainingCurveResponse:
         """See the contract."""
-        run = await asyncio.to_thread(self._run, validation.checked_id(request.run_id, "run_id"))
+        run = await asyncio.to_thread(self._run, fields.checked_id(request.run_id, "run_id"))
         points = await asyncio.to_thread(self._dao.runs.curve, run.run_id)
-        return pb.GetTrainingCurveResponse(points=map(training_wire.curve_point_message, points))
+        return pb.GetTrainingCurveResponse(points=map(curve_point_message, points))
 
     async def CancelTrainingRun(  # noqa: N802
         self, request: pb.CancelTrainingRunRequest, context: Context
     ) -> pb.CancelTrainingRunResponse:
         """See the contract."""
-        run_id = validation.checked_id(request.run_id, "run_id")
+        run_id = fields.checked_id(request.run_id, "run_id")
         run = _existing(await asyncio.to_thread(self._dao.runs.request_cancel, run_id, self._clock()))
         if run.state in ENDED and run.state is not RunState.CANCELED:
             raise FailedPrecondition("STATE_CONFLICT", f"the run has already {run.state}")
         self._wake_worker()
-        return pb.CancelTrainingRunResponse(run=training_wire.run(run))
+        return pb.CancelTrainingRunResponse(run=run_message(run))
 
 
 def _existing(run: TrainingRun | None) -> TrainingRun:
@@ -176,15 +181,15 @@ def _existing(run: TrainingRun | None) -> TrainingRun:
 
 
 def _check_batch_ids(request: pb.StartTrainingRequest) -> None:
-    violations: validation.Violations = []
+    violations: fields.Violations = []
     if not request.batch_ids:
         violations.append(FieldViolation("batch_ids", "is required"))
     if len(request.batch_ids) > limits.BATCHES_PER_RUN:
         description = f"has {len(request.batch_ids)} batches; {limits.BATCHES_PER_RUN} are allowed"
-        violations.append(FieldViolation("batch_ids", description, validation.LIMIT))
+        violations.append(FieldViolation("batch_ids", description, fields.LIMIT))
     seen = set()
     for index, batch_id in enumerate(request.batch_ids[: limits.BATCHES_PER_RUN]):
-        validation.check_id(batch_id, f"batch_ids[{index}]", violations)
+        fields.check_id(batch_id, f"batch_ids[{index}]", violations)
         if batch_id in seen:
             violations.append(FieldViolation(f"batch_ids[{index}]", "is named twice"))
         seen.add(batch_id)

@@ -4,6 +4,7 @@ Sole importer of torch, transformers, sentence-transformers and numpy; importing
 `clickstream serve` only does when a run starts in its process.
 """
 
-from clickstream.training.loop import Canceled, fine_tune
+from clickstream.training.progress import Canceled
+from clickstream.training.run import fine_tune
 
 __all__ = ["Canceled", "fine_tune"]

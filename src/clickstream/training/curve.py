@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clickstream.runs import CURVE_POINTS, CurvePoint
+from clickstream.domain.runs import CURVE_POINTS, CurvePoint
 
 CURVE_FILE = "training_curve.jsonl"
 

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from clickstream.converter import TrainingInput
-from clickstream.runs import CurvePoint, Phase, TrainingProgress
+from clickstream.domain.runs import CurvePoint, Phase, TrainingProgress
+from clickstream.domain.training_inputs import TrainingInput
 from clickstream.training.curve import Curve
 
 SECONDS_PER_REPORT = 0.5

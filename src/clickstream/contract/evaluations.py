@@ -1,0 +1,57 @@
+"""Judgements and evaluations: contract messages ↔ domain objects."""
+
+from collections.abc import Sequence
+
+from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
+
+from clickstream.domain.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
+from clickstream.domain.judgements import JudgedQuery
+
+GAINS = ("ndcg_gain", "mrr_gain", "recall_gain", "recall_at_100_gain")
+
+
+def judged_query_messages(judged: Sequence[JudgedQuery]) -> list[pb.JudgedQuery]:
+    """Judgements for the contract."""
+    return [
+        pb.JudgedQuery(
+            query=each.query,
+            judgements=[pb.Judgement(object_id=object_id, grade=grade) for object_id, grade in each.grades.items()],
+        )
+        for each in judged
+    ]
+
+
+def evaluation_from(message: pb.Evaluation) -> Evaluation:
+    """An evaluation as the service keeps it."""
+    judged = None
+    if message.HasField("judged"):
+        judged = JudgedEvaluation(
+            judgements_sha256=message.judged.judgements_sha256,
+            unsearched=_comparison(message.judged.unsearched),
+            searched=_comparison(message.judged.searched),
+            unmeasured_queries=message.judged.unmeasured_queries,
+            unknown_items=message.judged.unknown_items,
+        )
+    return Evaluation(
+        base=_metrics(message.base),
+        new=_metrics(message.new),
+        ndcg_gain=message.ndcg_gain,
+        ndcg_gain_lower=message.ndcg_gain_lower,
+        ndcg_gain_upper=message.ndcg_gain_upper,
+        **{name: _gain(getattr(message, name)) for name in GAINS[1:]},
+        segments=tuple(Segment(each.kind, each.value, _comparison(each.comparison)) for each in message.segments),
+        judged=judged,
+    )
+
+
+def _comparison(message: pb.Comparison) -> Comparison:
+    gains = {name: _gain(getattr(message, name)) for name in GAINS}
+    return Comparison(message.query_count, _metrics(message.base), _metrics(message.new), **gains)
+
+
+def _metrics(message: pb.Metrics) -> Metrics:
+    return Metrics(message.ndcg_at_10, message.mrr_at_10, message.recall_at_10, message.recall_at_100)
+
+
+def _gain(message: pb.Gain) -> Gain:
+    return Gain(message.mean, message.lower, message.upper)

@@ -1,0 +1,164 @@
+"""Sessions and events: contract messages ↔ domain objects."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+from embedding_studio.clickstream.v1 import (
+    clickstream_service_pb2,
+    session_pb2,
+)
+from google.protobuf.message import DecodeError
+
+from clickstream.contract.encoding import (
+    message_field,
+    tag_and_length,
+    timestamp,
+    utc,
+)
+from clickstream.contract.statuses import short
+from clickstream.domain import limits
+from clickstream.domain.batches import batch_id_of
+from clickstream.domain.errors import FieldViolation
+from clickstream.domain.sessions import (
+    NO_EVENTS,
+    Appended,
+    EventDraft,
+    SessionDraft,
+    SessionEvents,
+    StoredEvent,
+    StoredSession,
+)
+from clickstream.domain.training_inputs import SearchSession, SessionEvent, ShownResult
+
+M = TypeVar("M", session_pb2.Session, session_pb2.Event)
+Outcome = clickstream_service_pb2.EventOutcome
+PushAnswer = TypeVar("PushAnswer", clickstream_service_pb2.PushEventsResponse, clickstream_service_pb2.IngestedEvents)
+
+
+def same_session(draft: SessionDraft, stored: StoredSession) -> bool:
+    """Whether the client sent what is stored (R1)."""
+    sent = (draft.payload, draft.server_time)
+    return _same(session_pb2.Session, sent, (stored.payload, stored.server_time))
+
+
+def same_event(draft: EventDraft, stored: StoredEvent) -> bool:
+    """Whether the client sent what is stored (R2)."""
+    return _same(session_pb2.Event, (draft.payload, draft.server_time), (stored.payload, stored.server_time))
+
+
+def _same(kind: type[M], sent: tuple[bytes, bool], stored: tuple[bytes, bool]) -> bool:
+    """Compares by meaning: equal messages may differ in bytes. A time of the server's is nobody's content."""
+    messages = []
+    for payload, server_time in (sent, stored):
+        message = kind.FromString(payload)
+        if server_time:
+            message.ClearField("created_at")
+        messages.append(message)
+    return bool(messages[0] == messages[1])
+
+
+def stored_session_message(session: StoredSession, events: SessionEvents = NO_EVENTS) -> session_pb2.StoredSession:
+    """A session with its listed events, for the contract."""
+    return session_pb2.StoredSession.FromString(stored_session_bytes(session, events))
+
+
+def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVENTS) -> bytes:
+    """The encoding of a `StoredSession`, around the payloads as they are kept.
+
+    Parsing and serializing them again would cost more than the rest of a batch read. By
+    https://protobuf.dev/programming-guides/encoding a message within a message is its own encoding behind tag
+    and length, and encodings of parts of a message, one after the other, are an encoding of the whole.
+    """
+    rest = session_pb2.StoredSession(
+        batch_id=batch_id_of(session.batch),
+        session_number=session.number,
+        irrelevant=session.irrelevant_at is not None,
+        irrelevant_at=timestamp(session.irrelevant_at),
+        omitted_events=events.omitted,
+    )
+    parts = [tag_and_length(_SESSION, len(session.payload)), session.payload, rest.SerializeToString()]
+    for event in events.events:
+        parts += (tag_and_length(_EVENTS, len(event.payload)), event.payload)
+    return b"".join(parts)
+
+
+def create_response(appended: Appended) -> bytes:
+    """The encoding of a `CreateSessionResponse`."""
+    rest = clickstream_service_pb2.CreateSessionResponse(created=appended.created)
+    stored_session_message = message_field(rest.STORED_SESSION_FIELD_NUMBER, stored_session_bytes(appended.session))
+    return stored_session_message + rest.SerializeToString()
+
+
+_SESSION = session_pb2.StoredSession.SESSION_FIELD_NUMBER
+_EVENTS = session_pb2.StoredSession.EVENTS_FIELD_NUMBER
+
+
+def search_session(session: StoredSession, events: SessionEvents, irrelevant: bool) -> SearchSession:
+    """A session for the converter. Raises ValueError if its payload cannot be read."""
+    try:
+        search = session_pb2.Session.FromString(session.payload)
+        messages = [session_pb2.Event.FromString(event.payload) for event in events.events]
+        acts = [SessionEvent(each.event_id, each.object_id, each.type, utc(each.created_at)) for each in messages]
+    except (DecodeError, OverflowError) as error:
+        raise ValueError(f"the payload of session number {session.number} cannot be read") from error
+    return SearchSession(
+        session_id=session.session_id,
+        batch_id=batch_id_of(session.batch),
+        number=session.number,
+        query=search.query,
+        results=[
+            # A Struct reads like a dict; copying it out would cost more than the whole conversion.
+            ShownResult(result.object_id, result.position, cast(Mapping[str, Any], result.meta))
+            for result in search.results
+        ],
+        events=acts,
+        irrelevant=irrelevant,
+        payload_search=search.payload_search,
+        late_events=events.late,
+        over_limit_events=events.omitted,
+        searched_at=session.created_at,
+    )
+
+
+@lru_cache(maxsize=limits.EVENTS_PER_CALL)
+def all_accepted(count: int) -> bytes:
+    """The serialized answer to a push of which every event was stored: the ordinary one, so made once."""
+    outcomes = [Outcome(code=Outcome.CODE_ACCEPTED)] * count
+    return clickstream_service_pb2.PushEventsResponse(outcomes=outcomes, accepted_count=count).SerializeToString()
+
+
+def push_answer(
+    kind: type[PushAnswer],
+    drafts: Sequence[EventDraft],
+    holders: Sequence[StoredEvent | None],
+    rejected: Mapping[int, FieldViolation],
+) -> PushAnswer:
+    """What became of each event of a push, given what held each draft's id already; `rejected` is by index."""
+    kept = (_outcome(draft, holder) for draft, holder in zip(drafts, holders, strict=True))
+    outcomes = [
+        _rejection(rejected[index]) if index in rejected else next(kept) for index in range(len(drafts) + len(rejected))
+    ]
+    codes = [outcome.code for outcome in outcomes]
+    return kind(
+        outcomes=outcomes,
+        accepted_count=codes.count(Outcome.CODE_ACCEPTED),
+        duplicate_count=codes.count(Outcome.CODE_DUPLICATE),
+        conflict_count=codes.count(Outcome.CODE_CONFLICT),
+        rejected_count=codes.count(Outcome.CODE_REJECTED),
+    )
+
+
+def _outcome(draft: EventDraft, holder: StoredEvent | None) -> Outcome:
+    if holder is None:
+        return Outcome(code=Outcome.CODE_ACCEPTED)
+    return Outcome(code=Outcome.CODE_DUPLICATE if same_event(draft, holder) else Outcome.CODE_CONFLICT)
+
+
+def _rejection(violation: FieldViolation) -> Outcome:
+    return Outcome(
+        code=Outcome.CODE_REJECTED,
+        field=short(violation.field),
+        reason=f"ERROR_REASON_{violation.reason}",
+        description=short(violation.description),
+    )

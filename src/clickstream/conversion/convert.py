@@ -1,0 +1,122 @@
+"""The rules that turn a session into a graded training input.
+
+Pure: no clock, no I/O, no exception for any session.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from clickstream.conversion.importance import ImportancePolicy
+from clickstream.domain.item_template import ItemTemplate
+from clickstream.domain.training_inputs import (
+    COUNTED_TYPES,
+    IRRELEVANT,
+    LATE,
+    NO_EVENTS,
+    NO_QUERY,
+    NO_RESULTS,
+    NO_TEXT,
+    ONLY_UNSHOWN_EVENTS,
+    OTHER_TYPES,
+    OVER_LIMIT,
+    PAYLOAD_SEARCH,
+    UNSHOWN_OBJECT,
+    ConversionSummary,
+    GradedResult,
+    SearchSession,
+    SessionEvent,
+    TrainingInput,
+    has_text,
+)
+
+
+def convert(
+    session: SearchSession,
+    policy: ImportancePolicy,
+    summary: ConversionSummary,
+    template: ItemTemplate | None = None,
+) -> TrainingInput | None:
+    """Grades the shown results of a session by its events, and counts what it did in `summary`.
+
+    Returns None, with a counted reason, for a session that cannot train; given a template, also for one
+    that says nothing of an item with text by it.
+    """
+    reason = _reason_to_skip(session)
+    shown = {result.object_id for result in session.results}
+    counting = sorted(
+        (event for event in session.events if event.object_id in shown),
+        key=lambda event: (event.created_at, event.event_id),
+    )
+    if reason is None and not counting:
+        reason = ONLY_UNSHOWN_EVENTS
+    results = _graded(session, counting, policy) if reason is None else ()
+    if reason is None and template and not has_text(results, [template.render(each.meta) for each in results]):
+        reason = NO_TEXT
+    _count_ignored(session, summary)
+    if reason is not None:
+        summary.skip(reason)
+        return None
+    for event in counting:
+        _count_type(summary.graded_events, event.type)
+        if not policy.knows(event.type):
+            _count_type(summary.unknown_types, event.type)
+    summary.session_count += 1
+    summary.input_count += 1
+    return TrainingInput(
+        session_id=session.session_id,
+        batch_id=session.batch_id,
+        number=session.number,
+        query=session.query,
+        results=results,
+        policy_version=policy.version,
+        searched_at=session.searched_at,
+    )
+
+
+def _graded(
+    session: SearchSession, counting: Sequence[SessionEvent], policy: ImportancePolicy
+) -> tuple[GradedResult, ...]:
+    acts: dict[str, list[SessionEvent]] = defaultdict(list)
+    for event in counting:
+        acts[event.object_id].append(event)
+    return tuple(
+        GradedResult(
+            object_id=result.object_id,
+            position=result.position,
+            grade=policy.grade([event.type for event in acts.get(result.object_id, ())]),
+            event_ids=tuple(event.event_id for event in acts.get(result.object_id, ())),
+            meta=result.meta,
+        )
+        for result in session.results
+    )
+
+
+def _reason_to_skip(session: SearchSession) -> str | None:
+    if session.irrelevant:
+        return IRRELEVANT
+    if session.payload_search:
+        return PAYLOAD_SEARCH
+    if not session.query.strip():
+        return NO_QUERY
+    if not session.results:
+        return NO_RESULTS
+    if not session.events:
+        return NO_EVENTS
+    return None
+
+
+def _count_type(counter: Counter[str], event_type: str) -> None:
+    known = event_type in counter or len(counter) < COUNTED_TYPES
+    counter[event_type if known else OTHER_TYPES] += 1
+
+
+def _count_ignored(session: SearchSession, summary: ConversionSummary) -> None:
+    shown = {result.object_id for result in session.results}
+    counts = {
+        UNSHOWN_OBJECT: sum(event.object_id not in shown for event in session.events),
+        LATE: session.late_events,
+        OVER_LIMIT: session.over_limit_events,
+    }
+    for reason, count in counts.items():
+        if count:
+            summary.ignored_events[reason] += count

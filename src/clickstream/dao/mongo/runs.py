@@ -1,0 +1,233 @@
+"""Training runs in MongoDB.
+
+The document of a run that succeeded is also that of its model version: one write ends the run and
+makes the version, so that a worker that has lost its lease leaves no version behind.
+
+A run is held by one worker at a time: `held` is the end of its lease while it runs, the
+earliest time of the next attempt while it waits, and absent once it has ended.
+
+A run of the improvement queue is `improving` until it has ended and the promotion of its version is decided.
+An index lets one run be so at a time.
+"""
+
+import builtins
+from collections.abc import Set
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+from bson import Binary
+from pymongo import DeleteMany, ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from clickstream.dao.interface.list_cursor import ListCursor
+from clickstream.dao.mongo.connection import Document, MongoCollection, translated
+from clickstream.dao.mongo.run_documents import logged, pairs, point_key, point_of, run_of, version_of
+from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.runs import CURVE_POINTS, CurvePoint, RunState, TrainingProgress, TrainingRun
+from clickstream.domain.training_inputs import ConversionSummary
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_STEP = 2**63 - 1
+# Logged losses, and as many steps at which only something was measured.
+MOST_POINTS = 2 * CURVE_POINTS
+
+
+class MongoRuns:
+    """`RunDao` over `training_runs` and `curve_points`."""
+
+    def __init__(self, runs: MongoCollection, points: MongoCollection) -> None:
+        self._runs = runs
+        self._points = points
+
+    @translated
+    def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
+        """See `RunDao`."""
+        document: Document = {
+            "_id": run.run_id,
+            "batches": list(run.batches),
+            "settings": asdict(run.settings),
+            "request": Binary(run.request),
+            "state": run.state,
+            "queued_at": run.queued_at,
+            "reason": run.reason,
+            "attempts": 0,
+            "cancel_requested": False,
+            "judgements_sha256": run.judgements_sha256,
+            "held": run.queued_at,
+            "improves": run.improves,
+        }
+        if run.improves:
+            document["improving"] = True
+        try:
+            self._runs.insert_one(document)
+        except DuplicateKeyError:
+            kept = self.get(run.run_id)
+            if kept is None and run.improves:
+                raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over") from None
+            return kept or run, False
+        return run, True
+
+    @translated
+    def get(self, run_id: str) -> TrainingRun | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"_id": run_id})
+        return run_of(document) if document else None
+
+    @translated
+    def list(self, before: ListCursor | None, limit: int, states: Set[RunState]) -> builtins.list[TrainingRun]:
+        """See `RunDao`."""
+        return self._newest({"state": {"$in": sorted(states)}} if states else {}, "queued_at", before, limit)
+
+    @translated
+    def of_batch(self, batch: int, before: ListCursor | None, limit: int) -> builtins.list[TrainingRun]:
+        """See `RunDao`."""
+        return self._newest({"batches": batch}, "queued_at", before, limit)
+
+    @translated
+    def batches_in_use(self) -> Set[int]:
+        """See `RunDao`."""
+        going_on = {"state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
+        return {batch for document in self._runs.find(going_on, {"batches": 1}) for batch in document["batches"]}
+
+    @translated
+    def model_version(self, model_version_id: str) -> ModelVersion | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"model_version.model_version_id": model_version_id})
+        return version_of(run_of(document)) if document else None
+
+    @translated
+    def model_versions(
+        self, before: ListCursor | None, limit: int, *, improved_only: bool
+    ) -> builtins.list[ModelVersion]:
+        """See `RunDao`."""
+        # Bounded from below, it is answered by index without the runs that made no version.
+        query: Document = {"model_version.created_at": {"$gte": EPOCH}}
+        if improved_only:
+            query["model_version.promoted"] = True
+        return [version_of(run) for run in self._newest(query, "model_version.created_at", before, limit)]
+
+    def _newest(self, query: Document, by: str, before: ListCursor | None, limit: int) -> builtins.list[TrainingRun]:
+        if before is not None:
+            at, run_id = before
+            query[by] = {"$lte": at}
+            query["$or"] = [{by: {"$lt": at}}, {"_id": {"$lt": run_id}}]
+        cursor = self._runs.find(query, sort=[(by, -1), ("_id", -1)], limit=limit)
+        return [run_of(document) for document in cursor]
+
+    @translated
+    def promotion_due(self) -> ModelVersion | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"promotion_due": True})
+        return version_of(run_of(document)) if document else None
+
+    @translated
+    def promotion_decided(self, run_id: str) -> None:
+        """See `RunDao`."""
+        self._runs.update_one({"_id": run_id}, {"$unset": {"promotion_due": "", "improving": ""}})
+
+    @translated
+    def improving(self) -> str | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"improving": True}, {"_id": 1})
+        return document["_id"] if document else None
+
+    @translated
+    def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
+        """See `RunDao`."""
+        document = self._runs.find_one_and_update(
+            {"held": {"$lte": now}},
+            {
+                "$set": {"state": RunState.RUNNING, "owner": owner, "held": lease_until, "reason": ""},
+                "$min": {"started_at": now},
+                "$inc": {"attempts": 1},
+            },
+            sort=[("held", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return run_of(document) if document else None
+
+    @translated
+    def renew(
+        self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
+    ) -> TrainingRun | None:
+        """See `RunDao`."""
+        changes: Document = {"held": lease_until}
+        if progress is not None:
+            changes["progress"] = asdict(replace(progress, points=()))
+            del changes["progress"]["points"]
+        document = self._runs.find_one_and_update(
+            _held_by(run_id, owner), {"$set": changes}, return_document=ReturnDocument.AFTER
+        )
+        if document and progress and progress.points:
+            # Each point under its own key: sent twice, after an answer that was lost, it is there once.
+            beyond = {"_id": {"$gt": point_key(run_id, progress.step), "$lte": point_key(run_id, LAST_STEP)}}
+            self._points.bulk_write([DeleteMany(beyond), *(logged(run_id, point) for point in progress.points)])
+        return run_of(document) if document else None
+
+    @translated
+    def lease(self, run_id: str) -> tuple[str, datetime] | None:
+        """See `RunDao`."""
+        document = self._runs.find_one({"_id": run_id, "owner": {"$exists": True}}, {"owner": 1, "held": 1})
+        return (document["owner"], document["held"]) if document else None
+
+    @translated
+    def curve(self, run_id: str) -> builtins.list[CurvePoint]:
+        """See `RunDao`."""
+        of_run = {"_id": {"$gte": point_key(run_id, 0), "$lte": point_key(run_id, LAST_STEP)}}
+        return [point_of(document) for document in self._points.find(of_run, sort=[("_id", 1)], limit=MOST_POINTS)]
+
+    @translated
+    def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
+        """See `RunDao`."""
+        self._runs.update_one(_held_by(run_id, owner), {"$set": {"conversion": pairs(conversion.plain())}})
+
+    @translated
+    def give_back(
+        self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
+    ) -> None:
+        """See `RunDao`."""
+        changes = {"state": state, "reason": reason, "held": not_before, "attempts": attempts}
+        self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
+
+    @translated
+    def finish(
+        self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
+    ) -> bool:
+        """See `RunDao`."""
+        changes: Document = {"state": state, "reason": reason, "ended_at": at}
+        gone = ["held", "owner"]
+        if model_version is not None:
+            changes["model_version"] = asdict(model_version)
+        if model_version is not None and model_version.promoted:
+            changes["promotion_due"] = True
+        else:
+            gone.append("improving")
+        updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": dict.fromkeys(gone, "")})
+        return updated.matched_count == 1
+
+    @translated
+    def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
+        """See `RunDao`."""
+        self._runs.update_one(
+            {"_id": run_id, "state": RunState.QUEUED, "started_at": None},
+            {
+                "$set": {
+                    "state": RunState.CANCELED,
+                    "reason": "canceled by request before it started",
+                    "cancel_requested": True,
+                    "ended_at": at,
+                },
+                "$unset": {"held": "", "owner": "", "improving": ""},
+            },
+        )
+        # A run that was begun holds batches: only a worker ends it.
+        self._runs.update_one(
+            {"_id": run_id, "state": {"$in": [RunState.QUEUED, RunState.RUNNING]}},
+            {"$set": {"cancel_requested": True}},
+        )
+        return self.get(run_id)
+
+
+def _held_by(run_id: str, owner: str) -> Document:
+    return {"_id": run_id, "owner": owner, "state": RunState.RUNNING}

@@ -1,0 +1,35 @@
+"""The whole store over one MongoDB database."""
+
+from pymongo.database import Database
+
+from clickstream.dao.mongo.batches import MongoBatches
+from clickstream.dao.mongo.changes import MongoChanges
+from clickstream.dao.mongo.connection import Document, translated
+from clickstream.dao.mongo.events import MongoEvents
+from clickstream.dao.mongo.improvement import MongoImprovement
+from clickstream.dao.mongo.judgements import MongoJudgements
+from clickstream.dao.mongo.promotions import MongoPromotions
+from clickstream.dao.mongo.runs import MongoRuns
+from clickstream.dao.mongo.session_places import Places
+from clickstream.dao.mongo.sessions import MongoSessions
+
+
+class MongoDao:
+    """`ClickstreamDao` over MongoDB."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._database = database
+        places = Places(database["sessions"])
+        self.sessions = MongoSessions(database["sessions"], places)
+        self.events = MongoEvents(database["session_events"], database["sessions"], database["training_pages"], places)
+        self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
+        self.improvement = MongoImprovement(database["sessions_for_improvement"])
+        self.runs = MongoRuns(database["training_runs"], database["curve_points"])
+        self.judgements = MongoJudgements(database["judgements"])
+        self.promotions = MongoPromotions(database["model_promotions"])
+        self.changes = MongoChanges(database)
+
+    @translated
+    def ping(self) -> None:
+        """See `ClickstreamDao`."""
+        self._database.command("ping")

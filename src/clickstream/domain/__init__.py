@@ -1,0 +1,1 @@
+"""Data and rules; imports nothing of ours."""

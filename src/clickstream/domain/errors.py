@@ -1,0 +1,69 @@
+"""Domain errors. Each carries a reason from `error_reason.proto`; the servicers map them to statuses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One bad field: its path (`events[3].created_at`), what is wrong, and the reason's short name."""
+
+    field: str
+    description: str
+    reason: str = "INVALID_FIELD"
+
+
+class ClickstreamError(Exception):
+    """A call that cannot be served, with the reason a client can act on.
+
+    `reason` is a name of `error_reason.proto` without its `ERROR_REASON_` prefix.
+    """
+
+    def __init__(self, reason: str, message: str, metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = dict(metadata or {})
+
+
+class InvalidArgument(ClickstreamError):
+    """The request is malformed; `violations` names each bad field."""
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        where = f"{first.field}: " if first.field else ""
+        super().__init__(first.reason, f"{where}{first.description}{more}")
+        self.violations = tuple(violations)
+
+
+class NotFound(ClickstreamError):
+    """The named thing does not exist."""
+
+
+class AlreadyExists(ClickstreamError):
+    """The id is taken by other content."""
+
+
+class FailedPrecondition(ClickstreamError):
+    """The thing exists but its state forbids the call."""
+
+
+class ResourceExhausted(ClickstreamError):
+    """The server holds as much as it may; `retry_after` is in seconds."""
+
+    def __init__(self, reason: str, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(reason, message)
+        self.retry_after = retry_after
+
+
+class Unavailable(ClickstreamError):
+    """The outcome is unknown and the call must be retried; `retry_after` is in seconds."""
+
+    def __init__(self, reason: str, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(reason, message)
+        self.retry_after = retry_after
+
+
+class StartError(Exception):
+    """A process cannot start; the message says in one line what it lacks and how to mend it."""

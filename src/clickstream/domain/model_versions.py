@@ -1,0 +1,70 @@
+"""Model versions: what a training run made."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from clickstream.domain.evaluations import ClickModelScore, Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class DataCounts:
+    """What a model was trained and measured on."""
+
+    input_count: int
+    training_queries: int
+    held_out_queries: int
+    items: int
+    items_without_text: int
+    inputs_without_text: int
+    inputs_outside_time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A trained model: where it lies, what it came from and how it measured."""
+
+    model_version_id: str
+    run_id: str
+    path: str
+    base_model: str
+    batch_ids: tuple[str, ...]
+    policy_version: str
+    data_fingerprint: str
+    data: DataCounts
+    evaluation: Evaluation
+    promoted: bool
+    gate_reason: str
+    created_at: datetime
+    click_models: tuple[ClickModelScore, ...] = ()
+    parent_model_version_id: str = ""
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "ModelVersion":
+        """The model version that `dataclasses.asdict` made plain."""
+        return cls(
+            **{
+                **plain,
+                "batch_ids": tuple(plain["batch_ids"]),
+                "data": DataCounts(**plain["data"]),
+                "evaluation": Evaluation.from_plain(plain["evaluation"]),
+                "click_models": tuple(ClickModelScore(**score) for score in plain.get("click_models", ())),
+            }
+        )
+
+
+def version_id(run_id: str, training_identity: str) -> str:
+    """A run's model version: the same for the same run, also when it is run again after a crash.
+
+    Args:
+        run_id: Of the run.
+        training_identity: A SHA-256 in hexadecimal, see `training.version.identity`.
+    """
+    return f"{run_id}-{training_identity[:12]}"
+
+
+def is_version_id(name: str) -> bool:
+    """Whether a base model's name is that of a model version, and of nothing that a hub or a folder holds."""
+    return re.fullmatch(r"[A-Za-z0-9_.-]+-[0-9a-f]{12}", name) is not None

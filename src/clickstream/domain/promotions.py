@@ -1,0 +1,69 @@
+"""The log of promotions: which model version serves, what was before it, and who said so."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from clickstream.domain.errors import AlreadyExists, FailedPrecondition
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionOrder:
+    """What is asked for, once per request id: a version to promote or, without one, a rollback.
+
+    `expected` holds the ids of which one must be promoted now ("" for none); None means any.
+    """
+
+    request_id: str
+    model_version_id: str = ""
+    expected: frozenset[str] | None = None
+    forced: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """An entry of the log, counted from 1; a rollback returns to entry `previous` (0: there is none)."""
+
+    sequence: int
+    model_version_id: str
+    previous: int
+    request_id: str
+    rollback: bool
+    forced: bool
+    reason: str
+    promoted_at: datetime
+
+    def check_same(self, order: PromotionOrder) -> None:
+        """Raises AlreadyExists unless this entry came of the same order."""
+        target = order.model_version_id or self.model_version_id
+        asked = (target, not order.model_version_id, order.forced, order.reason)
+        if (self.model_version_id, self.rollback, self.forced, self.reason) != asked:
+            raise AlreadyExists("CONTENT_CONFLICT", "request_id: taken by another promotion or rollback")
+
+
+def following(order: PromotionOrder, current: Promotion | None, previous: Promotion | None, at: datetime) -> Promotion:
+    """The entry that carries an order out behind `current`; `previous` is the entry before that one.
+
+    Raises:
+        FailedPrecondition: another version is promoted than expected, or there is nothing to roll back to.
+    """
+    promoted = current.model_version_id if current else ""
+    if order.expected is not None and promoted not in order.expected:
+        raise FailedPrecondition("STATE_CONFLICT", f"promoted is {promoted or 'no model version'}")
+    target, returns_to = order.model_version_id, current.sequence if current else 0
+    if not target:
+        if previous is None:
+            raise FailedPrecondition("NO_PROMOTED_MODEL", "no model version was promoted before; nothing to roll back")
+        target, returns_to = previous.model_version_id, previous.previous
+    elif current is not None and target == promoted:
+        returns_to = current.previous  # a rollback then still leads to another version
+    return Promotion(
+        sequence=current.sequence + 1 if current else 1,
+        model_version_id=target,
+        previous=returns_to,
+        request_id=order.request_id,
+        rollback=not order.model_version_id,
+        forced=order.forced,
+        reason=order.reason,
+        promoted_at=at,
+    )

@@ -1,0 +1,1 @@
+"""Model folders on this machine, their vectors, and the version that serves."""

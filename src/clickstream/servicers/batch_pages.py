@@ -1,0 +1,70 @@
+"""A batch page by page: two range reads each, whatever the page's size (R11)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from clickstream.contract.sessions import stored_session_bytes
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain import limits
+from clickstream.domain.sessions import NO_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Encoded `StoredSession`s up to session number `last`; `complete` if nothing further is registered."""
+
+    sessions: list[bytes]
+    last: int
+    complete: bool
+
+
+class BatchReader:
+    """Reads one batch, by session number."""
+
+    def __init__(self, dao: ClickstreamDao, batch: int, *, include_irrelevant: bool) -> None:
+        self._dao = dao
+        self._batch = batch
+        self._include_irrelevant = include_irrelevant
+
+    def page(self, after: int, size: int) -> Page:
+        """At most `size` sessions with numbers above `after` and `limits.PAGE_BYTES` of them, but at least one."""
+        found = self._dao.sessions.page(self._batch, after, size, include_irrelevant=self._include_irrelevant)
+        if not found.sessions:
+            return Page([], after, complete=True)
+        events = self._dao.events.of_sessions(self._batch, found.sessions[0].number, found.sessions[-1].number)
+        page: list[bytes] = []
+        last, page_bytes = after, 0
+        for session in found.sessions:
+            encoded = stored_session_bytes(session, events.of.get(session.number, NO_EVENTS))
+            page_bytes += len(encoded)
+            if session.number > events.last or (page and page_bytes > limits.PAGE_BYTES):
+                return Page(page, last, complete=False)
+            page.append(encoded)
+            last = session.number
+        return Page(page, last, found.complete)
+
+    async def pages(self, after: int) -> AsyncIterator[Page]:
+        """All pages above `after`, each read in a thread while the one before is sent.
+
+        Reading is never more than one page ahead, and ends with whoever takes the pages (R21).
+        """
+        size = limits.DEFAULT_PAGE_SIZE
+        reading = self._start(after, size)
+        try:
+            while True:
+                page = await reading
+                if page.complete:
+                    yield page
+                    return
+                # Where sessions are large, most of what a full page fetches would not fit it.
+                size = min(limits.DEFAULT_PAGE_SIZE, 2 * len(page.sessions))
+                reading = self._start(page.last, size)
+                yield page
+        finally:
+            reading.cancel()
+            # Else an error of it would be logged as one that nobody looked at.
+            await asyncio.gather(reading, return_exceptions=True)
+
+    def _start(self, after: int, size: int) -> "asyncio.Task[Page]":
+        return asyncio.create_task(asyncio.to_thread(self.page, after, size))

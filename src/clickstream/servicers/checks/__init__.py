@@ -1,0 +1,1 @@
+"""Checks of requests before anything else sees them."""

@@ -1,0 +1,227 @@
+"""Checks of what clients send: the stated limits (R5 to R7), each with the path of the field."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from embedding_studio.clickstream.v1 import session_pb2
+from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from clickstream.domain import limits
+from clickstream.domain.errors import FieldViolation, InvalidArgument
+
+LIMIT = "LIMIT_EXCEEDED"
+# The range of google.protobuf.Timestamp: years 1 to 9999.
+MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_799
+
+Violations = list[FieldViolation]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The accepted `created_at` around the server's time; durations in seconds."""
+
+    back: float
+    ahead: float
+
+
+def require(violations: Violations) -> None:
+    """Raises InvalidArgument if there is any violation."""
+    if violations:
+        raise InvalidArgument(violations)
+
+
+def check_id(value: str, field: str, violations: Violations, *, required: bool = True) -> None:
+    """An id: 1 to 256 characters, no control characters."""
+    if not value:
+        if required:
+            violations.append(FieldViolation(field, "is required"))
+    elif len(value) > limits.ID_CHARACTERS:
+        violations.append(
+            FieldViolation(field, f"has {len(value)} characters; {limits.ID_CHARACTERS} are allowed", LIMIT)
+        )
+    elif not value.isprintable() and any(ord(character) < 32 or ord(character) == 127 for character in value):
+        violations.append(FieldViolation(field, "contains a control character"))
+
+
+def checked_id(value: str, field: str) -> str:
+    """The value, if it is an id. Raises InvalidArgument naming the field."""
+    violations: Violations = []
+    check_id(value, field, violations)
+    require(violations)
+    return value
+
+
+def check_optional_id(value: str, field: str) -> None:
+    """Raises InvalidArgument unless the value is empty or an id."""
+    if value:
+        checked_id(value, field)
+
+
+def checked_page_size(page_size: int) -> int:
+    """The number of rows to return. Raises InvalidArgument."""
+    violations: Violations = []
+    checked = check_page_size(page_size, violations)
+    require(violations)
+    return checked
+
+
+def checked_run_id(value: str) -> str:
+    """The value, if it is a run id: it becomes part of file names. Raises InvalidArgument."""
+    if (
+        not value
+        or len(value) > limits.RUN_ID_CHARACTERS
+        or not limits.NAME_ALPHABET.issuperset(value)
+        or value[0] == "."
+    ):
+        description = "must be 1 to 128 letters, digits, `_`, `-` or `.`, and not start with `.`"
+        raise InvalidArgument([FieldViolation("run_id", description)])
+    return value
+
+
+def check_session(session: session_pb2.Session, window: Window | None, now: datetime) -> None:
+    """Checks a session. No window: any `created_at`. Raises InvalidArgument with every violation."""
+    violations: Violations = []
+    check_id(session.session_id, "session.session_id", violations)
+    check_id(session.user_id, "session.user_id", violations, required=False)
+    if len(session.query) > limits.QUERY_CHARACTERS:
+        description = f"has {len(session.query)} characters; {limits.QUERY_CHARACTERS} are allowed"
+        violations.append(FieldViolation("session.query", description, LIMIT))
+    if session.score_kind not in session_pb2.ScoreKind.values():
+        violations.append(FieldViolation("session.score_kind", "is not a known value"))
+    if session.HasField("created_at"):
+        check_created_at(session.created_at, "session.created_at", window, now, violations)
+    if session.HasField("context"):
+        check_struct(session.context, "session.context", violations)
+    if len(session.results) > limits.RESULTS_PER_SESSION:
+        description = f"has {len(session.results)} results; {limits.RESULTS_PER_SESSION} are allowed"
+        violations.append(FieldViolation("session.results", description, LIMIT))
+    else:
+        _check_results(session, violations)
+    if (size := session.ByteSize()) > limits.SESSION_BYTES:
+        violations.append(FieldViolation("session", f"has {size} bytes; {limits.SESSION_BYTES} are allowed", LIMIT))
+    require(violations)
+
+
+def _check_results(session: session_pb2.Session, violations: Violations) -> None:
+    seen: set[str] = set()
+    before = -1
+    placed = bool(session.results) and session.results[0].HasField("position")
+    scored = session.score_kind != session_pb2.SCORE_KIND_UNSPECIFIED
+    for index, result in enumerate(session.results):
+        field = f"session.results[{index}]"
+        check_id(result.object_id, f"{field}.object_id", violations)
+        if result.object_id in seen:
+            violations.append(FieldViolation(f"{field}.object_id", "is shown twice in this session"))
+        seen.add(result.object_id)
+        if result.HasField("position") != placed:
+            violations.append(FieldViolation(f"{field}.position", "must be present on every result or on none"))
+        elif placed:
+            if result.position <= before:
+                violations.append(FieldViolation(f"{field}.position", "must be above the position before"))
+            if result.position > limits.POSITION:
+                violations.append(FieldViolation(f"{field}.position", f"must be at most {limits.POSITION}", LIMIT))
+            before = result.position
+        if result.HasField("score"):
+            if not math.isfinite(result.score):
+                violations.append(FieldViolation(f"{field}.score", "must be finite"))
+            if not scored:
+                violations.append(FieldViolation("session.score_kind", "is required beside a score"))
+                scored = True  # said once
+        if result.HasField("meta"):
+            check_struct(result.meta, f"{field}.meta", violations)
+
+
+def check_event_count(count: int, field: str, violations: Violations) -> None:
+    """The number of events of one push."""
+    if not count:
+        violations.append(FieldViolation(field, "is required"))
+    if count > limits.EVENTS_PER_CALL:
+        description = f"has {count} events; {limits.EVENTS_PER_CALL} are allowed"
+        violations.append(FieldViolation(field, description, LIMIT))
+
+
+def check_event(event: session_pb2.Event, field: str, window: Window | None, now: datetime) -> Violations:
+    """What is wrong with one event; `field` is its path."""
+    violations: Violations = []
+    check_id(event.event_id, f"{field}.event_id", violations)
+    check_id(event.object_id, f"{field}.object_id", violations)
+    if not event.type:
+        violations.append(FieldViolation(f"{field}.type", "is required"))
+    elif len(event.type) > limits.TYPE_CHARACTERS:
+        description = f"has {len(event.type)} characters; {limits.TYPE_CHARACTERS} are allowed"
+        violations.append(FieldViolation(f"{field}.type", description, LIMIT))
+    elif not limits.NAME_ALPHABET.issuperset(event.type):
+        violations.append(FieldViolation(f"{field}.type", "may hold letters, digits, `_`, `-` and `.` only"))
+    if event.HasField("created_at"):
+        check_created_at(event.created_at, f"{field}.created_at", window, now, violations)
+    if event.HasField("meta"):
+        check_struct(event.meta, f"{field}.meta", violations)
+    if (size := event.ByteSize()) > limits.EVENT_BYTES:
+        violations.append(FieldViolation(field, f"has {size} bytes; {limits.EVENT_BYTES} are allowed", LIMIT))
+    return violations
+
+
+def check_timestamp(value: Timestamp, field: str, violations: Violations) -> bool:
+    """Whether it is a time at all: within the years 1 to 9999."""
+    valid = MIN_SECONDS <= value.seconds <= MAX_SECONDS and 0 <= value.nanos < 1_000_000_000
+    if not valid:
+        violations.append(FieldViolation(field, "is not a valid timestamp"))
+    return valid
+
+
+def check_created_at(
+    value: Timestamp, field: str, window: Window | None, now: datetime, violations: Violations
+) -> None:
+    """A valid timestamp within the window around now."""
+    if not check_timestamp(value, field, violations) or window is None:
+        return
+    age = now.timestamp() - value.seconds - value.nanos / 1e9
+    if age > window.back:
+        description = f"lies {age:.0f} s back; {window.back:.0f} s are accepted unless `historical` is set"
+    elif -age > window.ahead:
+        description = f"lies {-age:.0f} s ahead; {window.ahead:.0f} s are accepted"
+    else:
+        return
+    violations.append(FieldViolation(field, description, "CREATED_AT_OUT_OF_WINDOW"))
+
+
+def check_struct(struct: Struct, field: str, violations: Violations) -> None:
+    """Free data: bounded in bytes and depth, and readable as JSON by everyone."""
+    if (size := struct.ByteSize()) > limits.META_BYTES:
+        violations.append(FieldViolation(field, f"has {size} bytes; {limits.META_BYTES} are allowed", LIMIT))
+        return
+    _check_values(((f"{field}.{key}", value) for key, value in struct.fields.items()), 1, violations)
+
+
+def _check_values(values: Iterable[tuple[str, Value]], depth: int, violations: Violations) -> None:
+    for field, value in values:
+        kind = value.WhichOneof("kind")
+        if kind is None:
+            violations.append(FieldViolation(field, "has no value; use null_value for null"))
+        elif kind == "number_value" and not math.isfinite(value.number_value):
+            violations.append(FieldViolation(field, "must be finite"))
+        elif kind in ("struct_value", "list_value"):
+            if depth >= limits.META_DEPTH:
+                violations.append(FieldViolation(field, f"is nested deeper than {limits.META_DEPTH} levels", LIMIT))
+            elif kind == "struct_value":
+                inner = value.struct_value.fields.items()
+                _check_values(((f"{field}.{key}", item) for key, item in inner), depth + 1, violations)
+            else:
+                items = enumerate(value.list_value.values)
+                _check_values(((f"{field}[{index}]", item) for index, item in items), depth + 1, violations)
+
+
+def check_page_size(page_size: int, violations: Violations) -> int:
+    """The number of rows to return for a requested page size."""
+    if page_size < 0:
+        violations.append(FieldViolation("page_size", "must not be negative"))
+    return min(page_size, limits.PAGE_SIZE) or limits.DEFAULT_PAGE_SIZE
+
+
+def check_after_number(after_number: int, violations: Violations) -> None:
+    """A session number to go on after; 0 is the start."""
+    if not 0 <= after_number < 2**53:
+        violations.append(FieldViolation("after_number", "must not be negative or absurdly large"))

@@ -1,0 +1,60 @@
+"""Checks of a training run's settings."""
+
+import math
+from dataclasses import asdict
+
+from embedding_studio.clickstream.v1 import fine_tuning_service_pb2
+
+from clickstream.contract.encoding import utc
+from clickstream.domain.errors import FieldViolation
+from clickstream.domain.runs import FineTuningSettings
+from clickstream.servicers.checks import fields
+
+MAX_TEXT = 1_024
+# Field → (lowest, highest); `learning_rate` and `temperature` also exclude 0.
+RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 100),
+    "batch_queries": (2, 1_024),
+    "learning_rate": (1e-12, 1),
+    "max_tokens": (8, 8_192),
+    "held_out_share": (0.05, 0.5),
+    "seed": (-(2**63), 2**63 - 1),
+    "temperature": (0.001, 1),
+    "frozen_layers": (0, 1_000),
+    "lora_rank": (0, 1_024),
+    "early_stopping_patience": (0, 100),
+}
+CHOICES = {
+    "position_bias": ("auto", "none", "rank_ctr", "pbm", "sdbn"),
+    "loss": ("listwise", "contrastive"),
+    "unexamined": ("negative", "unknown"),
+}
+
+
+def checked_settings(
+    message: fine_tuning_service_pb2.FineTuningSettings, defaults: FineTuningSettings
+) -> FineTuningSettings:
+    """Settings with every absent field filled in. Raises InvalidArgument naming the fields out of range."""
+    violations: fields.Violations = []
+    values = asdict(defaults)
+    for name, (lowest, highest) in RANGES.items():
+        if message.HasField(name):
+            values[name] = getattr(message, name)
+            if not (math.isfinite(values[name]) and lowest <= values[name] <= highest):
+                violations.append(FieldViolation(f"settings.{name}", f"must be from {lowest:g} to {highest:g}"))
+    for name in ("base_model", "item_template"):
+        if text := getattr(message, name):
+            values[name] = text
+            if len(text) > MAX_TEXT:
+                violations.append(FieldViolation(f"settings.{name}", f"must have at most {MAX_TEXT} characters"))
+    for name, known in CHOICES.items():
+        if choice := getattr(message, name):
+            values[name] = choice
+            if choice not in known:
+                violations.append(FieldViolation(f"settings.{name}", f"must be one of {', '.join(known)}"))
+    after = message.held_out_after
+    if message.HasField("held_out_after") and fields.check_timestamp(after, "settings.held_out_after", violations):
+        at = utc(after)
+        values["held_out_after"] = at.replace(microsecond=at.microsecond // 1_000 * 1_000)  # what the store keeps
+    fields.require(violations)
+    return FineTuningSettings(**values)

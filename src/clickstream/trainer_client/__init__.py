@@ -1,0 +1,1 @@
+"""How this service calls its trainer."""

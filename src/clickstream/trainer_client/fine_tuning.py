@@ -1,0 +1,87 @@
+"""Calls the fine-tuning module."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
+from embedding_studio.clickstream.v1.fine_tuning_service_pb2_grpc import (
+    FineTuningServiceStub,
+)
+
+from clickstream.contract.evaluations import judged_query_messages
+from clickstream.contract.models import model_version_from
+from clickstream.contract.runs import progress_from, settings_message
+from clickstream.contract.training_inputs import training_input_message
+from clickstream.domain import limits
+from clickstream.domain.errors import FailedPrecondition, Unavailable
+from clickstream.domain.judgements import JudgedQuery
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.runs import FineTuningSettings, TrainingProgress
+from clickstream.domain.training_inputs import TrainingInput
+
+
+class FineTuningClient:
+    """Calls the fine-tuning module, wherever it runs."""
+
+    def __init__(self, address: str) -> None:
+        options = [
+            ("grpc.max_send_message_length", limits.TRANSPORT_BYTES),
+            # A trainer that went away without a word is noticed, also while it is silent.
+            ("grpc.keepalive_time_ms", 20_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+        ]
+        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._stub = FineTuningServiceStub(self._channel)
+
+    async def fine_tune(
+        self,
+        run_id: str,
+        settings: FineTuningSettings,
+        inputs: AsyncIterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
+    ) -> AsyncIterator[TrainingProgress | ModelVersion]:
+        """Streams inputs in, and progress and last the model version out.
+
+        Raises:
+            FailedPrecondition: nothing can be trained from these settings and inputs.
+            Unavailable: the module cannot be reached or went away; call again to go on.
+        """
+        failure: list[Exception] = []
+
+        async def requests() -> AsyncIterator[pb.FineTuneRequest]:
+            start = pb.FineTuneStart(run_id=run_id, settings=settings_message(settings))
+            start.judged_queries.extend(await asyncio.to_thread(judged_query_messages, judged))
+            yield pb.FineTuneRequest(start=start)
+            try:
+                async for converted in inputs:
+                    yield pb.FineTuneRequest(input=training_input_message(converted))
+            except Exception as error:
+                # gRPC would end the stream as if it were complete.
+                failure.append(error)
+                call.cancel()
+
+        call: Any = self._stub.FineTune(requests())
+        try:
+            async for response in call:
+                if response.WhichOneof("message") == "model_version":
+                    yield model_version_from(response.model_version)
+                else:
+                    yield progress_from(response.progress)
+        except grpc.aio.AioRpcError as error:
+            if failure:
+                raise failure[0] from error
+            if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT):
+                raise FailedPrecondition("TRAINING_IMPOSSIBLE", error.details() or "") from error
+            raise Unavailable("STORE_UNAVAILABLE", f"the fine-tuning module: {error.details()}") from error
+        except asyncio.CancelledError:
+            if failure:
+                raise failure[0] from None
+            raise
+        finally:
+            call.cancel()
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        await self._channel.close()

@@ -1,0 +1,48 @@
+"""Calls the machine that holds the models."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from embedding_studio.clickstream.v1 import model_host_service_pb2 as pb
+from embedding_studio.clickstream.v1.model_host_service_pb2_grpc import ModelHostServiceStub
+
+from clickstream.contract.statuses import raise_domain_error
+from clickstream.domain import limits
+
+
+class ModelHostClient:
+    """Calls the machine of the models; its errors are ours, and a cancelled call is cancelled there."""
+
+    def __init__(self) -> None:
+        self._channel: grpc.aio.Channel | None = None
+
+    def connect(self, address: str) -> None:
+        """To be called before the first use; apart, as a server's own address is known last of all."""
+        options = [("grpc.max_receive_message_length", limits.TRANSPORT_BYTES)]
+        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._stub = ModelHostServiceStub(self._channel)
+
+    async def read(self, request: pb.ReadModelRequest, timeout: float | None) -> AsyncIterator[pb.ReadModelResponse]:
+        """The stream of ReadModel. Raises NotFound, InvalidArgument or Unavailable."""
+        call: Any = self._stub.ReadModel(request, timeout=timeout)
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise_domain_error(error)
+        finally:
+            call.cancel()
+
+    async def embed(self, request: pb.EmbedTextsRequest, timeout: float | None) -> pb.EmbedTextsResponse:
+        """The answer of EmbedTexts. Raises NotFound, FailedPrecondition, ResourceExhausted or Unavailable."""
+        try:
+            response: pb.EmbedTextsResponse = await self._stub.EmbedTexts(request, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise_domain_error(error)
+        return response
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        if self._channel is not None:
+            await self._channel.close()

@@ -1,0 +1,1 @@
+"""Click models: from a log to labels without position bias."""

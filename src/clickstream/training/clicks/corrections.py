@@ -1,0 +1,21 @@
+"""The corrections of position bias, by their names in the settings."""
+
+from collections.abc import Callable, Mapping
+
+from clickstream.training.clicks.cascade import SimplifiedDbn
+from clickstream.training.clicks.click_log import ClickLog
+from clickstream.training.clicks.counting import MeanGrade, RankCtr
+from clickstream.training.clicks.labels import (
+    ClickModel,
+)
+from clickstream.training.clicks.position_based import PositionBased
+
+CORRECTIONS: Mapping[str, Callable[[ClickLog], ClickModel]] = {
+    "none": MeanGrade,
+    "rank_ctr": RankCtr,
+    "pbm": PositionBased,
+    "sdbn": SimplifiedDbn,
+}
+"""By the name in the settings; `auto` chooses one of them (see `click_models`)."""
+
+AUTO = "auto"

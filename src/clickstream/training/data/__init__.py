@@ -1,0 +1,1 @@
+"""Inputs read into a dataset."""

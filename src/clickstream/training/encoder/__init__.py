@@ -1,0 +1,1 @@
+"""Encoders, and the folders that they are saved in."""

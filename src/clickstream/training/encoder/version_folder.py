@@ -1,0 +1,60 @@
+"""A model version on disk: the encoder's folder, its card for people and `model_version.json` for machines."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.runs import FineTuningSettings
+from clickstream.models.atomic_folder import write_folder
+from clickstream.models.folders import VERSION_FILE
+from clickstream.training.curve import CURVE_FILE
+from clickstream.training.encoder.model_card import model_card
+
+
+def identity(fingerprint: str, settings: FineTuningSettings, judgements_sha256: str = "") -> str:
+    """Names a training and its evaluation: the same data, settings and judgements, the same SHA-256 in hexadecimal."""
+    content = json.dumps([fingerprint, judgements_sha256, dataclasses.asdict(settings)], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def save_version(
+    encoder: SentenceTransformer, version: ModelVersion, settings: FineTuningSettings, curve: Path
+) -> None:
+    """Writes the complete model folder to `version.path`, atomically.
+
+    The encoder keeps the token limit it was trained and measured with. `curve` is a file to keep beside it.
+    """
+    content = {"model_version": dataclasses.asdict(version), "settings": dataclasses.asdict(settings)}
+    content["model_version"]["created_at"] = version.created_at.isoformat()
+    del content["model_version"]["path"]  # the folder may be moved
+
+    def fill(folder: Path) -> None:
+        encoder.save_pretrained(str(folder), create_model_card=False)
+        (folder / VERSION_FILE).write_text(json.dumps(content, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
+        (folder / "README.md").write_text(model_card(version, settings), "utf-8")
+        shutil.copyfile(curve, folder / CURVE_FILE)
+
+    write_folder(Path(version.path), fill)
+
+
+def load_version(folder: Path) -> ModelVersion | None:
+    """The model version in a finished folder; None if there is none."""
+    try:
+        data: dict[str, Any] = json.loads((folder / VERSION_FILE).read_text("utf-8"))["model_version"]
+    except FileNotFoundError:
+        return None
+    return ModelVersion.from_plain(
+        {**data, "path": str(folder), "created_at": datetime.fromisoformat(data["created_at"])}
+    )
+
+
+def trained_tokens(folder: Path) -> int:
+    """The token limit that the version in a finished folder was trained with."""
+    return int(json.loads((folder / VERSION_FILE).read_text("utf-8"))["settings"]["max_tokens"])

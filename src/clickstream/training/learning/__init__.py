@@ -1,0 +1,1 @@
+"""The optimizer's loop and its parts."""

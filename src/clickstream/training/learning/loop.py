@@ -1,0 +1,123 @@
+"""The optimizer's loop; reads from top to bottom."""
+
+from collections.abc import Callable
+
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+
+from clickstream.domain.runs import FineTuningSettings
+from clickstream.training.data.dataset import Dataset
+from clickstream.training.encoder.encoder import embed, with_prompt
+from clickstream.training.learning.adaptation import adapt, merge, rate_groups
+from clickstream.training.learning.checkpoint import Checkpoints
+from clickstream.training.learning.distributed import ALONE, Group
+from clickstream.training.learning.early_stopping import EarlyStopping, validation_score
+from clickstream.training.learning.gradients import backward
+from clickstream.training.learning.losses import LOSSES, base_shares, cross_entropy
+from clickstream.training.learning.steps import Step, Steps, near_equal_queries
+from clickstream.training.progress import Progress
+
+BASE_ACTS = 3.0
+"""So many acts of a query weigh as much as keeping the base model's own ranking for it: few acts may be chance."""
+
+WARMUP_SHARE = 0.1
+WEIGHT_DECAY = 0.01
+MAX_GRADIENT_NORM = 1.0
+STEPS_PER_CHECKPOINT = 10
+
+
+def train(
+    encoder: SentenceTransformer,
+    dataset: Dataset,
+    base_items: Tensor,
+    settings: FineTuningSettings,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    group: Group = ALONE,
+) -> None:
+    """Runs the optimizer from the last checkpoint, or from the base model, to the end.
+
+    Each distinct text of a step is encoded once, however many of its queries it was shown for.
+
+    Args:
+        encoder: The base model; trained in place.
+        dataset: Its training part is learned.
+        base_items: The base model's unit vectors of `dataset.texts`, [N, D].
+        settings: How to train.
+        checkpoints: Where the run goes on from.
+        progress: Told of every chunk and step.
+        group: Who encodes; this process leads.
+
+    Raises:
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the base model cannot be adapted as the settings say.
+    """
+    examples = dataset.training
+    base_queries = embed(encoder, "query", [example.query for example in examples], progress.tick)
+    steps = Steps(examples, near_equal_queries(base_queries), settings.batch_queries, settings.seed)
+    step_count = settings.epochs * steps.per_epoch
+    adapters = adapt(encoder, settings.frozen_layers, settings.lora_rank)
+    group.send(settings)
+    optimizer = torch.optim.AdamW(rate_groups(encoder), weight_decay=WEIGHT_DECAY, fused=True)
+    stopping = EarlyStopping(settings.early_stopping_patience)
+    first = checkpoints.load(encoder, optimizer, stopping)
+    progress.start_training(first, step_count)
+    # With others in the middle of a step nothing may stop it; between steps it can always be canceled.
+    tick = progress.tick if group.size == 1 else lambda: None
+
+    for number in range(first, step_count):
+        if stopping.is_due:
+            break
+        step = steps.make(number)
+        loss_of = _loss_of(step, base_queries[step.queries] @ base_items[step.items].T, settings)
+        texts = [with_prompt(encoder, "query", examples[query].query) for query in step.queries]
+        texts += [with_prompt(encoder, "item", dataset.texts[item]) for item in step.items]
+        optimizer.zero_grad()
+        loss = backward(encoder, texts, loss_of, tick, group)
+        learning_rate = settings.learning_rate * schedule(number, step_count)
+        _update(optimizer, learning_rate)
+        done = number + 1
+        # Before the checkpoint: what a run logs beyond it is dropped and logged again, so no step is missing.
+        progress.after_step(loss, learning_rate, len(step.queries))
+        if stopping.patience and done % steps.per_epoch == 0:
+            stopping.after_epoch(validation_score(encoder, dataset, progress.tick), encoder)
+            progress.measured(stopping.metrics())
+        if done % STEPS_PER_CHECKPOINT == 0 or done == step_count or stopping.is_due:
+            checkpoints.save(encoder, optimizer, stopping, done)
+    stopping.restore_best(encoder)
+    merge(adapters)
+
+
+def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> Callable[[Tensor], Tensor]:
+    """The loss of a step over the unit vectors of its Q queries and N items, [Q + N, D].
+
+    The base model's ranking is a prior of `BASE_ACTS` acts, shared out by its own softmax.
+    """
+    labels = step.labels.to(base_cosines.device)
+    base = base_shares(base_cosines, labels.allowed, settings.temperature)
+    acts = step.acts.to(base_cosines.device)
+    believed = acts / (acts + BASE_ACTS)
+    clicked = LOSSES[settings.loss]
+
+    def loss_of(vectors: Tensor) -> Tensor:
+        queries, items = vectors[: len(acts)], vectors[len(acts) :]
+        learn = clicked(queries, items, labels, settings.temperature)
+        keep = cross_entropy(queries @ items.T / settings.temperature, base, labels.allowed)
+        return (believed * learn + (1 - believed) * keep).mean()
+
+    return loss_of
+
+
+def _update(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """One step along the gradients, clipped together, with each group's own multiple of the learning rate."""
+    groups = optimizer.param_groups
+    torch.nn.utils.clip_grad_norm_([weight for group in groups for weight in group["params"]], MAX_GRADIENT_NORM)
+    for group in groups:
+        group["lr"] = learning_rate * group["times"]
+    optimizer.step()
+
+
+def schedule(step: int, step_count: int) -> float:
+    """Share of the peak learning rate: linear warm-up over `WARMUP_SHARE` of the steps, then linear to 0."""
+    warmup = max(1.0, WARMUP_SHARE * step_count)
+    return min((step + 1) / warmup, (step_count - step) / step_count)

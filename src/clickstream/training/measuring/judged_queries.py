@@ -1,0 +1,74 @@
+"""Judged queries as something to measure on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clickstream.domain.evaluations import JudgedEvaluation
+from clickstream.domain.judgements import JudgedQuery, packed
+from clickstream.domain.query_split import normalised
+from clickstream.training.data.dataset import Dataset, Example
+from clickstream.training.measuring.ranking import QueryScores, compare
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSet:
+    """Judged queries for which a known item is relevant; the gains are 2^grade - 1.
+
+    `searched` says of each example whether its text was trained on, or training stopped by it.
+    """
+
+    judgements_sha256: str
+    examples: list[Example]
+    searched: list[bool]
+    unmeasured_queries: int
+    unknown_items: int
+
+
+def judged_set(judged: Sequence[JudgedQuery], dataset: Dataset, rows: Mapping[str, int]) -> JudgedSet | None:
+    """What of the judgements can be measured; None if there are none.
+
+    Queries that are one by `normalised`, and objects with the same text, are one: the highest grade counts.
+
+    Args:
+        judged: The judgements.
+        dataset: What is trained on.
+        rows: Index into `dataset.texts` by object id.
+    """
+    if not judged:
+        return None
+    pooled: dict[str, Example] = {}
+    unknown = 0
+    for each in judged:
+        example = pooled.setdefault(normalised(each.query), Example(each.query.strip(), {}, {}))
+        for object_id, grade in each.grades.items():
+            row = rows.get(object_id)
+            if row is None:
+                unknown += 1
+            else:
+                example.gains[row] = max(2.0**grade - 1.0, example.gains.get(row, 0.0))
+    used = {normalised(example.query) for example in [*dataset.training, *dataset.validation]}
+    measured = {key: example for key, example in pooled.items() if any(example.gains.values())}
+    return JudgedSet(
+        judgements_sha256=packed(judged)[0],
+        examples=list(measured.values()),
+        searched=[key in used for key in measured],
+        unmeasured_queries=len(pooled) - len(measured),
+        unknown_items=unknown,
+    )
+
+
+def compare_judged(
+    judged: JudgedSet, base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int
+) -> JudgedEvaluation:
+    """Both models' scores of `judged.examples`, apart by whether training used them."""
+    unsearched, searched = (
+        compare(
+            [score for score, known in zip(base, judged.searched, strict=True) if known == wanted],
+            [score for score, known in zip(new, judged.searched, strict=True) if known == wanted],
+            seed,
+        )
+        for wanted in (False, True)
+    )
+    return JudgedEvaluation(
+        judged.judgements_sha256, unsearched, searched, judged.unmeasured_queries, judged.unknown_items
+    )

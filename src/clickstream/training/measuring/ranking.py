@@ -1,0 +1,75 @@
+"""How well a model ranks for each query."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+
+from clickstream.domain.evaluations import Comparison, Gain, Metrics
+from clickstream.training.data.dataset import Dataset, Example
+from clickstream.training.encoder.encoder import embed
+from clickstream.training.measuring import metrics
+
+QUERIES_AT_ONCE = 256
+
+
+class QueryScores(NamedTuple):
+    """The metrics of one query, in the order of `Metrics`."""
+
+    ndcg: float
+    reciprocal_rank: float
+    recall: float
+    recall_at_100: float
+
+
+def evaluate(
+    encoder: SentenceTransformer, dataset: Dataset, items: Tensor, tick: Callable[[], None]
+) -> list[QueryScores]:
+    """Scores the held-out queries: see `score`."""
+    return score(encoder, dataset.held_out, items, tick)
+
+
+def score(
+    encoder: SentenceTransformer, examples: Sequence[Example], items: Tensor, tick: Callable[[], None]
+) -> list[QueryScores]:
+    """Ranks every known text for every query by cosine, and scores it by the example's gains.
+
+    Args:
+        encoder: Encodes the queries.
+        examples: What is measured.
+        items: The same encoder's unit vectors of `Dataset.texts`, [N, D].
+        tick: Called after every encoded chunk; what it raises passes through.
+    """
+    queries = embed(encoder, "query", [example.query for example in examples], tick)
+    scores = []
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        cosines = queries[start : start + QUERIES_AT_ONCE] @ items.T
+        best = torch.topk(cosines, min(metrics.DEEP_CUTOFF, len(items)), dim=1).indices.tolist()
+        for example, ranking in zip(examples[start : start + QUERIES_AT_ONCE], best, strict=True):
+            scores.append(
+                QueryScores(
+                    ndcg=metrics.ndcg(ranking, example.gains),
+                    reciprocal_rank=metrics.reciprocal_rank(ranking, example.gains),
+                    recall=metrics.recall(ranking, example.gains),
+                    recall_at_100=metrics.recall(ranking, example.gains, metrics.DEEP_CUTOFF),
+                )
+            )
+    return scores
+
+
+def mean(scores: Sequence[QueryScores]) -> Metrics:
+    """The metrics of a model: means over queries, 0 without any."""
+    return Metrics(*np.mean(scores, axis=0).tolist()) if scores else Metrics(0.0, 0.0, 0.0, 0.0)
+
+
+def compare(base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int) -> Comparison:
+    """Both models on the same queries, in the same order; all 0 without any."""
+    gains = [Gain()] * len(QueryScores._fields)
+    if base:
+        differences = np.asarray(new) - np.asarray(base)
+        bounds = metrics.bootstrap_intervals(differences, seed)
+        gains = [Gain(*numbers) for numbers in zip(differences.mean(axis=0).tolist(), *bounds.tolist(), strict=True)]
+    return Comparison(len(base), mean(base), mean(new), *gains)

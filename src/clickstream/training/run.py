@@ -1,0 +1,184 @@
+"""The training loop, from inputs to a model version; reads from top to bottom."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from clickstream.domain.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from clickstream.domain.evaluations import Evaluation
+from clickstream.domain.judgements import JudgedQuery
+from clickstream.domain.model_versions import ModelVersion, is_version_id, version_id
+from clickstream.domain.runs import FineTuningSettings, Phase, TrainingProgress
+from clickstream.domain.training_inputs import TrainingInput
+from clickstream.models.folders import version_folder
+from clickstream.training.curve import CURVE_FILE, Curve, read_curve
+from clickstream.training.data.dataset import Dataset, read_dataset
+from clickstream.training.encoder.encoder import embed, load_encoder
+from clickstream.training.encoder.version_folder import identity, load_version, save_version
+from clickstream.training.learning.checkpoint import Checkpoints
+from clickstream.training.learning.distributed import device, join
+from clickstream.training.learning.loop import (
+    train,
+)
+from clickstream.training.measuring.gate import judge
+from clickstream.training.measuring.judged_queries import JudgedSet, compare_judged, judged_set
+from clickstream.training.measuring.ranking import evaluate, mean, score
+from clickstream.training.measuring.segments import by_segment
+from clickstream.training.progress import Canceled, Progress
+
+__all__ = ["Canceled", "fine_tune"]
+
+
+class Trained(NamedTuple):
+    """A trained encoder, how it measured, and whether the gate promotes it, and why."""
+
+    encoder: SentenceTransformer
+    evaluation: Evaluation
+    promoted: bool
+    gate_reason: str
+
+
+def fine_tune(
+    run_id: str,
+    settings: FineTuningSettings,
+    inputs: Iterable[TrainingInput],
+    judged: Sequence[JudgedQuery] = (),
+    *,
+    data_dir: Path,
+    report: Callable[[TrainingProgress], None],
+    is_canceled: Callable[[], bool],
+) -> ModelVersion:
+    """Trains, measures and saves one model.
+
+    The result is a function of inputs and settings on the same machine, also when the run was killed and
+    called again: it goes on from its last checkpoint. A finished run returns its model version again.
+
+    Args:
+        run_id: 1 to 128 letters, digits, `_`, `-` or `.`; names the checkpoints and the model version.
+        settings: How to train.
+        inputs: Read once, in order.
+        judged: Both models are also measured on these; they never train.
+        data_dir: Holds checkpoints, `runs/<run_id>/`, and models, `models/<model_version_id>/`.
+        report: Called from this thread, about twice a second where a step or a chunk of texts allows it.
+        is_canceled: Asked with every input, step and encoded chunk.
+
+    Raises:
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if these settings and inputs cannot train a model.
+        InvalidArgument: The run id could not name a folder.
+        Canceled: `is_canceled` answered true.
+    """
+    _check_run_id(run_id)
+    curve_path = data_dir / "runs" / run_id / CURVE_FILE
+    progress = Progress(report, is_canceled, Curve(curve_path))
+    dataset = read_dataset(progress.count_inputs(inputs), settings)
+    judgements = judged_set(judged, dataset, dataset.rows)
+    training_identity = identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
+    model_folder = data_dir / "models" / version_id(run_id, training_identity)
+    checkpoints = Checkpoints(data_dir / "runs" / run_id, training_identity)
+    finished = load_version(model_folder)
+    if finished is not None:
+        progress.recall(read_curve(model_folder / CURVE_FILE))
+        checkpoints.delete()
+        return finished
+
+    started_from = replace(settings, base_model=_base_model(settings.base_model, data_dir))
+    with _deterministic(settings.seed):
+        trained = train_and_judge(dataset, started_from, checkpoints, progress, judgements)
+    progress.enter(Phase.SAVING)
+    version = _version(run_id, model_folder, settings, dataset, trained)
+    save_version(trained.encoder, version, settings, curve_path)
+    checkpoints.delete()
+    return version
+
+
+def _base_model(name: str, data_dir: Path) -> str:
+    """The folder of a model version, or the name of another base model as it is.
+
+    Raises:
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the version does not lie here: a hub does not have it either.
+    """
+    folder = version_folder(data_dir, name)
+    if folder is None and is_version_id(name):
+        raise FailedPrecondition(
+            "TRAINING_IMPOSSIBLE",
+            f"model version {name!r} does not lie on the machine that trains, in {data_dir / 'models'}; "
+            "let all servers and workers name one trainer, or share its data folder",
+        )
+    return str(folder or name)
+
+
+def _version(
+    run_id: str, folder: Path, settings: FineTuningSettings, dataset: Dataset, trained: Trained
+) -> ModelVersion:
+    return ModelVersion(
+        model_version_id=folder.name,
+        run_id=run_id,
+        path=str(folder),
+        base_model=settings.base_model,
+        batch_ids=dataset.batch_ids,
+        policy_version=dataset.policy_version,
+        data_fingerprint=dataset.fingerprint,
+        data=dataset.counts,
+        evaluation=trained.evaluation,
+        promoted=trained.promoted,
+        gate_reason=trained.gate_reason,
+        created_at=datetime.now(UTC),
+        click_models=dataset.click_models,
+        parent_model_version_id=settings.base_model if is_version_id(settings.base_model) else "",
+    )
+
+
+def train_and_judge(
+    dataset: Dataset,
+    settings: FineTuningSettings,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    judgements: JudgedSet | None = None,
+) -> Trained:
+    """Measures the base model, trains it and measures it again on the same held-out and judged queries."""
+    encoder = load_encoder(settings.base_model, settings.max_tokens, device())
+    progress.enter(Phase.EVALUATING_BASE)
+    items = embed(encoder, "item", dataset.texts, progress.tick)
+    base_scores = evaluate(encoder, dataset, items, progress.tick)
+    progress.measured(mean(base_scores).named("base"))
+    judged_examples = judgements.examples if judgements else []
+    base_judged = score(encoder, judged_examples, items, progress.tick)
+    train(encoder, dataset, items, settings, checkpoints, progress, join())
+    progress.enter(Phase.EVALUATING_NEW)
+    items = embed(encoder, "item", dataset.texts, progress.tick)
+    new_scores = evaluate(encoder, dataset, items, progress.tick)
+    progress.measured(mean(new_scores).named("new"))
+    new_judged = score(encoder, judged_examples, items, progress.tick)
+    segments = by_segment(dataset, base_scores, new_scores, settings.seed)
+    judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
+    return Trained(encoder, *judge(base_scores, new_scores, settings.seed, segments, judged))
+
+
+def _check_run_id(run_id: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", run_id) or run_id in {".", ".."}:
+        raise InvalidArgument([FieldViolation("run_id", "1 to 128 letters, digits, `_`, `-` or `.`")])
+
+
+@contextmanager
+def _deterministic(seed: int) -> Iterator[None]:
+    """The same operations in the same order give the same bits; the setting before comes back afterwards."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, CUDA's matrix products may differ
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else every result's memory is filled with NaN before it is written; nothing here reads unwritten memory.
+    memory = cast(Any, torch.utils.deterministic)  # its type stub is empty
+    filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        memory.fill_uninitialized_memory = filled

@@ -1,0 +1,1 @@
+"""Import of OpenSearch UBI history, through the RPCs."""

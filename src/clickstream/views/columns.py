@@ -1,0 +1,222 @@
+"""How tasks of the improvement queue, batches, runs and model versions look in a list: as a row, or in brief."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
+from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
+from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from clickstream.views.run_progress import doing, duration
+
+BESIDE = 30
+"""Columns of a line that an id leaves to what stands beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How messages of one kind are shown.
+
+    Attributes:
+        columns: By its title, what a column of a table says of a message.
+        brief: The one or two lines of a message where there is no room for the table, by the time of this machine and
+            the columns of the terminal. What matters most comes first: what does not fit a line is cut. An id is
+            shortened only where it would push out what must be seen beside it.
+    """
+
+    columns: Mapping[str, Callable[[Any], str]]
+    brief: Callable[[Any, datetime, int], Iterable[str]]
+
+
+def _time(at: Timestamp) -> str:
+    return at.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%S") if at.ToNanoseconds() else ""
+
+
+def _rough(seconds: float) -> str:
+    """`7 s`, `3 min`, `2 h` or `5 d`."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def _ago(at: Timestamp, now: datetime) -> str:
+    return f"{_rough((now - at.ToDatetime(UTC)).total_seconds())} ago"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def _short(name: str, room: int) -> str:
+    """A name in so many columns, 5 at least: with its beginning and its end if it has more."""
+    room = max(room, 5)
+    half = room // 2
+    return name if len(name) <= room else f"{name[:half]}…{name[1 - half :]}"
+
+
+def _name(enum: Any, prefix: str, number: int) -> str:
+    # A newer server may know more states than this client.
+    return str(enum.Name(number)).removeprefix(prefix).lower() if number in enum.values() else str(number)
+
+
+def task_state(state: int) -> str:
+    """`pending`, `processing` and so on."""
+    return _name(batch.ImprovementState, "IMPROVEMENT_STATE_", state)
+
+
+def _next_try(task: batch.ImprovementTask) -> str:
+    return _time(task.not_before) if task.state == batch.IMPROVEMENT_STATE_PENDING else ""
+
+
+def _brief_task(task: batch.ImprovementTask, now: datetime, width: int) -> Iterator[str]:
+    said = []
+    wait = (task.not_before.ToDatetime(UTC) - now).total_seconds()
+    if task.state == batch.IMPROVEMENT_STATE_PENDING and wait > 0:
+        said.append(f"next try in {_rough(wait)}")
+    if task.attempts:
+        said.append(_counted(task.attempts, "run"))
+    said.append(f"queued {_ago(task.queued_at, now)}")
+    yield f"{_short(task.session_id, width - BESIDE):24} {task_state(task.state):10} {', '.join(said)}"
+    if why := ": ".join(filter(None, (_short(task.run_id, width - BESIDE), task.reason))):
+        yield f"    {why}"
+
+
+TASKS = Form(
+    {
+        "session": lambda task: task.session_id,
+        "state": lambda task: task_state(task.state),
+        "runs": lambda task: str(task.attempts),
+        "queued": lambda task: _time(task.queued_at),
+        "changed": lambda task: _time(task.updated_at),
+        "next try": _next_try,
+        "last run": lambda task: task.run_id,
+        "model version": lambda task: task.model_version_id,
+        "reason": lambda task: task.reason,
+    },
+    _brief_task,
+)
+
+
+def _batch_status(shown: batch.Batch) -> str:
+    return _name(batch.BatchStatus, "BATCH_STATUS_", shown.status)
+
+
+def _last_change(shown: batch.Batch) -> str:
+    if not shown.history:
+        return ""
+    last = shown.history[-1]
+    return f"{_time(last.at)} {last.reason}".strip()
+
+
+def _brief_batch(shown: batch.Batch, now: datetime, width: int) -> Iterator[str]:
+    said, why = [_counted(shown.session_count, "session")], ""
+    if shown.history:
+        said.append(f"changed {_ago(shown.history[-1].at, now)}")
+        why = shown.history[-1].reason
+    elif shown.HasField("opened_at"):
+        said.append(f"opened {_ago(shown.opened_at, now)}")
+    yield f"{shown.batch_id:10} {_batch_status(shown):10} {', '.join(said)}"
+    if shown.run_id not in why:  # most reasons name it
+        why = ": ".join(filter(None, (_short(shown.run_id, width - BESIDE), why)))
+    if why:
+        yield f"    {why}"
+
+
+BATCHES = Form(
+    {
+        "batch": lambda shown: shown.batch_id,
+        "status": _batch_status,
+        "sessions": lambda shown: f"{shown.session_count:,}",
+        "opened": lambda shown: _time(shown.opened_at),
+        "released": lambda shown: _time(shown.released_at),
+        "last run": lambda shown: shown.run_id,
+        "last change": _last_change,
+    },
+    _brief_batch,
+)
+
+
+def _run_state(run: training.TrainingRun) -> str:
+    return _name(training.TrainingRunState, "TRAINING_RUN_STATE_", run.state)
+
+
+def _over(run: training.TrainingRun) -> str:
+    return "queue" if run.improves else ", ".join(run.batch_ids)
+
+
+def _doing(run: training.TrainingRun) -> str:
+    if run.state != training.TRAINING_RUN_STATE_RUNNING:
+        return ""
+    progress, said = run.progress, doing(run)
+    if progress.step_count:
+        said += f" {progress.step}/{progress.step_count}"
+        if progress.remaining_seconds:
+            said += f", {duration(progress.remaining_seconds)} left"
+    return said
+
+
+def _took(run: training.TrainingRun) -> str:
+    if not run.HasField("ended_at") or not run.HasField("started_at"):
+        return ""
+    return duration((run.ended_at.ToDatetime() - run.started_at.ToDatetime()).total_seconds())
+
+
+def _ndcg(version: fine_tuning.ModelVersion) -> str:
+    if not version.HasField("evaluation"):
+        return ""
+    return f"{version.evaluation.base.ndcg_at_10:.4f} -> {version.evaluation.new.ndcg_at_10:.4f}"
+
+
+def _brief_run(run: training.TrainingRun, now: datetime, width: int) -> Iterator[str]:
+    # The batches are last in their line: there may be a hundred.
+    said = f"queued {_ago(run.queued_at, now)}, over {_over(run)}"
+    yield f"{_short(run.run_id, width - BESIDE):24} {_run_state(run):10} {said}"
+    ndcg = _ndcg(run.model_version)
+    if came_out := ", ".join(filter(None, (_doing(run), ndcg and f"nDCG@10 {ndcg}", run.reason))):
+        yield f"    {came_out}"
+
+
+RUNS = Form(
+    {
+        "run": lambda run: run.run_id,
+        "state": _run_state,
+        "over": _over,
+        "doing": _doing,
+        "queued": lambda run: _time(run.queued_at),
+        "took": _took,
+        "nDCG@10": lambda run: _ndcg(run.model_version),
+        "reason": lambda run: run.reason,
+    },
+    _brief_run,
+)
+
+
+def models(promoted_id: str) -> Form:
+    """The form of model versions, of which this one is promoted."""
+
+    def star(version: fine_tuning.ModelVersion) -> str:
+        return "*" if version.model_version_id == promoted_id else ""
+
+    def trained_from(version: fine_tuning.ModelVersion) -> str:
+        return version.parent_model_version_id or version.base_model
+
+    def brief(version: fine_tuning.ModelVersion, now: datetime, width: int) -> Iterator[str]:
+        # 20 columns are for the star and both nDCGs.
+        yield f"{star(version):1} {_short(version.model_version_id, width - 20)} {_ndcg(version)}"
+        # A parent is listed itself, with its whole id: here it leaves room for what the gate said.
+        made = f"{_ago(version.created_at, now)} from {_short(trained_from(version), width - 50)}"
+        yield f"    {made}: {version.gate_reason}"
+
+    columns = {
+        "": star,
+        "model version": lambda version: version.model_version_id,
+        "created": lambda version: _time(version.created_at),
+        "nDCG@10": _ndcg,
+        "gate": lambda version: version.gate_reason,
+        "trained from": trained_from,
+    }
+    return Form(columns, brief)

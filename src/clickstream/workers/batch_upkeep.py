@@ -1,0 +1,94 @@
+"""What workers do with batches by themselves (R10): free those of ended runs; where told to, release and archive."""
+
+import logging
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain.batches import Batch, BatchRules, BatchStatus
+from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.runs import ENDED, RunState
+
+# Batches archived in one go, what is left waits for the next; and batches in training read at a time.
+LOOKS = 100
+NEVER = timedelta()
+TRAINING = frozenset({BatchStatus.TRAINING})
+
+logger = logging.getLogger(__name__)
+
+
+class BatchLife:
+    """Looks after batches for one worker. Blocks, and can be repeated by any number of workers at once."""
+
+    def __init__(self, dao: ClickstreamDao, rules: BatchRules, clock: Callable[[], datetime]) -> None:
+        self._dao = dao
+        self._rules = rules
+        self._clock = clock
+
+    def look_after(self) -> None:
+        """Frees batches whose run is over, releases the collecting batch if it is due, and archives those that are."""
+        self._free()
+        if self._rules.release_sessions or self._rules.release_age > NEVER:
+            self._release()
+        if self._rules.archive_after > NEVER:
+            self._archive()
+
+    def _free(self) -> None:
+        """Takes batches out of training whose run has ended or is gone.
+
+        A worker ends a run's batches before the run. But one that stalls between claiming a run and beginning
+        its batches, for longer than its lease, begins them after another worker has ended them.
+        """
+        before = None
+        while held := self._dao.batches.list(before, LOOKS, TRAINING):
+            for batch in held:
+                self._free_of_ended_run(batch)
+            before = held[-1].sequence
+
+    def _free_of_ended_run(self, batch: Batch) -> None:
+        run = self._dao.runs.get(batch.run_id)
+        if run is not None and run.state not in ENDED:
+            return
+        to = BatchStatus.TRAINED if run is not None and run.state is RunState.SUCCEEDED else BatchStatus.FAILED
+        reason = f"freed: run {batch.run_id} {f'has {run.state}' if run else 'is gone'}"
+        # The run is part of the comparison: a batch that another run has begun meanwhile stays with that one.
+        freed = self._dao.batches.change_status(
+            batch.sequence, TRAINING, to, run_id=batch.run_id, reason=reason, at=self._clock()
+        )
+        if freed is not None:
+            logger.warning("%s is %s: %s", batch.batch_id, to, reason)
+
+    def _release(self) -> None:
+        batch = self._dao.batches.collecting()
+        if not batch.session_count or not self._is_due(batch):
+            return
+        try:
+            # The sequence decides: whoever is late, worker or scheduler, never releases the batch behind it.
+            self._dao.batches.release(f"auto-{batch.batch_id}-{uuid.uuid4().hex}", batch.sequence, self._clock())
+        except FailedPrecondition as error:
+            logger.info("%s is not released by this worker: %s", batch.batch_id, error)
+        else:
+            logger.info("%s is released", batch.batch_id)
+
+    def _is_due(self, batch: Batch) -> bool:
+        rules = self._rules
+        if rules.release_sessions and batch.session_count >= rules.release_sessions:
+            return True
+        if rules.release_age <= NEVER:
+            return False
+        [first] = self._dao.sessions.page(batch.sequence, 0, 1, include_irrelevant=True).sessions
+        # A client may have dated the session back: the batch is no older than since it opened.
+        began = max(first.created_at, batch.opened_at or first.created_at)
+        return self._clock() - began >= rules.release_age
+
+    def _archive(self) -> None:
+        for _ in range(LOOKS):
+            now = self._clock()
+            after = f"{self._rules.archive_after.total_seconds():g} s after its last training"
+            # A run that is queued at this very moment may come too late; it then fails and takes none of its batches.
+            in_use = self._dao.runs.batches_in_use()
+            batch = self._dao.batches.archive(now - self._rules.archive_after, after, now, leaving=in_use)
+            if batch is None:
+                break
+            logger.info("%s is archived", batch.batch_id)

@@ -1,0 +1,201 @@
+"""Several serving processes on one port: their shares, what ends their start, and how they are kept running."""
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
+from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
+from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
+from pymongo.database import Database
+from support.builders import create_request, release_request
+from support.processes import CLIENTS, children, clients, connections
+from support.serving import PATIENCE, ServeProcess, until
+
+from clickstream.app import supervisor
+from clickstream.app.settings import Settings
+from clickstream.app.supervisor import Child, reserved, running
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import Document
+from clickstream.domain.errors import StartError
+
+Serve = Callable[..., ServeProcess]
+pytestmark = pytest.mark.mongod
+
+
+def test_processes_take_shares_of_one_port(serve: Serve, mongod: EmbeddedMongo, database: Database[Document]) -> None:
+    """Two pinned processes answer on the one port, which is announced once; Ctrl-C reaches neither of them."""
+    server = serve("--processes", "2", "--pin", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
+    pids = children(server.pid, b"serve")
+    with clients(server.address) as channels:
+        for number, channel in enumerate(channels):
+            clickstream: Any = ClickstreamServiceStub(channel)
+            assert clickstream.CreateSession(create_request(f"s-{number}"), timeout=PATIENCE).created
+        shares = [connections(pid, server.address) for pid in pids]
+    assert len(shares) == 2
+    assert min(shares) > 0
+    assert sum(shares) == CLIENTS
+    usable = sorted(os.sched_getaffinity(0))
+    assert [os.sched_getaffinity(pid) for pid in pids] == [{usable[index % len(usable)]} for index in range(2)]
+    [trainer] = children(server.pid, b"trainer")
+    assert all(os.getsid(pid) == pid for pid in [*pids, trainer])
+    assert os.sched_getaffinity(trainer) == os.sched_getaffinity(server.pid) == set(usable)
+    assert server.log.count(b"listening on") == 1
+
+
+def test_training_runs_in_a_process_of_its_own(
+    serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
+) -> None:
+    """One of the processes works on training runs and has the trainer do it: no serving process loads torch."""
+    server = serve("--processes", "2", "--no-pin", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
+    with grpc.insecure_channel(server.address) as channel:
+        ClickstreamServiceStub(channel).CreateSession(create_request("s-1"))
+        BatchServiceStub(channel).ReleaseBatch(release_request("r-1"))
+        training: Any = TrainingServiceStub(channel)
+        training.StartTraining(training_pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"]))
+        watched = training.WatchTrainingRun(training_pb.WatchTrainingRunRequest(run_id="run-1"), timeout=120)
+        last = list(watched)[-1].run
+    assert (last.state, last.attempts) == (training_pb.TRAINING_RUN_STATE_FAILED, 1), last.reason
+    [trainer] = children(server.pid, b"trainer")
+    assert "libtorch" in Path(f"/proc/{trainer}/maps").read_text()
+    pids = children(server.pid, b"serve")
+    works = [b"CLICKSTREAM_RUN_TRAINING=True" in Path(f"/proc/{pid}/environ").read_bytes() for pid in pids]
+    assert works == [True, False]
+    for pid in [server.pid, *pids]:
+        assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
+        assert os.sched_getaffinity(pid) == os.sched_getaffinity(0)
+
+
+def serve_in_vain(tmp_path: Path, listen: str = "127.0.0.1:0", **environment: str) -> str:
+    """Starts processes that cannot start; what they said."""
+    command = [sys.executable, "-m", "clickstream", "serve", "--processes", "2"]
+    command += ["--listen", listen, "--data-dir", str(tmp_path)]
+    ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def test_a_taken_port_is_explained(
+    serve: Serve, mongod: EmbeddedMongo, database: Database[Document], tmp_path: Path
+) -> None:
+    """Processes never join the port of another server, be it one of processes too."""
+    server = serve("--processes", "1", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
+    said = serve_in_vain(tmp_path, server.address, MONGODB_URI=mongod.uri)
+    assert said.startswith(f"clickstream: cannot listen on {server.address}: is the port taken?")
+
+
+def test_a_port_is_held_for_one_server() -> None:
+    """A reserved port is refused to others before any process listens on it, and is free afterwards."""
+    with reserved("127.0.0.1:0") as address:
+        assert not address.endswith(":0")
+        with pytest.raises(StartError, match=f"cannot listen on {address}.*taken"), reserved(address):
+            pass
+    with reserved(address) as again:
+        assert again == address
+
+
+def test_a_port_that_others_share_is_refused() -> None:
+    """Not even a foreign server that listens with SO_REUSEPORT is joined."""
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(StartError, match=f"cannot listen on {address}.*taken"), reserved(address):
+            pass
+
+
+@pytest.mark.parametrize("listen", ["unix:/tmp/socket", "127.0.0.1", "127.0.0.1:65536", "no.such.host.invalid:1"])
+def test_an_address_that_cannot_be_shared_is_refused(listen: str) -> None:
+    """What is no HOST:PORT of this machine is named in the refusal."""
+    with pytest.raises(StartError, match=listen), reserved(listen):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"CLICKSTREAM_IMPORTANCE_POLICY": "/nowhere.toml"}, "importance policy /nowhere.toml"),
+        ({"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"}, "store"),
+    ],
+)
+def test_what_no_process_can_start_without_is_said_once(tmp_path: Path, environment, said: str) -> None:
+    """A bad policy or database ends the start with one line."""
+    line = serve_in_vain(tmp_path, **environment)
+    assert said in line
+    assert line.count("\n") == 1
+
+
+def test_a_process_that_cannot_start_ends_the_start(
+    mongod: EmbeddedMongo, database: Database[Document], tmp_path: Path, monkeypatch, capfd
+) -> None:
+    """The first start is not repeated: the process gives its reason, and the others are stopped."""
+    monkeypatch.setenv("CLICKSTREAM_DATABASE", database.name)
+    settings = Settings(processes=2, data_dir=tmp_path)
+
+    async def start(address: str) -> None:
+        async with running(settings, address, mongod.uri):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(StartError, match="serving process 1 ended before it was up"):
+            asyncio.run(start(address))
+    assert f"cannot listen on {address}" in capfd.readouterr().err
+    assert not children(os.getpid(), b"serve") + children(os.getpid(), b"trainer")
+
+
+@pytest.mark.parametrize(
+    ("processes", "pin", "pinned"), [(1, None, True), (2, None, False), (2, True, True), (1, False, False)]
+)
+def test_processes_keep_to_a_core_if_one_is_left(processes: int, pin: bool | None, pinned: bool, monkeypatch) -> None:
+    """On two cores a single process is pinned, two are not, and the setting overrides that."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    assert supervisor.pins(Settings(processes=processes, pin=pin)) is pinned
+
+
+def test_a_process_that_dies_at_once_is_started_less_and_less_often(monkeypatch, caplog) -> None:
+    """The pause before the next start doubles up to a limit; the log names process and exit code."""
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.04)
+    script = "import os; os.write(int(os.environ['CLICKSTREAM_READY_FD']), b'.'); os._exit(7)"
+
+    async def keep() -> None:
+        child = Child("short-lived process", [sys.executable, "-c", script], {})
+        await child.start()
+        keeping = asyncio.create_task(child.keep())
+        await until(lambda: len(caplog.records) >= 4)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await child.stop(PATIENCE)
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(keep())
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition("again in ")[2] for line in said[:4]] == ["0.01 s", "0.02 s", "0.04 s", "0.04 s"]
+    assert "the short-lived process (pid " in said[0]
+    assert "exit code 7" in said[0]
+
+
+def test_a_process_that_does_not_stop_is_killed() -> None:
+    """SIGTERM that has no effect is followed by SIGKILL."""
+    script = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "os.write(int(os.environ['CLICKSTREAM_READY_FD']), b'.'); time.sleep(60)"
+    )
+
+    async def stop() -> None:
+        child = Child("stubborn process", [sys.executable, "-c", script], {})
+        await child.start()
+        await child.stop(patience=0.1)
+
+    before = children(os.getpid())
+    asyncio.run(asyncio.wait_for(stop(), PATIENCE))
+    assert children(os.getpid()) == before

@@ -1,0 +1,121 @@
+"""The inputs of a released batch, from any starting point (R13, R14)."""
+
+from dataclasses import replace
+
+import pytest
+from embedding_studio.clickstream.v1 import session_pb2
+from support.builders import NOW, push, session_draft, struct
+from support.memory_store import MemoryDao
+from support.serving import POLICY
+
+from clickstream.contract.training_inputs import training_input_message
+from clickstream.conversion import reader as module
+from clickstream.conversion.reader import InputReader
+from clickstream.domain import limits
+from clickstream.domain.sessions import SessionDraft
+from clickstream.domain.training_inputs import ConversionSummary
+
+SESSIONS = 23
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several pages in a small batch."""
+    monkeypatch.setattr(module, "PAGE_SESSIONS", 5)
+
+
+@pytest.fixture
+def reader(memory_dao: MemoryDao) -> InputReader:
+    """Reads a released batch in which every third session has no event, and the 8th is irrelevant."""
+    for number in range(1, SESSIONS + 1):
+        memory_dao.sessions.append([session_draft(f"s-{number}", context=struct(number=number))])
+        if number % 3:
+            memory_dao.events.append([push(f"s-{number}", "e-2", "e-1", object_id="b")])
+    memory_dao.sessions.mark_irrelevant("s-8", NOW)
+    memory_dao.batches.release("r-1", None, NOW)
+    return InputReader(memory_dao, POLICY)
+
+
+def read(reader: InputReader, after: int = 0) -> tuple[list[bytes], ConversionSummary]:
+    """The inputs after a number as bytes, and what was counted."""
+    summary = reader.new_summary()
+    pages = list(reader.pages(1, SESSIONS, after, summary))
+    messages = [training_input_message(converted) for page in pages for converted in page]
+    return [message.SerializeToString(deterministic=True) for message in messages], summary
+
+
+def test_r14_the_same_bytes_from_any_starting_point(reader: InputReader) -> None:
+    """R14: whoever starts behind a number gets exactly the tail of what a reader from the start gets."""
+    whole, summary = read(reader)
+    graded = [number for number in range(1, SESSIONS + 1) if number % 3 and number != 8]
+    assert len(whole) == len(graded)
+    for after in range(SESSIONS + 2):
+        tail, counted = read(reader, after)
+        assert tail == whole[sum(number <= after for number in graded) :]
+        assert counted.session_count == max(SESSIONS - after, 0)
+    assert summary.skipped_sessions == {"no_events": 7, "irrelevant": 1}
+
+
+def test_r14_large_sessions_change_nothing_but_the_pieces(reader: InputReader, monkeypatch) -> None:
+    """R7, R14: where a page does not fit memory it is read in pieces, and the inputs are the same."""
+    whole, counted = read(reader)
+    monkeypatch.setattr(limits, "PAGE_BYTES", 2 * len(session_draft("s-1").payload))
+    assert read(reader) == (whole, counted)
+    assert max(len(page) for page in reader.pages(1, SESSIONS, 0, reader.new_summary())) < 3
+
+
+def test_r14_whoever_starts_first_fixes_the_same_pages(reader: InputReader, memory_dao: MemoryDao) -> None:
+    """R14: pages begin at fixed numbers, so a first reader from the middle fixes what one from the start would."""
+    tail, _ = read(reader, 12)
+    memory_dao.events.append([push("s-11", "e-9", object_id="c"), push("s-13", "e-9", object_id="c")])
+    memory_dao.sessions.mark_irrelevant("s-14", NOW)
+    whole, summary = read(reader)
+    assert whole[-len(tail) :] == tail
+    assert summary.ignored_events == {"late": 2}
+
+
+@pytest.mark.parametrize("broken", ["session", "event", "time"])
+def test_r13_an_unreadable_payload_is_skipped_with_a_reason(
+    reader: InputReader, memory_dao: MemoryDao, broken: str
+) -> None:
+    """R13: a session or event that cannot be parsed costs its own session only, and is counted."""
+    whole, _ = read(reader)
+    state = memory_dao._state
+    if broken == "session":
+        state.log[1][3] = replace(state.log[1][3], payload=b"\xff\xff")
+    else:
+        bad = session_pb2.Event(event_id="e-1", object_id="b", type="click")
+        bad.created_at.seconds = 2**60
+        payload = b"\xff\xff" if broken == "event" else bad.SerializeToString()
+        state.frozen.clear()
+        state.events[1, 4]["e-1"] = replace(state.events[1, 4]["e-1"], payload=payload)
+    found, summary = read(reader)
+    assert len(found) == len(whole) - 1
+    assert summary.skipped_sessions["unreadable"] == 1
+    assert summary.session_count == SESSIONS
+
+
+def test_r12_every_input_names_its_policy_and_place(reader: InputReader) -> None:
+    """R12: an input carries the policy's version, its batch and its number."""
+    [first, *_] = next(iter(reader.pages(1, SESSIONS, 0, reader.new_summary())))
+    assert (first.policy_version, first.batch_id, first.number) == (POLICY.version, "batch-1", 1)
+    assert first.searched_at == NOW
+    assert [(each.object_id, each.grade, each.event_ids) for each in first.results] == [
+        ("a", 0.0, ()),
+        ("b", 1.0, ("e-1", "e-2")),
+        ("c", 0.0, ()),
+    ]
+
+
+def test_r13_an_empty_range_gives_nothing(memory_dao: MemoryDao) -> None:
+    """R13: reading behind the end is no error."""
+    reader = InputReader(memory_dao, POLICY)
+    assert list(reader.pages(1, 0, 0, reader.new_summary())) == []
+
+
+def test_r6_what_is_stored_is_what_was_sent() -> None:
+    """R6: the payload in the draft is the session with places and time filled in."""
+    draft: SessionDraft = session_draft("s-1")
+    stored = session_pb2.Session.FromString(draft.payload)
+    assert [result.position for result in stored.results] == [0, 1, 2]
+    assert stored.created_at.ToDatetime(tzinfo=NOW.tzinfo) == NOW

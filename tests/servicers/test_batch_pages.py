@@ -1,0 +1,94 @@
+"""Reading ahead: one page, and no further than its reader goes (R21)."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.builders import session_drafts
+from support.memory_store import MemoryDao
+from support.serving import until
+
+from clickstream.domain import limits
+from clickstream.domain.errors import Unavailable
+from clickstream.servicers.batch_pages import BatchReader, Page
+
+
+class CountingReader(BatchReader):
+    """Counts pages, and can be told what to do before it reads one."""
+
+    reads = 0
+    before: Callable[[int], None] = staticmethod(lambda _: None)
+
+    def page(self, after: int, size: int) -> Page:
+        """See `BatchReader`."""
+        self.before(after)
+        found = super().page(after, size)
+        self.reads += 1
+        return found
+
+
+@pytest.fixture
+def reader(memory_dao: MemoryDao, monkeypatch: pytest.MonkeyPatch) -> CountingReader:
+    """Reads a batch of five pages with two sessions each."""
+    monkeypatch.setattr(limits, "DEFAULT_PAGE_SIZE", 2)
+    memory_dao.sessions.append(session_drafts(9))
+    return CountingReader(memory_dao, 1, include_irrelevant=False)
+
+
+def test_r21_reading_is_one_page_ahead_and_ends_with_its_reader(reader: CountingReader) -> None:
+    """R21: a slow reader finds one page waiting and no more; after it went away nothing is read."""
+
+    async def read_two_pages() -> None:
+        pages: Any = reader.pages(0)
+        for taken in (1, 2):
+            assert (await anext(pages)).last == 2 * taken
+            await until(lambda taken=taken: reader.reads == taken + 1)
+            await asyncio.to_thread(lambda: None)  # whatever else was started has had its turn
+            assert reader.reads == taken + 1
+        await pages.aclose()
+
+    asyncio.run(read_two_pages())  # ends when every thread has
+    assert reader.reads == 3
+
+
+def test_r9_all_pages_come_in_order_and_once(reader: CountingReader) -> None:
+    """R9: pages follow each other up to the end, from whatever number on."""
+
+    async def last_numbers(after: int) -> list[int]:
+        return [page.last async for page in reader.pages(after)]
+
+    assert asyncio.run(last_numbers(0)) == [2, 4, 6, 8, 9]
+    assert asyncio.run(last_numbers(6)) == [8, 9]
+    assert asyncio.run(last_numbers(9)) == [9]
+
+
+def test_r21_a_failure_of_the_page_ahead_reaches_the_reader_or_nobody(reader: CountingReader) -> None:
+    """R21: who goes on is told that the store failed; who went away leaves no unseen error behind."""
+
+    def fail_behind_the_first(after: int) -> None:
+        if after:
+            raise Unavailable("STORE_UNAVAILABLE", "gone")
+
+    reader.before = fail_behind_the_first
+    unseen: list[dict[str, Any]] = []
+
+    async def go_on() -> None:
+        pages = reader.pages(0)
+        await anext(pages)
+        with pytest.raises(Unavailable):
+            await anext(pages)
+
+    async def go_away() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
+        pages: Any = reader.pages(0)
+        await anext(pages)
+        [reading] = asyncio.all_tasks() - {asyncio.current_task()}
+        await until(reading.done)
+        del reading
+        await pages.aclose()
+        del pages
+
+    asyncio.run(go_on())
+    asyncio.run(go_away())
+    assert unseen == []

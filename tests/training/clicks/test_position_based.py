@@ -1,0 +1,51 @@
+"""The position-based model finds in a log how attention fell when it was made."""
+
+import pytest
+from support.simulated_log import counted, has_act, sessions
+
+from clickstream.training.clicks.click_log import ClickLog, Session, Showing
+from clickstream.training.clicks.position_based import learn_attention
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("shuffled", [False, True], ids=["always the same lists", "shuffled lists"])
+def test_r18_attention_is_found_though_the_better_items_stand_higher(decay: float, shuffled: bool) -> None:
+    """R18: from lists that never change as from shuffled ones, and from sessions with an act only."""
+    seen, _ = sessions(lambda place: (place + 1) ** -decay, queries=150, shuffled=shuffled)
+    assert learn_attention(counted(seen)).decay == pytest.approx(decay, abs=0.25)
+
+
+def test_sessions_that_are_not_in_the_log_are_counted_in() -> None:
+    """A fifth of the sessions ended without an act: about as many are taken to be missing."""
+    seen, _ = sessions(lambda place: (place + 1) ** -1.5, queries=150)
+    attention = learn_attention(counted(seen))
+    assert len(seen) < 0.8 * 150 * 50
+    assert sum(attention.sessions.values()) == pytest.approx(150 * 50, rel=0.1)
+    assert sum(attention.sessions.values()) > 1.1 * len(seen)
+
+
+@pytest.mark.parametrize("logged", [0.0, 0.01, 0.3, 1.0])
+def test_sessions_without_an_act_are_counted_once_whatever_share_is_logged(logged: float) -> None:
+    """None, one in a hundred, some or all of them in the log: as many sessions, and the same attention."""
+    made, _ = sessions(lambda place: (place + 1) ** -1.5, queries=150, with_act=False)
+    kept = [each for number, each in enumerate(made) if has_act(each) or number * 37 % 100 < 100 * logged]
+    attention = learn_attention(counted(kept))
+    assert sum(attention.sessions.values()) == pytest.approx(len(made), rel=0.1)
+    assert attention.decay == pytest.approx(1.5, abs=0.25)
+
+
+def test_attraction_orders_items_of_a_query_by_their_worth() -> None:
+    """The mean attraction of the best items is far above that of the worst, wherever they stand."""
+    seen, truth = sessions(lambda place: 1 / (place + 1), queries=150)
+    learned = learn_attention(counted(seen)).attraction
+    best, worst = (
+        [learned[query][item] for query in learned for item in truth[query] if truth[query][item] == level]
+        for level in (0.9, 0.05)
+    )
+    assert sum(best) / len(best) > 3 * sum(worst) / len(worst)
+
+
+@pytest.mark.parametrize("log", [ClickLog(), counted([Session("q", [Showing(1, 0, 0.0)])])], ids=["empty", "no act"])
+def test_a_log_without_acts_teaches_nothing(log: ClickLog) -> None:
+    """Nothing is divided by 0."""
+    assert 0 <= learn_attention(log).decay <= 3

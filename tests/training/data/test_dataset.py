@@ -1,0 +1,258 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.shop_log import shop_log, tiny_settings, training_input
+
+from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.query_split import is_held_out, normalised
+from clickstream.domain.training_inputs import TrainingInput
+from clickstream.training.data.dataset import Example, read_dataset
+
+SETTINGS = tiny_settings("unused")
+
+
+def enough(*inputs: TrainingInput) -> list[TrainingInput]:
+    """The inputs, with others beside them so that there is enough to train on."""
+    return [*inputs, *shop_log(1)]
+
+
+def targets(example: Example) -> dict[int, float]:
+    """The target of every text shown for a query."""
+    return {item: each.target for item, each in example.evidence.items()}
+
+
+@pytest.mark.parametrize("seed", [0, 42, -7])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_no_held_out_query_is_trained_on(seed: int, share: float) -> None:
+    """R17: no held-out query's text is in training, however it is written, and about the share is held out."""
+    inputs = [
+        replace(one, query=query)
+        for one in shop_log(1)
+        for query in (one.query, one.query.upper() + " ", f"{one.query} {one.number % 7} new")
+    ]
+    dataset = read_dataset(inputs, replace(SETTINGS, seed=seed, held_out_share=share))
+    training = {normalised(example.query) for example in dataset.training}
+    held_out = {normalised(example.query) for example in dataset.held_out}
+    assert not training & held_out
+    assert len(training) + len(held_out) == len({normalised(one.query) for one in inputs}) == 160
+    assert len(held_out) / 160 == pytest.approx(share, abs=0.1)
+
+
+def test_a_query_stays_held_out_when_the_log_grows() -> None:
+    """R17: a model that starts from an earlier run's model is measured on queries that neither saw."""
+    small = {example.query for example in read_dataset(list(shop_log(1))[:40], SETTINGS).held_out}
+    grown = {example.query for example in read_dataset(shop_log(1), SETTINGS).held_out}
+    assert small
+    assert small < grown
+
+
+SPLIT = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+def dated_log() -> list[TrainingInput]:
+    """Every query once before the split, once at it, and twice after it; what was wanted is clicked from then on."""
+    dated = []
+    for one in shop_log(1):
+        in_vain = replace(one, results=tuple(replace(result, grade=0.0) for result in one.results))
+        for hours, session in ((-1, one), (0, one), (1, in_vain), (2, one)):
+            dated.append(replace(session, searched_at=SPLIT + timedelta(hours=hours)))
+    return dated
+
+
+def test_split_by_time_the_past_trains_and_the_future_measures() -> None:
+    """R17: held-out queries count by later sessions only, training queries by earlier ones, the rest is counted."""
+    plain = read_dataset(shop_log(1), SETTINGS)
+    dataset = read_dataset(dated_log(), replace(SETTINGS, held_out_after=SPLIT))
+    assert [e.query for e in dataset.training] == [e.query for e in plain.training]
+    assert [e.query for e in dataset.held_out] == [e.query for e in plain.held_out]
+    assert list(map(targets, dataset.training)) == list(map(targets, plain.training))
+    assert {grade for example in dataset.held_out for grade in example.gains.values()} == {0.0, 0.5}
+    assert {example.sessions for example in dataset.training + dataset.held_out} == {2}
+    assert (dataset.counts.input_count, dataset.counts.inputs_outside_time) == (320, 160)
+
+
+def test_without_a_split_by_time_every_session_counts() -> None:
+    """R17: the times of sessions change nothing unless asked to."""
+    dataset = read_dataset(dated_log(), SETTINGS)
+    assert {example.sessions for example in dataset.training + dataset.held_out} == {4}
+    assert dataset.counts.inputs_outside_time == 0
+    undated = [replace(one, searched_at=None) for one in dated_log()]
+    assert read_dataset(undated, SETTINGS) == dataset
+
+
+def test_items_of_sessions_outside_time_are_still_known() -> None:
+    """What only the future shows can be found too: its text is ranked."""
+    late = replace(training_input("zebra", [("z", 1.0, {"title": "zoo"})]), searched_at=SPLIT + timedelta(days=1))
+    assert not is_held_out("zebra", SETTINGS.seed, SETTINGS.held_out_share)
+    dataset = read_dataset([*dated_log(), late], replace(SETTINGS, held_out_after=SPLIT))
+    assert "zoo" in dataset.texts
+    assert dataset.texts[dataset.rows["z"]] == "zoo"
+    assert "zebra" not in {example.query for example in dataset.training}
+
+
+def test_the_fingerprint_covers_which_sessions_count() -> None:
+    """R17: another time of a session is other data where it changes what trains, and only there."""
+    settings = replace(SETTINGS, held_out_after=SPLIT)
+    first, *others = dated_log()
+    earlier, later = (replace(first, searched_at=SPLIT + timedelta(hours=hours)) for hours in (-5, 5))
+    prints = [read_dataset([one, *others], settings).fingerprint for one in (first, earlier, later)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_grades_are_pooled_over_sessions() -> None:
+    """Two sessions of one query: grades 1 and 0 for a, 2 and 2 for b, mean 0.5 and 2."""
+    one = training_input("zebra", [("a", 1.0, {"title": "a"}), ("b", 2.0, {"title": "b"})])
+    two = training_input(" ZEBRA", [("b", 2.0, {"title": "b"}), ("a", 0.0, {"title": "a"})])
+    dataset = read_dataset(enough(one, two), SETTINGS)
+    [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
+    assert {dataset.texts[item]: grade for item, grade in targets(example).items()} == {"a": 0.5, "b": 2.0}
+
+
+def test_items_with_the_same_text_are_one_candidate() -> None:
+    """An item's twin is never its negative: the better grade counts for their text, and all evidence of both."""
+    one = training_input("zebra", [("a", 1.0, {"title": "same"}), ("b", 0.0, {"title": "same"})])
+    dataset = read_dataset(enough(one), SETTINGS)
+    [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
+    assert targets(example) == {dataset.texts.index("same"): 1.0}
+    [both] = example.evidence.values()
+    assert (both.acts, both.looks) == (pytest.approx(1.0), 2.0)
+    assert dataset.texts.count("same") == 1
+
+
+def test_what_was_shown_where_nobody_looks_is_unknown() -> None:
+    """Clicks fall on the first four of twelve: what stands below without a click is no negative."""
+    shown = [(f"i{place}", float(place < 4), {"title": f"i{place}"}) for place in range(12)]
+    log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
+    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
+    for example in dataset.training:
+        assert {dataset.texts[item] for item in example.unknown} == {f"i{place}" for place in range(4, 12)}
+        assert all(example.evidence[item].acts == 0 for item in example.unknown)
+    assert all(example.unknown == frozenset() for example in read_dataset(log, SETTINGS).training)
+
+
+def test_a_twin_that_was_examined_makes_the_text_known() -> None:
+    """Items with the same text are one candidate: one of them was clicked, so the text was looked at."""
+    shown = [(f"i{place}", float(place in (0, 11)), {"title": f"i{min(place, 10)}"}) for place in range(12)]
+    log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
+    dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
+    unknown = {dataset.texts[item] for example in dataset.training for item in example.unknown}
+    assert "i9" in unknown
+    assert "i10" not in unknown
+
+
+def test_validation_queries_are_nobody_elses() -> None:
+    """R17: with early stopping a part of the training queries validates; the held-out ones stay what they were."""
+    inputs = [replace(one, query=f"{one.query} {n}") for n in range(3) for one in shop_log(1)]
+    plain, split = read_dataset(inputs, SETTINGS), read_dataset(inputs, replace(SETTINGS, early_stopping_patience=1))
+    queries = [{example.query for example in part} for part in (split.training, split.validation, split.held_out)]
+    assert sum(map(len, queries)) == len(set.union(*queries)) == 240
+    assert queries[2] == {example.query for example in plain.held_out}
+    assert 0.05 < len(queries[1]) / len(plain.training) < 0.15
+    assert split.counts.training_queries == len(queries[0])
+    assert plain.validation == []
+
+
+def test_an_items_latest_text_counts() -> None:
+    """Item data changes; empty data later does not erase a text."""
+    inputs = [training_input("zebra", [("a", 1.0, meta)]) for meta in ({"title": "old"}, {"title": "now"}, {})]
+    texts = read_dataset(enough(*inputs), SETTINGS).texts
+    assert "now" in texts
+    assert "old" not in texts
+
+
+def test_what_has_no_text_is_counted_and_skipped() -> None:
+    """Items without text are no candidates; a session whose graded items have none is left out."""
+    textless = training_input("zebra", [("a", 1.0, {}), ("b", 0.0, {"title": "b"})])
+    partly = training_input("lion", [("a", 1.0, {}), ("b", 1.0, {"title": "b"})])
+    in_vain = training_input("lion", [("b", 0.0, {"title": "b"})])
+    plain = read_dataset(enough(), SETTINGS)
+    dataset = read_dataset(enough(textless, partly, in_vain), SETTINGS)
+    assert dataset.counts.input_count == plain.counts.input_count + 3
+    assert dataset.counts.inputs_without_text == 1
+    assert dataset.counts.items_without_text == 1
+    assert dataset.counts.items == plain.counts.items + 1
+    queries = {example.query: example for example in dataset.training + dataset.held_out}
+    assert "zebra" not in queries
+    assert targets(queries["lion"]) == {dataset.texts.index("b"): 0.5}
+
+
+def test_the_fingerprint_is_of_the_inputs_as_trained() -> None:
+    """R17: same inputs, same fingerprint; another grade, position, text, query or order is other data."""
+    inputs = list(shop_log(1))
+    first = inputs[0]
+    results = first.results
+
+    def fingerprint(changed: TrainingInput, template: str = "{title}") -> str:
+        return read_dataset([changed, *inputs[1:]], replace(SETTINGS, item_template=template)).fingerprint
+
+    prints = {
+        fingerprint(first),
+        fingerprint(replace(first, query="another")),
+        fingerprint(replace(first, policy_version="test-2")),
+        fingerprint(replace(first, results=(replace(results[0], grade=0.25), *results[1:]))),
+        fingerprint(replace(first, results=(replace(results[0], position=9), *results[1:]))),
+        fingerprint(replace(first, results=(replace(results[0], object_id="other"), *results[1:]))),
+        fingerprint(replace(first, results=(replace(results[0], meta={"title": "new"}), *results[1:]))),
+        fingerprint(first, template="{title}. {description}"),
+        read_dataset(inputs[::-1], SETTINGS).fingerprint,
+    }
+    assert len(prints) == 9
+    assert fingerprint(first) == read_dataset(shop_log(1), SETTINGS).fingerprint
+    unused = replace(results[0], meta={**results[0].meta, "stock": 4})
+    assert fingerprint(replace(first, results=(unused, *results[1:]))) == fingerprint(first)
+
+
+def test_batches_and_policy_versions_are_kept_in_order() -> None:
+    """A model version names what it came from."""
+    inputs = [replace(one, batch_id=f"b{one.number % 2}") for one in shop_log(1)]
+    dataset = read_dataset(inputs, SETTINGS)
+    assert dataset.batch_ids == ("b1", "b0")
+    assert dataset.policy_version == "test-1"
+
+
+def test_inputs_are_read_once_and_lazily() -> None:
+    """Inputs stream: the next is asked for only after the one before was taken up."""
+    taken: list[int] = []
+
+    def inputs() -> Iterator[TrainingInput]:
+        for one in shop_log(1):
+            taken.append(one.number)
+            yield one
+
+    read_dataset(inputs(), SETTINGS)
+    assert taken == [one.number for one in shop_log(1)]
+
+
+@pytest.mark.parametrize("position_bias", ["auto", "none", "rank_ctr", "pbm", "sdbn"])
+def test_r16_few_inputs_are_refused_whichever_of_them_compare_click_models(position_bias: str) -> None:
+    """R16: one to three sessions cannot train, also if all of them, by their ids, are held apart from the click log."""
+    for count in (1, 2, 3):
+        for salt in range(20):
+            few = [replace(one, session_id=f"{salt}-{one.session_id}") for one in list(shop_log(1))[:count]]
+            with pytest.raises(FailedPrecondition, match="distinct training queries"):
+                read_dataset(few, tiny_settings("unused", position_bias=position_bias))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "changes", "words"),
+    [
+        ([], {}, "no input"),
+        (list(shop_log(1))[:3], {}, "distinct training queries"),
+        (list(shop_log(1)), {"item_template": "{nothing}"}, "no item has text"),
+        (list(shop_log(1)), {"item_template": "{"}, "item template"),
+        (list(shop_log(1)), {"held_out_after": SPLIT}, "session 's1' has no time"),
+        (list(shop_log(1))[:30], {"early_stopping_patience": 1}, "validation queries to stop early by: "),
+        (list(shop_log(1)), {"position_bias": "magic"}, "'magic' is unknown; there are `auto`, `none`, `rank_ctr`"),
+        ([replace(one, results=(replace(one.results[0], grade=0.0),)) for one in shop_log(1)], {}, "has text: 0; "),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_the_reason(
+    inputs: list[TrainingInput], changes: dict[str, object], words: str
+) -> None:
+    """R16: a run that cannot train ends with a reason that says what is missing."""
+    with pytest.raises(FailedPrecondition) as caught:
+        read_dataset(inputs, tiny_settings("unused", **changes))
+    assert caught.value.reason == "TRAINING_IMPOSSIBLE"
+    assert words in caught.value.message

@@ -1,0 +1,76 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support.shop_log import WANTED
+
+from clickstream.training.encoder import encoder as encoder_module
+from clickstream.training.encoder.encoder import encode, load_encoder, tokenise
+from clickstream.training.learning import gradients
+from clickstream.training.learning.adaptation import adapt
+from clickstream.training.learning.gradients import backward
+
+TEXTS = [f"{word} shoe" for word in WANTED.values()] * 3
+
+TOKEN_BYTES = 4 * 2 * (8 * 32 + 2 * 64)
+"""Of the graph: two layers of hidden size 32 and inner size 64."""
+
+
+def loss_of(vectors: torch.Tensor) -> torch.Tensor:
+    """Every text's vector enters, and the order matters."""
+    return (vectors[:5] @ vectors[5:].T).exp().sum()
+
+
+@pytest.fixture
+def gradient(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], torch.Tensor]:
+    """The gradient of `loss_of` with so many bytes of live graph, in chunks of so many tokens."""
+
+    def gradient(live_bytes: int, chunk_tokens: int) -> torch.Tensor:
+        monkeypatch.setattr(gradients, "LIVE_BYTES", live_bytes)
+        monkeypatch.setattr(encoder_module, "CHUNK_TOKENS", chunk_tokens)
+        encoder = load_encoder(str(tiny_encoder), 16, "cpu")
+        adapt(encoder, frozen_layers=0, lora_rank=0)
+        backward(encoder, TEXTS, loss_of, lambda: None)
+        return torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])
+
+    return gradient
+
+
+def test_the_gradient_is_the_one_of_the_whole(gradient: Callable[[int, int], torch.Tensor], tiny_encoder: Path) -> None:
+    """Chunked, sorted by length and put back in order, the loss has the gradient of plain autograd."""
+    encoder = load_encoder(str(tiny_encoder), 16, "cpu")
+    loss_of(encode(encoder, tokenise(encoder, TEXTS))).backward()
+    whole = torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])
+    assert whole.abs().max() > 0
+    assert torch.allclose(gradient(2**30, 40), whole, rtol=1e-3, atol=1e-5)
+
+
+def test_the_gradient_does_not_depend_on_memory(gradient: Callable[[int, int], torch.Tensor]) -> None:
+    """R17: chunks that are encoded twice carry bitwise the same gradient as those whose graph is kept."""
+    kept = gradient(2**30, 40)
+    assert torch.equal(gradient(0, 40), kept)
+    assert torch.equal(gradient(80 * TOKEN_BYTES, 40), kept)
+
+
+def test_the_memory_of_the_graph_is_bounded(
+    gradient: Callable[[int, int], torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more tokens keep their graph than fit the bytes; the others are encoded twice."""
+    graphs: list[bool] = []
+    plain = gradients.encode
+
+    def encode(*args: object) -> torch.Tensor:
+        graphs.append(torch.is_grad_enabled())
+        return plain(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gradients, "encode", encode)
+    gradient(0, 40)
+    chunks = len(graphs) // 2
+    assert graphs == [False] * chunks + [True] * chunks
+    graphs.clear()
+    gradient(2**30, 40)
+    assert graphs == [True] * chunks
+    graphs.clear()
+    gradient(80 * TOKEN_BYTES, 40)
+    assert 0 < graphs[:chunks].count(False) < chunks

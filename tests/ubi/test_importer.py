@@ -1,0 +1,261 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
+from embedding_studio.clickstream.v1 import error_reason_pb2
+from google.rpc import code_pb2
+from rich.console import Console
+from support.scripted import InMemoryService, refuse, serving
+
+from clickstream.ubi.account import NEVER_SHOWN, NO_QUERY_TEXT, SAME_SEARCH, SEARCH, SHOWN, Account, Bucket, Outcome
+from clickstream.ubi.importer import import_ubi
+from clickstream.views.import_account import show_account
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[InMemoryService, grpc.Channel]]:
+    """The in-memory service behind a real channel."""
+    kept = InMemoryService()
+    with serving(kept) as address, grpc.insecure_channel(address) as channel:
+        yield kept, channel
+
+
+def query(query_id: str = "q1", text: str = "shoes", hits: tuple[str, ...] = ("a", "b")) -> dict:
+    """A UBI query document."""
+    return {
+        "query_id": query_id,
+        "user_query": text,
+        "query_response_hit_ids": list(hits),
+        "client_id": "c1",
+        "timestamp": "2025-01-24T07:31:30Z",
+    }
+
+
+def act(number: int, action: str = "click", object_id: str = "a", query_id: str = "q1") -> dict:
+    """A UBI event document; the number makes it unique."""
+    return {
+        "action_name": action,
+        "query_id": query_id,
+        "timestamp": 1737703890000 + number,
+        "event_attributes": {"object": {"object_id": object_id, "description": f"Item {object_id}"}},
+    }
+
+
+def write(path: Path, *documents: dict) -> Path:
+    """A plain ndjson file."""
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents))
+    return path
+
+
+def run(path: Path, channel: grpc.Channel) -> Account:
+    """Imports without waiting between attempts and without showing anything."""
+    account = import_ubi(path, channel, Console(quiet=True), sleep=lambda _: None)
+    assert account.balanced
+    return account
+
+
+def buckets(account: Account) -> dict[tuple[str, str], int]:
+    """(outcome, reason) → documents."""
+    return {(bucket.outcome.value, bucket.reason): counts.total() for bucket, counts in account.counts.items()}
+
+
+DOCUMENTS = (
+    query(),
+    query(hits=("c",)),
+    act(1),
+    act(2, "purchase", "c"),
+    act(3, "click", "z"),
+    act(4, "impression", "a", "q2"),
+    act(5, "click", "a", "q2"),
+    act(6, "search"),
+)
+
+
+def test_every_document_lands_in_one_bucket_and_what_was_shown_is_sent(server, tmp_path):
+    """Searches, merged lines, acts that train, acts that cannot, and what is no act: each counted once."""
+    kept, channel = server
+    account = run(write(tmp_path / "ubi", *DOCUMENTS), channel)
+    assert buckets(account) == {
+        ("accepted", SEARCH): 1,
+        ("merged", SAME_SEARCH): 1,
+        ("accepted", SHOWN): 2,
+        ("accepted", NEVER_SHOWN): 1,
+        ("accepted", NO_QUERY_TEXT): 2,
+        ("left out", "no act on one result: the search itself"): 1,
+    }
+    request = kept.sessions["q1"]
+    assert request.historical
+    assert [result.object_id for result in request.session.results] == ["a", "b", "c"]
+    assert [result.position for result in request.session.results] == [0, 1, 2]
+    assert request.session.results[0].meta["text"] == "Item a"
+    assert request.session.created_at.ToJsonString() == "2025-01-24T07:31:30Z"
+    assert kept.pushes[0].historical
+
+
+def test_importing_twice_changes_nothing_and_says_so(server, tmp_path):
+    """R1: ids and content come from the file alone, so the second import is all duplicates and sends the same bytes."""
+    kept, channel = server
+    path = write(tmp_path / "ubi", *DOCUMENTS)
+    first = run(path, channel)
+    before = {key: event.SerializeToString(deterministic=True) for key, event in kept.events.items()}
+    account = run(path, channel)
+    assert first.changed
+    assert not account.changed
+    assert account.total(Outcome.ACCEPTED) == 0
+    assert account.total(Outcome.DUPLICATE) == first.total(Outcome.ACCEPTED) == 6
+    assert {key: event.SerializeToString(deterministic=True) for key, event in kept.events.items()} == before
+    console = Console(record=True, width=200)
+    show_account(account, console)
+    assert "Nothing changed" in console.export_text()
+
+
+def test_a_search_registered_with_other_content_still_takes_its_acts(server, tmp_path):
+    """A later export may know more of a search: the registered one stays, and decides which objects were shown."""
+    kept, channel = server
+    run(write(tmp_path / "monday", query()), channel)
+    account = run(write(tmp_path / "tuesday", query(hits=("a", "b", "c")), act(1), act(2, "click", "c")), channel)
+    assert buckets(account) == {
+        ("conflict", "the search is registered with other content"): 1,
+        ("accepted", SHOWN): 1,
+        ("accepted", NEVER_SHOWN): 1,
+    }
+    assert [result.object_id for result in kept.sessions["q1"].session.results] == ["a", "b"]
+
+
+def test_a_refused_search_costs_only_itself(server, tmp_path):
+    """INVALID_ARGUMENT puts the search with its documents into `rejected`, with the field; the next search is sent."""
+    kept, channel = server
+
+    def fault(request, context):
+        if isinstance(request, service.CreateSessionRequest) and len(request.session.query) > 10:
+            refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_LIMIT_EXCEEDED", "session.query")
+
+    kept.faults.append(fault)
+    account = run(
+        write(tmp_path / "ubi", query(text="x" * 11), act(1), query("q2"), act(2, query_id="q2")),
+        channel,
+    )
+    assert buckets(account) == {
+        ("rejected", "the search is refused: session.query: is too long"): 2,
+        ("accepted", SEARCH): 1,
+        ("accepted", SHOWN): 1,
+    }
+
+
+def test_events_that_are_all_refused_name_their_fields(server, tmp_path):
+    """A call that fails as a whole gives each event the violation that names it."""
+    kept, channel = server
+
+    def fault(request, context):
+        if isinstance(request, service.PushEventsRequest):
+            refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "events[0].type", "events[1].meta")
+
+    kept.faults.append(fault)
+    account = run(write(tmp_path / "ubi", query(), act(1), act(2)), channel)
+    assert buckets(account) == {
+        ("accepted", SEARCH): 1,
+        ("rejected", "the event is refused: type: is too long"): 1,
+        ("rejected", "the event is refused: meta: is too long"): 1,
+    }
+
+
+def test_a_rejected_event_never_costs_a_good_one(server, tmp_path):
+    """R2: outcomes are per event; conflict and rejection keep their own buckets, with the lines."""
+    kept, channel = server
+    kept.outcomes = [
+        service.EventOutcome(code="CODE_ACCEPTED"),
+        service.EventOutcome(code="CODE_CONFLICT"),
+        service.EventOutcome(
+            code="CODE_REJECTED",
+            field="events[2].type",
+            reason=error_reason_pb2.ERROR_REASON_INVALID_FIELD,
+            description="letters only",
+        ),
+    ]
+    account = run(write(tmp_path / "ubi", query(), act(1), act(2), act(3)), channel)
+    rejected = Bucket(Outcome.REJECTED, "the event is refused: type: letters only")
+    assert buckets(account) == {
+        ("accepted", SEARCH): 1,
+        ("accepted", SHOWN): 1,
+        ("conflict", "the event id is taken by other content"): 1,
+        ("rejected", rejected.reason): 1,
+    }
+    assert account.lines[rejected] == [4]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(code_pb2.UNAVAILABLE, "STORE_UNAVAILABLE"), (code_pb2.RESOURCE_EXHAUSTED, "WRITE_QUEUE_FULL")]
+)
+def test_a_passing_failure_is_retried(server, tmp_path, code, reason):
+    """R1: UNAVAILABLE and a full write queue are tried again; the account does not notice."""
+    kept, channel = server
+    failures = iter([True, False, True, True, False])
+
+    def fault(request, context):
+        if next(failures, False):
+            refuse(context, code, f"ERROR_REASON_{reason}")
+
+    kept.faults.append(fault)
+    account = run(write(tmp_path / "ubi", query(), act(1)), channel)
+    assert buckets(account) == {("accepted", SEARCH): 1, ("accepted", SHOWN): 1}
+    assert account.stopped == ""
+
+
+def test_a_server_that_stays_away_ends_the_import_with_every_document_accounted(server, tmp_path):
+    """After bounded attempts nothing more is sent; what got no answer is unacknowledged until it is imported again."""
+    kept, channel = server
+    calls = []
+
+    def fault(request, context):
+        calls.append(request)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
+    kept.faults.append(fault)
+    path = write(tmp_path / "ubi", *[query(f"q{number}") for number in range(200)], act(1, query_id="q7"))
+    account = run(path, channel)
+    assert account.total(Outcome.UNACKNOWLEDGED) == account.documents == 201
+    assert account.stopped == "UNAVAILABLE: gone"
+    assert len(calls) <= 16 * 6
+    kept.faults.clear()
+    assert run(path, channel).total(Outcome.ACCEPTED) == 201
+
+
+def test_many_events_are_split_into_calls_within_the_limits(server, tmp_path):
+    """R7: at most 1,000 events a call, and an event beyond 20 KiB is rejected before it costs a call."""
+    kept, channel = server
+    documents = [act(number) for number in range(2_001)]
+    account = run(write(tmp_path / "ubi", query(), *documents, act(1, "click", "x" * 21_000)), channel)
+    assert sorted(len(push.events) for push in kept.pushes) == [1, 1_000, 1_000]
+    assert buckets(account)["rejected", "the event is larger than 20 KiB"] == 1
+
+
+def test_a_search_beyond_one_mebibyte_is_rejected_before_it_is_sent(server, tmp_path):
+    """R7: a session larger than the contract allows is not sent, and its acts share its reason."""
+    kept, channel = server
+    hits = tuple("x" * 2_000 + str(number) for number in range(1_000))
+    account = run(write(tmp_path / "ubi", query(hits=hits), act(1)), channel)
+    assert buckets(account) == {("rejected", "the search is larger than 1 MiB"): 2}
+    assert kept.sessions == {}
+
+
+def test_broken_lines_are_accounted_beside_good_ones(server, tmp_path):
+    """A file with a broken line is imported, and the broken line is one rejected document with its number."""
+    _, channel = server
+    path = write(tmp_path / "ubi", query(), act(1))
+    path.write_bytes(path.read_bytes() + b'{"action_name": "click", "query_')
+    account = run(path, channel)
+    assert account.documents == 3
+    assert account.lines[Bucket(Outcome.REJECTED, "not valid JSON")] == [3]
+
+
+def test_the_shown_account_names_every_bucket_and_the_sum(server, tmp_path):
+    """The printed account holds each reason, the sum, and the clicks, carts and purchases by reason."""
+    _, channel = server
+    console = Console(record=True, width=200)
+    show_account(run(write(tmp_path / "ubi", *DOCUMENTS), channel), console)
+    text = console.export_text()
+    for expected in (SHOWN, NEVER_SHOWN, NO_QUERY_TEXT, SAME_SEARCH, "of 8 documents read", "purchases: 4"):
+        assert expected in text

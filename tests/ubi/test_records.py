@@ -1,0 +1,211 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from clickstream.ubi.records import EventLine, QueryLine, Unread, read
+
+QUERY = {
+    "application": "shop",
+    "query_id": "q1",
+    "client_id": "c1",
+    "user_query": " red shoes ",
+    "query_response_hit_ids": ["a", "b"],
+    "timestamp": "2025-01-24T07:31:30.699+0000",
+}
+CLICK = {
+    "action_name": "click",
+    "query_id": "q1",
+    "client_id": "c1",
+    "user_id": "",
+    "timestamp": 1717527762059,
+    "event_attributes": {
+        "object": {"object_id": "a", "name": "Runner", "description": "A shoe", "price": 10},
+        "position": {"ordinal": 3},
+        "ip": "10.0.0.1",
+        "browser": "Mozilla",
+    },
+}
+
+
+def bulk(*documents: tuple[str, str, dict]) -> list[bytes]:
+    """Lines of a bulk file from (index, id, document)."""
+    lines = []
+    for index, document_id, document in documents:
+        lines.append(json.dumps({"index": {"_index": index, "_id": document_id}}).encode())
+        lines.append(json.dumps(document).encode())
+    return lines
+
+
+def only(lines: list[bytes]) -> QueryLine | EventLine | Unread:
+    """The one record of these lines."""
+    (record,) = read(lines)
+    return record
+
+
+def test_a_query_document_is_read_in_full():
+    """Text is trimmed, hit ids keep their order, the offset without a colon is understood."""
+    record = only(bulk(("ubi_queries", "1", QUERY)))
+    assert record == QueryLine(
+        line=1,
+        query_id="q1",
+        text="red shoes",
+        hit_ids=("a", "b"),
+        at=datetime(2025, 1, 24, 7, 31, 30, 699_000, UTC),
+        application="shop",
+        user_id="c1",
+    )
+
+
+def test_an_event_document_is_read_without_its_private_parts():
+    """Object, ordinal, time in milliseconds and item text are carried; address and browser are not."""
+    record = only(bulk(("ubi_events", "e1", CLICK)))
+    assert isinstance(record, EventLine)
+    assert (record.event_id, record.action, record.object_id, record.ordinal) == ("e1", "click", "a", 3)
+    assert record.at == datetime(2024, 6, 4, 19, 2, 42, 59_000, UTC)
+    assert record.item == {"title": "Runner", "text": "A shoe"}
+    assert record.user_id == "c1", "an empty user_id falls back to the client's"
+    assert "10.0.0.1" not in repr(record)
+    assert "Mozilla" not in repr(record)
+
+
+def test_plain_ndjson_is_told_apart_by_its_fields_and_named_by_its_content():
+    """Without action lines the kind comes from the fields, and the id from the content, not from key order or place."""
+    shuffled = dict(reversed(CLICK.items()))
+    query, event = read([json.dumps(QUERY).encode(), json.dumps(CLICK).encode()])
+    again = only([b"", json.dumps(shuffled).encode()])
+    assert isinstance(query, QueryLine)
+    assert isinstance(event, EventLine)
+    assert isinstance(again, EventLine)
+    assert event.event_id == again.event_id
+    assert len(event.event_id) == 32
+    other = only([json.dumps(CLICK | {"timestamp": 1}).encode()])
+    assert isinstance(other, EventLine)
+    assert other.event_id != event.event_id
+
+
+def test_a_repeated_id_is_a_duplicate_or_a_conflict():
+    """The first with an id counts; the same again is a duplicate, other content a conflict, another kind neither."""
+    records = list(
+        read(
+            bulk(
+                ("ubi_events", "x", CLICK),
+                ("ubi_events", "x", CLICK),
+                ("ubi_events", "x", CLICK | {"query_id": "q2"}),
+                ("ubi_queries", "x", QUERY),
+            )
+        )
+    )
+    assert isinstance(records[0], EventLine)
+    assert [record.repeated for record in records[1:3] if isinstance(record, Unread)] == ["same", "other"]
+    assert isinstance(records[3], QueryLine)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"action_name": "click"', "not valid JSON"),
+        (b'{"action_name": "click", "x": NaN}', "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"action_name": ' + b"9" * 5_000 + b"}", "not valid JSON"),
+        (b'{"action_name": "cl\xffck"}', "not valid UTF-8 text"),
+        (b'{"action_name": "\\ud800"}', "not valid UTF-8 text"),
+        (b'["click"]', "not a JSON object"),
+        (b"{}", "neither a UBI query nor a UBI event"),
+        (b'{"action_name": null}', "no action_name"),
+        (b'{"user_query": "x", "query_id": null}', "no query_id"),
+        (
+            b'{"user_query": "x", "query_id": "q", "query_response_hit_ids": "a"}',
+            "query_response_hit_ids is not a list",
+        ),
+    ],
+)
+def test_a_document_that_cannot_be_used_costs_only_itself(line, reason):
+    """Whatever a line holds, it becomes one record with a reason and its line number, and the next one is read."""
+    first, second = read([line, json.dumps(CLICK).encode()])
+    assert isinstance(first, Unread)
+    assert (first.line, first.reason) == (1, reason)
+    assert isinstance(second, EventLine)
+
+
+def test_an_unknown_index_is_refused_by_name():
+    """A document under an index that is no UBI index is not guessed at."""
+    record = only(bulk(("orders", "1", CLICK)))
+    assert isinstance(record, Unread)
+    assert record.reason == "unknown index name 'orders'"
+
+
+def test_a_truncated_bulk_file_ends_in_a_reason():
+    """An action line without its document is one rejected document."""
+    records = list(read(bulk(("ubi_events", "x", CLICK), ("ubi_events", "y", CLICK))[:3]))
+    assert isinstance(records[0], EventLine)
+    assert records[1:] == [Unread(3, "unknown", "the file ends after the action line")]
+
+
+def test_a_document_that_lost_its_action_line_is_not_sent_under_a_made_up_id():
+    """In a bulk file a broken action line costs its document too: importing the mended file would count it twice."""
+    lines = bulk(("ubi_events", "x", CLICK), ("ubi_events", "y", CLICK), ("ubi_events", "z", CLICK))
+    lines[2] = b'{"index": {"_ind'
+    records = list(read(lines))
+    assert [record.reason for record in records if isinstance(record, Unread)] == [
+        "not valid JSON",
+        "a document without its action line",
+    ]
+    assert [record.event_id for record in records if isinstance(record, EventLine)] == ["x", "z"]
+
+
+def test_deletions_and_updates_are_refused():
+    """A bulk file may delete (one line) or update (two lines); neither tells of a search."""
+    lines = [
+        b'{"delete": {"_index": "ubi_events", "_id": "x"}}',
+        b'{"update": {"_index": "ubi_events", "_id": "x"}}',
+        b'{"doc": {}}',
+        *bulk(("ubi_events", "y", CLICK)),
+    ]
+    deletion, update, event = read(lines)
+    assert deletion == Unread(1, "unknown", "a deletion, which is not imported")
+    assert update == Unread(2, "unknown", "unknown index name '(update)'")
+    assert isinstance(event, EventLine)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        ("2024-12-10T00:01:29.378Z", datetime(2024, 12, 10, 0, 1, 29, 378_000, UTC)),
+        ("2024-12-10T01:01:29+01:00", datetime(2024, 12, 10, 0, 1, 29, 0, UTC)),
+        ("2024-12-10T00:01:29", datetime(2024, 12, 10, 0, 1, 29, 0, UTC)),
+        (1733788889, datetime(2024, 12, 10, 0, 1, 29, 0, UTC)),
+        ("1733788889000", datetime(2024, 12, 10, 0, 1, 29, 0, UTC)),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+        (True, None),
+        (1e300, None),
+        ("0001-01-01T00:00:00+10:00", None),
+    ],
+)
+def test_times_are_read_in_every_form_that_ubi_files_use(timestamp, expected):
+    """ISO 8601 with or without a zone, seconds or milliseconds as number or text; anything else is no time."""
+    record = only([json.dumps(CLICK | {"timestamp": timestamp}).encode()])
+    assert isinstance(record, EventLine)
+    assert record.at == expected
+
+
+@pytest.mark.parametrize("attributes", [None, [], "x", {}, {"object": None}, {"object": {"object_id": ["a"]}}])
+def test_an_event_without_a_usable_object_has_none(attributes):
+    """Missing or misshapen attributes leave the object and the ordinal empty."""
+    record = only([json.dumps(CLICK | {"event_attributes": attributes}).encode()])
+    assert isinstance(record, EventLine)
+    assert (record.object_id, record.ordinal) == ("", None)
+
+
+def test_numbered_objects_keep_their_number_as_id():
+    """A shop that numbers its items gets the number as text, in hit lists and in events alike."""
+    event = CLICK | {"event_attributes": {"object": {"object_id": 7}, "position": {"ordinal": -1}}}
+    query_record, event_record = read(
+        bulk(("ubi_queries", "1", QUERY | {"query_response_hit_ids": [7, None, True, "b"]}), ("ubi_events", "2", event))
+    )
+    assert isinstance(query_record, QueryLine)
+    assert isinstance(event_record, EventLine)
+    assert query_record.hit_ids == ("7", "b")
+    assert (event_record.object_id, event_record.ordinal) == ("7", None)

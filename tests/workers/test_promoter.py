@@ -1,0 +1,72 @@
+"""The worker of training runs: what is promoted by itself (R17)."""
+
+from dataclasses import replace
+
+import pytest
+from support.builders import NOW, SECOND, model_version, training_run
+from support.made_up import Module, play
+from support.memory_store import MemoryDao
+from support.serving import Clock, until
+
+from clickstream.domain.promotions import PromotionOrder
+from clickstream.domain.runs import RunState
+from clickstream.workers.promoter import Promoter
+
+
+def promoted(dao: MemoryDao) -> list[str]:
+    """The promoted versions, the newest first."""
+    return [each.model_version_id for each in dao.promotions.list(None, 100)]
+
+
+def run_to_its_decision(dao: MemoryDao, clock: Clock, **changes: object) -> None:
+    """Trains run-1, whose version has these fields, until its promotion is decided."""
+
+    async def decided() -> None:
+        await until(lambda: dao.runs.get("run-1").state is RunState.SUCCEEDED)
+        await until(lambda: dao.runs.promotion_due() is None)
+
+    play((dao, Module(lambda: replace(model_version(), **changes)), clock), scenario=decided)
+
+
+@pytest.mark.parametrize(("before", "parent"), [("", ""), ("", "older"), ("parent", "parent")])
+def test_r17_an_improvement_over_what_serves_is_promoted(
+    dao: MemoryDao, clock: Clock, before: str, parent: str
+) -> None:
+    """R17: a version that passed its gate is promoted if nothing is, or what it was measured against is."""
+    if before:
+        dao.promotions.append(PromotionOrder("p-1", before), NOW)
+    run_to_its_decision(dao, clock, parent_model_version_id=parent)
+    assert promoted(dao)[0] == "model-run-1"
+    assert dao.promotions.current().reason == "nDCG@10 rose"
+
+
+@pytest.mark.parametrize("changes", [{"promoted": False}, {}, {"parent_model_version_id": "another"}])
+def test_r17_nothing_else_is_promoted_by_itself(dao: MemoryDao, clock: Clock, changes: dict[str, object]) -> None:
+    """R17: neither what failed its gate nor what was never measured against the promoted version."""
+    dao.promotions.append(PromotionOrder("p-1", "serving"), NOW)
+    run_to_its_decision(dao, clock, **changes)
+    assert promoted(dao) == ["serving"]
+
+
+def test_r16_a_promotion_outlives_the_worker_that_ended_the_run(dao: MemoryDao, clock: Clock) -> None:
+    """R16: killed between the end of the run and its promotion, or just after that: another decides, once."""
+    dao.runs.create(training_run("run-9", batches=(9,)))
+    for _ in ("run-1", "run-9"):
+        dao.runs.claim("dead", NOW, NOW + 99 * SECOND)
+    for run_id in ("run-1", "run-9"):
+        dao.runs.finish(run_id, "dead", RunState.SUCCEEDED, "well", model_version(run_id), NOW)
+    dao.promotions.append(PromotionOrder("run run-1", "model-run-1", frozenset({""}), reason="nDCG@10 rose"), NOW)
+    for _ in range(3):
+        Promoter(dao, clock, by_itself=True).look_after()
+    assert promoted(dao) == ["model-run-1"]
+    assert dao.runs.promotion_due() is None
+
+
+def test_r17_where_people_promote_nothing_is_promoted_by_itself(dao: MemoryDao, clock: Clock) -> None:
+    """R17: with automatic promotion off a better version waits for PromoteModel, also when it is on again later."""
+    dao.runs.claim("me", NOW, NOW + 99 * SECOND)
+    dao.runs.finish("run-1", "me", RunState.SUCCEEDED, "well", model_version("run-1"), NOW)
+    for by_itself in (False, True):
+        Promoter(dao, clock, by_itself=by_itself).look_after()
+    assert promoted(dao) == []
+    assert dao.runs.promotion_due() is None
