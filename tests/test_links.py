@@ -72,7 +72,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_there_are_links_to_check() -> None:
     """The pages are the real ones, and links are found in them."""
-    assert len(LINK.findall((ROOT / "README.md").read_text())) >= 10
+    assert len(LINK.findall((ROOT / "README.md").read_text())) >= 5
     assert {"README.md", "CONTRIBUTING.md", "docs/design.md", "docs/decisions/0001-session-numbers.md"} <= set(
         map(name, PAGES)
     )
@@ -95,5 +95,5 @@ def test_every_function_in_the_architecture_exists() -> None:
     source = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
     defined = set(re.findall(r"^\s*(?:async def|def|class) (\w+)", source, re.MULTILINE))
     named = FUNCTION.findall((ROOT / "docs" / "architecture.md").read_text())
-    assert len(named) >= 30
+    assert len(named) >= 20
     assert {part for each in named for part in each.split(".")} <= defined
