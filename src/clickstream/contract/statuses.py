@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from clickstream.domain import limits
 from clickstream.domain.errors import (
     AlreadyExists,
     ClickstreamError,
@@ -21,9 +22,7 @@ from clickstream.domain.errors import (
 
 ERROR_DOMAIN = "clickstream.embedding_studio"
 # A status travels in HTTP/2 trailers, of which clients accept 8 KiB; the details go in base64.
-NAMED_VIOLATIONS = 20
 VIOLATION_BYTES = 4_000
-TEXT_BYTES = 160
 
 STATUS_CODES: dict[type[ClickstreamError], grpc.StatusCode] = {
     InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
@@ -56,7 +55,7 @@ def grpc_status(error: ClickstreamError) -> grpc.Status:
 def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
     """The first violations, as many as trailers can carry."""
     named = error_details_pb2.BadRequest()
-    for violation in error.violations[:NAMED_VIOLATIONS]:
+    for violation in error.violations:
         named.field_violations.add(
             field=short(violation.field),
             description=short(violation.description),
@@ -84,9 +83,9 @@ def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> grpc
 def short(text: str) -> str:
     """The text, cut where it holds more than a message needs of what a client sent."""
     encoded = text.encode()
-    if len(encoded) <= TEXT_BYTES:
+    if len(encoded) <= limits.PATH_BYTES:
         return text
-    return encoded[:TEXT_BYTES].decode(errors="ignore") + "…"
+    return encoded[: limits.PATH_BYTES].decode(errors="ignore") + "…"
 
 
 ERRORS: dict[grpc.StatusCode, type[ClickstreamError]] = {

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clickstream.domain import limits
+
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
@@ -31,7 +33,10 @@ class InvalidArgument(ClickstreamError):
 
     def __init__(self, violations: Sequence[FieldViolation]) -> None:
         first = violations[0]
-        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        others = len(violations) - 1
+        # Collecting stops at the limit: there may be more than are counted.
+        at_least = "at least " if len(violations) >= limits.NAMED_VIOLATIONS else ""
+        more = f" (and {at_least}{others} more)" if others else ""
         where = f"{first.field}: " if first.field else ""
         super().__init__(first.reason, f"{where}{first.description}{more}")
         self.violations = tuple(violations)

@@ -45,3 +45,6 @@ JUDGEMENTS = 100_000
 JUDGEMENT_BYTES = 3 * 1024 * 1024
 MAX_GRADE = 10
 STATUS_CHANGES_KEPT = 100
+# Violations that a refusal names, and bytes of a field's path that it shows: a refused request costs its own size.
+NAMED_VIOLATIONS = 20
+PATH_BYTES = 160

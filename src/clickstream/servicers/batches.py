@@ -37,7 +37,7 @@ class BatchServicer(BatchServiceServicer):
         self, request: pb.GetBatchSessionsRequest, context: Context
     ) -> bytes:
         """See the contract."""
-        violations: fields.Violations = []
+        violations = fields.Violations()
         page_size = fields.check_page_size(request.page_size, violations)
         _check_start(request.batch_id, request.after_number, violations)
         if request.page_token and request.after_number:
@@ -63,7 +63,7 @@ class BatchServicer(BatchServiceServicer):
         self, request: pb.StreamBatchSessionsRequest, context: Context
     ) -> AsyncIterator[bytes]:
         """See the contract."""
-        violations: fields.Violations = []
+        violations = fields.Violations()
         _check_start(request.batch_id, request.after_number, violations)
         fields.require(violations)
         batch = await asyncio.to_thread(self._batch, request.batch_id, None)
@@ -102,7 +102,7 @@ class BatchServicer(BatchServiceServicer):
 
     async def ListBatches(self, request: pb.ListBatchesRequest, context: Context) -> pb.ListBatchesResponse:  # noqa: N802
         """See the contract."""
-        violations: fields.Violations = []
+        violations = fields.Violations()
         page_size = fields.check_page_size(request.page_size, violations)
         fields.require(violations)
         statuses = page_tokens.enum_filter(request.statuses, pb.BatchStatus, "BATCH_STATUS_", BatchStatus, "statuses")
@@ -157,7 +157,7 @@ class BatchServicer(BatchServiceServicer):
         self, request: pb.ListImprovementTasksRequest, context: Context
     ) -> pb.ListImprovementTasksResponse:
         """See the contract."""
-        violations: fields.Violations = []
+        violations = fields.Violations()
         page_size = fields.check_page_size(request.page_size, violations)
         fields.require(violations)
         kind, method = pb.ImprovementState, "ListImprovementTasks"

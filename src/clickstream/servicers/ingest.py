@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 
 from clickstream.contract.sessions import push_answer
-from clickstream.contract.statuses import NAMED_VIOLATIONS, short
+from clickstream.contract.statuses import short
 from clickstream.dao.group_commit import OVERHEAD_BYTES, GroupCommit
 from clickstream.domain import limits
 from clickstream.domain.batches import batch_id_of
@@ -142,7 +142,7 @@ def _failure(error: ClickstreamError) -> pb.IngestFailure:
     failure = pb.IngestFailure(reason=f"ERROR_REASON_{error.reason}", description=short(error.message))
     if isinstance(error, InvalidArgument):
         failure.field = short(error.violations[0].field)
-        for violation in error.violations[:NAMED_VIOLATIONS]:
+        for violation in error.violations:
             failure.violations.add(
                 field=short(violation.field),
                 reason=f"ERROR_REASON_{violation.reason}",

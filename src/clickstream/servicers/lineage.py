@@ -34,7 +34,7 @@ class ModelLineage:
 
     def batches(self, version: ModelVersion, from_batch_id: str, after_number: int) -> list[Batch]:
         """The version's batches by sequence number, from the named one on. Raises InvalidArgument."""
-        violations: fields.Violations = []
+        violations = fields.Violations()
         fields.check_after_number(after_number, violations)
         if after_number and not from_batch_id:
             violations.append(FieldViolation("batch_id", "is required together with after_number"))

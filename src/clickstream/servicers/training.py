@@ -49,7 +49,7 @@ class TrainingServicer(TrainingServiceServicer):
         self, request: pb.StreamTrainingInputsRequest, context: Context
     ) -> AsyncIterator[pb.StreamTrainingInputsResponse]:
         """See the contract."""
-        violations: fields.Violations = []
+        violations = fields.Violations()
         fields.check_id(request.batch_id, "batch_id", violations)
         fields.check_after_number(request.after_number, violations)
         fields.require(violations)
@@ -132,7 +132,7 @@ class TrainingServicer(TrainingServiceServicer):
         self, request: pb.ListTrainingRunsRequest, context: Context
     ) -> pb.ListTrainingRunsResponse:
         """See the contract."""
-        violations: fields.Violations = []
+        violations = fields.Violations()
         page_size = fields.check_page_size(request.page_size, violations)
         fields.require(violations)
         method = "ListTrainingRuns"
@@ -181,7 +181,7 @@ def _existing(run: TrainingRun | None) -> TrainingRun:
 
 
 def _check_batch_ids(request: pb.StartTrainingRequest) -> None:
-    violations: fields.Violations = []
+    violations = fields.Violations()
     if not request.batch_ids:
         violations.append(FieldViolation("batch_ids", "is required"))
     if len(request.batch_ids) > limits.BATCHES_PER_RUN:

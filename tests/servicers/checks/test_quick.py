@@ -41,7 +41,7 @@ def _struct(content: dict[str, Any]) -> Struct:
 
 
 def _faults(struct: Struct) -> fields.Violations:
-    violations: fields.Violations = []
+    violations = fields.Violations()
     fields.check_struct(struct, "meta", violations)
     return violations
 

@@ -69,7 +69,7 @@ def events(
 
     `path` is where `session_id` and `events` lie in the request. Raises InvalidArgument.
     """
-    violations: fields.Violations = []
+    violations = fields.Violations()
     fields.check_id(session_id, f"{path}session_id", violations)
     fields.check_event_count(len(sent), f"{path}events", violations)
     fields.require(violations)
@@ -83,7 +83,8 @@ def events(
             drafts.append(admitted)
         else:
             rejected[index] = admitted[0]
-            violations += admitted
+            for violation in admitted:
+                violations.append(violation)
     if not drafts:
         raise InvalidArgument(violations)
     return drafts, rejected

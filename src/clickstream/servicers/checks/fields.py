@@ -1,7 +1,7 @@
 """Checks of what clients send: the stated limits (R5 to R7), each with the path of the field."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from clickstream.contract.statuses import short
 from clickstream.domain import limits
 from clickstream.domain.errors import FieldViolation, InvalidArgument
 
@@ -16,7 +17,22 @@ LIMIT = "LIMIT_EXCEEDED"
 # The range of google.protobuf.Timestamp: years 1 to 9999.
 MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_799
 
-Violations = list[FieldViolation]
+
+class Violations(list[FieldViolation]):
+    """The first violations of a request, at most `limits.NAMED_VIOLATIONS`: what comes beyond is dropped.
+
+    Checks stop where it is full: a request of 4 MiB can hold millions of bad fields.
+    """
+
+    def append(self, violation: FieldViolation) -> None:
+        """Takes a violation, unless it is full."""
+        if not self.is_full:
+            super().append(violation)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further violation is kept."""
+        return len(self) >= limits.NAMED_VIOLATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +43,7 @@ class Window:
     ahead: float
 
 
-def require(violations: Violations) -> None:
+def require(violations: Sequence[FieldViolation]) -> None:
     """Raises InvalidArgument if there is any violation."""
     if violations:
         raise InvalidArgument(violations)
@@ -48,7 +64,7 @@ def check_id(value: str, field: str, violations: Violations, *, required: bool =
 
 def checked_id(value: str, field: str) -> str:
     """The value, if it is an id. Raises InvalidArgument naming the field."""
-    violations: Violations = []
+    violations = Violations()
     check_id(value, field, violations)
     require(violations)
     return value
@@ -62,7 +78,7 @@ def check_optional_id(value: str, field: str) -> None:
 
 def checked_page_size(page_size: int) -> int:
     """The number of rows to return. Raises InvalidArgument."""
-    violations: Violations = []
+    violations = Violations()
     checked = check_page_size(page_size, violations)
     require(violations)
     return checked
@@ -83,7 +99,7 @@ def checked_run_id(value: str) -> str:
 
 def check_session(session: session_pb2.Session, window: Window | None, now: datetime) -> None:
     """Checks a session. No window: any `created_at`. Raises InvalidArgument with every violation."""
-    violations: Violations = []
+    violations = Violations()
     check_id(session.session_id, "session.session_id", violations)
     check_id(session.user_id, "session.user_id", violations, required=False)
     if len(session.query) > limits.QUERY_CHARACTERS:
@@ -111,6 +127,8 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
     placed = bool(session.results) and session.results[0].HasField("position")
     scored = session.score_kind != session_pb2.SCORE_KIND_UNSPECIFIED
     for index, result in enumerate(session.results):
+        if violations.is_full:
+            return
         field = f"session.results[{index}]"
         check_id(result.object_id, f"{field}.object_id", violations)
         if result.object_id in seen:
@@ -145,7 +163,7 @@ def check_event_count(count: int, field: str, violations: Violations) -> None:
 
 def check_event(event: session_pb2.Event, field: str, window: Window | None, now: datetime) -> Violations:
     """What is wrong with one event; `field` is its path."""
-    violations: Violations = []
+    violations = Violations()
     check_id(event.event_id, f"{field}.event_id", violations)
     check_id(event.object_id, f"{field}.object_id", violations)
     if not event.type:
@@ -193,11 +211,13 @@ def check_struct(struct: Struct, field: str, violations: Violations) -> None:
     if (size := struct.ByteSize()) > limits.META_BYTES:
         violations.append(FieldViolation(field, f"has {size} bytes; {limits.META_BYTES} are allowed", LIMIT))
         return
-    _check_values(((f"{field}.{key}", value) for key, value in struct.fields.items()), 1, violations)
+    _check_values(_members(field, struct), 1, violations)
 
 
 def _check_values(values: Iterable[tuple[str, Value]], depth: int, violations: Violations) -> None:
     for field, value in values:
+        if violations.is_full:
+            return
         kind = value.WhichOneof("kind")
         if kind is None:
             violations.append(FieldViolation(field, "has no value; use null_value for null"))
@@ -207,11 +227,15 @@ def _check_values(values: Iterable[tuple[str, Value]], depth: int, violations: V
             if depth >= limits.META_DEPTH:
                 violations.append(FieldViolation(field, f"is nested deeper than {limits.META_DEPTH} levels", LIMIT))
             elif kind == "struct_value":
-                inner = value.struct_value.fields.items()
-                _check_values(((f"{field}.{key}", item) for key, item in inner), depth + 1, violations)
+                _check_values(_members(field, value.struct_value), depth + 1, violations)
             else:
                 items = enumerate(value.list_value.values)
                 _check_values(((f"{field}[{index}]", item) for index, item in items), depth + 1, violations)
+
+
+def _members(field: str, struct: Struct) -> Iterator[tuple[str, Value]]:
+    """The values of a Struct with their paths, each cut: thousands of values may stand below one long key."""
+    return ((short(f"{field}.{key}"), value) for key, value in struct.fields.items())
 
 
 def check_page_size(page_size: int, violations: Violations) -> int:

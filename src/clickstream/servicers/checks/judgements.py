@@ -13,7 +13,7 @@ from clickstream.servicers.checks import fields
 def checked_judged_queries(messages: Sequence[pb.JudgedQuery]) -> list[JudgedQuery]:
     """Checked judgements. Raises InvalidArgument naming the fields beyond a limit."""
     _check_amount(messages)
-    violations: fields.Violations = []
+    violations = fields.Violations()
     for place, message in enumerate(messages):
         field = f"judged_queries[{place}]"
         if not message.query.strip():

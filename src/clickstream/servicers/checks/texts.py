@@ -13,7 +13,7 @@ KINDS = {model_service_pb2.TEXT_KIND_QUERY: "query", model_service_pb2.TEXT_KIND
 
 def check_texts(texts: Any, kind: int) -> None:
     """Raises InvalidArgument with every violation of the limits of an embedding."""
-    violations: fields.Violations = []
+    violations = fields.Violations()
     if not 1 <= len(texts) <= limits.EMBED_TEXTS:
         description = f"has {len(texts)} texts; 1 to {limits.EMBED_TEXTS} are allowed"
         violations.append(FieldViolation("texts", description, fields.LIMIT))

@@ -35,7 +35,7 @@ def checked_settings(
     message: fine_tuning_service_pb2.FineTuningSettings, defaults: FineTuningSettings
 ) -> FineTuningSettings:
     """Settings with every absent field filled in. Raises InvalidArgument naming the fields out of range."""
-    violations: fields.Violations = []
+    violations = fields.Violations()
     values = asdict(defaults)
     for name, (lowest, highest) in RANGES.items():
         if message.HasField(name):
