@@ -111,6 +111,29 @@ def test_importing_twice_changes_nothing_and_says_so(server, tmp_path):
     assert "Nothing changed" in console.export_text()
 
 
+def test_new_events_of_known_searches_are_a_change(server, tmp_path):
+    """Where the server has all searches already but not all events, the import says that it changed something."""
+    _, channel = server
+    run(write(tmp_path / "monday", query()), channel)
+    account = run(write(tmp_path / "tuesday", query(), act(1)), channel)
+    assert account.total(Outcome.ACCEPTED) == 1
+    assert account.changed
+
+
+def test_a_search_that_only_events_tell_of_is_a_change(server, tmp_path):
+    """A search without a query line is stored although its events are refused, and that is a change."""
+    kept, channel = server
+
+    def fault(request, context):
+        if isinstance(request, service.PushEventsRequest):
+            refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "events[0].type")
+
+    kept.faults.append(fault)
+    account = run(write(tmp_path / "ubi", act(1)), channel)
+    assert account.total(Outcome.ACCEPTED) == 0
+    assert account.changed
+
+
 def test_a_search_registered_with_other_content_still_takes_its_acts(server, tmp_path):
     """A later export may know more of a search: the registered one stays, and decides which objects were shown."""
     kept, channel = server
@@ -142,6 +165,14 @@ def test_a_refused_search_costs_only_itself(server, tmp_path):
         ("accepted", SEARCH): 1,
         ("accepted", SHOWN): 1,
     }
+
+
+def test_every_line_of_a_refused_search_is_rejected(server, tmp_path):
+    """A further line counts as merged only into a search that the server has: a refused search costs all its lines."""
+    kept, channel = server
+    kept.faults.append(lambda _, context: refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "q"))
+    account = run(write(tmp_path / "ubi", query(), query(hits=("c",))), channel)
+    assert buckets(account) == {("rejected", "the search is refused: q: is too long"): 2}
 
 
 def test_events_that_are_all_refused_name_their_fields(server, tmp_path):
@@ -220,6 +251,34 @@ def test_a_server_that_stays_away_ends_the_import_with_every_document_accounted(
     assert len(calls) <= 16 * 6
     kept.faults.clear()
     assert run(path, channel).total(Outcome.ACCEPTED) == 201
+
+
+def test_a_write_queue_that_stays_full_ends_the_import(server, tmp_path):
+    """A busy server says nothing about the content: after bounded attempts its documents are unacknowledged."""
+    kept, channel = server
+
+    def fault(request, context):
+        if isinstance(request, service.PushEventsRequest):
+            refuse(context, code_pb2.RESOURCE_EXHAUSTED, "ERROR_REASON_WRITE_QUEUE_FULL")
+
+    kept.faults.append(fault)
+    account = run(write(tmp_path / "ubi", query(), act(1)), channel)
+    assert buckets(account) == {
+        ("accepted", SEARCH): 1,
+        ("unacknowledged", "no acknowledgement: RESOURCE_EXHAUSTED"): 1,
+    }
+    assert account.stopped == "RESOURCE_EXHAUSTED: refused"
+
+
+def test_large_events_are_split_into_calls_within_the_limits(server, tmp_path):
+    """R7: events that are too large for one call together go out in several calls, and all are accepted."""
+    kept, channel = server
+    shown = "x" * 19_000
+    account = run(
+        write(tmp_path / "ubi", query(hits=(shown,)), *[act(n, object_id=shown) for n in range(300)]), channel
+    )
+    assert buckets(account) == {("accepted", SEARCH): 1, ("accepted", SHOWN): 300}
+    assert len(kept.pushes) == 2
 
 
 def test_many_events_are_split_into_calls_within_the_limits(server, tmp_path):

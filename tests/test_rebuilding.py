@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def test_pages_of_one_search_are_one_session():
     assert session.query_lines == [3, 1]
     assert account.documents == 2
     assert account.accounted == 0, "whoever sends the session accounts for its documents"
+
+
+def test_pages_follow_each_other_by_time_wherever_they_stand_in_the_file():
+    """R6: a page that was shown later takes the later places, wherever its line stands; one without a time is last."""
+    (session,), _ = rebuilt(
+        replace(query(1, hits=("d",)), at=None),
+        query(2, hits=("c",), second=9),
+        query(3, hits=("a", "b"), second=1),
+    )
+    assert places(session) == {"a": 0, "b": 1, "c": 2, "d": 3}
 
 
 def test_impressions_show_what_no_hit_list_names():
