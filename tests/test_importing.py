@@ -94,6 +94,40 @@ def test_every_document_lands_in_one_bucket_and_what_was_shown_is_sent(server, t
     assert kept.pushes[0].historical
 
 
+def test_a_recorded_file_is_imported_exactly(server, pytestconfig):
+    """Each of the 24 documents of a file as shops record it, dirt included, lands in the bucket where it belongs."""
+    kept, channel = server
+    account = run(pytestconfig.rootpath / "tests" / "support" / "ubi_sample.ndjson", channel)
+    assert buckets(account) == {
+        ("accepted", SEARCH): 3,
+        ("merged", SAME_SEARCH): 1,
+        ("duplicate", "a document with the same id and same content came before"): 1,
+        ("conflict", "a document with the same id and other content came before"): 1,
+        ("accepted", SHOWN): 10,
+        ("accepted", NEVER_SHOWN): 1,
+        ("accepted", NO_QUERY_TEXT): 1,
+        ("left out", "no act on one result: the search itself"): 1,
+        ("left out", "no act on one result: a filter or sort order"): 1,
+        ("left out", "no act on one result: a step from page to page"): 1,
+        ("rejected", "no query_id"): 1,
+        ("rejected", "no object_id"): 1,
+        ("rejected", "not valid JSON"): 1,
+    }
+    assert {bucket.reason: count for bucket, count in account.acts().items() if bucket.outcome is Outcome.ACCEPTED} == {
+        SHOWN: 5,
+        NO_QUERY_TEXT: 1,
+        NEVER_SHOWN: 1,
+    }
+    searches = [request.session for request in kept.sessions.values()]
+    assert {search.query: [result.object_id for result in search.results] for search in searches} == {
+        "garden hose": ["GS-1001", "GS-1002", "GS-1003", "GS-1004", "GS-1005", "GS-1006"],
+        "rain barrel": ["GS-1007", "GS-1008"],
+        "": ["GS-1004", "GS-1001"],
+        "seed trays": ["GS-1010", "GS-1011"],
+    }
+    assert all("203.0.113." not in str(sent) for sent in [*searches, *kept.pushes]), "an address is never sent"
+
+
 def test_importing_twice_changes_nothing_and_says_so(server, tmp_path):
     """R1: ids and content come from the file alone, so the second import is all duplicates and sends the same bytes."""
     kept, channel = server
