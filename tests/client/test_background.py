@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -13,7 +14,7 @@ from support.builders import event, new_id, session
 from support.scripted import InMemoryService, first, refuse, serving
 from support.serving import InProcessServer, ServeProcess, wait_for
 
-from clickstream.client import ClickstreamClient, Failure, QueueFullError, QueueSettings
+from clickstream.client import ClickstreamClient, Failure, QueueFullError, QueueSettings, background
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 
 Make = Callable[..., ClickstreamClient]
@@ -99,6 +100,37 @@ def test_a_lost_answer_stores_nothing_twice(
     assert (client.stats.accepted, client.stats.duplicate, client.stats.retries) == (1, EVENTS, 2)
 
 
+def test_an_answer_that_comes_after_the_deadline_loses_nothing(
+    scripted: InMemoryService, scripted_address: str, make_client: Make
+) -> None:
+    """R1: a call whose answer is slower than its deadline is sent again, until an answer comes in time."""
+    answer = threading.Event()
+    scripted.faults.append(lambda *_: answer.wait(PATIENCE))
+    client = make_client(scripted_address, queue=QueueSettings(timeout=1.0))
+    queue_session(client)
+    wait_for(lambda: client.stats.retries)
+    answer.set()
+    assert client.flush(PATIENCE)
+    assert client.stats.failed == {}
+    assert len(scripted.events) == EVENTS
+    assert client.stats.accepted + client.stats.duplicate == EVENTS + 1
+    assert is_balanced(client)
+
+
+def test_an_event_without_a_time_gets_that_of_its_push(
+    scripted: InMemoryService, scripted_address: str, make_client: Make
+) -> None:
+    """`created_at` is filled in when an event is queued, however much later it is sent."""
+    client = make_client(scripted_address, queue=QueueSettings(linger=1_000))
+    client.register(session())
+    before = datetime.now(UTC)
+    client.push("s-1", event("e-1"))
+    after = datetime.now(UTC)
+    assert client.flush(PATIENCE)
+    sent = scripted.pushes[0].events[0].created_at.ToDatetime(UTC)
+    assert before <= sent <= after
+
+
 def test_many_threads_share_a_client(server: InProcessServer, make_client: Make) -> None:
     """Threads push at the same time: all is stored, and the counters account for everything at every moment."""
     client = make_client(server.address, queue=QueueSettings(linger=0.001, batch_events=50))
@@ -165,6 +197,37 @@ def test_a_failing_callback_stops_nothing(server: InProcessServer, make_client: 
     assert client.stats.accepted == EVENTS + 1
 
 
+def test_events_before_their_session_stop_nothing(server: InProcessServer, make_client: Make) -> None:
+    """An event that was queued before its session fails alone; the session and what comes later are stored."""
+    client = make_client(server.address, queue=QueueSettings(in_flight=1))
+    client.push("s-1", event("early"))
+    client.register(session())
+    assert client.flush(PATIENCE)
+    client.push("s-1", event("late"))
+    assert client.flush(PATIENCE)
+    assert client.stats.failed == {"SESSION_NOT_FOUND": 1}
+    assert client.stats.accepted == 2
+
+
+def test_a_defect_costs_its_own_call_only(
+    scripted: InMemoryService, scripted_address: str, make_client: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected exception in a sending thread fails the items of its call, and the thread sends on."""
+
+    def broken(*_: object) -> float:
+        raise ZeroDivisionError("of the client's own")
+
+    monkeypatch.setattr(background, "pause_before_retry", broken)
+    scripted.faults.append(first(1))
+    client = make_client(scripted_address, queue=QueueSettings(in_flight=1))
+    client.register(session("s-1"))
+    assert client.flush(PATIENCE)
+    client.register(session("s-2"))
+    assert client.flush(PATIENCE)
+    assert client.stats.failed == {"ZeroDivisionError": 1}
+    assert client.stats.accepted == 1
+
+
 def test_an_answer_that_makes_no_sense_stops_nothing(
     scripted: InMemoryService, scripted_address: str, make_client: Make
 ) -> None:
@@ -178,6 +241,28 @@ def test_an_answer_that_makes_no_sense_stops_nothing(
     client.push("s-1", event("e-2"))
     assert client.flush(PATIENCE)
     assert client.stats.failed == {"ValueError": 1, "999": 1}
+    assert is_balanced(client)
+
+
+def test_an_error_with_broken_details_stops_nothing(
+    scripted: InMemoryService, scripted_address: str, make_client: Make
+) -> None:
+    """A status whose details a proxy has broken is judged by its code, and what comes later is sent."""
+
+    def fault(request: object, context: grpc.ServicerContext) -> None:
+        if isinstance(request, service.PushEventsRequest) and request.events[0].event_id == "e-1":
+            context.set_trailing_metadata([("grpc-status-details-bin", b"no protobuf")])
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "behind a proxy")
+
+    scripted.faults.append(fault)
+    client = make_client(scripted_address, queue=QueueSettings(in_flight=1))
+    client.register(session())
+    client.push("s-1", event("e-1"))
+    assert client.flush(PATIENCE)
+    client.push("s-1", event("e-2"))
+    assert client.flush(PATIENCE)
+    assert client.stats.failed == {"INVALID_ARGUMENT": 1}
+    assert client.stats.accepted == 2
 
 
 def test_a_server_that_is_away_reaches_no_caller(scripted: InMemoryService, make_client: Make) -> None:
@@ -245,7 +330,7 @@ FORK = """
 child = os.fork()
 if not child:
     try:
-        client.push("s-1", Event(object_id="a", type="click"))
+        CALL
     except RuntimeError:
         sys.exit(7)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -264,8 +349,16 @@ def test_what_waits_at_exit_is_sent(server: InProcessServer) -> None:
     assert len(stored.events) == 100
 
 
-def test_a_forked_child_may_not_push(server: InProcessServer) -> None:
-    """A child of a fork is told so instead of queueing for nobody; its exit neither waits nor sends."""
-    assert run(LAST_WORDS + FORK, server.address) == 7
+@pytest.mark.parametrize(
+    "call",
+    [
+        'client.register(Session(session_id="s-2", query="red shoes"))',
+        'client.push("s-1", Event(object_id="a", type="click"))',
+        "client.flush(1)",
+    ],
+)
+def test_a_forked_child_may_not_use_the_queue(call: str, server: InProcessServer) -> None:
+    """A child of a fork, where no thread sends, gets an error at once; its exit neither waits nor sends."""
+    assert run(LAST_WORDS + FORK.replace("CALL", call), server.address) == 7
     stored = server.clickstream.GetSession(service.GetSessionRequest(session_id="s-1")).stored_session
     assert len(stored.events) == 100

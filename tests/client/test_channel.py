@@ -1,15 +1,17 @@
 import asyncio
+import socket
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
 from google.rpc import code_pb2
 from support.builders import session, struct
 from support.scripted import InMemoryService, first, serving
-from support.serving import refused
+from support.serving import refused, wait_for
 
-from clickstream.client import AsyncClickstreamClient, ClickstreamClient
+from clickstream.client import AsyncClickstreamClient, ClickstreamClient, channel
 
 # More than gRPC keeps for a retry by default.
 LARGE = session("large", objects=[f"o-{n}" for n in range(60)])
@@ -59,6 +61,62 @@ def test_grpc_retries_nothing_else(
     error = refused(make_client(scripted_address).create_session, session())
     assert error.code().value[0] == code
     assert len(scripted.requests) == 1
+
+
+# An empty SETTINGS frame of HTTP/2 and the acknowledgement of the client's: enough for a connection to be ready.
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0])
+
+
+@pytest.fixture
+def faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes all times of a channel twenty times shorter."""
+    options = [(name, value // 20 if name.endswith("_ms") else value) for name, value in channel.OPTIONS]
+    monkeypatch.setattr(channel, "OPTIONS", options)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A socket that a test answers on itself."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        yield listener
+
+
+@pytest.fixture
+def states(listener: socket.socket) -> Iterator[list[grpc.ChannelConnectivity]]:
+    """The states of a channel that connects to the listener, the latest last."""
+    states: list[grpc.ChannelConnectivity] = []
+    with channel.open_channel(f"127.0.0.1:{listener.getsockname()[1]}", None, retries=False) as opened:
+        opened.subscribe(states.append, try_to_connect=True)
+        yield states
+
+
+@pytest.mark.usefixtures("faster")
+def test_a_silent_server_is_noticed(listener: socket.socket, states: list[grpc.ChannelConnectivity]) -> None:
+    """A connection on which the server falls silent is given up after 40 s, also while no call runs."""
+    server, _ = listener.accept()
+    with server:
+        server.sendall(SETTINGS)
+        wait_for(lambda: grpc.ChannelConnectivity.READY in states)
+        wait_for(lambda: states[-1] is not grpc.ChannelConnectivity.READY)
+
+
+@pytest.mark.usefixtures("states")
+def test_a_server_that_restarts_is_dialled_at_once(listener: socket.socket) -> None:
+    """The first pauses between two attempts to connect are short, so that gRPC's retries of a call outlast them."""
+    began = time.monotonic()
+    for _ in range(3):
+        listener.accept()[0].close()
+    assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.usefixtures("faster", "states")
+def test_a_server_that_is_away_is_dialled_every_few_seconds(listener: socket.socket) -> None:
+    """However long a server is away, the pauses between two attempts to connect stay at a few seconds."""
+    began = time.monotonic()
+    for _ in range(15):
+        listener.accept()[0].close()
+    assert time.monotonic() - began < 20
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
 
 import pytest
 from support.builders import event, session, struct
+from support.serving import wait_for
 
 from clickstream.client.outbox import (
     ACCEPTED,
@@ -14,12 +15,12 @@ from clickstream.client.outbox import (
     Lane,
     Outbox,
     QueueFullError,
+    Verdict,
 )
 from clickstream.client.queue_settings import QueueSettings
 
 AT_ONCE = QueueSettings(linger=0)
 PATIENCE = 20
-A_MOMENT = 0.05
 
 
 def take(outbox: Outbox) -> Lane:
@@ -73,6 +74,32 @@ def test_a_session_and_its_events_never_share_a_call() -> None:
     assert ids(take(outbox)) == ["e-1"]
 
 
+def test_events_that_were_queued_before_their_session_go_out_without_it() -> None:
+    """A call carries events only, also where the session was queued after them: it goes out next."""
+    outbox = Outbox(AT_ONCE)
+    outbox.put("s-1", event("e-1"))
+    outbox.put("s-1", session("s-1"))
+    lane = take(outbox)
+    assert ids(lane) == ["e-1"]
+    settle(outbox, lane)
+    assert ids(take(outbox)) == ["s-1"]
+
+
+def test_a_settled_call_is_over() -> None:
+    """Closing fails what still waits, and no item whose call was settled before."""
+    outbox = Outbox(AT_ONCE)
+    outbox.put("s-1", session("s-1"))
+    lane = take(outbox)
+    outbox.put("s-1", event("e-1"))
+    settle(outbox, lane)
+    outbox.put("s-1", event("e-2"))
+    outbox.close()
+    failures = outbox.abandon()
+    assert [getattr(failure.message, "event_id", "") for failure in failures] == ["e-1", "e-2"]
+    assert outbox.stats.waiting_bytes == 0
+    assert is_balanced(outbox)
+
+
 def test_a_call_carries_a_thousand_events_at_most() -> None:
     """R7: a lane's events are split into calls within the contract's bound."""
     outbox = Outbox(AT_ONCE)
@@ -100,22 +127,37 @@ def test_a_call_stays_below_its_bytes() -> None:
     assert calls[-1] == ["huge"]
 
 
+class Clock:
+    """A time that a test sets; `looked` says that another thread than the test's has asked for it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.looked = threading.Event()
+        self._test = threading.current_thread()
+
+    def __call__(self) -> float:
+        if threading.current_thread() is not self._test:
+            self.looked.set()
+        return self.now
+
+
 def test_events_linger_until_they_are_many_or_old() -> None:
     """What waits goes out together: once enough wait, or once the oldest has waited long enough."""
-    now = 0.0
-    outbox = Outbox(QueueSettings(linger=1_000, batch_events=3), clock=lambda: now)
+    clock = Clock()
+    outbox = Outbox(QueueSettings(linger=1_000, batch_events=3), clock)
     with ThreadPoolExecutor(1) as pool:
         outbox.put("s-1", event("e-1"))
         outbox.put("s-1", event("e-2"))
         taken: Future[Lane | None] = pool.submit(outbox.take)
-        with pytest.raises(NotYet):
-            taken.result(A_MOMENT)
+        # `take` keeps the lock from its look at the clock until it waits, and `stats` needs the lock.
+        assert clock.looked.wait(PATIENCE)
+        assert outbox.stats.sent == 0
         outbox.put("s-1", event("e-3"))
         lane = taken.result(PATIENCE)
         assert lane is not None
         assert len(lane.in_flight) == 3
     outbox.put("s-2", event("e-4"))
-    now = 1_000.0
+    clock.now = 1_000.0
     assert ids(take(outbox)) == ["e-4"]
 
 
@@ -159,6 +201,32 @@ def test_a_flush_waits_for_what_was_queued_before_it_only() -> None:
         settle(outbox, lane)
         assert flushed.result(PATIENCE)
     assert outbox.stats.waiting == 1
+
+
+@pytest.mark.parametrize("verdicts", [[], [(ACCEPTED, "")], [(ACCEPTED, "")] * 3])
+def test_verdicts_that_do_not_fit_the_items_change_nothing(verdicts: list[Verdict]) -> None:
+    """Too few or too many verdicts are refused as a whole, and the same call can be settled afterwards."""
+    outbox = Outbox(AT_ONCE)
+    outbox.put("s-1", event("e-1"))
+    outbox.put("s-1", event("e-2"))
+    lane = take(outbox)
+    with pytest.raises(ValueError, match="verdicts on 2 items"):
+        outbox.settle(lane, verdicts)
+    assert outbox.stats.accepted == 0
+    assert [failure.reason for failure in settle(outbox, lane, "INVALID_FIELD")] == ["INVALID_FIELD"] * 2
+    assert is_balanced(outbox)
+
+
+def test_every_flush_ends_when_the_last_item_is_settled() -> None:
+    """Several threads may flush at the same time, and the settled item ends all of their flushes."""
+    outbox = Outbox(AT_ONCE)
+    outbox.put("s-1", event("e-1"))
+    with ThreadPoolExecutor(3) as pool:
+        flushes = [pool.submit(outbox.flush, 2 * PATIENCE) for _ in range(3)]
+        # A flush counts itself with the lock that `settle` needs, and gives the lock back when it waits.
+        wait_for(lambda: outbox._flushing == 3)
+        settle(outbox, take(outbox))
+        assert [flush.result(PATIENCE) for flush in flushes] == [True] * 3
 
 
 def test_failures_are_counted_by_reason_and_returned() -> None:

@@ -18,6 +18,7 @@ from support.builders import NOW, create_request, session_drafts
 from support.memory_store import MemoryDao
 from support.serving import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
+import clickstream
 from clickstream.contract.statuses import STATUS_CODES, grpc_status
 from clickstream.domain import errors as domain
 from clickstream.domain.errors import StartError
@@ -66,7 +67,7 @@ def raised_reasons() -> set[str]:
     """Every reason that the source names where it makes an error."""
     found = set()
     names = {kind.__name__ for kind in STATUS_CODES}
-    for path in Path(domain.__file__).parent.rglob("*.py"):
+    for path in Path(clickstream.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
                 continue

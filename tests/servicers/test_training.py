@@ -75,12 +75,12 @@ def test_r14_a_released_batch_streams_the_same_bytes_from_any_point(any_server: 
 
 STREAM = """
 import sys
-from clickstream.converter import GradedResult, TrainingInput
-from clickstream.servicers import training_wire
+from clickstream.contract.training_inputs import training_input_message
+from clickstream.domain.training_inputs import GradedResult, TrainingInput
 from clickstream.servicers.boundary import _same_bytes
 from embedding_studio.clickstream.v1 import session_pb2
 meta = session_pb2.Session.FromString(bytes.fromhex(sys.argv[1])).results[0].meta
-message = training_wire.training_input(TrainingInput("s", "b", 1, "q", (GradedResult("o", 0, 1.0, (), meta),), "v"))
+message = training_input_message(TrainingInput("s", "b", 1, "q", (GradedResult("o", 0, 1.0, (), meta),), "v"))
 print(_same_bytes(message).hex())
 """
 

@@ -95,6 +95,40 @@ def test_every_document_lands_in_one_bucket_and_what_was_shown_is_sent(server, t
     assert kept.pushes[0].historical
 
 
+def test_a_recorded_file_is_imported_exactly(server, pytestconfig):
+    """Each of the 24 documents of a file as shops record it, dirt included, lands in the bucket where it belongs."""
+    kept, channel = server
+    account = run(pytestconfig.rootpath / "tests" / "support" / "ubi_sample.ndjson", channel)
+    assert buckets(account) == {
+        ("accepted", SEARCH): 3,
+        ("merged", SAME_SEARCH): 1,
+        ("duplicate", "a document with the same id and same content came before"): 1,
+        ("conflict", "a document with the same id and other content came before"): 1,
+        ("accepted", SHOWN): 10,
+        ("accepted", NEVER_SHOWN): 1,
+        ("accepted", NO_QUERY_TEXT): 1,
+        ("left out", "no act on one result: the search itself"): 1,
+        ("left out", "no act on one result: a filter or sort order"): 1,
+        ("left out", "no act on one result: a step from page to page"): 1,
+        ("rejected", "no query_id"): 1,
+        ("rejected", "no object_id"): 1,
+        ("rejected", "not valid JSON"): 1,
+    }
+    assert {bucket.reason: count for bucket, count in account.acts().items() if bucket.outcome is Outcome.ACCEPTED} == {
+        SHOWN: 5,
+        NO_QUERY_TEXT: 1,
+        NEVER_SHOWN: 1,
+    }
+    searches = [request.session for request in kept.sessions.values()]
+    assert {search.query: [result.object_id for result in search.results] for search in searches} == {
+        "garden hose": ["GS-1001", "GS-1002", "GS-1003", "GS-1004", "GS-1005", "GS-1006"],
+        "rain barrel": ["GS-1007", "GS-1008"],
+        "": ["GS-1004", "GS-1001"],
+        "seed trays": ["GS-1010", "GS-1011"],
+    }
+    assert all("203.0.113." not in str(sent) for sent in [*searches, *kept.pushes]), "an address is never sent"
+
+
 def test_importing_twice_changes_nothing_and_says_so(server, tmp_path):
     """R1: ids and content come from the file alone, so the second import is all duplicates and sends the same bytes."""
     kept, channel = server
@@ -110,6 +144,29 @@ def test_importing_twice_changes_nothing_and_says_so(server, tmp_path):
     console = Console(record=True, width=200)
     show_account(account, console)
     assert "Nothing changed" in console.export_text()
+
+
+def test_new_events_of_known_searches_are_a_change(server, tmp_path):
+    """Where the server has all searches already but not all events, the import says that it changed something."""
+    _, channel = server
+    run(write(tmp_path / "monday", query()), channel)
+    account = run(write(tmp_path / "tuesday", query(), act(1)), channel)
+    assert account.total(Outcome.ACCEPTED) == 1
+    assert account.changed
+
+
+def test_a_search_that_only_events_tell_of_is_a_change(server, tmp_path):
+    """A search without a query line is stored although its events are refused, and that is a change."""
+    kept, channel = server
+
+    def fault(request, context):
+        if isinstance(request, service.PushEventsRequest):
+            refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "events[0].type")
+
+    kept.faults.append(fault)
+    account = run(write(tmp_path / "ubi", act(1)), channel)
+    assert account.total(Outcome.ACCEPTED) == 0
+    assert account.changed
 
 
 def test_a_search_registered_with_other_content_still_takes_its_acts(server, tmp_path):
@@ -143,6 +200,14 @@ def test_a_refused_search_costs_only_itself(server, tmp_path):
         ("accepted", SEARCH): 1,
         ("accepted", SHOWN): 1,
     }
+
+
+def test_every_line_of_a_refused_search_is_rejected(server, tmp_path):
+    """A further line counts as merged only into a search that the server has: a refused search costs all its lines."""
+    kept, channel = server
+    kept.faults.append(lambda _, context: refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "q"))
+    account = run(write(tmp_path / "ubi", query(), query(hits=("c",))), channel)
+    assert buckets(account) == {("rejected", "the search is refused: q: is too long"): 2}
 
 
 def test_events_that_are_all_refused_name_their_fields(server, tmp_path):
@@ -221,6 +286,34 @@ def test_a_server_that_stays_away_ends_the_import_with_every_document_accounted(
     assert len(calls) <= 16 * 6
     kept.faults.clear()
     assert run(path, channel).total(Outcome.ACCEPTED) == 201
+
+
+def test_a_write_queue_that_stays_full_ends_the_import(server, tmp_path):
+    """A busy server says nothing about the content: after bounded attempts its documents are unacknowledged."""
+    kept, channel = server
+
+    def fault(request, context):
+        if isinstance(request, service.PushEventsRequest):
+            refuse(context, code_pb2.RESOURCE_EXHAUSTED, "ERROR_REASON_WRITE_QUEUE_FULL")
+
+    kept.faults.append(fault)
+    account = run(write(tmp_path / "ubi", query(), act(1)), channel)
+    assert buckets(account) == {
+        ("accepted", SEARCH): 1,
+        ("unacknowledged", "no acknowledgement: RESOURCE_EXHAUSTED"): 1,
+    }
+    assert account.stopped == "RESOURCE_EXHAUSTED: refused"
+
+
+def test_large_events_are_split_into_calls_within_the_limits(server, tmp_path):
+    """R7: events that are too large for one call together go out in several calls, and all are accepted."""
+    kept, channel = server
+    shown = "x" * 19_000
+    account = run(
+        write(tmp_path / "ubi", query(hits=(shown,)), *[act(n, object_id=shown) for n in range(300)]), channel
+    )
+    assert buckets(account) == {("accepted", SEARCH): 1, ("accepted", SHOWN): 300}
+    assert len(kept.pushes) == 2
 
 
 def test_many_events_are_split_into_calls_within_the_limits(server, tmp_path):

@@ -1,4 +1,6 @@
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -189,6 +191,32 @@ def test_times_are_read_in_every_form_that_ubi_files_use(timestamp, expected):
     record = only([json.dumps(CLICK | {"timestamp": timestamp}).encode()])
     assert isinstance(record, EventLine)
     assert record.at == expected
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose local time is eleven hours behind UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Somewhere+11")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_time_without_a_zone_is_utc_on_every_machine():
+    """R1: content comes from the file alone, so the machine's zone changes no time."""
+    record = only([json.dumps(CLICK | {"timestamp": "2024-12-10T00:01:29"}).encode()])
+    assert isinstance(record, EventLine)
+    assert record.at == datetime(2024, 12, 10, 0, 1, 29, 0, UTC)
+
+
+def test_an_items_texts_are_cut():
+    """R7: an item carries at most 200 characters of its title or brand and 2,000 of its description."""
+    item = {"object_id": "a", "name": "n" * 5_000, "description": "d" * 5_000, "brand": "b" * 5_000}
+    record = only([json.dumps(CLICK | {"event_attributes": {"object": item}}).encode()])
+    assert isinstance(record, EventLine)
+    assert {key: len(text) for key, text in record.item.items()} == {"title": 200, "text": 2_000, "brand": 200}
 
 
 @pytest.mark.parametrize("attributes", [None, [], "x", {}, {"object": None}, {"object": {"object_id": ["a"]}}])

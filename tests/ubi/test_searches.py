@@ -1,11 +1,10 @@
-import os
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from clickstream.ubi.account import Account, Bucket, Outcome
-from clickstream.ubi.records import EventLine, QueryLine, Unread, read
+from clickstream.ubi.records import EventLine, QueryLine, Unread
 from clickstream.ubi.searches import RebuiltSession, rebuild
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -52,6 +51,16 @@ def test_pages_of_one_search_are_one_session():
     assert session.query_lines == [3, 1]
     assert account.documents == 2
     assert account.accounted == 0, "whoever sends the session accounts for its documents"
+
+
+def test_pages_follow_each_other_by_time_wherever_they_stand_in_the_file():
+    """R6: a page that was shown later takes the later places, wherever its line stands; one without a time is last."""
+    (session,), _ = rebuilt(
+        replace(query(1, hits=("d",)), at=None),
+        query(2, hits=("c",), second=9),
+        query(3, hits=("a", "b"), second=1),
+    )
+    assert places(session) == {"a": 0, "b": 1, "c": 2, "d": 3}
 
 
 def test_impressions_show_what_no_hit_list_names():
@@ -174,26 +183,3 @@ def test_repeated_and_unreadable_documents_are_accounted_by_reason():
     _, account = rebuilt(Unread(1, "click", "r", "same"), Unread(2, "click", "r", "other"), Unread(3, "unknown", "r"))
     assert [account.total(outcome) for outcome in (Outcome.DUPLICATE, Outcome.CONFLICT, Outcome.REJECTED)] == [1, 1, 1]
     assert account.balanced
-
-
-FILE = os.environ.get("CLICKSTREAM_UBI_FILE", "")
-
-
-@pytest.mark.skipif(not FILE, reason="CLICKSTREAM_UBI_FILE names no UBI sample (o19s chorus-opensearch-edition)")
-def test_the_recorded_sample_is_rebuilt_exactly():
-    """Of the sample's 527 clicks, carts and purchases 474 train, 40 have no query text and 13 were never shown."""
-    account = Account()
-    with Path(FILE).open("rb") as file:
-        sessions = list(rebuild(read(file), account))
-    carried = sum(len(session.query_lines) + len(session.acts) for session in sessions)
-    assert (account.documents, account.accounted + carried) == (3_921, 3_921)
-    acts = [
-        (bool(session.query), act.object_id in places(session))
-        for session in sessions
-        for act in session.acts
-        if act.type in {"click", "add_to_cart", "purchase"}
-    ]
-    assert len(acts) == 527
-    assert acts.count((True, True)) == 474
-    assert acts.count((False, True)) == 40
-    assert sum(not shown for _, shown in acts) == 13

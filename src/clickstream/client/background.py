@@ -100,10 +100,16 @@ class Background:
 
     def _work(self) -> None:
         while lane := self._outbox.take():
-            self._report(self._outbox.settle(lane, self._deliver(lane)))
+            try:
+                failures = self._outbox.settle(lane, self._deliver(lane))
+            except Exception as error:  # a defect must cost its own call only
+                logger.exception("a call has no usable outcome")
+                failed = type(error).__name__, str(error)
+                failures = self._outbox.settle(lane, [failed] * len(lane.in_flight))
+            self._report(failures)
 
     def _deliver(self, lane: Lane) -> list[Verdict]:
-        """One verdict per item in flight; repeats the call until the server has decided or the client stops."""
+        """The verdicts on the items in flight; repeats the call until the server has decided or the client stops."""
         attempt = 1
         while not self._stopping.is_set():
             try:
@@ -115,9 +121,6 @@ class Background:
                 self._stopping.wait(pause_before_retry(attempt, error))
                 attempt += 1
                 self._outbox.count_retry()
-            except Exception as error:  # a defect must cost its own call only
-                logger.exception("a call has no usable outcome")
-                return [(type(error).__name__, str(error))] * len(lane.in_flight)
         return []  # all is abandoned
 
     def _attempt(self, lane: Lane) -> list[Verdict]:
@@ -128,10 +131,7 @@ class Background:
             return [(ACCEPTED if created.created else DUPLICATE, "")]
         events = [item.message for item in lane.in_flight if isinstance(item.message, Event)]
         request = service.PushEventsRequest(session_id=lane.session_id, events=events)
-        outcomes = self._stub.PushEvents(request, timeout=timeout).outcomes
-        if len(outcomes) != len(events):
-            raise ValueError(f"{len(outcomes)} outcomes for {len(events)} events")
-        return [_verdict(outcome) for outcome in outcomes]
+        return [_verdict(outcome) for outcome in self._stub.PushEvents(request, timeout=timeout).outcomes]
 
     def _report(self, failures: list[Failure]) -> None:
         if failures:

@@ -11,6 +11,7 @@ from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceS
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
@@ -92,9 +93,13 @@ def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
 
 
 def _detail(error: grpc.RpcError, kind: type[Any]) -> Any:
-    status: Any = rpc_status.from_call(error)
-    for packed in status.details if status else ():
-        detail = kind()
-        if packed.Unpack(detail):
-            return detail
+    try:
+        status: Any = rpc_status.from_call(error)
+        for packed in status.details if status else ():
+            detail = kind()
+            if packed.Unpack(detail):
+                return detail
+    except (DecodeError, ValueError):
+        # A proxy has broken the details, or changed the status that they explain.
+        return None
     return None

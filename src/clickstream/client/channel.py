@@ -19,7 +19,9 @@ SERVICE = clickstream_service_pb2.DESCRIPTOR.services_by_name["ClickstreamServic
 OPTIONS: Options = [
     # Finds out that a peer has gone without a word, also while no call runs.
     ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    # An unanswered ping ends the connection. grpc.keepalive_timeout_ms no longer says when: the ping's own
+    # timeout, a minute by default, does.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     # gRPC's default waits up to two minutes before it dials a server again that has come back.
     ("grpc.initial_reconnect_backoff_ms", 200),

@@ -173,10 +173,16 @@ class Outbox:
             self._counts["retries"] += 1
 
     def settle(self, lane: Lane, verdicts: Sequence[Verdict]) -> list[Failure]:
-        """Ends what the lane has in flight, one verdict per item; returns the failures."""
+        """Ends what the lane has in flight, one verdict per item; returns the failures.
+
+        Raises:
+            ValueError: The verdicts are more or fewer than the items; nothing has changed.
+        """
         with self._lock:
             if self._is_abandoned:
                 return []
+            if len(verdicts) != len(lane.in_flight):
+                raise ValueError(f"{len(verdicts)} verdicts on {len(lane.in_flight)} items")
             failures = self._end(lane.session_id, lane.in_flight, verdicts)
             lane.in_flight = []
             if lane.waiting:

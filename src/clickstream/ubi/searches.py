@@ -140,7 +140,8 @@ def _sort_event(event: EventLine, searches: dict[str, _Search], account: Account
 def _rebuild(
     query_id: str, search: _Search, items: Mapping[str, Mapping[str, str]], account: Account
 ) -> RebuiltSession | None:
-    queries = sorted(search.queries, key=lambda line: (line.at or _LAST, line.line))
+    # Sorting is stable: lines of one time keep the file's order.
+    queries = sorted(search.queries, key=lambda line: line.at or _LAST)
     times = [line.at for line in queries if line.at] or [event.at for event in search.events if event.at]
     if not times:
         reason = "no readable timestamp in its whole search"
