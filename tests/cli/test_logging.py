@@ -21,7 +21,9 @@ OURS, THEIRS = "INFO clickstream.workers: ours\n", "INFO library: theirs\n"
 
 SCRIPT = """
 import logging, sys
-from clickstream import app, cli, listing
+from clickstream import cli
+from clickstream.app import serve, trainer, worker
+from clickstream.client import admin
 
 def tell(*_):
     logging.getLogger("clickstream.workers").info("ours")
@@ -32,8 +34,8 @@ def tell(*_):
 async def run(*_):
     tell()
 
-app.serve = app.serve_trainer = app.work = run
-listing.batches = tell
+serve.serve = trainer.serve_trainer = worker.work = run
+admin.batches = tell
 cli.main(sys.argv[1:])
 """
 """The command line, with commands that do nothing but log."""
@@ -85,4 +87,4 @@ def test_a_worker_tells_of_a_run_that_fails(
     finally:
         worker.kill()
     [logged] = [line for line in log.splitlines() if line != "working"]
-    assert logged.endswith("INFO clickstream.workers.training_runs: run run-1 failed: batch-1 is archived")
+    assert logged.endswith("INFO clickstream.workers.run_worker: run run-1 failed: batch-1 is archived")

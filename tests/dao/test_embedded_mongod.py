@@ -21,7 +21,7 @@ pytestmark = pytest.mark.mongod
 PARENT = """
 import sys, time
 from pathlib import Path
-from clickstream.dao.embedded import EmbeddedMongo
+from clickstream.dao.embedded_mongod import EmbeddedMongo
 mongo = EmbeddedMongo(Path(sys.argv[1]), 0.25)
 mongo.start()
 print(mongo.pid, flush=True)
