@@ -39,10 +39,11 @@ from cranfield_collection import (
 from embedding_studio.clickstream.v1 import (
     batch_service_pb2,
     clickstream_service_pb2,
-    fine_tuning_service_pb2,
     session_pb2,
     training_service_pb2,
 )
+from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 
 from clickstream.client.calls import batch_stub, call, clickstream_stub, training_stub
 from clickstream.conversion.convert import convert
@@ -104,7 +105,7 @@ def train_offline(
     clock = _Clock()
     folder = Path(tempfile.mkdtemp(prefix="cranfield-"))
     made = fine_tune(run_id, settings, inputs, data_dir=folder, report=clock.report, is_canceled=lambda: False)
-    return Trained(made.path, clock.seconds, made.gate_reason, made.promoted, summary.input_count)
+    return Trained(made.path, clock.seconds, made.gate_reason, made.gate_passed, summary.input_count)
 
 
 def train_through_rpcs(
@@ -144,12 +145,12 @@ def train_through_rpcs(
         run = response.run
         if run.HasField("progress"):
             now = run.progress
-            phase = fine_tuning_service_pb2.TrainingProgress.Phase.Name(now.phase).removeprefix("PHASE_").lower()
+            phase = progress_pb.TrainingProgress.Phase.Name(now.phase).removeprefix("PHASE_").lower()
             clock.see(phase, now.step, now.step_count, now.loss)
-    if run is None or run.state != training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED:
+    if run is None or run.state != runs_pb.TRAINING_RUN_STATE_SUCCEEDED:
         raise SystemExit(f"run {run_id} did not succeed: {run.reason if run else 'no answer'}")
     made = run.model_version
-    return Trained(made.path, clock.seconds, made.gate_reason, made.promoted, made.data.input_count)
+    return Trained(made.path, clock.seconds, made.gate_reason, made.gate_passed, made.data.input_count)
 
 
 def _session(collection: Collection, ranking: list[list[int]], visit: Visit) -> session_pb2.Session:
@@ -224,7 +225,7 @@ def table(rows: list[Row], settings: FineTuningSettings, how: str) -> str:
     ]
     for row in rows:
         cells = [f"{row.base[part]:.4f} → {row.new[part]:.4f}" for part in parts]
-        gate = f"{'promoted' if row.trained.promoted else 'not promoted'}: {row.trained.gate}"
+        gate = f"{'promoted' if row.trained.gate_passed else 'not promoted'}: {row.trained.gate}"
         lines.append(f"| {row.name} | {' | '.join(cells)} | {gate} | {row.trained.seconds:.0f} s |")
     for correction in dict.fromkeys(row.correction for row in rows):
         same = [row for row in rows if row.correction == correction]

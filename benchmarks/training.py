@@ -108,7 +108,7 @@ def run(cell: Cell, data: str) -> Cell:
             ranking = ranking_by(str(folder / "model"), world)
         else:
             version = trained(world, base, searched, clicks, cell["row"], folder)
-            gate = {"promoted": version.promoted, "reason": version.gate_reason}
+            gate = {"promoted": version.gate_passed, "reason": version.gate_reason}
             if cell["row"] == "pbm":
                 gate["auto"] = chosen_by_auto(world, base, searched, clicks)
             ranking = ranking_by(version.path, world)

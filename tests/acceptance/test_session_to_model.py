@@ -5,7 +5,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from embedding_studio.clickstream.v1 import batch_service_pb2, training_service_pb2
+from embedding_studio.clickstream.v1 import batch_service_pb2
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from sentence_transformers import SentenceTransformer
 from support.serving import ServeProcess
@@ -27,9 +28,9 @@ def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_
         run = watch_to_the_end(channel)[-1]
         batch = BatchServiceStub(channel).GetBatch(batch_service_pb2.GetBatchRequest(batch_id=batch_id)).batch
 
-    assert run.state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, run.reason
+    assert run.state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED, run.reason
     assert run.conversion.input_count == sessions
-    assert run.model_version.promoted, run.model_version.gate_reason
+    assert run.model_version.gate_passed, run.model_version.gate_reason
     assert run.model_version.evaluation.new.ndcg_at_10 > run.model_version.evaluation.base.ndcg_at_10
     assert list(run.model_version.batch_ids) == [batch_id]
     assert batch.status == batch_service_pb2.BATCH_STATUS_TRAINED
@@ -52,7 +53,7 @@ def test_a_trainer_of_its_own_makes_the_same_model(
         play_searches(channel)
         start_training(channel, release(channel), encoder, epochs=2)
         run = watch_to_the_end(channel)[-1]
-    assert run.state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, run.reason
+    assert run.state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED, run.reason
     assert run.model_version.path.startswith(str(tmp_path / "trainer"))
     assert (Path(run.model_version.path) / "modules.json").exists()
     data, judged = run.model_version.data, run.model_version.evaluation.judged

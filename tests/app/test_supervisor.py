@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
@@ -64,7 +65,7 @@ def test_training_runs_in_a_process_of_its_own(
         training.StartTraining(training_pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"]))
         watched = training.WatchTrainingRun(training_pb.WatchTrainingRunRequest(run_id="run-1"), timeout=120)
         last = list(watched)[-1].run
-    assert (last.state, last.attempts) == (training_pb.TRAINING_RUN_STATE_FAILED, 1), last.reason
+    assert (last.state, last.attempts) == (runs_pb.TRAINING_RUN_STATE_FAILED, 1), last.reason
     [trainer] = children(server.pid, b"trainer")
     assert "libtorch" in Path(f"/proc/{trainer}/maps").read_text()
     pids = children(server.pid, b"serve")

@@ -224,5 +224,5 @@ def test_r17_a_run_of_the_queue_begins_from_the_promoted_model(
         dao.improvement.queue(dao.sessions.get(query), NOW, query)
     worked(lambda: dao.runs.list(None, 9, frozenset()))
     [run] = dao.runs.list(None, 9, frozenset())
-    assert run.improves
+    assert run.from_improvement_queue
     assert (run.settings.base_model, run.settings.item_template) == (base_model, "{title} as configured")

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from embedding_studio.clickstream.v1 import training_service_pb2_grpc as training_grpc
 
@@ -22,15 +23,15 @@ class BrokenWatches(training_grpc.TrainingServiceServicer):
         self.silent = False
 
     def GetTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
-        return training.GetTrainingRunResponse(run=training.TrainingRun(run_id=request.run_id))
+        return training.GetTrainingRunResponse(run=runs_pb.TrainingRun(run_id=request.run_id))
 
     def WatchTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
         if not self.silent:
-            yield training.WatchTrainingRunResponse(run=training.TrainingRun(state=training.TRAINING_RUN_STATE_RUNNING))
+            yield training.WatchTrainingRunResponse(run=runs_pb.TrainingRun(state=runs_pb.TRAINING_RUN_STATE_RUNNING))
         if self.breaks:
             self.breaks -= 1
             context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
-        yield training.WatchTrainingRunResponse(run=training.TrainingRun(state=training.TRAINING_RUN_STATE_SUCCEEDED))
+        yield training.WatchTrainingRunResponse(run=runs_pb.TrainingRun(state=runs_pb.TRAINING_RUN_STATE_SUCCEEDED))
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_r16_a_broken_watch_is_taken_up_again(service) -> None:
     kept, stub = service
     kept.breaks = 3
     states = [run.state for run in watch_training(stub, "run-1")]
-    running, succeeded = training.TRAINING_RUN_STATE_RUNNING, training.TRAINING_RUN_STATE_SUCCEEDED
+    running, succeeded = runs_pb.TRAINING_RUN_STATE_RUNNING, runs_pb.TRAINING_RUN_STATE_SUCCEEDED
     assert states == [running] * 4 + [succeeded]
 
 

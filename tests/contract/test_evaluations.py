@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
+from embedding_studio.clickstream.v1 import judged_query_pb2 as pb
 from support.builders import NOW, model_version, training_run
 
 from clickstream.contract.evaluations import judged_query_messages

@@ -3,7 +3,7 @@
 import pytest
 from support.builders import NOW, SECOND
 
-from clickstream.contract.runs import Progress, progress_from, progress_message
+from clickstream.contract.runs import report_from, report_message
 from clickstream.domain.runs import CurvePoint, Phase, TrainingProgress
 
 
@@ -30,5 +30,5 @@ from clickstream.domain.runs import CurvePoint, Phase, TrainingProgress
 )
 def test_a_report_arrives_as_it_was_sent(progress: TrainingProgress) -> None:
     """Every field survives the wire; a loss of 0 is a loss, and none is none."""
-    sent = progress_message(progress).SerializeToString()
-    assert progress_from(Progress.FromString(sent)) == progress
+    message = report_message(progress)
+    assert report_from(type(message).FromString(message.SerializeToString())) == progress

@@ -10,7 +10,8 @@ from embedding_studio.clickstream.v1 import batch_service_pb2 as batches
 from embedding_studio.clickstream.v1 import batch_service_pb2_grpc as batches_grpc
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from embedding_studio.clickstream.v1 import clickstream_service_pb2_grpc as service_grpc
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
+from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from embedding_studio.clickstream.v1 import training_service_pb2_grpc as training_grpc
 from rich.console import Console
@@ -39,7 +40,7 @@ class InMemoryServer(
         self.irrelevant: set[str] = set()
         self.started: training.StartTrainingRequest | None = None
         self.model = model
-        self.end = training.TRAINING_RUN_STATE_SUCCEEDED
+        self.end = runs_pb.TRAINING_RUN_STATE_SUCCEEDED
 
     def CreateSession(self, request, context):  # noqa: N802 -- the contract's name
         kept = self.sessions.setdefault(request.session.session_id, request)
@@ -58,14 +59,14 @@ class InMemoryServer(
 
     def StartTraining(self, request, context):  # noqa: N802 -- the contract's name
         self.started = request
-        return training.StartTrainingResponse(run=training.TrainingRun(run_id=request.run_id))
+        return training.StartTrainingResponse(run=runs_pb.TrainingRun(run_id=request.run_id))
 
     def GetTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
-        return training.GetTrainingRunResponse(run=training.TrainingRun(run_id=request.run_id))
+        return training.GetTrainingRunResponse(run=runs_pb.TrainingRun(run_id=request.run_id))
 
     def WatchTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
-        run = training.TrainingRun(run_id=request.run_id, state=training.TRAINING_RUN_STATE_RUNNING)
-        run.progress.phase = fine_tuning.TrainingProgress.PHASE_TRAINING
+        run = runs_pb.TrainingRun(run_id=request.run_id, state=runs_pb.TRAINING_RUN_STATE_RUNNING)
+        run.progress.phase = progress_pb.TrainingProgress.PHASE_TRAINING
         run.progress.step, run.progress.step_count, run.progress.loss = 3, 9, 1.25
         yield training.WatchTrainingRunResponse(run=run)
         run.state, run.reason = self.end, "because"
@@ -153,7 +154,7 @@ def test_the_story_goes_from_click_to_comparison(server):
 def test_a_failed_run_ends_the_story_with_its_reason(server):
     """R16: a run always ends in a state with a reason, and the demo says both."""
     kept, channel = server
-    kept.end = training.TRAINING_RUN_STATE_FAILED
+    kept.end = runs_pb.TRAINING_RUN_STATE_FAILED
     with pytest.raises(DemoFailedError, match="the training run try is failed: because"):
         run_demo(channel, Console(quiet=True), "base", "try", load, PLAN)
 

@@ -23,4 +23,4 @@ def test_an_older_model_version_still_loads() -> None:
     del plain["data"]["inputs_outside_time"]
     loaded = ModelVersion.from_plain(plain)
     assert (loaded.evaluation.judged, loaded.evaluation.segments, loaded.evaluation.mrr_gain) == (None, (), Gain())
-    assert (loaded.evaluation.ndcg_gain_lower, loaded.data.inputs_outside_time) == (0.1, 0)
+    assert (loaded.evaluation.ndcg_gain.lower, loaded.data.inputs_outside_time) == (0.1, 0)

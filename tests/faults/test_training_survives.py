@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from support.serving import ServeProcess, wait_for
@@ -26,7 +27,7 @@ def begin(server: ServeProcess, encoder: Path) -> None:
         wait_for(lambda: get_run(channel).progress.step > 20, patience=180)  # torch is imported first
 
 
-def steps_seen(runs: list[training_service_pb2.TrainingRun], attempt: int) -> list[int]:
+def steps_seen(runs: list[runs_pb.TrainingRun], attempt: int) -> list[int]:
     """The steps that a watcher saw of one attempt."""
     return [run.progress.step for run in runs if run.attempts == attempt and run.progress.step]
 
@@ -41,7 +42,7 @@ def test_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tmp_path:
     second = serve(CLICKSTREAM_RUN_LEASE=LEASE)
     with grpc.insecure_channel(second.address) as channel:
         runs = watch_to_the_end(channel)
-    assert runs[-1].state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
+    assert runs[-1].state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
     assert runs[-1].attempts == 2
     assert min(steps_seen(runs, attempt=2)) > 10, "it began again"
 
@@ -63,7 +64,7 @@ def test_a_run_outlives_its_trainer(
         runs = watch_to_the_end(channel)
         request = training_service_pb2.GetTrainingCurveRequest(run_id="acceptance")
         curve = TrainingServiceStub(channel).GetTrainingCurve(request, timeout=TIMEOUT).points
-    assert runs[-1].state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
+    assert runs[-1].state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
     assert runs[-1].attempts >= 2
     assert min(steps_seen(runs, runs[-1].attempts)) > 10, "it began again"
     # Not a step of the curve is missing or there twice.
@@ -82,7 +83,7 @@ def test_cancel_stops_a_run_and_keeps_the_server(serve: Callable[..., ServeProce
         request = training_service_pb2.CancelTrainingRunRequest(run_id="acceptance")
         TrainingServiceStub(channel).CancelTrainingRun(request, timeout=TIMEOUT)
         run = watch_to_the_end(channel)[-1]
-        assert run.state == training_service_pb2.TRAINING_RUN_STATE_CANCELED
+        assert run.state == runs_pb.TRAINING_RUN_STATE_CANCELED
         assert "request" in run.reason
         assert run.progress.step < run.progress.step_count
         assert not list((tmp_path / "data" / "models").glob("*"))
@@ -93,4 +94,4 @@ def test_cancel_stops_a_run_and_keeps_the_server(serve: Callable[..., ServeProce
         TrainingServiceStub(channel).StartTraining(again, timeout=TIMEOUT)
         watched = training_service_pb2.WatchTrainingRunRequest(run_id="again")
         last = list(TrainingServiceStub(channel).WatchTrainingRun(watched, timeout=120))[-1].run
-    assert last.state == training_service_pb2.TRAINING_RUN_STATE_SUCCEEDED, last.reason
+    assert last.state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED, last.reason

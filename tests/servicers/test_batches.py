@@ -245,7 +245,7 @@ def test_r10_a_release_closes_the_batch_once(any_server: InProcessServer) -> Non
     released = any_server.batch.ReleaseBatch(release_request("r-1")).batch
     assert (released.batch_id, released.status, released.session_count) == ("batch-1", pb.BATCH_STATUS_RELEASED, 1)
     assert (released.release_id, released.released_at.ToDatetime(tzinfo=NOW.tzinfo)) == ("r-1", NOW)
-    assert any_server.clickstream.CreateSession(create_request("s-2")).stored_session.batch_id == "batch-2"
+    assert any_server.clickstream.CreateSession(create_request("s-2")).batch_id == "batch-2"
     assert any_server.batch.ReleaseBatch(release_request("r-1")).batch == released
     assert any_server.batch.ReleaseBatch(release_request("r-1", "batch-1")).batch == released
     assert streamed(any_server, batch_id="batch-1") == ["s-1"]

@@ -8,6 +8,7 @@ import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import error_reason_pb2
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from google.protobuf.message import Message
@@ -183,7 +184,7 @@ def test_r7_a_forged_page_token_is_named(fuzzed: InProcessServer, forged: str) -
     token = TOKENS[forged]
     calls = [
         (fuzzed.batch.GetBatchSessions, batch_pb.GetBatchSessionsRequest(page_token=token)),
-        (fuzzed.batch.ListImprovementTasks, batch_pb.ListImprovementTasksRequest(page_token=token)),
+        (fuzzed.improvement.ListImprovementTasks, improvement_pb.ListImprovementTasksRequest(page_token=token)),
         (fuzzed.training.ListTrainingRuns, training_pb.ListTrainingRunsRequest(page_token=token)),
     ]
     if forged != "other method":

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC
 
 import pytest
-from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as pb
 from grpc import StatusCode
 from support.builders import SECOND, create_request, event, push_request, queries, training_run
 from support.serving import Clock, InProcessServer, fields, reason, refused
@@ -30,7 +30,7 @@ def add(server: InProcessServer, session_id: str, *, events: int = 1, **session_
 
 def use(server: InProcessServer, session_id: str) -> pb.UseSessionForImprovementResponse:
     """Puts a session forward."""
-    return server.batch.UseSessionForImprovement(pb.UseSessionForImprovementRequest(session_id=session_id))
+    return server.improvement.UseSessionForImprovement(pb.UseSessionForImprovementRequest(session_id=session_id))
 
 
 def test_r15_a_session_is_put_forward_once(any_server: InProcessServer, clock: Clock) -> None:
@@ -42,9 +42,10 @@ def test_r15_a_session_is_put_forward_once(any_server: InProcessServer, clock: C
     clock.forward(60)
     again = use(any_server, "s-1")
     assert (again.created, again.task) == (False, first.task)
-    assert any_server.batch.GetImprovementTask(pb.GetImprovementTaskRequest(session_id="s-1")).task == first.task
+    assert any_server.improvement.GetImprovementTask(pb.GetImprovementTaskRequest(session_id="s-1")).task == first.task
     canceled = [
-        any_server.batch.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1")).task for _ in range(2)
+        any_server.improvement.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1")).task
+        for _ in range(2)
     ]
     assert canceled[0] == canceled[1] == use(any_server, "s-1").task
     assert canceled[0].state == pb.IMPROVEMENT_STATE_CANCELED
@@ -72,7 +73,7 @@ def test_r15_what_cannot_improve_is_refused_with_its_reason(any_server: InProces
     ]:
         error = refused(use, any_server, session_id)
         assert (error.code(), reason(error)) == (code, why)
-        read = refused(any_server.batch.GetImprovementTask, pb.GetImprovementTaskRequest(session_id=session_id))
+        read = refused(any_server.improvement.GetImprovementTask, pb.GetImprovementTaskRequest(session_id=session_id))
         assert (read.code(), reason(read)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
     any_server.clickstream.PushEvents(push_request("eventless", event()))
     assert use(any_server, "eventless").created
@@ -88,13 +89,13 @@ def test_r15_a_queued_session_stays_queued_when_it_becomes_irrelevant(server: In
 
 def test_r15_cancelling_what_is_not_queued_is_not_found(server: InProcessServer) -> None:
     """R15: there is nothing to cancel for a session that was never put forward."""
-    error = refused(server.batch.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="s-1"))
+    error = refused(server.improvement.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="s-1"))
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
 
 
 def retry(server: InProcessServer, session_id: str) -> pb.RetryImprovementTaskResponse:
     """Puts a session forward again."""
-    return server.batch.RetryImprovementTask(pb.RetryImprovementTaskRequest(session_id=session_id))
+    return server.improvement.RetryImprovementTask(pb.RetryImprovementTaskRequest(session_id=session_id))
 
 
 def test_r15_a_canceled_session_is_put_forward_again(any_server: InProcessServer, clock: Clock) -> None:
@@ -102,7 +103,7 @@ def test_r15_a_canceled_session_is_put_forward_again(any_server: InProcessServer
     add(any_server, "s-1")
     use(any_server, "s-1")
     assert not retry(any_server, "s-1").retried
-    any_server.batch.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1"))
+    any_server.improvement.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1"))
     clock.forward(60)
     first, again = retry(any_server, "s-1"), retry(any_server, "s-1")
     assert (first.retried, again.retried) == (True, False)
@@ -117,7 +118,7 @@ def test_r15_what_cannot_improve_is_not_retried(server: InProcessServer) -> None
     error = refused(retry, server, "s-1")
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
     use(server, "s-1")
-    server.batch.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1"))
+    server.improvement.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="s-1"))
     server.clickstream.MarkSessionIrrelevant(clickstream_pb.MarkSessionIrrelevantRequest(session_id="s-1"))
     error = refused(retry, server, "s-1")
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "SESSION_IRRELEVANT")
@@ -132,18 +133,20 @@ def test_r15_tasks_are_listed_in_pages_in_their_order(any_server: InProcessServe
         use(any_server, session_id)
         if session_id != "b":  # b and a are queued at one moment
             clock.forward(1)
-    any_server.batch.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="c"))
+    any_server.improvement.CancelImprovementTask(pb.CancelImprovementTaskRequest(session_id="c"))
     found, token, tokens = [], "", []
     while not found or token:
-        answer = any_server.batch.ListImprovementTasks(pb.ListImprovementTasksRequest(page_size=2, page_token=token))
+        answer = any_server.improvement.ListImprovementTasks(
+            pb.ListImprovementTasksRequest(page_size=2, page_token=token)
+        )
         found += [task.session_id for task in answer.tasks]
         token = answer.next_page_token
         tokens.append(token)
     assert found == ["d", "c", "a", "b", "e"]
     canceled = pb.ListImprovementTasksRequest(states=[pb.IMPROVEMENT_STATE_CANCELED])
-    assert [task.session_id for task in any_server.batch.ListImprovementTasks(canceled).tasks] == ["c"]
+    assert [task.session_id for task in any_server.improvement.ListImprovementTasks(canceled).tasks] == ["c"]
     canceled.page_token = tokens[0]
-    assert reason(refused(any_server.batch.ListImprovementTasks, canceled)) == "INVALID_PAGE_TOKEN"
+    assert reason(refused(any_server.improvement.ListImprovementTasks, canceled)) == "INVALID_PAGE_TOKEN"
 
 
 def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) -> None:
@@ -153,24 +156,24 @@ def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) ->
         use(any_server, session_id)
     improvement, now = any_server.dao.improvement, clock()
     improvement.take(["a", "b"], "run-1", now, now + 30 * SECOND)
-    task = any_server.batch.GetImprovementTask(pb.GetImprovementTaskRequest(session_id="b")).task
+    task = any_server.improvement.GetImprovementTask(pb.GetImprovementTaskRequest(session_id="b")).task
     assert (task.state, task.run_id, task.lease_owner) == (pb.IMPROVEMENT_STATE_PROCESSING, "run-1", "")
     assert (task.batch_id, task.session_number) == ("batch-1", 2)
     assert not task.HasField("lease_ends_at")
     assert task.not_before == task.queued_at
-    error = refused(any_server.batch.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="b"))
+    error = refused(any_server.improvement.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="b"))
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
     improvement.settle("run-1", ["a"], Outcome(ImprovementState.DONE, "nDCG@10 rose", "model-1"), now)
     request = pb.ListImprovementTasksRequest(run_id="run-1", page_size=1)
-    first = any_server.batch.ListImprovementTasks(request)
+    first = any_server.improvement.ListImprovementTasks(request)
     [done] = first.tasks
     assert (done.session_id, done.state, done.attempts) == ("a", pb.IMPROVEMENT_STATE_DONE, 1)
     assert (done.reason, done.model_version_id) == ("nDCG@10 rose", "model-1")
     assert not done.HasField("lease_ends_at")
     request.page_token = first.next_page_token
-    assert [task.session_id for task in any_server.batch.ListImprovementTasks(request).tasks] == ["b"]
+    assert [task.session_id for task in any_server.improvement.ListImprovementTasks(request).tasks] == ["b"]
     request.run_id = "run-2"
-    assert reason(refused(any_server.batch.ListImprovementTasks, request)) == "INVALID_PAGE_TOKEN"
+    assert reason(refused(any_server.improvement.ListImprovementTasks, request)) == "INVALID_PAGE_TOKEN"
 
 
 def test_r15_a_task_has_the_lease_of_its_run(any_server: InProcessServer, clock: Clock) -> None:
@@ -183,9 +186,9 @@ def test_r15_a_task_has_the_lease_of_its_run(any_server: InProcessServer, clock:
     runs.create(training_run())
 
     def leases() -> list[tuple[str, float]]:
-        listed = any_server.batch.ListImprovementTasks(pb.ListImprovementTasksRequest()).tasks
+        listed = any_server.improvement.ListImprovementTasks(pb.ListImprovementTasksRequest()).tasks
         requests = [pb.GetImprovementTaskRequest(session_id=task.session_id) for task in listed]
-        assert list(listed) == [any_server.batch.GetImprovementTask(request).task for request in requests]
+        assert list(listed) == [any_server.improvement.GetImprovementTask(request).task for request in requests]
         assert use(any_server, "a").task == listed[0]
         ends = [task.lease_ends_at.ToDatetime(tzinfo=UTC) - now if task.lease_owner else None for task in listed]
         return [(task.lease_owner, end and end.total_seconds()) for task, end in zip(listed, ends, strict=True)]
@@ -203,41 +206,41 @@ def test_r15_a_task_has_the_lease_of_its_run(any_server: InProcessServer, clock:
 def test_r15_the_queue_says_what_it_holds_and_why_it_waits(any_server: InProcessServer, clock: Clock) -> None:
     """R15, R17: all states are counted whatever the filter, and too few queries, or an open run, are named."""
     request = pb.ListImprovementTasksRequest(states=[pb.IMPROVEMENT_STATE_FAILED], include_summary=True)
-    assert any_server.batch.ListImprovementTasks(request).summary == pb.ImprovementSummary()
+    assert any_server.improvement.ListImprovementTasks(request).summary == pb.ImprovementSummary()
     asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
     for query in asked[:-1]:
         add(any_server, query, query=query)
         use(any_server, query)
-    waiting = any_server.batch.ListImprovementTasks(request)
+    waiting = any_server.improvement.ListImprovementTasks(request)
     assert list(waiting.tasks) == []
     assert waiting.summary == pb.ImprovementSummary(
         counts=[pb.ImprovementStateCount(state=pb.IMPROVEMENT_STATE_PENDING, count=13)],
         held_out_queries=9,
         training_queries=4,
-        lack="distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed",
+        shortage="distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed",
     )
     add(any_server, "last", query=asked[-1])
     use(any_server, "last")
-    assert any_server.batch.ListImprovementTasks(request).summary.lack == ""
+    assert any_server.improvement.ListImprovementTasks(request).summary.shortage == ""
     now = clock()
     any_server.dao.improvement.take(asked[:-1], "improve-1", now, now + 30 * SECOND)
-    any_server.dao.runs.create(replace(training_run("improve-1"), improves=True))
+    any_server.dao.runs.create(replace(training_run("improve-1"), from_improvement_queue=True))
     any_server.dao.improvement.settle("improve-1", asked[:2], Outcome(ImprovementState.FAILED, ""), now)
-    summary = any_server.batch.ListImprovementTasks(request).summary
+    summary = any_server.improvement.ListImprovementTasks(request).summary
     assert {each.state: each.count for each in summary.counts} == {
         pb.IMPROVEMENT_STATE_PENDING: 1,
         pb.IMPROVEMENT_STATE_PROCESSING: 11,
         pb.IMPROVEMENT_STATE_FAILED: 2,
     }
     assert (summary.open_run_id, summary.held_out_queries, summary.training_queries) == ("improve-1", 1, 0)
-    assert not any_server.batch.ListImprovementTasks(pb.ListImprovementTasksRequest()).HasField("summary")
+    assert not any_server.improvement.ListImprovementTasks(pb.ListImprovementTasksRequest()).HasField("summary")
 
 
 def test_r7_a_bad_listing_names_its_field(server: InProcessServer) -> None:
     """R7: a negative page size, an unknown state and what can be no run id are named."""
     request = pb.ListImprovementTasksRequest(run_id="a/b")
-    assert fields(refused(server.batch.ListImprovementTasks, request)) == ["run_id"]
+    assert fields(refused(server.improvement.ListImprovementTasks, request)) == ["run_id"]
     request = pb.ListImprovementTasksRequest(page_size=-1)
-    assert fields(refused(server.batch.ListImprovementTasks, request)) == ["page_size"]
+    assert fields(refused(server.improvement.ListImprovementTasks, request)) == ["page_size"]
     request = pb.ListImprovementTasksRequest(states=[0])
-    assert fields(refused(server.batch.ListImprovementTasks, request)) == ["states[0]"]
+    assert fields(refused(server.improvement.ListImprovementTasks, request)) == ["states[0]"]

@@ -38,7 +38,7 @@ def improved(request: pytest.FixtureRequest) -> InProcessServer:
 
 def inputs(server: InProcessServer, **where: object) -> list[tuple[str, list[str]]]:
     """The sessions of the model, with their events."""
-    [version] = server.dao.runs.model_versions(None, 9, improved_only=False)
+    [version] = server.dao.runs.model_versions(None, 9, gate_passed_only=False)
     asked = pb.StreamModelLineageRequest(model_version_id=version.model_version_id, **where)
     _, *found = server.model.StreamModelLineage(asked)
     return [(each.input.session_id, list(each.input.event_ids)) for each in found]
@@ -63,7 +63,7 @@ def test_r14_looking_fixes_nothing_of_a_batch_that_collects(improved: InProcessS
 def test_r14_a_session_leads_forward_to_its_run_of_the_queue(improved: InProcessServer) -> None:
     """R14: a session that was put forward names that run and its version; another session names none."""
     lineage = improved.model.GetSessionLineage(pb.GetSessionLineageRequest(session_id="b-1"))
-    [version] = improved.dao.runs.model_versions(None, 9, improved_only=False)
+    [version] = improved.dao.runs.model_versions(None, 9, gate_passed_only=False)
     assert (lineage.improvement.run_id, lineage.improvement.model_version_id) == (
         version.run_id,
         version.model_version_id,

@@ -5,6 +5,7 @@ import math
 import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import session_pb2
 from grpc import StatusCode
 from support.builders import create_request, event, push_request, struct
@@ -17,8 +18,8 @@ def test_r7_ids_hold_no_control_characters(server: InProcessServer, identifier: 
     read = pb.GetSessionRequest(session_id=identifier)
     assert fields(refused(server.clickstream.GetSession, read)) == ["session_id"]
     assert fields(refused(server.clickstream.CreateSession, create_request(identifier))) == ["session.session_id"]
-    use = batch_pb.UseSessionForImprovementRequest(session_id=identifier)
-    assert fields(refused(server.batch.UseSessionForImprovement, use)) == ["session_id"]
+    use = improvement_pb.UseSessionForImprovementRequest(session_id=identifier)
+    assert fields(refused(server.improvement.UseSessionForImprovement, use)) == ["session_id"]
     release = batch_pb.ReleaseBatchRequest(release_id=identifier)
     assert fields(refused(server.batch.ReleaseBatch, release)) == ["release_id"]
 
@@ -57,7 +58,8 @@ def test_r7_every_value_has_a_kind(server: InProcessServer) -> None:
 def test_r7_null_and_empty_values_are_kept(server: InProcessServer) -> None:
     """R7: null, empty text, empty list and empty object are values."""
     sent = create_request("s-1", context=struct(null=None, text="", list=[], object={}, no=False, zero=0))
-    read = server.clickstream.CreateSession(sent).stored_session.session
+    server.clickstream.CreateSession(sent)
+    read = server.clickstream.GetSession(pb.GetSessionRequest(session_id="s-1")).stored_session.session
     assert read.context == sent.session.context
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2
 from google.rpc import error_details_pb2
 from grpc import StatusCode
@@ -73,35 +74,37 @@ def embed(server: InProcessServer, *texts: str, **values: Any) -> pb.EmbedRespon
 
 
 def test_versions_are_shown_and_listed(any_server: InProcessServer) -> None:
-    """Versions come newest first in pages, with the promoted one named; an unknown one is NOT_FOUND."""
+    """Versions come newest first in pages, with the serving one named; an unknown one is NOT_FOUND."""
     for number in range(3):
-        finish(any_server, f"run-{number}", number, promoted=number != 1)
+        finish(any_server, f"run-{number}", number, gate_passed=number != 1)
     promote(any_server, "model-run-0", "p-1")
     token, seen = "", []
     for _ in range(3):
         page = any_server.model.ListModelVersions(pb.ListModelVersionsRequest(page_size=1, page_token=token))
         token = page.next_page_token
-        seen += [version.run_id for version in page.model_versions]
-        assert page.promoted_model_version_id == "model-run-0"
-    assert seen == ["run-2", "run-1", "run-0"]
-    improved = any_server.model.ListModelVersions(pb.ListModelVersionsRequest(improved_only=True))
+        seen += [(version.run_id, version.serving) for version in page.model_versions]
+        assert page.serving_model_version_id == "model-run-0"
+    assert seen == [("run-2", False), ("run-1", False), ("run-0", True)]
+    improved = any_server.model.ListModelVersions(pb.ListModelVersionsRequest(gate_passed_only=True))
     assert [version.run_id for version in improved.model_versions] == ["run-2", "run-0"]
     error = refused(
-        any_server.model.ListModelVersions, pb.ListModelVersionsRequest(page_token=token, improved_only=True)
+        any_server.model.ListModelVersions, pb.ListModelVersionsRequest(page_token=token, gate_passed_only=True)
     )
     assert fields(error) == ["page_token"]
     current = any_server.model.GetModelVersion(pb.GetModelVersionRequest())
-    assert (current.model_version.run_id, current.current) == ("run-0", True)
-    assert not any_server.model.GetModelVersion(pb.GetModelVersionRequest(model_version_id="model-run-1")).current
+    assert (current.model_version.run_id, current.model_version.serving) == ("run-0", True)
+    other = any_server.model.GetModelVersion(pb.GetModelVersionRequest(model_version_id="model-run-1")).model_version
+    assert other.HasField("serving")
+    assert not other.serving
     error = refused(any_server.model.GetModelVersion, pb.GetModelVersionRequest(model_version_id="x"))
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "MODEL_VERSION_NOT_FOUND")
 
 
 def test_r17_a_version_that_did_not_improve_is_promoted_by_force_only(any_server: InProcessServer) -> None:
     """R17: the gate's no is overruled with a reason only; what was forced is seen in the log."""
-    model = finish(any_server, "run-1", promoted=False)
+    model = finish(any_server, "run-1", gate_passed=False)
     error = refused(promote, any_server, model, "p-1")
-    assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "MODEL_NOT_IMPROVED")
+    assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "GATE_NOT_PASSED")
     assert fields(refused(promote, any_server, model, "p-1", force=True)) == ["reason"]
     promotion = promote(any_server, model, "p-1", force=True, reason="a person looked").promotion
     assert (promotion.forced, promotion.reason, promotion.sequence) == (True, "a person looked", 1)
@@ -196,7 +199,7 @@ def test_r7_the_limits_of_embed_are_checked(host: InProcessServer) -> None:
     assert fields(refused(embed, host, *["x"] * (limits.EMBED_TEXTS + 1))) == ["texts"]
     assert fields(refused(embed, host, "a", "x" * (limits.EMBED_TEXT_CHARACTERS + 1))) == ["texts[1]"]
     assert fields(refused(host.model.Embed, pb.EmbedRequest(texts=["x"]))) == ["kind"]
-    assert reason(refused(embed, host, "x")) == "NO_PROMOTED_MODEL"
+    assert reason(refused(embed, host, "x")) == "NO_SERVING_MODEL"
 
 
 def test_r7_embed_beyond_the_queue_says_when_to_come_back(host: InProcessServer) -> None:
@@ -288,7 +291,7 @@ def test_r14_a_session_leads_forward_to_its_versions(any_server: InProcessServer
     dao.runs.create(training_run("run-2", at=NOW + SECOND))
     page = any_server.model.GetSessionLineage(asked)
     assert [(run.run_id, run.state, run.model_version_id) for run in page.runs] == [
-        ("run-2", training_service_pb2.TRAINING_RUN_STATE_QUEUED, "")
+        ("run-2", runs_pb.TRAINING_RUN_STATE_QUEUED, "")
     ]
     asked.page_token = page.next_page_token
     page = any_server.model.GetSessionLineage(asked)
@@ -306,7 +309,7 @@ def test_a_run_can_start_from_the_promoted_version(any_server: InProcessServer) 
     any_server.dao.batches.release("r-1", None, NOW)
     asked = training_service_pb2.StartTrainingRequest(run_id="next", batch_ids=["batch-1"])
     asked.settings.base_model = "promoted"
-    assert reason(refused(any_server.training.StartTraining, asked)) == "NO_PROMOTED_MODEL"
+    assert reason(refused(any_server.training.StartTraining, asked)) == "NO_SERVING_MODEL"
     asked.settings.base_model = "run-9-0123456789ab"
     error = refused(any_server.training.StartTraining, asked)
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "MODEL_VERSION_NOT_FOUND")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import grpc
 import pytest
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from support.builders import NOW, SECOND, model_version, training_run
 from support.serving import InProcessServer, refused, until, wait_for
@@ -54,7 +55,7 @@ def store() -> Store:
 
 async def states(watch: RunWatch, run_id: str) -> list[str]:
     """What a watcher sees until the end."""
-    return [pb.TrainingRunState.Name(each.run.state)[19:] async for each in watch.changes(run_id)]
+    return [runs_pb.TrainingRunState.Name(each.run.state)[19:] async for each in watch.changes(run_id)]
 
 
 def test_r16_hundreds_of_watchers_ask_the_store_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +151,7 @@ def test_r16_a_watch_shows_what_is_measured_and_then_the_end(watched: InProcessS
     version = model_version()
     watched.dao.runs.finish("run-1", "me", RunState.SUCCEEDED, "well", version, NOW)
     *_, last = watch
-    assert (last.run.state, last.run.model_version.promoted) == (pb.TRAINING_RUN_STATE_SUCCEEDED, True)
+    assert (last.run.state, last.run.model_version.gate_passed) == (runs_pb.TRAINING_RUN_STATE_SUCCEEDED, True)
 
 
 def test_r21_watchers_end_with_their_deadline_and_by_cancelling(watched: InProcessServer) -> None:
@@ -163,7 +164,7 @@ def test_r21_watchers_end_with_their_deadline_and_by_cancelling(watched: InProce
     next(canceled)
     canceled.cancel()
     watched.dao.runs.finish("run-1", "me", RunState.FAILED, "ill", None, NOW)
-    assert [each.run.state for each in other] == [pb.TRAINING_RUN_STATE_FAILED]
+    assert [each.run.state for each in other] == [runs_pb.TRAINING_RUN_STATE_FAILED]
 
 
 def test_r20_a_drain_ends_every_watch_with_unavailable(watched: InProcessServer) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, error_reason_pb2
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from google.rpc import error_details_pb2
@@ -25,7 +26,8 @@ from clickstream.domain.errors import StartError
 from clickstream.servicers.server import Server
 
 PACKAGE = "embedding_studio.clickstream.v1"
-SERVICES = [f"{PACKAGE}.{name}" for name in ("ClickstreamService", "BatchService", "TrainingService", "ModelService")]
+NAMES = ("ClickstreamService", "BatchService", "ImprovementService", "TrainingService", "ModelService")
+SERVICES = [f"{PACKAGE}.{name}" for name in NAMES]
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -48,7 +50,7 @@ def test_reflection_describes_every_service(server: InProcessServer) -> None:
 
 def test_every_method_of_the_contract_is_implemented(server: InProcessServer) -> None:
     """No RPC of a served service is UNIMPLEMENTED: an empty request is answered or refused with a reason."""
-    for module in (clickstream_service_pb2, batch_service_pb2, training_pb, model_pb):
+    for module in (clickstream_service_pb2, batch_service_pb2, improvement_pb, training_pb, model_pb):
         for service in module.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
                 path = f"/{service.full_name}/{method.name}"

@@ -144,9 +144,7 @@ def evaluation() -> Evaluation:
     return Evaluation(
         base=whole.base,
         new=whole.new,
-        ndcg_gain=whole.ndcg_gain.mean,
-        ndcg_gain_lower=whole.ndcg_gain.lower,
-        ndcg_gain_upper=whole.ndcg_gain.upper,
+        ndcg_gain=whole.ndcg_gain,
         mrr_gain=whole.mrr_gain,
         recall_gain=whole.recall_gain,
         recall_at_100_gain=whole.recall_at_100_gain,
@@ -167,7 +165,7 @@ def model_version(run_id: str = "run-1") -> ModelVersion:
         data_fingerprint="f00d",
         data=DataCounts(10, 8, 2, 30, 1, 0, 4),
         evaluation=evaluation(),
-        promoted=True,
+        gate_passed=True,
         gate_reason="nDCG@10 rose",
         created_at=NOW,
     )

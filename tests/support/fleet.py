@@ -11,9 +11,10 @@ from typing import Any
 
 import grpc
 import pymongo
-from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2
-from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
+from embedding_studio.clickstream.v1 import clickstream_service_pb2
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import ImprovementServiceStub
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES
@@ -107,8 +108,8 @@ class Fleet:
             self._call(ClickstreamServiceStub, "CreateSession", request)
             click = event(f"click-{session_id}", f"{meant}-{thing}")
             self._call(ClickstreamServiceStub, "PushEvents", push_request(session_id, click))
-            use = batch_service_pb2.UseSessionForImprovementRequest(session_id=session_id)
-            self._call(BatchServiceStub, "UseSessionForImprovement", use)
+            use = improvement_pb.UseSessionForImprovementRequest(session_id=session_id)
+            self._call(ImprovementServiceStub, "UseSessionForImprovement", use)
         for session_id in session_ids[:TRAINED:7]:
             mark = clickstream_service_pb2.MarkSessionIrrelevantRequest(session_id=session_id)
             self._call(ClickstreamServiceStub, "MarkSessionIrrelevant", mark)

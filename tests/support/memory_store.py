@@ -202,7 +202,7 @@ class MemoryBatches(Part):
 class MemoryRuns(Part):
     @locked
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
-        if run.improves and run.run_id not in self._state.runs and self.improving():
+        if run.from_improvement_queue and run.run_id not in self._state.runs and self.open_improvement_run():
             raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over")
         kept = self._state.runs.setdefault(run.run_id, run)
         if kept is run:
@@ -282,7 +282,7 @@ class MemoryRuns(Part):
             return False
         del self._state.held[run_id]
         self._set(run_id, state=state, reason=reason, model_version=model_version, ended_at=at)
-        if model_version is not None and model_version.promoted:
+        if model_version is not None and model_version.gate_passed:
             self._state.promotions_due.add(run_id)
         return True
 
@@ -300,12 +300,12 @@ class MemoryRuns(Part):
         return next((each for each in versions if each and each.model_version_id == model_version_id), None)
 
     @locked
-    def model_versions(self, before: ListCursor | None, limit: int, *, improved_only: bool) -> Any:
+    def model_versions(self, before: ListCursor | None, limit: int, *, gate_passed_only: bool) -> Any:
         made = [run.model_version for run in self._state.runs.values() if run.model_version]
         rows = sorted((((each.created_at, each.run_id), each) for each in made), key=lambda row: row[0], reverse=True)
-        return [each for at, each in rows if (before is None or at < before) and (each.promoted or not improved_only)][
-            :limit
-        ]
+        return [
+            each for at, each in rows if (before is None or at < before) and (each.gate_passed or not gate_passed_only)
+        ][:limit]
 
     @locked
     def promotion_due(self) -> ModelVersion | None:
@@ -317,9 +317,9 @@ class MemoryRuns(Part):
         self._state.promotions_due.discard(run_id)
 
     @locked
-    def improving(self) -> str | None:
+    def open_improvement_run(self) -> str | None:
         open_runs = {*self._state.held, *self._state.promotions_due}
-        return next((run_id for run_id in open_runs if self._state.runs[run_id].improves), None)
+        return next((run_id for run_id in open_runs if self._state.runs[run_id].from_improvement_queue), None)
 
     @locked
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:

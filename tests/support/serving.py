@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import grpc
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import ImprovementServiceStub
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from google.protobuf.message import Message
@@ -31,11 +32,10 @@ from clickstream.models.embedding_queue import Embedder, Embedding, LoadEmbedder
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
+from clickstream.servicers.improvement import ImprovementServicer
 from clickstream.servicers.model_host import ModelHostServicer
 from clickstream.servicers.models import ModelServicer
-from clickstream.servicers.server import (
-    Server,
-)
+from clickstream.servicers.server import Server
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
 from support.builders import NOW
@@ -83,6 +83,7 @@ class InProcessServer:
         self.channel = grpc.insecure_channel(self.address, options=options)
         self.clickstream: Any = ClickstreamServiceStub(self.channel)
         self.batch: Any = BatchServiceStub(self.channel)
+        self.improvement: Any = ImprovementServiceStub(self.channel)
         self.training: Any = TrainingServiceStub(self.channel)
         self.model: Any = ModelServiceStub(self.channel)
         return self
@@ -100,7 +101,8 @@ class InProcessServer:
                 ModelServicer(self.dao, inputs, self.host, self._clock),
                 ModelHostServicer(self.models, self.embedding),
                 ClickstreamServicer(self.dao, self.commit, WINDOW, self._clock),
-                BatchServicer(self.dao, self._clock, DEFAULTS),
+                BatchServicer(self.dao, self._clock),
+                ImprovementServicer(self.dao, self._clock, DEFAULTS),
                 TrainingServicer(self.dao, inputs, DEFAULTS, self._clock, wake),
             ]
         )

@@ -48,8 +48,7 @@ class Traffic:
             request = clickstream_service_pb2.CreateSessionRequest(session=session)
             for _ in range(2 if number % 10 == 0 else 1):
                 answer = await self.call(server, ClickstreamServiceStub, "CreateSession", request)
-                stored = answer.stored_session
-                place = (stored.batch_id, stored.session_number)
+                place = (answer.batch_id, answer.session_number)
                 assert self.written.setdefault(session.session_id, place) == place, "a session moved"
 
     async def release(self, pause: float) -> None:

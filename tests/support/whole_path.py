@@ -7,10 +7,11 @@ import grpc
 from embedding_studio.clickstream.v1 import (
     batch_service_pb2,
     clickstream_service_pb2,
-    fine_tuning_service_pb2,
     session_pb2,
     training_service_pb2,
 )
+from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as settings_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
@@ -47,7 +48,7 @@ def release(channel: grpc.Channel) -> str:
 
 def start_training(channel: grpc.Channel, batch_id: str, encoder: Path, *, epochs: int) -> None:
     """Queues the run `acceptance`, with a judgement for every search and one for an object that is never shown."""
-    settings = fine_tuning_service_pb2.FineTuningSettings(
+    settings = settings_pb.FineTuningSettings(
         base_model=str(encoder),
         item_template="{title}",
         epochs=epochs,
@@ -65,13 +66,13 @@ def start_training(channel: grpc.Channel, batch_id: str, encoder: Path, *, epoch
     assert TrainingServiceStub(channel).StartTraining(request, timeout=TIMEOUT).created
 
 
-def get_run(channel: grpc.Channel) -> training_service_pb2.TrainingRun:
+def get_run(channel: grpc.Channel) -> runs_pb.TrainingRun:
     """The run as it is."""
     request = training_service_pb2.GetTrainingRunRequest(run_id="acceptance")
     return TrainingServiceStub(channel).GetTrainingRun(request, timeout=TIMEOUT).run
 
 
-def watch_to_the_end(channel: grpc.Channel) -> list[training_service_pb2.TrainingRun]:
+def watch_to_the_end(channel: grpc.Channel) -> list[runs_pb.TrainingRun]:
     """Every state of the run that a watcher sees; the last is its end."""
     request = training_service_pb2.WatchTrainingRunRequest(run_id="acceptance")
     return [each.run for each in TrainingServiceStub(channel).WatchTrainingRun(request, timeout=120)]

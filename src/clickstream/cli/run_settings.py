@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
+from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as settings_pb
 from google.protobuf.json_format import ParseDict, ParseError
 
-_FIELDS = fine_tuning.FineTuningSettings.DESCRIPTOR.fields_by_name
+_FIELDS = settings_pb.FineTuningSettings.DESCRIPTOR.fields_by_name
 
 
-def parse_settings(assignments: Sequence[str]) -> fine_tuning.FineTuningSettings:
+def parse_settings(assignments: Sequence[str]) -> settings_pb.FineTuningSettings:
     """Settings from `name=value`, with the contract's names; values that are no text are JSON.
 
     Raises:
@@ -23,7 +23,7 @@ def parse_settings(assignments: Sequence[str]) -> fine_tuning.FineTuningSettings
             raise ValueError(f"{assignment!r} is not name=value with one of {', '.join(_FIELDS)}")
         try:
             values[name] = text if _FIELDS[name].type == _FIELDS[name].TYPE_STRING else json.loads(text)
-            ParseDict({name: values[name]}, fine_tuning.FineTuningSettings())
+            ParseDict({name: values[name]}, settings_pb.FineTuningSettings())
         except (ValueError, ParseError) as error:
             raise ValueError(f"{assignment!r}: {error}") from error
-    return ParseDict(values, fine_tuning.FineTuningSettings())
+    return ParseDict(values, settings_pb.FineTuningSettings())

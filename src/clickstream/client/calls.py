@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import grpc
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
+from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import ImprovementServiceStub
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from google.protobuf.message import DecodeError
@@ -21,6 +22,7 @@ Response = TypeVar("Response", covariant=True)
 # The generated classes carry no annotations.
 clickstream_stub: Callable[[grpc.Channel], Any] = ClickstreamServiceStub
 batch_stub: Callable[[grpc.Channel], Any] = BatchServiceStub
+improvement_stub: Callable[[grpc.Channel], Any] = ImprovementServiceStub
 training_stub: Callable[[grpc.Channel], Any] = TrainingServiceStub
 model_stub: Callable[[grpc.Channel], Any] = ModelServiceStub
 

@@ -1,8 +1,6 @@
 """Batches for the contract."""
 
-from embedding_studio.clickstream.v1 import (
-    batch_service_pb2,
-)
+from embedding_studio.clickstream.v1 import batch_service_pb2
 
 from clickstream.contract.encoding import timestamp
 from clickstream.domain.batches import Batch

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
+from embedding_studio.clickstream.v1 import evaluation_pb2, judged_query_pb2
 
 from clickstream.domain.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
 from clickstream.domain.judgements import JudgedQuery
@@ -10,18 +10,20 @@ from clickstream.domain.judgements import JudgedQuery
 GAINS = ("ndcg_gain", "mrr_gain", "recall_gain", "recall_at_100_gain")
 
 
-def judged_query_messages(judged: Sequence[JudgedQuery]) -> list[pb.JudgedQuery]:
+def judged_query_messages(judged: Sequence[JudgedQuery]) -> list[judged_query_pb2.JudgedQuery]:
     """Judgements for the contract."""
     return [
-        pb.JudgedQuery(
+        judged_query_pb2.JudgedQuery(
             query=each.query,
-            judgements=[pb.Judgement(object_id=object_id, grade=grade) for object_id, grade in each.grades.items()],
+            judgements=[
+                judged_query_pb2.Judgement(object_id=object_id, grade=grade) for object_id, grade in each.grades.items()
+            ],
         )
         for each in judged
     ]
 
 
-def evaluation_from(message: pb.Evaluation) -> Evaluation:
+def evaluation_from(message: evaluation_pb2.Evaluation) -> Evaluation:
     """An evaluation as the service keeps it."""
     judged = None
     if message.HasField("judged"):
@@ -35,23 +37,20 @@ def evaluation_from(message: pb.Evaluation) -> Evaluation:
     return Evaluation(
         base=_metrics(message.base),
         new=_metrics(message.new),
-        ndcg_gain=message.ndcg_gain,
-        ndcg_gain_lower=message.ndcg_gain_lower,
-        ndcg_gain_upper=message.ndcg_gain_upper,
-        **{name: _gain(getattr(message, name)) for name in GAINS[1:]},
+        **{name: _gain(getattr(message, name)) for name in GAINS},
         segments=tuple(Segment(each.kind, each.value, _comparison(each.comparison)) for each in message.segments),
         judged=judged,
     )
 
 
-def _comparison(message: pb.Comparison) -> Comparison:
+def _comparison(message: evaluation_pb2.Comparison) -> Comparison:
     gains = {name: _gain(getattr(message, name)) for name in GAINS}
     return Comparison(message.query_count, _metrics(message.base), _metrics(message.new), **gains)
 
 
-def _metrics(message: pb.Metrics) -> Metrics:
+def _metrics(message: evaluation_pb2.Metrics) -> Metrics:
     return Metrics(message.ndcg_at_10, message.mrr_at_10, message.recall_at_10, message.recall_at_100)
 
 
-def _gain(message: pb.Gain) -> Gain:
+def _gain(message: evaluation_pb2.Gain) -> Gain:
     return Gain(message.mean, message.lower, message.upper)

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from embedding_studio.clickstream.v1 import (
-    batch_service_pb2,
-)
+from embedding_studio.clickstream.v1 import improvement_service_pb2
 
 from clickstream.contract.encoding import timestamp
 from clickstream.domain.batches import batch_id_of
@@ -15,10 +13,10 @@ from clickstream.domain.query_split import Split
 
 def improvement_task_message(
     task: ImprovementTask, lease: tuple[str, datetime] | None = None
-) -> batch_service_pb2.ImprovementTask:
+) -> improvement_service_pb2.ImprovementTask:
     """A task for the contract, with the lease of its run."""
     owner, until = lease or ("", None)
-    return batch_service_pb2.ImprovementTask(
+    return improvement_service_pb2.ImprovementTask(
         session_id=task.session_id,
         state=f"IMPROVEMENT_STATE_{task.state.name}",
         reason=task.reason,
@@ -36,17 +34,17 @@ def improvement_task_message(
 
 
 def improvement_summary_message(
-    counts: Mapping[ImprovementState, int], open_run_id: str, split: Split, lack: str
-) -> batch_service_pb2.ImprovementSummary:
-    """What the queue holds, for the contract, given the split of the queries that wait and what it lacks."""
-    return batch_service_pb2.ImprovementSummary(
+    counts: Mapping[ImprovementState, int], open_run_id: str, split: Split, shortage: str
+) -> improvement_service_pb2.ImprovementSummary:
+    """What the queue holds, for the contract, given the split of the waiting queries and its shortage."""
+    return improvement_service_pb2.ImprovementSummary(
         counts=[
-            batch_service_pb2.ImprovementStateCount(state=f"IMPROVEMENT_STATE_{state.name}", count=counts[state])
+            improvement_service_pb2.ImprovementStateCount(state=f"IMPROVEMENT_STATE_{state.name}", count=counts[state])
             for state in ImprovementState
             if state in counts
         ],
         open_run_id=open_run_id,
         held_out_queries=split.held_out,
         training_queries=split.training,
-        lack=lack,
+        shortage=shortage,
     )

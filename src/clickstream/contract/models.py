@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2
+from embedding_studio.clickstream.v1 import model_version_pb2
 
 from clickstream.contract.encoding import timestamp, utc
 from clickstream.contract.evaluations import evaluation_from
@@ -10,13 +10,13 @@ from clickstream.domain.evaluations import ClickModelScore
 from clickstream.domain.model_versions import DataCounts, ModelVersion
 
 
-def model_version_message(version: ModelVersion) -> fine_tuning_service_pb2.ModelVersion:
+def model_version_message(version: ModelVersion) -> model_version_pb2.ModelVersion:
     """A model version for the contract."""
     values = asdict(version) | {"created_at": timestamp(version.created_at)}
-    return fine_tuning_service_pb2.ModelVersion(**values)
+    return model_version_pb2.ModelVersion(**values)
 
 
-def model_version_from(message: fine_tuning_service_pb2.ModelVersion) -> ModelVersion:
+def model_version_from(message: model_version_pb2.ModelVersion) -> ModelVersion:
     """A model version as the service keeps it."""
     data = message.data
     return ModelVersion(
@@ -37,7 +37,7 @@ def model_version_from(message: fine_tuning_service_pb2.ModelVersion) -> ModelVe
             data.inputs_outside_time,
         ),
         evaluation=evaluation_from(message.evaluation),
-        promoted=message.promoted,
+        gate_passed=message.gate_passed,
         gate_reason=message.gate_reason,
         created_at=utc(message.created_at),
         click_models=tuple(

@@ -2,7 +2,8 @@
 
 from dataclasses import asdict, replace
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2, training_service_pb2
+from embedding_studio.clickstream.internal.v1 import fine_tuning_service_pb2
+from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2, training_progress_pb2, training_run_pb2
 
 from clickstream.contract.encoding import timestamp, utc
 from clickstream.contract.models import model_version_message
@@ -10,23 +11,31 @@ from clickstream.contract.training_inputs import conversion_summary_message
 from clickstream.domain.batches import batch_id_of
 from clickstream.domain.runs import CurvePoint, FineTuningSettings, Phase, TrainingProgress, TrainingRun
 
-Progress = fine_tuning_service_pb2.TrainingProgress
+Progress = training_progress_pb2.TrainingProgress
 
 
-def settings_message(value: FineTuningSettings) -> fine_tuning_service_pb2.FineTuningSettings:
+def settings_message(value: FineTuningSettings) -> fine_tuning_settings_pb2.FineTuningSettings:
     """Settings for the contract."""
     values = asdict(value) | {"held_out_after": timestamp(value.held_out_after)}
-    return fine_tuning_service_pb2.FineTuningSettings(**values)
+    return fine_tuning_settings_pb2.FineTuningSettings(**values)
 
 
 def progress_message(progress: TrainingProgress) -> Progress:
-    """Progress for the contract."""
+    """Progress for the contract, without the points of its curve."""
     values = asdict(replace(progress, points=())) | {"phase": f"PHASE_{progress.phase.name}"}
-    return Progress(**values | {"points": map(curve_point_message, progress.points)})
+    del values["points"]
+    return Progress(**values)
 
 
-def progress_from(message: Progress) -> TrainingProgress:
-    """Progress as the service keeps it."""
+def report_message(progress: TrainingProgress) -> fine_tuning_service_pb2.FineTuneResponse:
+    """Progress, with the points of its curve, as the trainer reports it."""
+    points = map(curve_point_message, progress.points)
+    return fine_tuning_service_pb2.FineTuneResponse(progress=progress_message(progress), points=points)
+
+
+def report_from(response: fine_tuning_service_pb2.FineTuneResponse) -> TrainingProgress:
+    """The trainer's report as the service keeps it."""
+    message = response.progress
     return TrainingProgress(
         phase=Phase[Progress.Phase.Name(message.phase).removeprefix("PHASE_")],
         input_count=message.input_count,
@@ -37,16 +46,16 @@ def progress_from(message: Progress) -> TrainingProgress:
         queries_per_second=message.queries_per_second,
         remaining_seconds=message.remaining_seconds,
         metrics=dict(message.metrics),
-        points=tuple(_curve_point_from(point) for point in message.points),
+        points=tuple(_curve_point_from(point) for point in response.points),
     )
 
 
-def curve_point_message(point: CurvePoint) -> fine_tuning_service_pb2.CurvePoint:
+def curve_point_message(point: CurvePoint) -> training_progress_pb2.CurvePoint:
     """A point of a curve for the contract."""
-    return fine_tuning_service_pb2.CurvePoint(**asdict(point) | {"logged_at": timestamp(point.logged_at)})
+    return training_progress_pb2.CurvePoint(**asdict(point) | {"logged_at": timestamp(point.logged_at)})
 
 
-def _curve_point_from(message: fine_tuning_service_pb2.CurvePoint) -> CurvePoint:
+def _curve_point_from(message: training_progress_pb2.CurvePoint) -> CurvePoint:
     return CurvePoint(
         step=message.step,
         logged_at=utc(message.logged_at),
@@ -56,9 +65,9 @@ def _curve_point_from(message: fine_tuning_service_pb2.CurvePoint) -> CurvePoint
     )
 
 
-def run_message(found: TrainingRun) -> training_service_pb2.TrainingRun:
+def run_message(found: TrainingRun) -> training_run_pb2.TrainingRun:
     """A run for the contract."""
-    return training_service_pb2.TrainingRun(
+    return training_run_pb2.TrainingRun(
         run_id=found.run_id,
         batch_ids=[batch_id_of(sequence) for sequence in found.batches],
         settings=settings_message(found.settings),
@@ -72,5 +81,5 @@ def run_message(found: TrainingRun) -> training_service_pb2.TrainingRun:
         queued_at=timestamp(found.queued_at),
         started_at=timestamp(found.started_at),
         ended_at=timestamp(found.ended_at),
-        improves=found.improves,
+        from_improvement_queue=found.from_improvement_queue,
     )

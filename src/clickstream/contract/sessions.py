@@ -11,7 +11,6 @@ from embedding_studio.clickstream.v1 import (
 from google.protobuf.message import DecodeError
 
 from clickstream.contract.encoding import (
-    message_field,
     tag_and_length,
     timestamp,
     utc,
@@ -83,11 +82,15 @@ def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVEN
     return b"".join(parts)
 
 
-def create_response(appended: Appended) -> bytes:
-    """The encoding of a `CreateSessionResponse`."""
-    rest = clickstream_service_pb2.CreateSessionResponse(created=appended.created)
-    stored_session_message = message_field(rest.STORED_SESSION_FIELD_NUMBER, stored_session_bytes(appended.session))
-    return stored_session_message + rest.SerializeToString()
+def create_response(appended: Appended) -> clickstream_service_pb2.CreateSessionResponse:
+    """Where a session was put."""
+    session = appended.session
+    return clickstream_service_pb2.CreateSessionResponse(
+        batch_id=batch_id_of(session.batch),
+        session_number=session.number,
+        created_at=session_pb2.Session.FromString(session.payload).created_at,
+        created=appended.created,
+    )
 
 
 _SESSION = session_pb2.StoredSession.SESSION_FIELD_NUMBER

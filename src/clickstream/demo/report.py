@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from rich.console import Console
 from rich.table import Table
 
@@ -14,7 +14,7 @@ SEARCHES = 3
 RESULTS = 5
 
 
-def show_evaluation(run: training.TrainingRun, console: Console) -> None:
+def show_evaluation(run: runs_pb.TrainingRun, console: Console) -> None:
     """The run's own numbers: held-out searches, judged by their clicks."""
     version = run.model_version
     evaluation, data = version.evaluation, version.data
@@ -29,7 +29,7 @@ def show_evaluation(run: training.TrainingRun, console: Console) -> None:
         f"Trained on {data.training_queries} queries and {data.items} items from {data.input_count:,} sessions; "
         f"left out: {skipped or 'none'}."
     )
-    console.print(f"{'Passed' if version.promoted else 'Did not pass'} its gate: {version.gate_reason}.")
+    console.print(f"{'Passed' if version.gate_passed else 'Did not pass'} its gate: {version.gate_reason}.")
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
@@ -64,7 +64,7 @@ def _line(want: Want, item: Item) -> str:
     return f"{'★' * relevance(want, item):3} {item.title} ({item.text.rstrip('.').split('. ')[-1]})"
 
 
-def show_commands(address: str, run: training.TrainingRun, console: Console) -> None:
+def show_commands(address: str, run: runs_pb.TrainingRun, console: Console) -> None:
     """Prints what to try against the server, which stays up."""
     package = "embedding_studio.clickstream.v1"
     lines = [

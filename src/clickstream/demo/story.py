@@ -7,7 +7,9 @@ from pathlib import Path
 
 import grpc
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batches
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
+from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as settings_pb
+from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -43,7 +45,7 @@ class Plan:
 class Outcome:
     """What came out: the finished run, and the comparison where the model could be read from here."""
 
-    run: training.TrainingRun
+    run: runs_pb.TrainingRun
     comparison: Comparison | None
 
 
@@ -115,9 +117,9 @@ def _release(channel: grpc.Channel, console: Console, name: str) -> str:
 
 def _train(
     channel: grpc.Channel, console: Console, name: str, batch: str, base_model: str, plan: Plan
-) -> training.TrainingRun:
+) -> runs_pb.TrainingRun:
     stub = training_stub(channel)
-    settings = fine_tuning.FineTuningSettings(
+    settings = settings_pb.FineTuningSettings(
         base_model=base_model,
         item_template="{title}. {text}",
         epochs=plan.epochs,
@@ -126,14 +128,14 @@ def _train(
         max_tokens=plan.max_tokens,
     )
     request = training.StartTrainingRequest(run_id=name, batch_ids=[batch], settings=settings)
-    run: training.TrainingRun = call(stub.StartTraining, request).run
+    run: runs_pb.TrainingRun = call(stub.StartTraining, request).run
     fields = TextColumn("{task.fields[loss]}"), TextColumn("{task.fields[left]}")
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *fields
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task("queued", total=None, loss="", left="")
         for latest in watch_training(stub, name):
             run, now = latest, latest.progress
-            trains = now.phase == fine_tuning.TrainingProgress.PHASE_TRAINING
+            trains = now.phase == progress_pb.TrainingProgress.PHASE_TRAINING
             progress.update(
                 task,
                 description=doing(latest),
@@ -142,13 +144,13 @@ def _train(
                 loss=f"loss {now.loss:.3f}" if trains and now.step else "",
                 left=f"{now.remaining_seconds:.0f} s left" if trains and now.step else "",
             )
-    if run.state != training.TRAINING_RUN_STATE_SUCCEEDED:
+    if run.state != runs_pb.TRAINING_RUN_STATE_SUCCEEDED:
         raise DemoFailedError(f"the training run {run.run_id} is {state_of(run)}: {run.reason}")
     return run
 
 
 def _compare(
-    run: training.TrainingRun,
+    run: runs_pb.TrainingRun,
     wants: Sequence[Want],
     items: Sequence[Item],
     before: Rank,

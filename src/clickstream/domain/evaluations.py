@@ -73,13 +73,11 @@ class JudgedEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Base and new model on the held-out queries; `ndcg_gain` is in nDCG@10, with its 95 % interval."""
+    """Base and new model on the held-out queries; `ndcg_gain` is in nDCG@10."""
 
     base: Metrics
     new: Metrics
-    ndcg_gain: float
-    ndcg_gain_lower: float
-    ndcg_gain_upper: float
+    ndcg_gain: Gain
     mrr_gain: Gain = Gain()
     recall_gain: Gain = Gain()
     recall_at_100_gain: Gain = Gain()
@@ -97,13 +95,13 @@ class Evaluation:
             Segment(each["kind"], each["value"], Comparison.from_plain(each["comparison"]))
             for each in plain.get("segments", ())
         )
-        gains = ("mrr_gain", "recall_gain", "recall_at_100_gain")
+        gains = (name for name in plain if name.endswith("_gain"))
         return cls(
             **{
                 **plain,
                 "base": Metrics(**plain["base"]),
                 "new": Metrics(**plain["new"]),
-                **{name: Gain(**plain[name]) for name in gains if name in plain},
+                **{name: Gain(**plain[name]) for name in gains},
                 "segments": tuple(segments),
                 "judged": judged,
             }

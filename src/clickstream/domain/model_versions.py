@@ -35,7 +35,7 @@ class ModelVersion:
     data_fingerprint: str
     data: DataCounts
     evaluation: Evaluation
-    promoted: bool
+    gate_passed: bool
     gate_reason: str
     created_at: datetime
     click_models: tuple[ClickModelScore, ...] = ()

@@ -49,11 +49,11 @@ def following(order: PromotionOrder, current: Promotion | None, previous: Promot
     """
     promoted = current.model_version_id if current else ""
     if order.expected is not None and promoted not in order.expected:
-        raise FailedPrecondition("STATE_CONFLICT", f"promoted is {promoted or 'no model version'}")
+        raise FailedPrecondition("STATE_CONFLICT", f"{promoted or 'no model version'} serves")
     target, returns_to = order.model_version_id, current.sequence if current else 0
     if not target:
         if previous is None:
-            raise FailedPrecondition("NO_PROMOTED_MODEL", "no model version was promoted before; nothing to roll back")
+            raise FailedPrecondition("NOTHING_TO_ROLL_BACK", "no model version served before this one")
         target, returns_to = previous.model_version_id, previous.previous
     elif current is not None and target == promoted:
         returns_to = current.previous  # a rollback then still leads to another version

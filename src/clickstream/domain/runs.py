@@ -102,8 +102,8 @@ class TrainingRun:
     """A training run over released batches, given by sequence number; times are in UTC.
 
     `request` is the contract's `StartTrainingRequest` that queued it, as bytes, without its judgements;
-    `judgements_sha256` names them, and is empty if there are none. A run that `improves` has neither batches
-    nor request: it is over the tasks of the improvement queue that carry its id.
+    `judgements_sha256` names them, and is empty if there are none. A run `from_improvement_queue` has neither
+    batches nor request: it trains on the tasks of the improvement queue that carry its id.
     """
 
     run_id: str
@@ -121,4 +121,4 @@ class TrainingRun:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     judgements_sha256: str = ""
-    improves: bool = False
+    from_improvement_queue: bool = False

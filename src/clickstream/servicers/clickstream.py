@@ -36,7 +36,9 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         self._clock = clock
         self._last = admission.arrival(clock(), window)
 
-    async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> bytes:  # noqa: N802
+    async def CreateSession(  # noqa: N802
+        self, request: pb.CreateSessionRequest, context: Context
+    ) -> pb.CreateSessionResponse:
         """See the contract."""
         draft = admission.session(request.session, self._arrival(request.historical))
         appended = await self._commit.append_session(draft)

@@ -6,13 +6,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Protocol
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
-from embedding_studio.clickstream.v1.fine_tuning_service_pb2_grpc import (
-    FineTuningServiceServicer,
-)
+from embedding_studio.clickstream.internal.v1 import fine_tuning_service_pb2 as pb
+from embedding_studio.clickstream.internal.v1.fine_tuning_service_pb2_grpc import FineTuningServiceServicer
 
 from clickstream.contract.models import model_version_message
-from clickstream.contract.runs import progress_message
+from clickstream.contract.runs import report_message
 from clickstream.contract.training_inputs import training_input_from
 from clickstream.domain.errors import FieldViolation, InvalidArgument
 from clickstream.domain.judgements import JudgedQuery
@@ -112,7 +110,7 @@ class _Training:
         raise InputsEnded
 
     def _report(self, progress: TrainingProgress) -> None:
-        self._answer(pb.FineTuneResponse(progress=progress_message(progress)))
+        self._answer(report_message(progress))
 
     def _answer(self, response: pb.FineTuneResponse | Exception | None) -> None:
         self._loop.call_soon_threadsafe(self._responses.put_nowait, response)

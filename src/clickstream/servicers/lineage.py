@@ -51,7 +51,7 @@ class ModelLineage:
     ) -> Iterator[list[pb.InputOrigin]]:
         """The version's inputs in all these batches; in the first one those above `after_number`."""
         run = self._dao.runs.get(version.run_id)
-        if run is not None and run.improves:
+        if run is not None and run.from_improvement_queue:
             # Some of their sessions alone; a batch may still collect, and looking must not fix its pages.
             yield from self._of_the_queue(run, batches, after_number)
             return

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from embedding_studio.clickstream.v1 import model_host_service_pb2 as pb
+from embedding_studio.clickstream.internal.v1 import model_host_service_pb2 as pb
+from embedding_studio.clickstream.internal.v1.model_host_service_pb2_grpc import ModelHostServiceServicer
 from embedding_studio.clickstream.v1 import model_service_pb2
-from embedding_studio.clickstream.v1.model_host_service_pb2_grpc import ModelHostServiceServicer
 
 from clickstream.models.embedding_queue import Embedding
 from clickstream.models.files import ModelFiles

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-from embedding_studio.clickstream.v1 import model_host_service_pb2 as host_pb
+from embedding_studio.clickstream.internal.v1 import model_host_service_pb2 as host_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
+from embedding_studio.clickstream.v1 import model_version_pb2
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceServicer
 
 from clickstream.contract.encoding import timestamp
@@ -40,24 +41,21 @@ class ModelServicer(ModelServiceServicer):
         """See the contract."""
         fields.check_optional_id(request.model_version_id, "model_version_id")
         current = await asyncio.to_thread(self._dao.promotions.current)
-        version = await asyncio.to_thread(self._version, request.model_version_id or _promoted(current))
-        return pb.GetModelVersionResponse(
-            model_version=model_version_message(version),
-            current=current is not None and current.model_version_id == version.model_version_id,
-        )
+        version = await asyncio.to_thread(self._version, request.model_version_id or _serving(current))
+        return pb.GetModelVersionResponse(model_version=_served(version, current))
 
     async def ListModelVersions(  # noqa: N802
         self, request: pb.ListModelVersionsRequest, context: Context
     ) -> pb.ListModelVersionsResponse:
         """See the contract."""
         page_size = fields.checked_page_size(request.page_size)
-        method = f"ListModelVersions{'/improved' if request.improved_only else ''}"
+        method = f"ListModelVersions{'/gate_passed' if request.gate_passed_only else ''}"
         before = page_tokens.decode_position(request.page_token, method, ())
         versions = await asyncio.to_thread(
-            self._dao.runs.model_versions, before, page_size, improved_only=request.improved_only
+            self._dao.runs.model_versions, before, page_size, gate_passed_only=request.gate_passed_only
         )
         current = await asyncio.to_thread(self._dao.promotions.current)
-        page, more = page_tokens.fitting(versions, model_version_message, page_size)
+        page, more = page_tokens.fitting(versions, lambda version: _served(version, current), page_size)
         token = ""
         if more:
             last = versions[len(page) - 1]
@@ -65,7 +63,7 @@ class ModelServicer(ModelServiceServicer):
         return pb.ListModelVersionsResponse(
             model_versions=page,
             next_page_token=token,
-            promoted_model_version_id=current.model_version_id if current else "",
+            serving_model_version_id=current.model_version_id if current else "",
         )
 
     async def PromoteModel(self, request: pb.PromoteModelRequest, context: Context) -> pb.PromoteModelResponse:  # noqa: N802
@@ -74,8 +72,8 @@ class ModelServicer(ModelServiceServicer):
         if order.forced and not order.reason.strip():
             fields.require([FieldViolation("reason", "is required together with force")])
         version = await asyncio.to_thread(self._version, order.model_version_id)
-        if not version.promoted and not order.forced:
-            raise FailedPrecondition("MODEL_NOT_IMPROVED", f"the gate said no: {version.gate_reason}")
+        if not version.gate_passed and not order.forced:
+            raise FailedPrecondition("GATE_NOT_PASSED", f"the gate said no: {version.gate_reason}")
         if not await asyncio.to_thread(self._dao.promotions.knows, order.request_id):
             await self._check_loads(order.model_version_id, context)
         promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
@@ -111,7 +109,7 @@ class ModelServicer(ModelServiceServicer):
         self, request: pb.DownloadModelRequest, context: Context
     ) -> AsyncIterator[pb.DownloadModelResponse]:
         """See the contract."""
-        model_version_id = await self._named_or_promoted(request.model_version_id)
+        model_version_id = await self._named_or_serving(request.model_version_id)
         asked = host_pb.ReadModelRequest(
             model_version_id=model_version_id, file_name=request.file_name, offset=request.offset
         )
@@ -124,7 +122,7 @@ class ModelServicer(ModelServiceServicer):
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:  # noqa: N802
         """See the contract."""
         check_texts(request.texts, request.kind)
-        model_version_id = await self._named_or_promoted(request.model_version_id)
+        model_version_id = await self._named_or_serving(request.model_version_id)
         asked = host_pb.EmbedTextsRequest(model_version_id=model_version_id, texts=request.texts, kind=request.kind)
         answer = await self._host.embed(asked, context.time_remaining())
         return pb.EmbedResponse(embeddings=answer.embeddings, model_version_id=model_version_id)
@@ -137,7 +135,8 @@ class ModelServicer(ModelServiceServicer):
         lineage = ModelLineage(self._dao, self._inputs)
         version = await asyncio.to_thread(self._version, model_version_id)
         batches = await asyncio.to_thread(lineage.batches, version, request.batch_id, request.after_number)
-        origin = pb.ModelOrigin(model_version=model_version_message(version), policy_version=lineage.policy_version)
+        current = await asyncio.to_thread(self._dao.promotions.current)
+        origin = pb.ModelOrigin(model_version=_served(version, current), policy_version=lineage.policy_version)
         yield pb.StreamModelLineageResponse(origin=origin)
         pages = lineage.pages(version, batches, request.after_number if request.batch_id else 0)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
@@ -153,9 +152,9 @@ class ModelServicer(ModelServiceServicer):
         before = page_tokens.decode_position(request.page_token, "GetSessionLineage", ())
         return await asyncio.to_thread(session_lineage, self._dao, self._inputs, session_id, before, page_size)
 
-    async def _named_or_promoted(self, model_version_id: str) -> str:
+    async def _named_or_serving(self, model_version_id: str) -> str:
         fields.check_optional_id(model_version_id, "model_version_id")
-        return model_version_id or _promoted(await asyncio.to_thread(self._dao.promotions.current))
+        return model_version_id or _serving(await asyncio.to_thread(self._dao.promotions.current))
 
     def _version(self, model_version_id: str) -> ModelVersion:
         version = self._dao.runs.model_version(model_version_id)
@@ -164,10 +163,17 @@ class ModelServicer(ModelServiceServicer):
         return version
 
 
-def _promoted(current: Promotion | None) -> str:
+def _serving(current: Promotion | None) -> str:
     if current is None:
-        raise FailedPrecondition("NO_PROMOTED_MODEL", "no model version is promoted")
+        raise FailedPrecondition("NO_SERVING_MODEL", "no model version serves")
     return current.model_version_id
+
+
+def _served(version: ModelVersion, current: Promotion | None) -> model_version_pb2.ModelVersion:
+    """A version that says whether it serves."""
+    message = model_version_message(version)
+    message.serving = current is not None and current.model_version_id == version.model_version_id
+    return message
 
 
 def _order(

@@ -4,15 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
+from embedding_studio.clickstream.internal.v1 import (
+    fine_tuning_service_pb2,
+    fine_tuning_service_pb2_grpc,
+    model_host_service_pb2,
+    model_host_service_pb2_grpc,
+)
 from embedding_studio.clickstream.v1 import (
     batch_service_pb2,
     batch_service_pb2_grpc,
     clickstream_service_pb2,
     clickstream_service_pb2_grpc,
-    fine_tuning_service_pb2,
-    fine_tuning_service_pb2_grpc,
-    model_host_service_pb2,
-    model_host_service_pb2_grpc,
+    improvement_service_pb2,
+    improvement_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
     training_service_pb2,
@@ -46,6 +50,12 @@ SERVICES: tuple[tuple[type[Any], Any, str, Callable[[Any, Any], None]], ...] = (
         batch_service_pb2,
         "BatchService",
         batch_service_pb2_grpc.add_BatchServiceServicer_to_server,
+    ),
+    (
+        improvement_service_pb2_grpc.ImprovementServiceServicer,
+        improvement_service_pb2,
+        "ImprovementService",
+        improvement_service_pb2_grpc.add_ImprovementServiceServicer_to_server,
     ),
     (
         training_service_pb2_grpc.TrainingServiceServicer,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
 
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceServicer
 
@@ -108,7 +109,7 @@ class TrainingServicer(TrainingServiceServicer):
     def _promoted(self) -> str:
         promotion = self._dao.promotions.current()
         if promotion is None:
-            raise FailedPrecondition("NO_PROMOTED_MODEL", "settings.base_model: no model version is promoted")
+            raise FailedPrecondition("NO_SERVING_MODEL", "settings.base_model: no model version is promoted")
         return promotion.model_version_id
 
     def _released(self, batch_id: str) -> Batch:
@@ -136,7 +137,9 @@ class TrainingServicer(TrainingServiceServicer):
         page_size = fields.check_page_size(request.page_size, violations)
         fields.require(violations)
         method = "ListTrainingRuns"
-        states = page_tokens.enum_filter(request.states, pb.TrainingRunState, "TRAINING_RUN_STATE_", RunState, "states")
+        states = page_tokens.enum_filter(
+            request.states, runs_pb.TrainingRunState, "TRAINING_RUN_STATE_", RunState, "states"
+        )
         before = page_tokens.decode_position(request.page_token, method, states)
         runs = await asyncio.to_thread(self._dao.runs.list, before, page_size, states)
         page, more = page_tokens.fitting(runs, run_message, page_size)

@@ -5,14 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
-from embedding_studio.clickstream.v1.fine_tuning_service_pb2_grpc import (
-    FineTuningServiceStub,
-)
+from embedding_studio.clickstream.internal.v1 import fine_tuning_service_pb2 as pb
+from embedding_studio.clickstream.internal.v1.fine_tuning_service_pb2_grpc import FineTuningServiceStub
 
 from clickstream.contract.evaluations import judged_query_messages
 from clickstream.contract.models import model_version_from
-from clickstream.contract.runs import progress_from, settings_message
+from clickstream.contract.runs import report_from, settings_message
 from clickstream.contract.training_inputs import training_input_message
 from clickstream.domain import limits
 from clickstream.domain.errors import FailedPrecondition, Unavailable
@@ -68,7 +66,7 @@ class FineTuningClient:
                 if response.WhichOneof("message") == "model_version":
                     yield model_version_from(response.model_version)
                 else:
-                    yield progress_from(response.progress)
+                    yield report_from(response)
         except grpc.aio.AioRpcError as error:
             if failure:
                 raise failure[0] from error

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from embedding_studio.clickstream.v1 import model_host_service_pb2 as pb
-from embedding_studio.clickstream.v1.model_host_service_pb2_grpc import ModelHostServiceStub
+from embedding_studio.clickstream.internal.v1 import model_host_service_pb2 as pb
+from embedding_studio.clickstream.internal.v1.model_host_service_pb2_grpc import ModelHostServiceStub
 
 from clickstream.contract.statuses import raise_domain_error
 from clickstream.domain import limits

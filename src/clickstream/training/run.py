@@ -25,9 +25,7 @@ from clickstream.training.encoder.encoder import embed, load_encoder
 from clickstream.training.encoder.version_folder import identity, load_version, save_version
 from clickstream.training.learning.checkpoint import Checkpoints
 from clickstream.training.learning.distributed import device, join
-from clickstream.training.learning.loop import (
-    train,
-)
+from clickstream.training.learning.loop import train
 from clickstream.training.measuring.gate import judge
 from clickstream.training.measuring.judged_queries import JudgedSet, compare_judged, judged_set
 from clickstream.training.measuring.ranking import evaluate, mean, score
@@ -38,11 +36,11 @@ __all__ = ["Canceled", "fine_tune"]
 
 
 class Trained(NamedTuple):
-    """A trained encoder, how it measured, and whether the gate promotes it, and why."""
+    """A trained encoder, how it measured, and whether its gate passed, and why."""
 
     encoder: SentenceTransformer
     evaluation: Evaluation
-    promoted: bool
+    gate_passed: bool
     gate_reason: str
 
 
@@ -128,7 +126,7 @@ def _version(
         data_fingerprint=dataset.fingerprint,
         data=dataset.counts,
         evaluation=trained.evaluation,
-        promoted=trained.promoted,
+        gate_passed=trained.gate_passed,
         gate_reason=trained.gate_reason,
         created_at=datetime.now(UTC),
         click_models=dataset.click_models,

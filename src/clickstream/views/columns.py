@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
-from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
+from embedding_studio.clickstream.v1 import model_version_pb2 as versions_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clickstream.views.run_progress import doing, duration
@@ -65,17 +66,17 @@ def _name(enum: Any, prefix: str, number: int) -> str:
 
 def task_state(state: int) -> str:
     """`pending`, `processing` and so on."""
-    return _name(batch.ImprovementState, "IMPROVEMENT_STATE_", state)
+    return _name(improvement_pb.ImprovementState, "IMPROVEMENT_STATE_", state)
 
 
-def _next_try(task: batch.ImprovementTask) -> str:
-    return _time(task.not_before) if task.state == batch.IMPROVEMENT_STATE_PENDING else ""
+def _next_try(task: improvement_pb.ImprovementTask) -> str:
+    return _time(task.not_before) if task.state == improvement_pb.IMPROVEMENT_STATE_PENDING else ""
 
 
-def _brief_task(task: batch.ImprovementTask, now: datetime, width: int) -> Iterator[str]:
+def _brief_task(task: improvement_pb.ImprovementTask, now: datetime, width: int) -> Iterator[str]:
     said = []
     wait = (task.not_before.ToDatetime(UTC) - now).total_seconds()
-    if task.state == batch.IMPROVEMENT_STATE_PENDING and wait > 0:
+    if task.state == improvement_pb.IMPROVEMENT_STATE_PENDING and wait > 0:
         said.append(f"next try in {_rough(wait)}")
     if task.attempts:
         said.append(_counted(task.attempts, "run"))
@@ -140,16 +141,16 @@ BATCHES = Form(
 )
 
 
-def _run_state(run: training.TrainingRun) -> str:
-    return _name(training.TrainingRunState, "TRAINING_RUN_STATE_", run.state)
+def _run_state(run: runs_pb.TrainingRun) -> str:
+    return _name(runs_pb.TrainingRunState, "TRAINING_RUN_STATE_", run.state)
 
 
-def _over(run: training.TrainingRun) -> str:
-    return "queue" if run.improves else ", ".join(run.batch_ids)
+def _over(run: runs_pb.TrainingRun) -> str:
+    return "queue" if run.from_improvement_queue else ", ".join(run.batch_ids)
 
 
-def _doing(run: training.TrainingRun) -> str:
-    if run.state != training.TRAINING_RUN_STATE_RUNNING:
+def _doing(run: runs_pb.TrainingRun) -> str:
+    if run.state != runs_pb.TRAINING_RUN_STATE_RUNNING:
         return ""
     progress, said = run.progress, doing(run)
     if progress.step_count:
@@ -159,19 +160,19 @@ def _doing(run: training.TrainingRun) -> str:
     return said
 
 
-def _took(run: training.TrainingRun) -> str:
+def _took(run: runs_pb.TrainingRun) -> str:
     if not run.HasField("ended_at") or not run.HasField("started_at"):
         return ""
     return duration((run.ended_at.ToDatetime() - run.started_at.ToDatetime()).total_seconds())
 
 
-def _ndcg(version: fine_tuning.ModelVersion) -> str:
+def _ndcg(version: versions_pb.ModelVersion) -> str:
     if not version.HasField("evaluation"):
         return ""
     return f"{version.evaluation.base.ndcg_at_10:.4f} -> {version.evaluation.new.ndcg_at_10:.4f}"
 
 
-def _brief_run(run: training.TrainingRun, now: datetime, width: int) -> Iterator[str]:
+def _brief_run(run: runs_pb.TrainingRun, now: datetime, width: int) -> Iterator[str]:
     # The batches are last in their line: there may be a hundred.
     said = f"queued {_ago(run.queued_at, now)}, over {_over(run)}"
     yield f"{_short(run.run_id, width - BESIDE):24} {_run_state(run):10} {said}"
@@ -198,13 +199,13 @@ RUNS = Form(
 def models(promoted_id: str) -> Form:
     """The form of model versions, of which this one is promoted."""
 
-    def star(version: fine_tuning.ModelVersion) -> str:
+    def star(version: versions_pb.ModelVersion) -> str:
         return "*" if version.model_version_id == promoted_id else ""
 
-    def trained_from(version: fine_tuning.ModelVersion) -> str:
+    def trained_from(version: versions_pb.ModelVersion) -> str:
         return version.parent_model_version_id or version.base_model
 
-    def brief(version: fine_tuning.ModelVersion, now: datetime, width: int) -> Iterator[str]:
+    def brief(version: versions_pb.ModelVersion, now: datetime, width: int) -> Iterator[str]:
         # 20 columns are for the star and both nDCGs.
         yield f"{star(version):1} {_short(version.model_version_id, width - 20)} {_ndcg(version)}"
         # A parent is listed itself, with its whole id: here it leaves room for what the gate said.

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as fine_tuning
-from embedding_studio.clickstream.v1 import training_service_pb2 as training
+from embedding_studio.clickstream.v1 import evaluation_pb2 as evaluation_pb
+from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
+from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from rich.console import Console, Group
@@ -13,11 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 PHASES = {
-    fine_tuning.TrainingProgress.PHASE_RECEIVING_INPUTS: "receiving inputs",
-    fine_tuning.TrainingProgress.PHASE_EVALUATING_BASE: "measuring the base model",
-    fine_tuning.TrainingProgress.PHASE_TRAINING: "training",
-    fine_tuning.TrainingProgress.PHASE_EVALUATING_NEW: "measuring the new model",
-    fine_tuning.TrainingProgress.PHASE_SAVING: "saving",
+    progress_pb.TrainingProgress.PHASE_RECEIVING_INPUTS: "receiving inputs",
+    progress_pb.TrainingProgress.PHASE_EVALUATING_BASE: "measuring the base model",
+    progress_pb.TrainingProgress.PHASE_TRAINING: "training",
+    progress_pb.TrainingProgress.PHASE_EVALUATING_NEW: "measuring the new model",
+    progress_pb.TrainingProgress.PHASE_SAVING: "saving",
 }
 LINES_PER_TRAINING = 20
 """Without a terminal, so many of a run's steps are told at most, beside every change of what it does."""
@@ -25,7 +26,7 @@ LINES_PER_TRAINING = 20
 _NUMBERS = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
 
 
-def follow(runs: Iterable[training.TrainingRun], console: Console) -> training.TrainingRun:
+def follow(runs: Iterable[runs_pb.TrainingRun], console: Console) -> runs_pb.TrainingRun:
     """Shows a run after every change, and at its end what came out.
 
     Args:
@@ -35,7 +36,7 @@ def follow(runs: Iterable[training.TrainingRun], console: Console) -> training.T
     Returns:
         The run as it was seen last.
     """
-    last = training.TrainingRun()
+    last = runs_pb.TrainingRun()
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
             for last in runs:
@@ -50,24 +51,24 @@ def follow(runs: Iterable[training.TrainingRun], console: Console) -> training.T
     return last
 
 
-def state_of(run: training.TrainingRun) -> str:
+def state_of(run: runs_pb.TrainingRun) -> str:
     """`queued`, `running` and so on."""
-    return training.TrainingRunState.Name(run.state).removeprefix("TRAINING_RUN_STATE_").lower()
+    return runs_pb.TrainingRunState.Name(run.state).removeprefix("TRAINING_RUN_STATE_").lower()
 
 
-def doing(run: training.TrainingRun) -> str:
+def doing(run: runs_pb.TrainingRun) -> str:
     """What the run is doing, in words: its state, or its phase while it runs."""
-    if run.state == training.TRAINING_RUN_STATE_RUNNING:
+    if run.state == runs_pb.TRAINING_RUN_STATE_RUNNING:
         return PHASES.get(run.progress.phase, "starting")
     return state_of(run)
 
 
-def figures(progress: fine_tuning.TrainingProgress) -> dict[str, str]:
+def figures(progress: progress_pb.TrainingProgress) -> dict[str, str]:
     """What there is to tell of a run beside its steps, by name."""
     told: dict[str, str] = {}
     if progress.input_count:
         told["inputs"] = f"{progress.input_count:,}"
-    if progress.phase == fine_tuning.TrainingProgress.PHASE_TRAINING and progress.step:
+    if progress.phase == progress_pb.TrainingProgress.PHASE_TRAINING and progress.step:
         told["loss"] = f"{progress.loss:.4f}"
         told["learning rate"] = f"{progress.learning_rate:.2e}"
         told["queries/s"] = f"{progress.queries_per_second:.1f}"
@@ -85,7 +86,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _screen(run: training.TrainingRun) -> Group:
+def _screen(run: runs_pb.TrainingRun) -> Group:
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     bar = Progress(*columns)
     progress = run.progress
@@ -96,21 +97,21 @@ def _screen(run: training.TrainingRun) -> Group:
     return Group(bar, table)
 
 
-def _news(run: training.TrainingRun) -> str:
+def _news(run: runs_pb.TrainingRun) -> str:
     """What a line is worth: another phase or metric, or a further twentieth of the steps."""
     progress = run.progress
     part = LINES_PER_TRAINING * progress.step // max(1, progress.step_count)
     return f"{doing(run)} {part} {run.attempts} {sorted(progress.metrics.items())}"
 
 
-def _line(run: training.TrainingRun) -> str:
+def _line(run: runs_pb.TrainingRun) -> str:
     progress = run.progress
     steps = f" step {progress.step}/{progress.step_count}" if progress.step_count else ""
     told = "".join(f", {name} {value}" for name, value in figures(progress).items())
     return f"{run.run_id}: {doing(run)}{steps}{told}"
 
 
-def show_outcome(run: training.TrainingRun, console: Console) -> None:
+def show_outcome(run: runs_pb.TrainingRun, console: Console) -> None:
     """How the run ended: its state with the reason, and the evaluation of its model."""
     console.print(f"{escape(run.run_id)} {state_of(run)}: {escape(run.reason)}", soft_wrap=True, highlight=False)
     if not run.HasField("model_version"):
@@ -118,13 +119,13 @@ def show_outcome(run: training.TrainingRun, console: Console) -> None:
     version = run.model_version
     for table in evaluation_tables(version.evaluation):
         console.print(table)
-    verdict = "passed its gate" if version.promoted else "did not pass its gate"
+    verdict = "passed its gate" if version.gate_passed else "did not pass its gate"
     console.print(
         f"{escape(version.model_version_id)}, {verdict}: {escape(version.path)}", soft_wrap=True, highlight=False
     )
 
 
-def evaluation_tables(evaluation: fine_tuning.Evaluation) -> list[Table]:
+def evaluation_tables(evaluation: evaluation_pb.Evaluation) -> list[Table]:
     """The figures of an evaluation: the two models side by side, its other figures, and each of its lists.
 
     Where whole comparisons are parts of it, of them only nDCG is shown, by which models are promoted.
@@ -136,7 +137,7 @@ def evaluation_tables(evaluation: fine_tuning.Evaluation) -> list[Table]:
             lists.append(_list_table(field.name, value))
         elif not field.message_type:
             others.add_row(field.name, _text(field, value))
-        elif field.message_type == fine_tuning.Metrics.DESCRIPTOR:
+        elif field.message_type == evaluation_pb.Metrics.DESCRIPTOR:
             sides[field.name] = _flat(value)
         else:
             flat = _flat(value)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 
-from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from rich.console import Console
@@ -22,14 +22,14 @@ def json_line(message: Message) -> str:
     return str(MessageToJson(message, preserving_proto_field_name=True, indent=None))
 
 
-def summary_lines(summary: batch.ImprovementSummary) -> Iterator[str]:
+def summary_lines(summary: improvement_pb.ImprovementSummary) -> Iterator[str]:
     """The improvement queue's summary in lines: tasks by state, and why the pending ones wait."""
     if summary.counts:
         yield ", ".join(f"{each.count:,} {task_state(each.state)}" for each in summary.counts)
     if summary.open_run_id:
         yield f"the next run begins when {summary.open_run_id} is over"
-    if summary.lack:
-        yield f"too few to begin a run: {summary.lack}"
+    if summary.shortage:
+        yield f"too few to begin a run: {summary.shortage}"
 
 
 def show(messages: Iterable[Message], form: Form, limit: int, console: Console, now: datetime) -> None:

@@ -78,7 +78,7 @@ class ImprovementQueue:
 
     def _begin_run(self) -> None:
         now = self._clock()
-        if now < self._measure_at or self._dao.runs.improving() is not None:
+        if now < self._measure_at or self._dao.runs.open_improvement_run() is not None:
             return
         if not self._rules.is_due(*self._dao.improvement.waiting(now, self._rules.least), now):
             return
@@ -99,7 +99,7 @@ class ImprovementQueue:
             request=b"",
             state=RunState.QUEUED,
             queued_at=now,
-            improves=True,
+            from_improvement_queue=True,
         )
         try:
             self._dao.runs.create(run)
@@ -112,7 +112,7 @@ class ImprovementQueue:
     def _measurable(self, now: datetime, settings: FineTuningSettings) -> Sequence[str]:
         """The sessions that a run would take, or none: over too few queries no run could ever be promoted."""
         due = group_of(self._dao.improvement.due(now, limits.IMPROVEMENT_LOOK))
-        lack = Split.of(due.values(), settings.seed, settings.held_out_share).lacks()
+        lack = Split.of(due.values(), settings.seed, settings.held_out_share).shortage()
         if not lack:
             return list(due)
         self._measure_at = now + MEASURE_PAUSE
@@ -142,7 +142,7 @@ class ImprovementQueue:
             template_text = run.settings.item_template
             raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"no item has text by the template {template_text!r}")
         # Without those that were refused they may be too few after all: the others wait again, and no model is made.
-        if lack := Split.of(queries, run.settings.seed, run.settings.held_out_share).lacks():
+        if lack := Split.of(queries, run.settings.seed, run.settings.held_out_share).shortage():
             raise FailedPrecondition("TRAINING_IMPOSSIBLE", lack)
 
     def settle(self, run_id: str) -> None:

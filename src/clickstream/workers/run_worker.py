@@ -137,7 +137,7 @@ class TrainingRunWorker:
                 run = await asyncio.to_thread(self._dao.runs.claim, self._owner, now, now + self._lease)
                 if run is not None:
                     await self._execute(run)
-                    if run.improves:
+                    if run.from_improvement_queue:
                         await _to_its_end(self._improvement.settle, run.run_id)
                     continue
             await self._waking.wait(await self._until_next_end(began))
@@ -218,7 +218,8 @@ class TrainingRunWorker:
 
     async def _converted(self, run: TrainingRun) -> AsyncIterator[TrainingInput]:
         summary = self._inputs.new_summary()
-        pages = self._improvement.pages(run, summary) if run.improves else self._batches.pages(run, summary)
+        source = self._improvement if run.from_improvement_queue else self._batches
+        pages = source.pages(run, summary)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             for converted in page:
                 yield converted

@@ -40,22 +40,22 @@ def test_r16_a_late_loser_leaves_no_version(dao: ClickstreamDao) -> None:
     dao.runs.claim("me", LATER, LATER + SECOND)
     assert not dao.runs.finish("run-1", "dead", RunState.SUCCEEDED, "well", model_version(), LATER)
     assert dao.runs.model_version("model-run-1") is None
-    assert dao.runs.model_versions(None, 10, improved_only=False) == []
+    assert dao.runs.model_versions(None, 10, gate_passed_only=False) == []
     assert dao.runs.promotion_due() is None
 
 
 def test_versions_are_listed_newest_first_in_pages(dao: ClickstreamDao) -> None:
     """Listing covers all versions once, also of one moment, and runs without a version never."""
     for number in range(5):
-        finished(dao, f"run-{number}", number // 2, promoted=number % 2 == 0)
+        finished(dao, f"run-{number}", number // 2, gate_passed=number % 2 == 0)
     dao.runs.create(training_run("run-9", batches=(2,), at=LATER))
-    assert ids(dao.runs.model_versions(None, 10, improved_only=False)) == [
+    assert ids(dao.runs.model_versions(None, 10, gate_passed_only=False)) == [
         f"run-{number}" for number in (4, 3, 2, 1, 0)
     ]
-    assert ids(dao.runs.model_versions(None, 10, improved_only=True)) == ["run-4", "run-2", "run-0"]
-    assert ids(dao.runs.model_versions((NOW + SECOND, "run-3"), 2, improved_only=False)) == ["run-2", "run-1"]
+    assert ids(dao.runs.model_versions(None, 10, gate_passed_only=True)) == ["run-4", "run-2", "run-0"]
+    assert ids(dao.runs.model_versions((NOW + SECOND, "run-3"), 2, gate_passed_only=False)) == ["run-2", "run-1"]
     assert dao.runs.model_version("model-run-3") == replace(
-        model_version("run-3"), created_at=NOW + SECOND, promoted=False
+        model_version("run-3"), created_at=NOW + SECOND, gate_passed=False
     )
     assert ids(dao.runs.of_batch(1, None, 2)) == ["run-4", "run-3"]
     assert ids(dao.runs.of_batch(1, (NOW + 2 * SECOND, "run-1"), 5)) == ["run-3", "run-2", "run-1", "run-0"]
@@ -64,7 +64,7 @@ def test_versions_are_listed_newest_first_in_pages(dao: ClickstreamDao) -> None:
 
 def test_r17_a_promotion_is_due_until_it_is_decided(dao: ClickstreamDao) -> None:
     """R17: only a version whose gate said yes waits for its promotion, and only until that is decided."""
-    finished(dao, "no", promoted=False)
+    finished(dao, "no", gate_passed=False)
     assert dao.runs.promotion_due() is None
     finished(dao, "yes", 1)
     assert dao.runs.promotion_due().run_id == "yes"

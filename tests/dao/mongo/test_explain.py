@@ -132,8 +132,8 @@ def use_queues(dao: MongoDao) -> None:
     claimed = dao.runs.claim("me", NOW + 10 * SECOND, NOW + 20 * SECOND)
     dao.runs.finish(claimed.run_id, "me", RunState.SUCCEEDED, "", model_version(claimed.run_id), NOW)
     dao.runs.request_cancel("run-7", NOW)
-    dao.runs.create(replace(training_run("improve-1"), improves=True))
-    dao.runs.improving()
+    dao.runs.create(replace(training_run("improve-1"), from_improvement_queue=True))
+    dao.runs.open_improvement_run()
     dao.judgements.keep("f00d", b"judged")
     dao.judgements.get("f00d")
 
@@ -146,8 +146,8 @@ def use_models(dao: MongoDao) -> None:
     dao.runs.model_version(due.model_version_id)
     for before in (None, (NOW, "run-2")):
         dao.runs.of_batch(1, before, 3)
-        for improved_only in (False, True):
-            dao.runs.model_versions(before, 3, improved_only=improved_only)
+        for gate_passed_only in (False, True):
+            dao.runs.model_versions(before, 3, gate_passed_only=gate_passed_only)
     for number in range(SESSIONS):
         dao.promotions.append(PromotionOrder(f"p-{number}", f"m-{number}"), NOW)
     dao.promotions.append(PromotionOrder("p-1", "m-1"), NOW)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from support.builders import NOW, SECOND, model_version, push, session_drafts, training_run
@@ -55,7 +56,11 @@ LISTINGS = {
     "runs": (lambda server: server.training.ListTrainingRuns, training_pb.ListTrainingRunsRequest, "runs"),
     "versions": (lambda server: server.model.ListModelVersions, model_pb.ListModelVersionsRequest, "model_versions"),
     "promotions": (lambda server: server.model.ListPromotions, model_pb.ListPromotionsRequest, "promotions"),
-    "tasks": (lambda server: server.batch.ListImprovementTasks, batch_pb.ListImprovementTasksRequest, "tasks"),
+    "tasks": (
+        lambda server: server.improvement.ListImprovementTasks,
+        improvement_pb.ListImprovementTasksRequest,
+        "tasks",
+    ),
 }
 
 

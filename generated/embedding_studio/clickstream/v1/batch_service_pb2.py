@@ -26,67 +26,40 @@ from embedding_studio.clickstream.v1 import session_pb2 as embedding__studio_dot
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3embedding_studio/clickstream/v1/batch_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a-embedding_studio/clickstream/v1/session.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x02\n\x05\x42\x61tch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12<\n\x06status\x18\x02 \x01(\x0e\x32,.embedding_studio.clickstream.v1.BatchStatus\x12\x15\n\rsession_count\x18\x03 \x01(\x03\x12-\n\topened_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breleased_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrelease_id\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x43\n\x07history\x18\x08 \x03(\x0b\x32\x32.embedding_studio.clickstream.v1.BatchStatusChange\"\x89\x01\n\x11\x42\x61tchStatusChange\x12<\n\x06status\x18\x01 \x01(\x0e\x32,.embedding_studio.clickstream.v1.BatchStatus\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x84\x01\n\x17GetBatchSessionsRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x04 \x01(\x03\x12\x1a\n\x12include_irrelevant\x18\x05 \x01(\x08\"\xa2\x01\n\x18GetBatchSessionsResponse\x12@\n\x08sessions\x18\x01 \x03(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x19\n\x11next_after_number\x18\x04 \x01(\x03\"`\n\x1aStreamBatchSessionsRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x02 \x01(\x03\x12\x1a\n\x12include_irrelevant\x18\x03 \x01(\x08\"e\n\x1bStreamBatchSessionsResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\";\n\x13ReleaseBatchRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\"M\n\x14ReleaseBatchResponse\x12\x35\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32&.embedding_studio.clickstream.v1.Batch\"#\n\x0fGetBatchRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\"I\n\x10GetBatchResponse\x12\x35\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32&.embedding_studio.clickstream.v1.Batch\"{\n\x12ListBatchesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12>\n\x08statuses\x18\x03 \x03(\x0e\x32,.embedding_studio.clickstream.v1.BatchStatus\"g\n\x13ListBatchesResponse\x12\x37\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32&.embedding_studio.clickstream.v1.Batch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb4\x03\n\x0fImprovementTask\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12@\n\x05state\x18\x02 \x01(\x0e\x32\x31.embedding_studio.clickstream.v1.ImprovementState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12-\n\tqueued_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x18\n\x10model_version_id\x18\x08 \x01(\t\x12.\n\nnot_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62\x61tch_id\x18\n \x01(\t\x12\x16\n\x0esession_number\x18\x0b \x01(\x03\x12\x13\n\x0blease_owner\x18\x0c \x01(\t\x12\x31\n\rlease_ends_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x1fUseSessionForImprovementRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"s\n UseSessionForImprovementResponse\x12>\n\x04task\x18\x01 \x01(\x0b\x32\x30.embedding_studio.clickstream.v1.ImprovementTask\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"/\n\x19GetImprovementTaskRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\\\n\x1aGetImprovementTaskResponse\x12>\n\x04task\x18\x01 \x01(\x0b\x32\x30.embedding_studio.clickstream.v1.ImprovementTask\"\xb0\x01\n\x1bListImprovementTasksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x41\n\x06states\x18\x03 \x03(\x0e\x32\x31.embedding_studio.clickstream.v1.ImprovementState\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x17\n\x0finclude_summary\x18\x05 \x01(\x08\"\xbe\x01\n\x1cListImprovementTasksResponse\x12?\n\x05tasks\x18\x01 \x03(\x0b\x32\x30.embedding_studio.clickstream.v1.ImprovementTask\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x44\n\x07summary\x18\x03 \x01(\x0b\x32\x33.embedding_studio.clickstream.v1.ImprovementSummary\"\xb3\x01\n\x12ImprovementSummary\x12\x46\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x36.embedding_studio.clickstream.v1.ImprovementStateCount\x12\x13\n\x0bopen_run_id\x18\x02 \x01(\t\x12\x18\n\x10held_out_queries\x18\x03 \x01(\x05\x12\x18\n\x10training_queries\x18\x04 \x01(\x05\x12\x0c\n\x04lack\x18\x05 \x01(\t\"h\n\x15ImprovementStateCount\x12@\n\x05state\x18\x01 \x01(\x0e\x32\x31.embedding_studio.clickstream.v1.ImprovementState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"2\n\x1c\x43\x61ncelImprovementTaskRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"_\n\x1d\x43\x61ncelImprovementTaskResponse\x12>\n\x04task\x18\x01 \x01(\x0b\x32\x30.embedding_studio.clickstream.v1.ImprovementTask\"1\n\x1bRetryImprovementTaskRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"o\n\x1cRetryImprovementTaskResponse\x12>\n\x04task\x18\x01 \x01(\x0b\x32\x30.embedding_studio.clickstream.v1.ImprovementTask\x12\x0f\n\x07retried\x18\x02 \x01(\x08*\xcc\x01\n\x0b\x42\x61tchStatus\x12\x1c\n\x18\x42\x41TCH_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x42\x41TCH_STATUS_COLLECTING\x10\x01\x12\x19\n\x15\x42\x41TCH_STATUS_RELEASED\x10\x02\x12\x19\n\x15\x42\x41TCH_STATUS_TRAINING\x10\x03\x12\x18\n\x14\x42\x41TCH_STATUS_TRAINED\x10\x04\x12\x17\n\x13\x42\x41TCH_STATUS_FAILED\x10\x05\x12\x19\n\x15\x42\x41TCH_STATUS_ARCHIVED\x10\x06*\xef\x01\n\x10ImprovementState\x12!\n\x1dIMPROVEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19IMPROVEMENT_STATE_PENDING\x10\x01\x12 \n\x1cIMPROVEMENT_STATE_PROCESSING\x10\x02\x12\x1a\n\x16IMPROVEMENT_STATE_DONE\x10\x03\x12\x1c\n\x18IMPROVEMENT_STATE_FAILED\x10\x04\x12\x1d\n\x19IMPROVEMENT_STATE_REFUSED\x10\x05\x12\x1e\n\x1aIMPROVEMENT_STATE_CANCELED\x10\x06\x32\x8c\x0b\n\x0c\x42\x61tchService\x12\x87\x01\n\x10GetBatchSessions\x12\x38.embedding_studio.clickstream.v1.GetBatchSessionsRequest\x1a\x39.embedding_studio.clickstream.v1.GetBatchSessionsResponse\x12\x92\x01\n\x13StreamBatchSessions\x12;.embedding_studio.clickstream.v1.StreamBatchSessionsRequest\x1a<.embedding_studio.clickstream.v1.StreamBatchSessionsResponse0\x01\x12{\n\x0cReleaseBatch\x12\x34.embedding_studio.clickstream.v1.ReleaseBatchRequest\x1a\x35.embedding_studio.clickstream.v1.ReleaseBatchResponse\x12o\n\x08GetBatch\x12\x30.embedding_studio.clickstream.v1.GetBatchRequest\x1a\x31.embedding_studio.clickstream.v1.GetBatchResponse\x12x\n\x0bListBatches\x12\x33.embedding_studio.clickstream.v1.ListBatchesRequest\x1a\x34.embedding_studio.clickstream.v1.ListBatchesResponse\x12\x9f\x01\n\x18UseSessionForImprovement\x12@.embedding_studio.clickstream.v1.UseSessionForImprovementRequest\x1a\x41.embedding_studio.clickstream.v1.UseSessionForImprovementResponse\x12\x8d\x01\n\x12GetImprovementTask\x12:.embedding_studio.clickstream.v1.GetImprovementTaskRequest\x1a;.embedding_studio.clickstream.v1.GetImprovementTaskResponse\x12\x93\x01\n\x14ListImprovementTasks\x12<.embedding_studio.clickstream.v1.ListImprovementTasksRequest\x1a=.embedding_studio.clickstream.v1.ListImprovementTasksResponse\x12\x96\x01\n\x15\x43\x61ncelImprovementTask\x12=.embedding_studio.clickstream.v1.CancelImprovementTaskRequest\x1a>.embedding_studio.clickstream.v1.CancelImprovementTaskResponse\x12\x93\x01\n\x14RetryImprovementTask\x12<.embedding_studio.clickstream.v1.RetryImprovementTaskRequest\x1a=.embedding_studio.clickstream.v1.RetryImprovementTaskResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3embedding_studio/clickstream/v1/batch_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a-embedding_studio/clickstream/v1/session.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x02\n\x05\x42\x61tch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12<\n\x06status\x18\x02 \x01(\x0e\x32,.embedding_studio.clickstream.v1.BatchStatus\x12\x15\n\rsession_count\x18\x03 \x01(\x03\x12-\n\topened_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breleased_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrelease_id\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x43\n\x07history\x18\x08 \x03(\x0b\x32\x32.embedding_studio.clickstream.v1.BatchStatusChange\"\x89\x01\n\x11\x42\x61tchStatusChange\x12<\n\x06status\x18\x01 \x01(\x0e\x32,.embedding_studio.clickstream.v1.BatchStatus\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb0\x01\n\x17GetBatchSessionsRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x04 \x01(\x03\x12\x1a\n\x12include_irrelevant\x18\x05 \x01(\x08\x12\x19\n\x0c\x65vents_limit\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x0f\n\r_events_limit\"\xa2\x01\n\x18GetBatchSessionsResponse\x12@\n\x08sessions\x18\x01 \x03(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x19\n\x11next_after_number\x18\x04 \x01(\x03\"\x8c\x01\n\x1aStreamBatchSessionsRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x02 \x01(\x03\x12\x1a\n\x12include_irrelevant\x18\x03 \x01(\x08\x12\x19\n\x0c\x65vents_limit\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x0f\n\r_events_limit\"e\n\x1bStreamBatchSessionsResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\";\n\x13ReleaseBatchRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\"M\n\x14ReleaseBatchResponse\x12\x35\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32&.embedding_studio.clickstream.v1.Batch\"#\n\x0fGetBatchRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\"I\n\x10GetBatchResponse\x12\x35\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32&.embedding_studio.clickstream.v1.Batch\"{\n\x12ListBatchesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12>\n\x08statuses\x18\x03 \x03(\x0e\x32,.embedding_studio.clickstream.v1.BatchStatus\"g\n\x13ListBatchesResponse\x12\x37\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32&.embedding_studio.clickstream.v1.Batch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xcc\x01\n\x0b\x42\x61tchStatus\x12\x1c\n\x18\x42\x41TCH_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x42\x41TCH_STATUS_COLLECTING\x10\x01\x12\x19\n\x15\x42\x41TCH_STATUS_RELEASED\x10\x02\x12\x19\n\x15\x42\x41TCH_STATUS_TRAINING\x10\x03\x12\x18\n\x14\x42\x41TCH_STATUS_TRAINED\x10\x04\x12\x17\n\x13\x42\x41TCH_STATUS_FAILED\x10\x05\x12\x19\n\x15\x42\x41TCH_STATUS_ARCHIVED\x10\x06\x32\x95\x05\n\x0c\x42\x61tchService\x12\x87\x01\n\x10GetBatchSessions\x12\x38.embedding_studio.clickstream.v1.GetBatchSessionsRequest\x1a\x39.embedding_studio.clickstream.v1.GetBatchSessionsResponse\x12\x92\x01\n\x13StreamBatchSessions\x12;.embedding_studio.clickstream.v1.StreamBatchSessionsRequest\x1a<.embedding_studio.clickstream.v1.StreamBatchSessionsResponse0\x01\x12{\n\x0cReleaseBatch\x12\x34.embedding_studio.clickstream.v1.ReleaseBatchRequest\x1a\x35.embedding_studio.clickstream.v1.ReleaseBatchResponse\x12o\n\x08GetBatch\x12\x30.embedding_studio.clickstream.v1.GetBatchRequest\x1a\x31.embedding_studio.clickstream.v1.GetBatchResponse\x12x\n\x0bListBatches\x12\x33.embedding_studio.clickstream.v1.ListBatchesRequest\x1a\x34.embedding_studio.clickstream.v1.ListBatchesResponseB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'embedding_studio.clickstream.v1.batch_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_BATCHSTATUS']._serialized_start=3333
-  _globals['_BATCHSTATUS']._serialized_end=3537
-  _globals['_IMPROVEMENTSTATE']._serialized_start=3540
-  _globals['_IMPROVEMENTSTATE']._serialized_end=3779
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\"com.embeddingstudio.clickstream.v1P\001Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1'
+  _globals['_BATCHSTATUS']._serialized_start=1695
+  _globals['_BATCHSTATUS']._serialized_end=1899
   _globals['_BATCH']._serialized_start=169
   _globals['_BATCH']._serialized_end=480
   _globals['_BATCHSTATUSCHANGE']._serialized_start=483
   _globals['_BATCHSTATUSCHANGE']._serialized_end=620
   _globals['_GETBATCHSESSIONSREQUEST']._serialized_start=623
-  _globals['_GETBATCHSESSIONSREQUEST']._serialized_end=755
-  _globals['_GETBATCHSESSIONSRESPONSE']._serialized_start=758
-  _globals['_GETBATCHSESSIONSRESPONSE']._serialized_end=920
-  _globals['_STREAMBATCHSESSIONSREQUEST']._serialized_start=922
-  _globals['_STREAMBATCHSESSIONSREQUEST']._serialized_end=1018
-  _globals['_STREAMBATCHSESSIONSRESPONSE']._serialized_start=1020
-  _globals['_STREAMBATCHSESSIONSRESPONSE']._serialized_end=1121
-  _globals['_RELEASEBATCHREQUEST']._serialized_start=1123
-  _globals['_RELEASEBATCHREQUEST']._serialized_end=1182
-  _globals['_RELEASEBATCHRESPONSE']._serialized_start=1184
-  _globals['_RELEASEBATCHRESPONSE']._serialized_end=1261
-  _globals['_GETBATCHREQUEST']._serialized_start=1263
-  _globals['_GETBATCHREQUEST']._serialized_end=1298
-  _globals['_GETBATCHRESPONSE']._serialized_start=1300
-  _globals['_GETBATCHRESPONSE']._serialized_end=1373
-  _globals['_LISTBATCHESREQUEST']._serialized_start=1375
-  _globals['_LISTBATCHESREQUEST']._serialized_end=1498
-  _globals['_LISTBATCHESRESPONSE']._serialized_start=1500
-  _globals['_LISTBATCHESRESPONSE']._serialized_end=1603
-  _globals['_IMPROVEMENTTASK']._serialized_start=1606
-  _globals['_IMPROVEMENTTASK']._serialized_end=2042
-  _globals['_USESESSIONFORIMPROVEMENTREQUEST']._serialized_start=2044
-  _globals['_USESESSIONFORIMPROVEMENTREQUEST']._serialized_end=2097
-  _globals['_USESESSIONFORIMPROVEMENTRESPONSE']._serialized_start=2099
-  _globals['_USESESSIONFORIMPROVEMENTRESPONSE']._serialized_end=2214
-  _globals['_GETIMPROVEMENTTASKREQUEST']._serialized_start=2216
-  _globals['_GETIMPROVEMENTTASKREQUEST']._serialized_end=2263
-  _globals['_GETIMPROVEMENTTASKRESPONSE']._serialized_start=2265
-  _globals['_GETIMPROVEMENTTASKRESPONSE']._serialized_end=2357
-  _globals['_LISTIMPROVEMENTTASKSREQUEST']._serialized_start=2360
-  _globals['_LISTIMPROVEMENTTASKSREQUEST']._serialized_end=2536
-  _globals['_LISTIMPROVEMENTTASKSRESPONSE']._serialized_start=2539
-  _globals['_LISTIMPROVEMENTTASKSRESPONSE']._serialized_end=2729
-  _globals['_IMPROVEMENTSUMMARY']._serialized_start=2732
-  _globals['_IMPROVEMENTSUMMARY']._serialized_end=2911
-  _globals['_IMPROVEMENTSTATECOUNT']._serialized_start=2913
-  _globals['_IMPROVEMENTSTATECOUNT']._serialized_end=3017
-  _globals['_CANCELIMPROVEMENTTASKREQUEST']._serialized_start=3019
-  _globals['_CANCELIMPROVEMENTTASKREQUEST']._serialized_end=3069
-  _globals['_CANCELIMPROVEMENTTASKRESPONSE']._serialized_start=3071
-  _globals['_CANCELIMPROVEMENTTASKRESPONSE']._serialized_end=3166
-  _globals['_RETRYIMPROVEMENTTASKREQUEST']._serialized_start=3168
-  _globals['_RETRYIMPROVEMENTTASKREQUEST']._serialized_end=3217
-  _globals['_RETRYIMPROVEMENTTASKRESPONSE']._serialized_start=3219
-  _globals['_RETRYIMPROVEMENTTASKRESPONSE']._serialized_end=3330
-  _globals['_BATCHSERVICE']._serialized_start=3782
-  _globals['_BATCHSERVICE']._serialized_end=5202
+  _globals['_GETBATCHSESSIONSREQUEST']._serialized_end=799
+  _globals['_GETBATCHSESSIONSRESPONSE']._serialized_start=802
+  _globals['_GETBATCHSESSIONSRESPONSE']._serialized_end=964
+  _globals['_STREAMBATCHSESSIONSREQUEST']._serialized_start=967
+  _globals['_STREAMBATCHSESSIONSREQUEST']._serialized_end=1107
+  _globals['_STREAMBATCHSESSIONSRESPONSE']._serialized_start=1109
+  _globals['_STREAMBATCHSESSIONSRESPONSE']._serialized_end=1210
+  _globals['_RELEASEBATCHREQUEST']._serialized_start=1212
+  _globals['_RELEASEBATCHREQUEST']._serialized_end=1271
+  _globals['_RELEASEBATCHRESPONSE']._serialized_start=1273
+  _globals['_RELEASEBATCHRESPONSE']._serialized_end=1350
+  _globals['_GETBATCHREQUEST']._serialized_start=1352
+  _globals['_GETBATCHREQUEST']._serialized_end=1387
+  _globals['_GETBATCHRESPONSE']._serialized_start=1389
+  _globals['_GETBATCHRESPONSE']._serialized_end=1462
+  _globals['_LISTBATCHESREQUEST']._serialized_start=1464
+  _globals['_LISTBATCHESREQUEST']._serialized_end=1587
+  _globals['_LISTBATCHESRESPONSE']._serialized_start=1589
+  _globals['_LISTBATCHESRESPONSE']._serialized_end=1692
+  _globals['_BATCHSERVICE']._serialized_start=1902
+  _globals['_BATCHSERVICE']._serialized_end=2563
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class BatchServiceStub(object):
-    """For schedulers: read and release batches of sessions, and put single sessions forward.
+    """BatchService is for schedulers: they read and release batches of sessions.
 
     Exactly one batch collects at any time. Releasing it closes it for ever and opens the
     next. Every call that writes may be retried for ever.
@@ -63,116 +63,53 @@ class BatchServiceStub(object):
                 request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListBatchesRequest.SerializeToString,
                 response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListBatchesResponse.FromString,
                 _registered_method=True)
-        self.UseSessionForImprovement = channel.unary_unary(
-                '/embedding_studio.clickstream.v1.BatchService/UseSessionForImprovement',
-                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.UseSessionForImprovementRequest.SerializeToString,
-                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.UseSessionForImprovementResponse.FromString,
-                _registered_method=True)
-        self.GetImprovementTask = channel.unary_unary(
-                '/embedding_studio.clickstream.v1.BatchService/GetImprovementTask',
-                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.GetImprovementTaskRequest.SerializeToString,
-                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.GetImprovementTaskResponse.FromString,
-                _registered_method=True)
-        self.ListImprovementTasks = channel.unary_unary(
-                '/embedding_studio.clickstream.v1.BatchService/ListImprovementTasks',
-                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListImprovementTasksRequest.SerializeToString,
-                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListImprovementTasksResponse.FromString,
-                _registered_method=True)
-        self.CancelImprovementTask = channel.unary_unary(
-                '/embedding_studio.clickstream.v1.BatchService/CancelImprovementTask',
-                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskRequest.SerializeToString,
-                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskResponse.FromString,
-                _registered_method=True)
-        self.RetryImprovementTask = channel.unary_unary(
-                '/embedding_studio.clickstream.v1.BatchService/RetryImprovementTask',
-                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskRequest.SerializeToString,
-                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskResponse.FromString,
-                _registered_method=True)
 
 
 class BatchServiceServicer(object):
-    """For schedulers: read and release batches of sessions, and put single sessions forward.
+    """BatchService is for schedulers: they read and release batches of sessions.
 
     Exactly one batch collects at any time. Releasing it closes it for ever and opens the
     next. Every call that writes may be retried for ever.
     """
 
     def GetBatchSessions(self, request, context):
-        """Reads one page of a batch, by session number. A reader that goes on from
+        """GetBatchSessions reads one page of a batch, by session number. A reader that goes on from
         `next_page_token`, or from `next_after_number`, sees every session of the batch exactly
-        once, also while it collects. NOT_FOUND if there is no such batch.
+        once, also while the batch collects. Erased sessions are passed over. NOT_FOUND if there is
+        no such batch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamBatchSessions(self, request, context):
-        """Streams a batch from a number on, up to its end if it is released, else up to what has
-        been registered. After a broken stream, go on after the last number received.
+        """StreamBatchSessions streams a batch from a number on: up to its end if it is released,
+        otherwise up to what has been registered. Erased sessions are passed over. After a broken
+        stream, go on after the last number received. NOT_FOUND if there is no such batch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseBatch(self, request, context):
-        """Closes the collecting batch: once this answers, its members never change.
+        """ReleaseBatch closes the collecting batch: once this answers, its members never change.
         Idempotent by `release_id`. FAILED_PRECONDITION if the batch is empty, or was released
-        under another release id.
+        under another release id; ALREADY_EXISTS if the release id released another batch than the
+        one that is named; NOT_FOUND if there is no such batch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBatch(self, request, context):
-        """NOT_FOUND if there is no such batch.
+        """GetBatch reads a batch without its sessions. NOT_FOUND if there is no such batch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBatches(self, request, context):
-        """Lists batches, the newest first.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UseSessionForImprovement(self, request, context):
-        """Puts a session into the improvement queue. Idempotent per session: a second call
-        returns the task as it is. NOT_FOUND if the session is unknown; FAILED_PRECONDITION if
-        it is irrelevant, a payload search or has no event.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetImprovementTask(self, request, context):
-        """NOT_FOUND if the session was never put into the queue.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListImprovementTasks(self, request, context):
-        """Lists tasks in the order in which they were queued.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CancelImprovementTask(self, request, context):
-        """Cancels a pending task. Idempotent. FAILED_PRECONDITION if it is no longer pending: what is
-        processing is canceled with its training run.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RetryImprovementTask(self, request, context):
-        """Puts a task forward again that has failed, was refused or canceled: it is pending, with no
-        attempt made. Idempotent: a task that is pending, processing or done stays as it is.
-        NOT_FOUND if the session was never put into the queue; FAILED_PRECONDITION if it is irrelevant,
-        a payload search or has no event.
+        """ListBatches lists batches, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,31 +143,6 @@ def add_BatchServiceServicer_to_server(servicer, server):
                     request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListBatchesRequest.FromString,
                     response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListBatchesResponse.SerializeToString,
             ),
-            'UseSessionForImprovement': grpc.unary_unary_rpc_method_handler(
-                    servicer.UseSessionForImprovement,
-                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.UseSessionForImprovementRequest.FromString,
-                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.UseSessionForImprovementResponse.SerializeToString,
-            ),
-            'GetImprovementTask': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetImprovementTask,
-                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.GetImprovementTaskRequest.FromString,
-                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.GetImprovementTaskResponse.SerializeToString,
-            ),
-            'ListImprovementTasks': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListImprovementTasks,
-                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListImprovementTasksRequest.FromString,
-                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListImprovementTasksResponse.SerializeToString,
-            ),
-            'CancelImprovementTask': grpc.unary_unary_rpc_method_handler(
-                    servicer.CancelImprovementTask,
-                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskRequest.FromString,
-                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskResponse.SerializeToString,
-            ),
-            'RetryImprovementTask': grpc.unary_unary_rpc_method_handler(
-                    servicer.RetryImprovementTask,
-                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskRequest.FromString,
-                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskResponse.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'embedding_studio.clickstream.v1.BatchService', rpc_method_handlers)
@@ -240,7 +152,7 @@ def add_BatchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BatchService(object):
-    """For schedulers: read and release batches of sessions, and put single sessions forward.
+    """BatchService is for schedulers: they read and release batches of sessions.
 
     Exactly one batch collects at any time. Releasing it closes it for ever and opens the
     next. Every call that writes may be retried for ever.
@@ -371,141 +283,6 @@ class BatchService(object):
             '/embedding_studio.clickstream.v1.BatchService/ListBatches',
             embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListBatchesRequest.SerializeToString,
             embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListBatchesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UseSessionForImprovement(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/embedding_studio.clickstream.v1.BatchService/UseSessionForImprovement',
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.UseSessionForImprovementRequest.SerializeToString,
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.UseSessionForImprovementResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetImprovementTask(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/embedding_studio.clickstream.v1.BatchService/GetImprovementTask',
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.GetImprovementTaskRequest.SerializeToString,
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.GetImprovementTaskResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListImprovementTasks(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/embedding_studio.clickstream.v1.BatchService/ListImprovementTasks',
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListImprovementTasksRequest.SerializeToString,
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.ListImprovementTasksResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CancelImprovementTask(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/embedding_studio.clickstream.v1.BatchService/CancelImprovementTask',
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskRequest.SerializeToString,
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.CancelImprovementTaskResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RetryImprovementTask(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/embedding_studio.clickstream.v1.BatchService/RetryImprovementTask',
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskRequest.SerializeToString,
-            embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2.RetryImprovementTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

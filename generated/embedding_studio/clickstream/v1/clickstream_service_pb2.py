@@ -24,53 +24,55 @@ _sym_db = _symbol_database.Default()
 
 from embedding_studio.clickstream.v1 import error_reason_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_error__reason__pb2
 from embedding_studio.clickstream.v1 import session_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_session__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9embedding_studio/clickstream/v1/clickstream_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x32\x65mbedding_studio/clickstream/v1/error_reason.proto\x1a-embedding_studio/clickstream/v1/session.proto\"e\n\x14\x43reateSessionRequest\x12\x39\n\x07session\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Session\x12\x12\n\nhistorical\x18\x02 \x01(\x08\"p\n\x15\x43reateSessionResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\\\n\x12GetSessionResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\"s\n\x11PushEventsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x36\n\x06\x65vents\x18\x02 \x03(\x0b\x32&.embedding_studio.clickstream.v1.Event\x12\x12\n\nhistorical\x18\x03 \x01(\x08\"\xb6\x01\n\x12PushEventsResponse\x12?\n\x08outcomes\x18\x01 \x03(\x0b\x32-.embedding_studio.clickstream.v1.EventOutcome\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\x12\x16\n\x0e\x63onflict_count\x18\x04 \x01(\x05\x12\x16\n\x0erejected_count\x18\x05 \x01(\x05\"\x9d\x02\n\x0c\x45ventOutcome\x12@\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x32.embedding_studio.clickstream.v1.EventOutcome.Code\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12<\n\x06reason\x18\x03 \x01(\x0e\x32,.embedding_studio.clickstream.v1.ErrorReason\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"i\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x11\n\rCODE_ACCEPTED\x10\x01\x12\x12\n\x0e\x43ODE_DUPLICATE\x10\x02\x12\x11\n\rCODE_CONFLICT\x10\x03\x12\x11\n\rCODE_REJECTED\x10\x04\"\xbb\x01\n\rIngestRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12;\n\x07session\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.SessionH\x00\x12<\n\x06\x65vents\x18\x03 \x01(\x0b\x32*.embedding_studio.clickstream.v1.EventListH\x00\x12\x12\n\nhistorical\x18\x04 \x01(\x08\x42\t\n\x07\x63ontent\"W\n\tEventList\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x36\n\x06\x65vents\x18\x02 \x03(\x0b\x32&.embedding_studio.clickstream.v1.Event\"\xf8\x01\n\x0eIngestResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x43\n\x07session\x18\x02 \x01(\x0b\x32\x30.embedding_studio.clickstream.v1.IngestedSessionH\x00\x12\x41\n\x06\x65vents\x18\x03 \x01(\x0b\x32/.embedding_studio.clickstream.v1.IngestedEventsH\x00\x12\x41\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32..embedding_studio.clickstream.v1.IngestFailureH\x00\x42\t\n\x07outcome\"L\n\x0fIngestedSession\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x08\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x16\n\x0esession_number\x18\x03 \x01(\x03\"\xb2\x01\n\x0eIngestedEvents\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x05\x12\x16\n\x0e\x63onflict_count\x18\x03 \x01(\x05\x12\x16\n\x0erejected_count\x18\x04 \x01(\x05\x12?\n\x08outcomes\x18\x05 \x03(\x0b\x32-.embedding_studio.clickstream.v1.EventOutcome\"\xb7\x01\n\rIngestFailure\x12<\n\x06reason\x18\x01 \x01(\x0e\x32,.embedding_studio.clickstream.v1.ErrorReason\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x44\n\nviolations\x18\x04 \x03(\x0b\x32\x30.embedding_studio.clickstream.v1.IngestViolation\"s\n\x0fIngestViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12<\n\x06reason\x18\x02 \x01(\x0e\x32,.embedding_studio.clickstream.v1.ErrorReason\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"2\n\x1cMarkSessionIrrelevantRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"g\n\x1dMarkSessionIrrelevantResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\"+\n\x15RestoreSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"`\n\x16RestoreSessionResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession2\x8e\x06\n\x12\x43lickstreamService\x12~\n\rCreateSession\x12\x35.embedding_studio.clickstream.v1.CreateSessionRequest\x1a\x36.embedding_studio.clickstream.v1.CreateSessionResponse\x12u\n\nGetSession\x12\x32.embedding_studio.clickstream.v1.GetSessionRequest\x1a\x33.embedding_studio.clickstream.v1.GetSessionResponse\x12u\n\nPushEvents\x12\x32.embedding_studio.clickstream.v1.PushEventsRequest\x1a\x33.embedding_studio.clickstream.v1.PushEventsResponse\x12m\n\x06Ingest\x12..embedding_studio.clickstream.v1.IngestRequest\x1a/.embedding_studio.clickstream.v1.IngestResponse(\x01\x30\x01\x12\x96\x01\n\x15MarkSessionIrrelevant\x12=.embedding_studio.clickstream.v1.MarkSessionIrrelevantRequest\x1a>.embedding_studio.clickstream.v1.MarkSessionIrrelevantResponse\x12\x81\x01\n\x0eRestoreSession\x12\x36.embedding_studio.clickstream.v1.RestoreSessionRequest\x1a\x37.embedding_studio.clickstream.v1.RestoreSessionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9embedding_studio/clickstream/v1/clickstream_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x32\x65mbedding_studio/clickstream/v1/error_reason.proto\x1a-embedding_studio/clickstream/v1/session.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\x14\x43reateSessionRequest\x12\x39\n\x07session\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Session\x12\x12\n\nhistorical\x18\x02 \x01(\x08\"\x82\x01\n\x15\x43reateSessionResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x16\n\x0esession_number\x18\x02 \x01(\x03\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x08\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\\\n\x12GetSessionResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\"s\n\x11PushEventsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x36\n\x06\x65vents\x18\x02 \x03(\x0b\x32&.embedding_studio.clickstream.v1.Event\x12\x12\n\nhistorical\x18\x03 \x01(\x08\"\xb6\x01\n\x12PushEventsResponse\x12?\n\x08outcomes\x18\x01 \x03(\x0b\x32-.embedding_studio.clickstream.v1.EventOutcome\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\x12\x16\n\x0e\x63onflict_count\x18\x04 \x01(\x05\x12\x16\n\x0erejected_count\x18\x05 \x01(\x05\"\x9d\x02\n\x0c\x45ventOutcome\x12@\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x32.embedding_studio.clickstream.v1.EventOutcome.Code\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12<\n\x06reason\x18\x03 \x01(\x0e\x32,.embedding_studio.clickstream.v1.ErrorReason\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"i\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x11\n\rCODE_ACCEPTED\x10\x01\x12\x12\n\x0e\x43ODE_DUPLICATE\x10\x02\x12\x11\n\rCODE_CONFLICT\x10\x03\x12\x11\n\rCODE_REJECTED\x10\x04\"\xbb\x01\n\rIngestRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12;\n\x07session\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.SessionH\x00\x12<\n\x06\x65vents\x18\x03 \x01(\x0b\x32*.embedding_studio.clickstream.v1.EventListH\x00\x12\x12\n\nhistorical\x18\x04 \x01(\x08\x42\t\n\x07\x63ontent\"W\n\tEventList\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x36\n\x06\x65vents\x18\x02 \x03(\x0b\x32&.embedding_studio.clickstream.v1.Event\"\xf8\x01\n\x0eIngestResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x43\n\x07session\x18\x02 \x01(\x0b\x32\x30.embedding_studio.clickstream.v1.IngestedSessionH\x00\x12\x41\n\x06\x65vents\x18\x03 \x01(\x0b\x32/.embedding_studio.clickstream.v1.IngestedEventsH\x00\x12\x41\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32..embedding_studio.clickstream.v1.IngestFailureH\x00\x42\t\n\x07outcome\"L\n\x0fIngestedSession\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x16\n\x0esession_number\x18\x02 \x01(\x03\x12\x0f\n\x07\x63reated\x18\x03 \x01(\x08\"\xb2\x01\n\x0eIngestedEvents\x12?\n\x08outcomes\x18\x01 \x03(\x0b\x32-.embedding_studio.clickstream.v1.EventOutcome\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\x12\x16\n\x0e\x63onflict_count\x18\x04 \x01(\x05\x12\x16\n\x0erejected_count\x18\x05 \x01(\x05\"\xb7\x01\n\rIngestFailure\x12<\n\x06reason\x18\x01 \x01(\x0e\x32,.embedding_studio.clickstream.v1.ErrorReason\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x44\n\nviolations\x18\x04 \x03(\x0b\x32\x30.embedding_studio.clickstream.v1.IngestViolation\"s\n\x0fIngestViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12<\n\x06reason\x18\x02 \x01(\x0e\x32,.embedding_studio.clickstream.v1.ErrorReason\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"2\n\x1cMarkSessionIrrelevantRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"g\n\x1dMarkSessionIrrelevantResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession\"+\n\x15RestoreSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"`\n\x16RestoreSessionResponse\x12\x46\n\x0estored_session\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.StoredSession2\x8e\x06\n\x12\x43lickstreamService\x12~\n\rCreateSession\x12\x35.embedding_studio.clickstream.v1.CreateSessionRequest\x1a\x36.embedding_studio.clickstream.v1.CreateSessionResponse\x12u\n\nGetSession\x12\x32.embedding_studio.clickstream.v1.GetSessionRequest\x1a\x33.embedding_studio.clickstream.v1.GetSessionResponse\x12u\n\nPushEvents\x12\x32.embedding_studio.clickstream.v1.PushEventsRequest\x1a\x33.embedding_studio.clickstream.v1.PushEventsResponse\x12m\n\x06Ingest\x12..embedding_studio.clickstream.v1.IngestRequest\x1a/.embedding_studio.clickstream.v1.IngestResponse(\x01\x30\x01\x12\x96\x01\n\x15MarkSessionIrrelevant\x12=.embedding_studio.clickstream.v1.MarkSessionIrrelevantRequest\x1a>.embedding_studio.clickstream.v1.MarkSessionIrrelevantResponse\x12\x81\x01\n\x0eRestoreSession\x12\x36.embedding_studio.clickstream.v1.RestoreSessionRequest\x1a\x37.embedding_studio.clickstream.v1.RestoreSessionResponseB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'embedding_studio.clickstream.v1.clickstream_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_CREATESESSIONREQUEST']._serialized_start=193
-  _globals['_CREATESESSIONREQUEST']._serialized_end=294
-  _globals['_CREATESESSIONRESPONSE']._serialized_start=296
-  _globals['_CREATESESSIONRESPONSE']._serialized_end=408
-  _globals['_GETSESSIONREQUEST']._serialized_start=410
-  _globals['_GETSESSIONREQUEST']._serialized_end=449
-  _globals['_GETSESSIONRESPONSE']._serialized_start=451
-  _globals['_GETSESSIONRESPONSE']._serialized_end=543
-  _globals['_PUSHEVENTSREQUEST']._serialized_start=545
-  _globals['_PUSHEVENTSREQUEST']._serialized_end=660
-  _globals['_PUSHEVENTSRESPONSE']._serialized_start=663
-  _globals['_PUSHEVENTSRESPONSE']._serialized_end=845
-  _globals['_EVENTOUTCOME']._serialized_start=848
-  _globals['_EVENTOUTCOME']._serialized_end=1133
-  _globals['_EVENTOUTCOME_CODE']._serialized_start=1028
-  _globals['_EVENTOUTCOME_CODE']._serialized_end=1133
-  _globals['_INGESTREQUEST']._serialized_start=1136
-  _globals['_INGESTREQUEST']._serialized_end=1323
-  _globals['_EVENTLIST']._serialized_start=1325
-  _globals['_EVENTLIST']._serialized_end=1412
-  _globals['_INGESTRESPONSE']._serialized_start=1415
-  _globals['_INGESTRESPONSE']._serialized_end=1663
-  _globals['_INGESTEDSESSION']._serialized_start=1665
-  _globals['_INGESTEDSESSION']._serialized_end=1741
-  _globals['_INGESTEDEVENTS']._serialized_start=1744
-  _globals['_INGESTEDEVENTS']._serialized_end=1922
-  _globals['_INGESTFAILURE']._serialized_start=1925
-  _globals['_INGESTFAILURE']._serialized_end=2108
-  _globals['_INGESTVIOLATION']._serialized_start=2110
-  _globals['_INGESTVIOLATION']._serialized_end=2225
-  _globals['_MARKSESSIONIRRELEVANTREQUEST']._serialized_start=2227
-  _globals['_MARKSESSIONIRRELEVANTREQUEST']._serialized_end=2277
-  _globals['_MARKSESSIONIRRELEVANTRESPONSE']._serialized_start=2279
-  _globals['_MARKSESSIONIRRELEVANTRESPONSE']._serialized_end=2382
-  _globals['_RESTORESESSIONREQUEST']._serialized_start=2384
-  _globals['_RESTORESESSIONREQUEST']._serialized_end=2427
-  _globals['_RESTORESESSIONRESPONSE']._serialized_start=2429
-  _globals['_RESTORESESSIONRESPONSE']._serialized_end=2525
-  _globals['_CLICKSTREAMSERVICE']._serialized_start=2528
-  _globals['_CLICKSTREAMSERVICE']._serialized_end=3310
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\"com.embeddingstudio.clickstream.v1P\001Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1'
+  _globals['_CREATESESSIONREQUEST']._serialized_start=226
+  _globals['_CREATESESSIONREQUEST']._serialized_end=327
+  _globals['_CREATESESSIONRESPONSE']._serialized_start=330
+  _globals['_CREATESESSIONRESPONSE']._serialized_end=460
+  _globals['_GETSESSIONREQUEST']._serialized_start=462
+  _globals['_GETSESSIONREQUEST']._serialized_end=501
+  _globals['_GETSESSIONRESPONSE']._serialized_start=503
+  _globals['_GETSESSIONRESPONSE']._serialized_end=595
+  _globals['_PUSHEVENTSREQUEST']._serialized_start=597
+  _globals['_PUSHEVENTSREQUEST']._serialized_end=712
+  _globals['_PUSHEVENTSRESPONSE']._serialized_start=715
+  _globals['_PUSHEVENTSRESPONSE']._serialized_end=897
+  _globals['_EVENTOUTCOME']._serialized_start=900
+  _globals['_EVENTOUTCOME']._serialized_end=1185
+  _globals['_EVENTOUTCOME_CODE']._serialized_start=1080
+  _globals['_EVENTOUTCOME_CODE']._serialized_end=1185
+  _globals['_INGESTREQUEST']._serialized_start=1188
+  _globals['_INGESTREQUEST']._serialized_end=1375
+  _globals['_EVENTLIST']._serialized_start=1377
+  _globals['_EVENTLIST']._serialized_end=1464
+  _globals['_INGESTRESPONSE']._serialized_start=1467
+  _globals['_INGESTRESPONSE']._serialized_end=1715
+  _globals['_INGESTEDSESSION']._serialized_start=1717
+  _globals['_INGESTEDSESSION']._serialized_end=1793
+  _globals['_INGESTEDEVENTS']._serialized_start=1796
+  _globals['_INGESTEDEVENTS']._serialized_end=1974
+  _globals['_INGESTFAILURE']._serialized_start=1977
+  _globals['_INGESTFAILURE']._serialized_end=2160
+  _globals['_INGESTVIOLATION']._serialized_start=2162
+  _globals['_INGESTVIOLATION']._serialized_end=2277
+  _globals['_MARKSESSIONIRRELEVANTREQUEST']._serialized_start=2279
+  _globals['_MARKSESSIONIRRELEVANTREQUEST']._serialized_end=2329
+  _globals['_MARKSESSIONIRRELEVANTRESPONSE']._serialized_start=2331
+  _globals['_MARKSESSIONIRRELEVANTRESPONSE']._serialized_end=2434
+  _globals['_RESTORESESSIONREQUEST']._serialized_start=2436
+  _globals['_RESTORESESSIONREQUEST']._serialized_end=2479
+  _globals['_RESTORESESSIONRESPONSE']._serialized_start=2481
+  _globals['_RESTORESESSIONRESPONSE']._serialized_end=2577
+  _globals['_CLICKSTREAMSERVICE']._serialized_start=2580
+  _globals['_CLICKSTREAMSERVICE']._serialized_end=3362
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,8 @@
+import datetime
+
 from embedding_studio.clickstream.v1 import error_reason_pb2 as _error_reason_pb2
 from embedding_studio.clickstream.v1 import session_pb2 as _session_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -18,12 +21,16 @@ class CreateSessionRequest(_message.Message):
     def __init__(self, session: _Optional[_Union[_session_pb2.Session, _Mapping]] = ..., historical: bool = ...) -> None: ...
 
 class CreateSessionResponse(_message.Message):
-    __slots__ = ("stored_session", "created")
-    STORED_SESSION_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("batch_id", "session_number", "created_at", "created")
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
-    stored_session: _session_pb2.StoredSession
+    batch_id: str
+    session_number: int
+    created_at: _timestamp_pb2.Timestamp
     created: bool
-    def __init__(self, stored_session: _Optional[_Union[_session_pb2.StoredSession, _Mapping]] = ..., created: bool = ...) -> None: ...
+    def __init__(self, batch_id: _Optional[str] = ..., session_number: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created: bool = ...) -> None: ...
 
 class GetSessionRequest(_message.Message):
     __slots__ = ("session_id",)
@@ -118,28 +125,28 @@ class IngestResponse(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., session: _Optional[_Union[IngestedSession, _Mapping]] = ..., events: _Optional[_Union[IngestedEvents, _Mapping]] = ..., failure: _Optional[_Union[IngestFailure, _Mapping]] = ...) -> None: ...
 
 class IngestedSession(_message.Message):
-    __slots__ = ("created", "batch_id", "session_number")
-    CREATED_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("batch_id", "session_number", "created")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_NUMBER_FIELD_NUMBER: _ClassVar[int]
-    created: bool
+    CREATED_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     session_number: int
-    def __init__(self, created: bool = ..., batch_id: _Optional[str] = ..., session_number: _Optional[int] = ...) -> None: ...
+    created: bool
+    def __init__(self, batch_id: _Optional[str] = ..., session_number: _Optional[int] = ..., created: bool = ...) -> None: ...
 
 class IngestedEvents(_message.Message):
-    __slots__ = ("accepted_count", "duplicate_count", "conflict_count", "rejected_count", "outcomes")
+    __slots__ = ("outcomes", "accepted_count", "duplicate_count", "conflict_count", "rejected_count")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_COUNT_FIELD_NUMBER: _ClassVar[int]
     DUPLICATE_COUNT_FIELD_NUMBER: _ClassVar[int]
     CONFLICT_COUNT_FIELD_NUMBER: _ClassVar[int]
     REJECTED_COUNT_FIELD_NUMBER: _ClassVar[int]
-    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[EventOutcome]
     accepted_count: int
     duplicate_count: int
     conflict_count: int
     rejected_count: int
-    outcomes: _containers.RepeatedCompositeFieldContainer[EventOutcome]
-    def __init__(self, accepted_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ..., conflict_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., outcomes: _Optional[_Iterable[_Union[EventOutcome, _Mapping]]] = ...) -> None: ...
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[EventOutcome, _Mapping]]] = ..., accepted_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ..., conflict_count: _Optional[int] = ..., rejected_count: _Optional[int] = ...) -> None: ...
 
 class IngestFailure(_message.Message):
     __slots__ = ("reason", "field", "description", "violations")

@@ -26,11 +26,14 @@ if _version_not_supported:
 
 
 class ClickstreamServiceStub(object):
-    """For the backends of a search box: say what was shown, and what people did with it.
+    """ClickstreamService is for the backends of a search box: they say what was shown, and what
+    people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the
     store's members with the journal written. UNAVAILABLE means that the outcome is unknown:
-    retry. Requests of more than 4 MiB: RESOURCE_EXHAUSTED.
+    retry. Requests of more than 4 MiB: RESOURCE_EXHAUSTED. `error_reason.proto` says what each
+    failed call carries. The standard health service answers SERVING for `readiness` only while
+    the store answers.
     """
 
     def __init__(self, channel):
@@ -72,31 +75,41 @@ class ClickstreamServiceStub(object):
 
 
 class ClickstreamServiceServicer(object):
-    """For the backends of a search box: say what was shown, and what people did with it.
+    """ClickstreamService is for the backends of a search box: they say what was shown, and what
+    people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the
     store's members with the journal written. UNAVAILABLE means that the outcome is unknown:
-    retry. Requests of more than 4 MiB: RESOURCE_EXHAUSTED.
+    retry. Requests of more than 4 MiB: RESOURCE_EXHAUSTED. `error_reason.proto` says what each
+    failed call carries. The standard health service answers SERVING for `readiness` only while
+    the store answers.
     """
 
     def CreateSession(self, request, context):
-        """Registers a session in the collecting batch. Its results can no longer change.
-        ALREADY_EXISTS if the id is taken by other content.
+        """CreateSession registers a session in the collecting batch and answers where it was put.
+        Its results can no longer change. ALREADY_EXISTS if the id is taken by other content:
+        nothing is changed then.
+
+        The same id with the same content is a retry, at any time, and answers the same place.
+        A retry may differ in: fields that the storing version did not know; an absent Struct in
+        place of an empty one; -0.0 in place of 0.0; the order of map entries; positions absent in
+        place of 0, 1, 2 … as listed; `created_at`, if it is absent now or was absent when the
+        session was stored; and `historical`, which is no content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSession(self, request, context):
-        """Reads a session and its events. NOT_FOUND if it was never registered.
+        """GetSession reads a session and its events. NOT_FOUND if it was never registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PushEvents(self, request, context):
-        """Adds events to a session, at any time. NOT_FOUND if the session is unknown: nothing is
-        stored then. Send many events per call: a call costs about as much as 20 events.
+        """PushEvents adds events to a session, at any time. NOT_FOUND if the session is unknown:
+        nothing is stored then. Send many events per call: a call costs about as much as 20 events.
 
         Each event has its own outcome; a bad event never costs a good one. Only a call in
         which every event is malformed fails as a whole, with INVALID_ARGUMENT and the bad
@@ -107,14 +120,14 @@ class ClickstreamServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Ingest(self, request_iterator, context):
-        """The same writes as a stream, for backends and imports that have many: sessions and lists
-        of events go up, and one acknowledgement per message comes down, in their order. Events
-        may follow their session at once, in the same stream.
+        """Ingest does the same writes as a stream, for backends and imports that have many: sessions
+        and lists of events go up, and one acknowledgement per message comes down, in their order.
+        Events may follow their session at once, in the same stream.
 
         An acknowledgement is sent once its message is durable. A message that is refused
         carries its `failure`, was not stored, and costs no other message anything.
 
-        The stream ends early where the outcome of a message is unknown (UNAVAILABLE) or where
+        The stream ends early if the outcome of a message is unknown (UNAVAILABLE) or if
         a message cannot be read at all (INVALID_ARGUMENT: it is not valid protobuf, or its
         sequence does not rise; RESOURCE_EXHAUSTED: it has more than 4 MiB). Everything before
         is acknowledged first. After UNAVAILABLE call again and send all that was not
@@ -122,22 +135,23 @@ class ClickstreamServiceServicer(object):
 
         Keep some messages in flight and read acknowledgements while sending. The server reads
         ahead until about 8 MiB are unacknowledged (an event counts its own size and 1,000
-        bytes); then, and while the store is busy, HTTP/2 flow control holds the client back.
+        bytes); then, and while the store is busy, HTTP/2 flow control slows the client down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MarkSessionIrrelevant(self, request, context):
-        """Excludes a session from batch reads and from training, for example because a robot
-        made it. Idempotent: the first mark's time is kept. NOT_FOUND if the session is unknown.
+        """MarkSessionIrrelevant excludes a session from batch reads and from training, for example
+        because a robot made it. Idempotent: the first mark's time is kept. NOT_FOUND if the
+        session is unknown.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RestoreSession(self, request, context):
-        """Takes the mark back. Idempotent. NOT_FOUND if the session is unknown.
+        """RestoreSession takes the mark back. Idempotent. NOT_FOUND if the session is unknown.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,11 +199,14 @@ def add_ClickstreamServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ClickstreamService(object):
-    """For the backends of a search box: say what was shown, and what people did with it.
+    """ClickstreamService is for the backends of a search box: they say what was shown, and what
+    people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the
     store's members with the journal written. UNAVAILABLE means that the outcome is unknown:
-    retry. Requests of more than 4 MiB: RESOURCE_EXHAUSTED.
+    retry. Requests of more than 4 MiB: RESOURCE_EXHAUSTED. `error_reason.proto` says what each
+    failed call carries. The standard health service answers SERVING for `readiness` only while
+    the store answers.
     """
 
     @staticmethod

@@ -22,72 +22,73 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_fine__tuning__service__pb2
-from embedding_studio.clickstream.v1 import training_service_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_training__service__pb2
+from embedding_studio.clickstream.v1 import model_version_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_model__version__pb2
+from embedding_studio.clickstream.v1 import training_run_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_training__run__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3embedding_studio/clickstream/v1/model_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x39\x65mbedding_studio/clickstream/v1/fine_tuning_service.proto\x1a\x36\x65mbedding_studio/clickstream/v1/training_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x01\n\tPromotion\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x18\n\x10model_version_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x10\n\x08rollback\x18\x04 \x01(\x08\x12\x0e\n\x06\x66orced\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12/\n\x0bpromoted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11previous_sequence\x18\x08 \x01(\x03\"2\n\x16GetModelVersionRequest\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\"p\n\x17GetModelVersionResponse\x12\x44\n\rmodel_version\x18\x01 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersion\x12\x0f\n\x07\x63urrent\x18\x02 \x01(\x08\"X\n\x18ListModelVersionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x15\n\rimproved_only\x18\x03 \x01(\x08\"\x9e\x01\n\x19ListModelVersionsResponse\x12\x45\n\x0emodel_versions\x18\x01 \x03(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12!\n\x19promoted_model_version_id\x18\x03 \x01(\t\"\xa8\x01\n\x13PromoteModelRequest\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12&\n\x19\x65xpected_model_version_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\tB\x1c\n\x1a_expected_model_version_id\"f\n\x14PromoteModelResponse\x12=\n\tpromotion\x18\x01 \x01(\x0b\x32*.embedding_studio.clickstream.v1.Promotion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x80\x01\n\x14RollbackModelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x19\x65xpected_model_version_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x03 \x01(\tB\x1c\n\x1a_expected_model_version_id\"g\n\x15RollbackModelResponse\x12=\n\tpromotion\x18\x01 \x01(\x0b\x32*.embedding_studio.clickstream.v1.Promotion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\">\n\x15ListPromotionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"q\n\x16ListPromotionsResponse\x12>\n\npromotions\x18\x01 \x03(\x0b\x32*.embedding_studio.clickstream.v1.Promotion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x14\x44ownloadModelRequest\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"\x9e\x01\n\x15\x44ownloadModelResponse\x12<\n\x05\x66iles\x18\x01 \x01(\x0b\x32+.embedding_studio.clickstream.v1.ModelFilesH\x00\x12<\n\x05\x63hunk\x18\x02 \x01(\x0b\x32+.embedding_studio.clickstream.v1.ModelChunkH\x00\x42\t\n\x07message\"\x86\x01\n\nModelFiles\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x39\n\x05\x66iles\x18\x02 \x03(\x0b\x32*.embedding_studio.clickstream.v1.ModelFile\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"=\n\tModelFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"=\n\nModelChunk\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"p\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32).embedding_studio.clickstream.v1.TextKind\x12\x18\n\x10model_version_id\x18\x03 \x01(\t\"i\n\rEmbedResponse\x12>\n\nembeddings\x18\x01 \x03(\x0b\x32*.embedding_studio.clickstream.v1.Embedding\x12\x18\n\x10model_version_id\x18\x02 \x01(\t\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"]\n\x19StreamModelLineageRequest\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x03 \x01(\x03\"\xa6\x01\n\x1aStreamModelLineageResponse\x12>\n\x06origin\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.ModelOriginH\x00\x12=\n\x05input\x18\x02 \x01(\x0b\x32,.embedding_studio.clickstream.v1.InputOriginH\x00\x42\t\n\x07message\"k\n\x0bModelOrigin\x12\x44\n\rmodel_version\x18\x01 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersion\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\"^\n\x0bInputOrigin\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x16\n\x0esession_number\x18\x02 \x01(\x03\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x11\n\tevent_ids\x18\x04 \x03(\t\"U\n\x18GetSessionLineageRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x9c\x02\n\x19GetSessionLineageResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x16\n\x0esession_number\x18\x02 \x01(\x03\x12;\n\x05input\x18\x03 \x01(\x0b\x32,.embedding_studio.clickstream.v1.InputOrigin\x12;\n\x04runs\x18\x04 \x03(\x0b\x32-.embedding_studio.clickstream.v1.RunOfSession\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12\x42\n\x0bimprovement\x18\x06 \x01(\x0b\x32-.embedding_studio.clickstream.v1.RunOfSession\"z\n\x0cRunOfSession\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12@\n\x05state\x18\x02 \x01(\x0e\x32\x31.embedding_studio.clickstream.v1.TrainingRunState\x12\x18\n\x10model_version_id\x18\x03 \x01(\t*N\n\x08TextKind\x12\x19\n\x15TEXT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fTEXT_KIND_QUERY\x10\x01\x12\x12\n\x0eTEXT_KIND_ITEM\x10\x02\x32\xad\t\n\x0cModelService\x12\x84\x01\n\x0fGetModelVersion\x12\x37.embedding_studio.clickstream.v1.GetModelVersionRequest\x1a\x38.embedding_studio.clickstream.v1.GetModelVersionResponse\x12\x8a\x01\n\x11ListModelVersions\x12\x39.embedding_studio.clickstream.v1.ListModelVersionsRequest\x1a:.embedding_studio.clickstream.v1.ListModelVersionsResponse\x12{\n\x0cPromoteModel\x12\x34.embedding_studio.clickstream.v1.PromoteModelRequest\x1a\x35.embedding_studio.clickstream.v1.PromoteModelResponse\x12~\n\rRollbackModel\x12\x35.embedding_studio.clickstream.v1.RollbackModelRequest\x1a\x36.embedding_studio.clickstream.v1.RollbackModelResponse\x12\x81\x01\n\x0eListPromotions\x12\x36.embedding_studio.clickstream.v1.ListPromotionsRequest\x1a\x37.embedding_studio.clickstream.v1.ListPromotionsResponse\x12\x80\x01\n\rDownloadModel\x12\x35.embedding_studio.clickstream.v1.DownloadModelRequest\x1a\x36.embedding_studio.clickstream.v1.DownloadModelResponse0\x01\x12\x66\n\x05\x45mbed\x12-.embedding_studio.clickstream.v1.EmbedRequest\x1a..embedding_studio.clickstream.v1.EmbedResponse\x12\x8f\x01\n\x12StreamModelLineage\x12:.embedding_studio.clickstream.v1.StreamModelLineageRequest\x1a;.embedding_studio.clickstream.v1.StreamModelLineageResponse0\x01\x12\x8a\x01\n\x11GetSessionLineage\x12\x39.embedding_studio.clickstream.v1.GetSessionLineageRequest\x1a:.embedding_studio.clickstream.v1.GetSessionLineageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3embedding_studio/clickstream/v1/model_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x33\x65mbedding_studio/clickstream/v1/model_version.proto\x1a\x32\x65mbedding_studio/clickstream/v1/training_run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x01\n\tPromotion\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x18\n\x10model_version_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x10\n\x08rollback\x18\x04 \x01(\x08\x12\x0e\n\x06\x66orced\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12/\n\x0bpromoted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11previous_sequence\x18\x08 \x01(\x03\"2\n\x16GetModelVersionRequest\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\"_\n\x17GetModelVersionResponse\x12\x44\n\rmodel_version\x18\x01 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersion\"[\n\x18ListModelVersionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x10gate_passed_only\x18\x03 \x01(\x08\"\x9d\x01\n\x19ListModelVersionsResponse\x12\x45\n\x0emodel_versions\x18\x01 \x03(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12 \n\x18serving_model_version_id\x18\x03 \x01(\t\"\xa8\x01\n\x13PromoteModelRequest\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12&\n\x19\x65xpected_model_version_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\tB\x1c\n\x1a_expected_model_version_id\"f\n\x14PromoteModelResponse\x12=\n\tpromotion\x18\x01 \x01(\x0b\x32*.embedding_studio.clickstream.v1.Promotion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x80\x01\n\x14RollbackModelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x19\x65xpected_model_version_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x03 \x01(\tB\x1c\n\x1a_expected_model_version_id\"g\n\x15RollbackModelResponse\x12=\n\tpromotion\x18\x01 \x01(\x0b\x32*.embedding_studio.clickstream.v1.Promotion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\">\n\x15ListPromotionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"q\n\x16ListPromotionsResponse\x12>\n\npromotions\x18\x01 \x03(\x0b\x32*.embedding_studio.clickstream.v1.Promotion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x14\x44ownloadModelRequest\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"\x9e\x01\n\x15\x44ownloadModelResponse\x12<\n\x05\x66iles\x18\x01 \x01(\x0b\x32+.embedding_studio.clickstream.v1.ModelFilesH\x00\x12<\n\x05\x63hunk\x18\x02 \x01(\x0b\x32+.embedding_studio.clickstream.v1.ModelChunkH\x00\x42\t\n\x07message\"\x86\x01\n\nModelFiles\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x39\n\x05\x66iles\x18\x02 \x03(\x0b\x32*.embedding_studio.clickstream.v1.ModelFile\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"=\n\tModelFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"=\n\nModelChunk\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"p\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32).embedding_studio.clickstream.v1.TextKind\x12\x18\n\x10model_version_id\x18\x03 \x01(\t\"i\n\rEmbedResponse\x12>\n\nembeddings\x18\x01 \x03(\x0b\x32*.embedding_studio.clickstream.v1.Embedding\x12\x18\n\x10model_version_id\x18\x02 \x01(\t\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"]\n\x19StreamModelLineageRequest\x12\x18\n\x10model_version_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x03 \x01(\x03\"\xa6\x01\n\x1aStreamModelLineageResponse\x12>\n\x06origin\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.ModelOriginH\x00\x12=\n\x05input\x18\x02 \x01(\x0b\x32,.embedding_studio.clickstream.v1.InputOriginH\x00\x42\t\n\x07message\"k\n\x0bModelOrigin\x12\x44\n\rmodel_version\x18\x01 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersion\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\"^\n\x0bInputOrigin\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x16\n\x0esession_number\x18\x02 \x01(\x03\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x11\n\tevent_ids\x18\x04 \x03(\t\"U\n\x18GetSessionLineageRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x9c\x02\n\x19GetSessionLineageResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x16\n\x0esession_number\x18\x02 \x01(\x03\x12;\n\x05input\x18\x03 \x01(\x0b\x32,.embedding_studio.clickstream.v1.InputOrigin\x12;\n\x04runs\x18\x04 \x03(\x0b\x32-.embedding_studio.clickstream.v1.RunOfSession\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12\x42\n\x0bimprovement\x18\x06 \x01(\x0b\x32-.embedding_studio.clickstream.v1.RunOfSession\"z\n\x0cRunOfSession\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12@\n\x05state\x18\x02 \x01(\x0e\x32\x31.embedding_studio.clickstream.v1.TrainingRunState\x12\x18\n\x10model_version_id\x18\x03 \x01(\t*N\n\x08TextKind\x12\x19\n\x15TEXT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fTEXT_KIND_QUERY\x10\x01\x12\x12\n\x0eTEXT_KIND_ITEM\x10\x02\x32\xad\t\n\x0cModelService\x12\x84\x01\n\x0fGetModelVersion\x12\x37.embedding_studio.clickstream.v1.GetModelVersionRequest\x1a\x38.embedding_studio.clickstream.v1.GetModelVersionResponse\x12\x8a\x01\n\x11ListModelVersions\x12\x39.embedding_studio.clickstream.v1.ListModelVersionsRequest\x1a:.embedding_studio.clickstream.v1.ListModelVersionsResponse\x12{\n\x0cPromoteModel\x12\x34.embedding_studio.clickstream.v1.PromoteModelRequest\x1a\x35.embedding_studio.clickstream.v1.PromoteModelResponse\x12~\n\rRollbackModel\x12\x35.embedding_studio.clickstream.v1.RollbackModelRequest\x1a\x36.embedding_studio.clickstream.v1.RollbackModelResponse\x12\x81\x01\n\x0eListPromotions\x12\x36.embedding_studio.clickstream.v1.ListPromotionsRequest\x1a\x37.embedding_studio.clickstream.v1.ListPromotionsResponse\x12\x80\x01\n\rDownloadModel\x12\x35.embedding_studio.clickstream.v1.DownloadModelRequest\x1a\x36.embedding_studio.clickstream.v1.DownloadModelResponse0\x01\x12\x66\n\x05\x45mbed\x12-.embedding_studio.clickstream.v1.EmbedRequest\x1a..embedding_studio.clickstream.v1.EmbedResponse\x12\x8f\x01\n\x12StreamModelLineage\x12:.embedding_studio.clickstream.v1.StreamModelLineageRequest\x1a;.embedding_studio.clickstream.v1.StreamModelLineageResponse0\x01\x12\x8a\x01\n\x11GetSessionLineage\x12\x39.embedding_studio.clickstream.v1.GetSessionLineageRequest\x1a:.embedding_studio.clickstream.v1.GetSessionLineageResponseB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'embedding_studio.clickstream.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_TEXTKIND']._serialized_start=3273
-  _globals['_TEXTKIND']._serialized_end=3351
-  _globals['_PROMOTION']._serialized_start=237
-  _globals['_PROMOTION']._serialized_end=438
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=440
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=490
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=492
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=604
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=606
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=694
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=697
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=855
-  _globals['_PROMOTEMODELREQUEST']._serialized_start=858
-  _globals['_PROMOTEMODELREQUEST']._serialized_end=1026
-  _globals['_PROMOTEMODELRESPONSE']._serialized_start=1028
-  _globals['_PROMOTEMODELRESPONSE']._serialized_end=1130
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1133
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1261
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1263
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=1366
-  _globals['_LISTPROMOTIONSREQUEST']._serialized_start=1368
-  _globals['_LISTPROMOTIONSREQUEST']._serialized_end=1430
-  _globals['_LISTPROMOTIONSRESPONSE']._serialized_start=1432
-  _globals['_LISTPROMOTIONSRESPONSE']._serialized_end=1545
-  _globals['_DOWNLOADMODELREQUEST']._serialized_start=1547
-  _globals['_DOWNLOADMODELREQUEST']._serialized_end=1630
-  _globals['_DOWNLOADMODELRESPONSE']._serialized_start=1633
-  _globals['_DOWNLOADMODELRESPONSE']._serialized_end=1791
-  _globals['_MODELFILES']._serialized_start=1794
-  _globals['_MODELFILES']._serialized_end=1928
-  _globals['_MODELFILE']._serialized_start=1930
-  _globals['_MODELFILE']._serialized_end=1991
-  _globals['_MODELCHUNK']._serialized_start=1993
-  _globals['_MODELCHUNK']._serialized_end=2054
-  _globals['_EMBEDREQUEST']._serialized_start=2056
-  _globals['_EMBEDREQUEST']._serialized_end=2168
-  _globals['_EMBEDRESPONSE']._serialized_start=2170
-  _globals['_EMBEDRESPONSE']._serialized_end=2275
-  _globals['_EMBEDDING']._serialized_start=2277
-  _globals['_EMBEDDING']._serialized_end=2304
-  _globals['_STREAMMODELLINEAGEREQUEST']._serialized_start=2306
-  _globals['_STREAMMODELLINEAGEREQUEST']._serialized_end=2399
-  _globals['_STREAMMODELLINEAGERESPONSE']._serialized_start=2402
-  _globals['_STREAMMODELLINEAGERESPONSE']._serialized_end=2568
-  _globals['_MODELORIGIN']._serialized_start=2570
-  _globals['_MODELORIGIN']._serialized_end=2677
-  _globals['_INPUTORIGIN']._serialized_start=2679
-  _globals['_INPUTORIGIN']._serialized_end=2773
-  _globals['_GETSESSIONLINEAGEREQUEST']._serialized_start=2775
-  _globals['_GETSESSIONLINEAGEREQUEST']._serialized_end=2860
-  _globals['_GETSESSIONLINEAGERESPONSE']._serialized_start=2863
-  _globals['_GETSESSIONLINEAGERESPONSE']._serialized_end=3147
-  _globals['_RUNOFSESSION']._serialized_start=3149
-  _globals['_RUNOFSESSION']._serialized_end=3271
-  _globals['_MODELSERVICE']._serialized_start=3354
-  _globals['_MODELSERVICE']._serialized_end=4551
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\"com.embeddingstudio.clickstream.v1P\001Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1'
+  _globals['_TEXTKIND']._serialized_start=3248
+  _globals['_TEXTKIND']._serialized_end=3326
+  _globals['_PROMOTION']._serialized_start=227
+  _globals['_PROMOTION']._serialized_end=428
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=430
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=480
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=482
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=577
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=579
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=670
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=673
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=830
+  _globals['_PROMOTEMODELREQUEST']._serialized_start=833
+  _globals['_PROMOTEMODELREQUEST']._serialized_end=1001
+  _globals['_PROMOTEMODELRESPONSE']._serialized_start=1003
+  _globals['_PROMOTEMODELRESPONSE']._serialized_end=1105
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1108
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1236
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1238
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=1341
+  _globals['_LISTPROMOTIONSREQUEST']._serialized_start=1343
+  _globals['_LISTPROMOTIONSREQUEST']._serialized_end=1405
+  _globals['_LISTPROMOTIONSRESPONSE']._serialized_start=1407
+  _globals['_LISTPROMOTIONSRESPONSE']._serialized_end=1520
+  _globals['_DOWNLOADMODELREQUEST']._serialized_start=1522
+  _globals['_DOWNLOADMODELREQUEST']._serialized_end=1605
+  _globals['_DOWNLOADMODELRESPONSE']._serialized_start=1608
+  _globals['_DOWNLOADMODELRESPONSE']._serialized_end=1766
+  _globals['_MODELFILES']._serialized_start=1769
+  _globals['_MODELFILES']._serialized_end=1903
+  _globals['_MODELFILE']._serialized_start=1905
+  _globals['_MODELFILE']._serialized_end=1966
+  _globals['_MODELCHUNK']._serialized_start=1968
+  _globals['_MODELCHUNK']._serialized_end=2029
+  _globals['_EMBEDREQUEST']._serialized_start=2031
+  _globals['_EMBEDREQUEST']._serialized_end=2143
+  _globals['_EMBEDRESPONSE']._serialized_start=2145
+  _globals['_EMBEDRESPONSE']._serialized_end=2250
+  _globals['_EMBEDDING']._serialized_start=2252
+  _globals['_EMBEDDING']._serialized_end=2279
+  _globals['_STREAMMODELLINEAGEREQUEST']._serialized_start=2281
+  _globals['_STREAMMODELLINEAGEREQUEST']._serialized_end=2374
+  _globals['_STREAMMODELLINEAGERESPONSE']._serialized_start=2377
+  _globals['_STREAMMODELLINEAGERESPONSE']._serialized_end=2543
+  _globals['_MODELORIGIN']._serialized_start=2545
+  _globals['_MODELORIGIN']._serialized_end=2652
+  _globals['_INPUTORIGIN']._serialized_start=2654
+  _globals['_INPUTORIGIN']._serialized_end=2748
+  _globals['_GETSESSIONLINEAGEREQUEST']._serialized_start=2750
+  _globals['_GETSESSIONLINEAGEREQUEST']._serialized_end=2835
+  _globals['_GETSESSIONLINEAGERESPONSE']._serialized_start=2838
+  _globals['_GETSESSIONLINEAGERESPONSE']._serialized_end=3122
+  _globals['_RUNOFSESSION']._serialized_start=3124
+  _globals['_RUNOFSESSION']._serialized_end=3246
+  _globals['_MODELSERVICE']._serialized_start=3329
+  _globals['_MODELSERVICE']._serialized_end=4526
 # @@protoc_insertion_point(module_scope)

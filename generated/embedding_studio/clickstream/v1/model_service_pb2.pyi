@@ -1,7 +1,7 @@
 import datetime
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as _fine_tuning_service_pb2
-from embedding_studio.clickstream.v1 import training_service_pb2 as _training_service_pb2
+from embedding_studio.clickstream.v1 import model_version_pb2 as _model_version_pb2
+from embedding_studio.clickstream.v1 import training_run_pb2 as _training_run_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -48,32 +48,30 @@ class GetModelVersionRequest(_message.Message):
     def __init__(self, model_version_id: _Optional[str] = ...) -> None: ...
 
 class GetModelVersionResponse(_message.Message):
-    __slots__ = ("model_version", "current")
+    __slots__ = ("model_version",)
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
-    CURRENT_FIELD_NUMBER: _ClassVar[int]
-    model_version: _fine_tuning_service_pb2.ModelVersion
-    current: bool
-    def __init__(self, model_version: _Optional[_Union[_fine_tuning_service_pb2.ModelVersion, _Mapping]] = ..., current: bool = ...) -> None: ...
+    model_version: _model_version_pb2.ModelVersion
+    def __init__(self, model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ...) -> None: ...
 
 class ListModelVersionsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "improved_only")
+    __slots__ = ("page_size", "page_token", "gate_passed_only")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    IMPROVED_ONLY_FIELD_NUMBER: _ClassVar[int]
+    GATE_PASSED_ONLY_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    improved_only: bool
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., improved_only: bool = ...) -> None: ...
+    gate_passed_only: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., gate_passed_only: bool = ...) -> None: ...
 
 class ListModelVersionsResponse(_message.Message):
-    __slots__ = ("model_versions", "next_page_token", "promoted_model_version_id")
+    __slots__ = ("model_versions", "next_page_token", "serving_model_version_id")
     MODEL_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    PROMOTED_MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
-    model_versions: _containers.RepeatedCompositeFieldContainer[_fine_tuning_service_pb2.ModelVersion]
+    SERVING_MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    model_versions: _containers.RepeatedCompositeFieldContainer[_model_version_pb2.ModelVersion]
     next_page_token: str
-    promoted_model_version_id: str
-    def __init__(self, model_versions: _Optional[_Iterable[_Union[_fine_tuning_service_pb2.ModelVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., promoted_model_version_id: _Optional[str] = ...) -> None: ...
+    serving_model_version_id: str
+    def __init__(self, model_versions: _Optional[_Iterable[_Union[_model_version_pb2.ModelVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., serving_model_version_id: _Optional[str] = ...) -> None: ...
 
 class PromoteModelRequest(_message.Message):
     __slots__ = ("model_version_id", "request_id", "expected_model_version_id", "force", "reason")
@@ -227,9 +225,9 @@ class ModelOrigin(_message.Message):
     __slots__ = ("model_version", "policy_version")
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
-    model_version: _fine_tuning_service_pb2.ModelVersion
+    model_version: _model_version_pb2.ModelVersion
     policy_version: str
-    def __init__(self, model_version: _Optional[_Union[_fine_tuning_service_pb2.ModelVersion, _Mapping]] = ..., policy_version: _Optional[str] = ...) -> None: ...
+    def __init__(self, model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., policy_version: _Optional[str] = ...) -> None: ...
 
 class InputOrigin(_message.Message):
     __slots__ = ("batch_id", "session_number", "session_id", "event_ids")
@@ -275,6 +273,6 @@ class RunOfSession(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     run_id: str
-    state: _training_service_pb2.TrainingRunState
+    state: _training_run_pb2.TrainingRunState
     model_version_id: str
-    def __init__(self, run_id: _Optional[str] = ..., state: _Optional[_Union[_training_service_pb2.TrainingRunState, str]] = ..., model_version_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, run_id: _Optional[str] = ..., state: _Optional[_Union[_training_run_pb2.TrainingRunState, str]] = ..., model_version_id: _Optional[str] = ...) -> None: ...

@@ -26,12 +26,13 @@ if _version_not_supported:
 
 
 class ModelServiceStub(object):
-    """Model versions: which one serves, its files, its vectors, and what it was made from.
+    """ModelService is for ML engineers and search backends: model versions, which one serves, its
+    files, its vectors, and what it was made from.
 
-    A version exists once its training run has succeeded. Which version is promoted is the last
-    entry of an append-only log: promoting and rolling back both append to it. A run that passes its
-    gate is promoted by itself if nothing is promoted yet, or what is promoted is the version that
-    it started from and was measured against.
+    A version exists once its training run has succeeded. At most one version serves: the one that
+    the last entry of an append-only log of promotions names. Promoting and rolling back both
+    append to it. Vectors of two versions do not compare: a backend that searches an index names
+    the version of that index in Embed, or promotes a version when its index is ready.
     """
 
     def __init__(self, channel):
@@ -88,82 +89,90 @@ class ModelServiceStub(object):
 
 
 class ModelServiceServicer(object):
-    """Model versions: which one serves, its files, its vectors, and what it was made from.
+    """ModelService is for ML engineers and search backends: model versions, which one serves, its
+    files, its vectors, and what it was made from.
 
-    A version exists once its training run has succeeded. Which version is promoted is the last
-    entry of an append-only log: promoting and rolling back both append to it. A run that passes its
-    gate is promoted by itself if nothing is promoted yet, or what is promoted is the version that
-    it started from and was measured against.
+    A version exists once its training run has succeeded. At most one version serves: the one that
+    the last entry of an append-only log of promotions names. Promoting and rolling back both
+    append to it. Vectors of two versions do not compare: a backend that searches an index names
+    the version of that index in Embed, or promotes a version when its index is ready.
     """
 
     def GetModelVersion(self, request, context):
-        """NOT_FOUND if there is no such version; FAILED_PRECONDITION if the promoted one is asked for
-        and none is.
+        """GetModelVersion reads a version. NOT_FOUND if there is no such version; FAILED_PRECONDITION
+        if the serving one is asked for and none serves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModelVersions(self, request, context):
-        """Lists versions, the newest first.
+        """ListModelVersions lists versions, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromoteModel(self, request, context):
-        """Makes a version the promoted one. Idempotent by `request_id`: a retry answers the same
-        promotion, whatever was promoted since. Before it, the version is loaded where the models lie, so
-        that Embed goes on without waiting. FAILED_PRECONDITION if it cannot be loaded, its gate said no
-        and `force` is not set, or another version than expected is promoted; ALREADY_EXISTS if the
-        request id was used for something else; UNAVAILABLE while the machine of the models is away.
+        """PromoteModel makes a version the serving one. Idempotent by `request_id`: a retry answers the
+        same promotion, whatever serves by now. The trainer loads the version first, so that Embed
+        goes on without waiting. NOT_FOUND if there is no such version; FAILED_PRECONDITION if it
+        cannot be loaded, its gate did not pass and `force` is not set, or another version serves
+        than expected; ALREADY_EXISTS if the request id was used with other content; UNAVAILABLE
+        while the trainer does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """Goes back to the version that was promoted before the one that is now; a second rollback goes
-        back one more. Idempotent by `request_id`. FAILED_PRECONDITION if there is nothing before it.
+        """RollbackModel goes back to the version that served before the one that serves now; a second
+        rollback goes back one more. Idempotent by `request_id`. FAILED_PRECONDITION if no version
+        served before, or another version serves than expected; ALREADY_EXISTS if the request id was
+        used with other content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPromotions(self, request, context):
-        """Lists promotions and rollbacks, the newest first.
+        """ListPromotions lists promotions and rollbacks, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadModel(self, request, context):
-        """Streams a version's files: first the list of all, then their bytes in that order. After a
-        broken stream, ask again from the file and offset behind the last byte received.
+        """DownloadModel streams a version's files: first the list of all, then their bytes in that
+        order. After a broken stream, ask again from the file and offset behind the last byte
+        received. NOT_FOUND if there is no such version or no files of it; FAILED_PRECONDITION if
+        the serving one is asked for and none serves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Embed(self, request, context):
-        """Embeds texts. A call that begins after PromoteModel answered uses the new version, and waits
-        for it to be loaded; calls in flight finish on the old one. RESOURCE_EXHAUSTED with RetryInfo
-        when more texts wait than the server holds.
+        """Embed makes vectors of texts. A call that begins after PromoteModel answered uses the new
+        version; calls in flight finish on the old one. NOT_FOUND if there is no such version;
+        FAILED_PRECONDITION if the serving one is asked for and none serves; RESOURCE_EXHAUSTED with
+        RetryInfo if too many texts wait already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamModelLineage(self, request, context):
-        """Streams the training inputs that a version was made from, by batch and session number.
+        """StreamModelLineage streams the training inputs that a version was made from, by batch and
+        session number. NOT_FOUND if there is no such version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSessionLineage(self, request, context):
-        """Which training runs and model versions used a session, the newest run first.
-        NOT_FOUND if the session is unknown.
+        """GetSessionLineage says which training runs and model versions used a session, the newest run
+        first. NOT_FOUND if the session is unknown.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,12 +235,13 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService(object):
-    """Model versions: which one serves, its files, its vectors, and what it was made from.
+    """ModelService is for ML engineers and search backends: model versions, which one serves, its
+    files, its vectors, and what it was made from.
 
-    A version exists once its training run has succeeded. Which version is promoted is the last
-    entry of an append-only log: promoting and rolling back both append to it. A run that passes its
-    gate is promoted by itself if nothing is promoted yet, or what is promoted is the version that
-    it started from and was measured against.
+    A version exists once its training run has succeeded. At most one version serves: the one that
+    the last entry of an append-only log of promotions names. Promoting and rolling back both
+    append to it. Vectors of two versions do not compare: a backend that searches an index names
+    the version of that index in Embed, or promotes a version when its index is ready.
     """
 
     @staticmethod

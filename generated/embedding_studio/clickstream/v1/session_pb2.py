@@ -26,21 +26,28 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-embedding_studio/clickstream/v1/session.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x38\n\x07results\x18\x03 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.Result\x12>\n\nscore_kind\x18\x04 \x01(\x0e\x32*.embedding_studio.clickstream.v1.ScoreKind\x12(\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07user_id\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0epayload_search\x18\x08 \x01(\x08\"\x84\x01\n\x06Result\x12\x11\n\tobject_id\x18\x01 \x01(\t\x12\x15\n\x08position\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\x05score\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12%\n\x04meta\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x0b\n\t_positionB\x08\n\x06_score\"\x91\x01\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x11\n\tobject_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04meta\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x8b\x02\n\rStoredSession\x12\x39\n\x07session\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Session\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x16\n\x0esession_number\x18\x03 \x01(\x03\x12\x12\n\nirrelevant\x18\x04 \x01(\x08\x12\x31\n\rirrelevant_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x06\x65vents\x18\x06 \x03(\x0b\x32&.embedding_studio.clickstream.v1.Event\x12\x16\n\x0eomitted_events\x18\x07 \x01(\x03*[\n\tScoreKind\x12\x1a\n\x16SCORE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15SCORE_KIND_SIMILARITY\x10\x01\x12\x17\n\x13SCORE_KIND_DISTANCE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-embedding_studio/clickstream/v1/session.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x03\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x38\n\x07results\x18\x03 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.Result\x12>\n\nscore_kind\x18\x04 \x01(\x0e\x32*.embedding_studio.clickstream.v1.ScoreKind\x12(\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07user_id\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0epayload_search\x18\x08 \x01(\x08\x12\'\n\x06\x66ilter\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04sort\x18\n \x01(\t\x12\x33\n\x04page\x18\x0b \x01(\x0b\x32%.embedding_studio.clickstream.v1.Page\x12\x37\n\x06\x63lient\x18\x0c \x01(\x0b\x32\'.embedding_studio.clickstream.v1.Client\x12\x12\n\nuser_agent\x18\r \x01(\t\"$\n\x04Page\x12\x0e\n\x06offset\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\"\'\n\x06\x43lient\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xbf\x01\n\x06Result\x12\x11\n\tobject_id\x18\x01 \x01(\t\x12\x15\n\x08position\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\x05score\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12%\n\x04meta\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x39\n\x04kind\x18\x05 \x01(\x0e\x32+.embedding_studio.clickstream.v1.ResultKindB\x0b\n\t_positionB\x08\n\x06_score\"\x91\x01\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x11\n\tobject_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04meta\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x9b\x02\n\rStoredSession\x12\x39\n\x07session\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Session\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x16\n\x0esession_number\x18\x03 \x01(\x03\x12\x12\n\nirrelevant\x18\x04 \x01(\x08\x12\x31\n\rirrelevant_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x06\x65vents\x18\x06 \x03(\x0b\x32&.embedding_studio.clickstream.v1.Event\x12\x16\n\x0eomitted_events\x18\x07 \x01(\x03\x12\x0e\n\x06\x65rased\x18\x08 \x01(\x08*[\n\tScoreKind\x12\x1a\n\x16SCORE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15SCORE_KIND_SIMILARITY\x10\x01\x12\x17\n\x13SCORE_KIND_DISTANCE\x10\x02*W\n\nResultKind\x12\x1b\n\x17RESULT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11RESULT_KIND_IMAGE\x10\x01\x12\x15\n\x11RESULT_KIND_OTHER\x10\x02\x42\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'embedding_studio.clickstream.v1.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_SCOREKIND']._serialized_start=998
-  _globals['_SCOREKIND']._serialized_end=1089
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\"com.embeddingstudio.clickstream.v1P\001Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1'
+  _globals['_SCOREKIND']._serialized_start=1337
+  _globals['_SCOREKIND']._serialized_end=1428
+  _globals['_RESULTKIND']._serialized_start=1430
+  _globals['_RESULTKIND']._serialized_end=1517
   _globals['_SESSION']._serialized_start=146
-  _globals['_SESSION']._serialized_end=443
-  _globals['_RESULT']._serialized_start=446
-  _globals['_RESULT']._serialized_end=578
-  _globals['_EVENT']._serialized_start=581
-  _globals['_EVENT']._serialized_end=726
-  _globals['_STOREDSESSION']._serialized_start=729
-  _globals['_STOREDSESSION']._serialized_end=996
+  _globals['_SESSION']._serialized_end=628
+  _globals['_PAGE']._serialized_start=630
+  _globals['_PAGE']._serialized_end=666
+  _globals['_CLIENT']._serialized_start=668
+  _globals['_CLIENT']._serialized_end=707
+  _globals['_RESULT']._serialized_start=710
+  _globals['_RESULT']._serialized_end=901
+  _globals['_EVENT']._serialized_start=904
+  _globals['_EVENT']._serialized_end=1049
+  _globals['_STOREDSESSION']._serialized_start=1052
+  _globals['_STOREDSESSION']._serialized_end=1335
 # @@protoc_insertion_point(module_scope)

@@ -43,8 +43,15 @@ class GradedResult(_message.Message):
     def __init__(self, object_id: _Optional[str] = ..., position: _Optional[int] = ..., grade: _Optional[float] = ..., event_ids: _Optional[_Iterable[str]] = ..., meta: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class ConversionSummary(_message.Message):
-    __slots__ = ("session_count", "input_count", "skipped_sessions", "graded_events", "ignored_events", "unknown_types", "policy_version")
+    __slots__ = ("session_count", "input_count", "skipped_sessions", "ignored_results", "graded_events", "ignored_events", "unknown_types", "policy_version")
     class SkippedSessionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class IgnoredResultsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +82,7 @@ class ConversionSummary(_message.Message):
     SESSION_COUNT_FIELD_NUMBER: _ClassVar[int]
     INPUT_COUNT_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_RESULTS_FIELD_NUMBER: _ClassVar[int]
     GRADED_EVENTS_FIELD_NUMBER: _ClassVar[int]
     IGNORED_EVENTS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_TYPES_FIELD_NUMBER: _ClassVar[int]
@@ -82,8 +90,9 @@ class ConversionSummary(_message.Message):
     session_count: int
     input_count: int
     skipped_sessions: _containers.ScalarMap[str, int]
+    ignored_results: _containers.ScalarMap[str, int]
     graded_events: _containers.ScalarMap[str, int]
     ignored_events: _containers.ScalarMap[str, int]
     unknown_types: _containers.ScalarMap[str, int]
     policy_version: str
-    def __init__(self, session_count: _Optional[int] = ..., input_count: _Optional[int] = ..., skipped_sessions: _Optional[_Mapping[str, int]] = ..., graded_events: _Optional[_Mapping[str, int]] = ..., ignored_events: _Optional[_Mapping[str, int]] = ..., unknown_types: _Optional[_Mapping[str, int]] = ..., policy_version: _Optional[str] = ...) -> None: ...
+    def __init__(self, session_count: _Optional[int] = ..., input_count: _Optional[int] = ..., skipped_sessions: _Optional[_Mapping[str, int]] = ..., ignored_results: _Optional[_Mapping[str, int]] = ..., graded_events: _Optional[_Mapping[str, int]] = ..., ignored_events: _Optional[_Mapping[str, int]] = ..., unknown_types: _Optional[_Mapping[str, int]] = ..., policy_version: _Optional[str] = ...) -> None: ...

@@ -1,31 +1,15 @@
-import datetime
-
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as _fine_tuning_service_pb2
+from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as _fine_tuning_settings_pb2
+from embedding_studio.clickstream.v1 import judged_query_pb2 as _judged_query_pb2
 from embedding_studio.clickstream.v1 import training_input_pb2 as _training_input_pb2
-from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from embedding_studio.clickstream.v1 import training_progress_pb2 as _training_progress_pb2
+from embedding_studio.clickstream.v1 import training_run_pb2 as _training_run_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class TrainingRunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    TRAINING_RUN_STATE_UNSPECIFIED: _ClassVar[TrainingRunState]
-    TRAINING_RUN_STATE_QUEUED: _ClassVar[TrainingRunState]
-    TRAINING_RUN_STATE_RUNNING: _ClassVar[TrainingRunState]
-    TRAINING_RUN_STATE_SUCCEEDED: _ClassVar[TrainingRunState]
-    TRAINING_RUN_STATE_FAILED: _ClassVar[TrainingRunState]
-    TRAINING_RUN_STATE_CANCELED: _ClassVar[TrainingRunState]
-TRAINING_RUN_STATE_UNSPECIFIED: TrainingRunState
-TRAINING_RUN_STATE_QUEUED: TrainingRunState
-TRAINING_RUN_STATE_RUNNING: TrainingRunState
-TRAINING_RUN_STATE_SUCCEEDED: TrainingRunState
-TRAINING_RUN_STATE_FAILED: TrainingRunState
-TRAINING_RUN_STATE_CANCELED: TrainingRunState
 
 class StreamTrainingInputsRequest(_message.Message):
     __slots__ = ("batch_id", "after_number")
@@ -43,38 +27,6 @@ class StreamTrainingInputsResponse(_message.Message):
     summary: _training_input_pb2.ConversionSummary
     def __init__(self, input: _Optional[_Union[_training_input_pb2.TrainingInput, _Mapping]] = ..., summary: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ...) -> None: ...
 
-class TrainingRun(_message.Message):
-    __slots__ = ("run_id", "batch_ids", "settings", "state", "reason", "progress", "conversion", "model_version", "attempts", "cancel_requested", "queued_at", "started_at", "ended_at", "improves")
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    BATCH_IDS_FIELD_NUMBER: _ClassVar[int]
-    SETTINGS_FIELD_NUMBER: _ClassVar[int]
-    STATE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    PROGRESS_FIELD_NUMBER: _ClassVar[int]
-    CONVERSION_FIELD_NUMBER: _ClassVar[int]
-    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
-    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
-    CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
-    QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
-    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
-    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
-    IMPROVES_FIELD_NUMBER: _ClassVar[int]
-    run_id: str
-    batch_ids: _containers.RepeatedScalarFieldContainer[str]
-    settings: _fine_tuning_service_pb2.FineTuningSettings
-    state: TrainingRunState
-    reason: str
-    progress: _fine_tuning_service_pb2.TrainingProgress
-    conversion: _training_input_pb2.ConversionSummary
-    model_version: _fine_tuning_service_pb2.ModelVersion
-    attempts: int
-    cancel_requested: bool
-    queued_at: _timestamp_pb2.Timestamp
-    started_at: _timestamp_pb2.Timestamp
-    ended_at: _timestamp_pb2.Timestamp
-    improves: bool
-    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_service_pb2.FineTuningSettings, _Mapping]] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., reason: _Optional[str] = ..., progress: _Optional[_Union[_fine_tuning_service_pb2.TrainingProgress, _Mapping]] = ..., conversion: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ..., model_version: _Optional[_Union[_fine_tuning_service_pb2.ModelVersion, _Mapping]] = ..., attempts: _Optional[int] = ..., cancel_requested: bool = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., improves: bool = ...) -> None: ...
-
 class StartTrainingRequest(_message.Message):
     __slots__ = ("run_id", "batch_ids", "settings", "judged_queries")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -83,17 +35,17 @@ class StartTrainingRequest(_message.Message):
     JUDGED_QUERIES_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     batch_ids: _containers.RepeatedScalarFieldContainer[str]
-    settings: _fine_tuning_service_pb2.FineTuningSettings
-    judged_queries: _containers.RepeatedCompositeFieldContainer[_fine_tuning_service_pb2.JudgedQuery]
-    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_service_pb2.FineTuningSettings, _Mapping]] = ..., judged_queries: _Optional[_Iterable[_Union[_fine_tuning_service_pb2.JudgedQuery, _Mapping]]] = ...) -> None: ...
+    settings: _fine_tuning_settings_pb2.FineTuningSettings
+    judged_queries: _containers.RepeatedCompositeFieldContainer[_judged_query_pb2.JudgedQuery]
+    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_settings_pb2.FineTuningSettings, _Mapping]] = ..., judged_queries: _Optional[_Iterable[_Union[_judged_query_pb2.JudgedQuery, _Mapping]]] = ...) -> None: ...
 
 class StartTrainingResponse(_message.Message):
     __slots__ = ("run", "created")
     RUN_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
-    run: TrainingRun
+    run: _training_run_pb2.TrainingRun
     created: bool
-    def __init__(self, run: _Optional[_Union[TrainingRun, _Mapping]] = ..., created: bool = ...) -> None: ...
+    def __init__(self, run: _Optional[_Union[_training_run_pb2.TrainingRun, _Mapping]] = ..., created: bool = ...) -> None: ...
 
 class GetTrainingRunRequest(_message.Message):
     __slots__ = ("run_id",)
@@ -104,8 +56,8 @@ class GetTrainingRunRequest(_message.Message):
 class GetTrainingRunResponse(_message.Message):
     __slots__ = ("run",)
     RUN_FIELD_NUMBER: _ClassVar[int]
-    run: TrainingRun
-    def __init__(self, run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
+    run: _training_run_pb2.TrainingRun
+    def __init__(self, run: _Optional[_Union[_training_run_pb2.TrainingRun, _Mapping]] = ...) -> None: ...
 
 class ListTrainingRunsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "states")
@@ -114,16 +66,16 @@ class ListTrainingRunsRequest(_message.Message):
     STATES_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    states: _containers.RepeatedScalarFieldContainer[TrainingRunState]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[TrainingRunState, str]]] = ...) -> None: ...
+    states: _containers.RepeatedScalarFieldContainer[_training_run_pb2.TrainingRunState]
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_training_run_pb2.TrainingRunState, str]]] = ...) -> None: ...
 
 class ListTrainingRunsResponse(_message.Message):
     __slots__ = ("runs", "next_page_token")
     RUNS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    runs: _containers.RepeatedCompositeFieldContainer[TrainingRun]
+    runs: _containers.RepeatedCompositeFieldContainer[_training_run_pb2.TrainingRun]
     next_page_token: str
-    def __init__(self, runs: _Optional[_Iterable[_Union[TrainingRun, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, runs: _Optional[_Iterable[_Union[_training_run_pb2.TrainingRun, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchTrainingRunRequest(_message.Message):
     __slots__ = ("run_id",)
@@ -134,8 +86,8 @@ class WatchTrainingRunRequest(_message.Message):
 class WatchTrainingRunResponse(_message.Message):
     __slots__ = ("run",)
     RUN_FIELD_NUMBER: _ClassVar[int]
-    run: TrainingRun
-    def __init__(self, run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
+    run: _training_run_pb2.TrainingRun
+    def __init__(self, run: _Optional[_Union[_training_run_pb2.TrainingRun, _Mapping]] = ...) -> None: ...
 
 class GetTrainingCurveRequest(_message.Message):
     __slots__ = ("run_id",)
@@ -146,8 +98,8 @@ class GetTrainingCurveRequest(_message.Message):
 class GetTrainingCurveResponse(_message.Message):
     __slots__ = ("points",)
     POINTS_FIELD_NUMBER: _ClassVar[int]
-    points: _containers.RepeatedCompositeFieldContainer[_fine_tuning_service_pb2.CurvePoint]
-    def __init__(self, points: _Optional[_Iterable[_Union[_fine_tuning_service_pb2.CurvePoint, _Mapping]]] = ...) -> None: ...
+    points: _containers.RepeatedCompositeFieldContainer[_training_progress_pb2.CurvePoint]
+    def __init__(self, points: _Optional[_Iterable[_Union[_training_progress_pb2.CurvePoint, _Mapping]]] = ...) -> None: ...
 
 class CancelTrainingRunRequest(_message.Message):
     __slots__ = ("run_id",)
@@ -158,5 +110,5 @@ class CancelTrainingRunRequest(_message.Message):
 class CancelTrainingRunResponse(_message.Message):
     __slots__ = ("run",)
     RUN_FIELD_NUMBER: _ClassVar[int]
-    run: TrainingRun
-    def __init__(self, run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
+    run: _training_run_pb2.TrainingRun
+    def __init__(self, run: _Optional[_Union[_training_run_pb2.TrainingRun, _Mapping]] = ...) -> None: ...

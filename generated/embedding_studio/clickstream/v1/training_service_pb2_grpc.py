@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TrainingServiceStub(object):
-    """For schedulers and ML engineers: converted inputs, and training runs.
+    """TrainingService is for schedulers and ML engineers: converted inputs, and training runs.
     """
 
     def __init__(self, channel):
@@ -73,66 +73,69 @@ class TrainingServiceStub(object):
 
 
 class TrainingServiceServicer(object):
-    """For schedulers and ML engineers: converted inputs, and training runs.
+    """TrainingService is for schedulers and ML engineers: converted inputs, and training runs.
     """
 
     def StreamTrainingInputs(self, request, context):
-        """Streams the inputs of a released batch, by session number, and last a summary of what
-        was skipped and why. The same batch and policy give the same bytes in the same order
-        from any starting point: the first read fixes which events and irrelevance marks count.
-        FAILED_PRECONDITION if the batch still collects.
+        """StreamTrainingInputs streams the inputs of a released batch, by session number, and last a
+        summary of what was skipped and why. The same batch and importance policy give the same
+        bytes in the same order from any starting point: the first read fixes which events and
+        irrelevance marks count. Erased sessions are passed over. NOT_FOUND if there is no such
+        batch; FAILED_PRECONDITION if it still collects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartTraining(self, request, context):
-        """Queues a training run and returns at once. The run outlives this call, its watchers and
-        the process: it goes on from its last checkpoint. Idempotent by `run_id`: the same run
-        again with the same content returns the run, with other content ALREADY_EXISTS.
-        Runs over the same batch train one after the other.
-        FAILED_PRECONDITION if a batch still collects or is archived.
+        """StartTraining queues a training run and returns at once. The run outlives this call, its
+        watchers and the process: it goes on from its last checkpoint. Idempotent by `run_id`: the
+        same run again with the same content answers the run, with other content ALREADY_EXISTS.
+        Runs over the same batch train one after the other. NOT_FOUND if a batch, or the model
+        version that `base_model` names, does not exist; FAILED_PRECONDITION if a batch still
+        collects or is archived.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrainingRun(self, request, context):
-        """NOT_FOUND if there is no such run.
+        """GetTrainingRun reads a run. NOT_FOUND if there is no such run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainingRuns(self, request, context):
-        """Lists runs, the newest first.
+        """ListTrainingRuns lists runs, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTrainingRun(self, request, context):
-        """Streams the run now and, within a second, after its changes, and ends with the run as it ended.
-        Changes that follow each other quickly are shown together. Watching changes nothing: a stream
-        that broke off is opened again.
+        """WatchTrainingRun streams the run now and, within a second, after its changes; the stream ends
+        with the run as it ended. Changes that follow each other quickly are shown together. Watching
+        changes nothing: call again after a broken stream. NOT_FOUND if there is no such run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrainingCurve(self, request, context):
-        """The loss, learning rate and metrics of a run, from its first step to where it is, also of a run
-        that has ended or goes on elsewhere after a crash: every step once. Of a run of more than 2,000 steps
-        every second, third and so on is logged, so that there are 2,000 points at most.
-        NOT_FOUND if there is no such run.
+        """GetTrainingCurve reads the loss, learning rate and metrics of a run, from its first step to
+        where it is, also of a run that has ended or goes on elsewhere after a crash: every step
+        once. Of a run of more than 2,000 steps every second, third and so on is logged, so that
+        there are 2,000 points at most. NOT_FOUND if there is no such run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelTrainingRun(self, request, context):
-        """Asks a run to stop: it does within one training step. Idempotent.
-        FAILED_PRECONDITION if the run has already ended otherwise.
+        """CancelTrainingRun asks a run to stop: a running one stops within one training step, a queued
+        one at once. Idempotent. NOT_FOUND if there is no such run; FAILED_PRECONDITION if it has
+        already ended in another state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,7 +188,7 @@ def add_TrainingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainingService(object):
-    """For schedulers and ML engineers: converted inputs, and training runs.
+    """TrainingService is for schedulers and ML engineers: converted inputs, and training runs.
     """
 
     @staticmethod

@@ -17,7 +17,8 @@ class RunDao(Protocol):
         """Stores a queued run unless its id is taken; says whether it was created.
 
         Raises:
-            FailedPrecondition: the run improves, and another that does is not over: see `improving`.
+            FailedPrecondition: the run is one of the improvement queue, and another such run is open: see
+                `open_improvement_run`.
         """
         ...
 
@@ -37,7 +38,7 @@ class RunDao(Protocol):
         """The model version with this id."""
         ...
 
-    def model_versions(self, before: ListCursor | None, limit: int, *, improved_only: bool) -> list[ModelVersion]:
+    def model_versions(self, before: ListCursor | None, limit: int, *, gate_passed_only: bool) -> list[ModelVersion]:
         """Model versions, the newest first; positions are of `created_at` and the run's id."""
         ...
 
@@ -53,7 +54,7 @@ class RunDao(Protocol):
         """Says that the promotion of this run's version was made, or refused."""
         ...
 
-    def improving(self) -> str | None:
+    def open_improvement_run(self) -> str | None:
         """The run of the improvement queue that has not ended, or whose version's promotion is not decided."""
         ...
 

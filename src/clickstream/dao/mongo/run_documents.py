@@ -78,6 +78,6 @@ def run_of(document: Document) -> TrainingRun:
         cancel_requested=document["cancel_requested"],
         started_at=document.get("started_at"),
         ended_at=document.get("ended_at"),
-        improves=document.get("improves", False),
+        from_improvement_queue=document.get("from_improvement_queue", False),
         judgements_sha256=document.get("judgements_sha256", ""),
     )

@@ -6,7 +6,8 @@ makes the version, so that a worker that has lost its lease leaves no version be
 A run is held by one worker at a time: `held` is the end of its lease while it runs, the
 earliest time of the next attempt while it waits, and absent once it has ended.
 
-A run of the improvement queue is `improving` until it has ended and the promotion of its version is decided.
+A run of the improvement queue carries `open_improvement_run` until it has ended and the promotion of its
+version is decided.
 An index lets one run be so at a time.
 """
 
@@ -55,15 +56,15 @@ class MongoRuns:
             "cancel_requested": False,
             "judgements_sha256": run.judgements_sha256,
             "held": run.queued_at,
-            "improves": run.improves,
+            "from_improvement_queue": run.from_improvement_queue,
         }
-        if run.improves:
-            document["improving"] = True
+        if run.from_improvement_queue:
+            document["open_improvement_run"] = True
         try:
             self._runs.insert_one(document)
         except DuplicateKeyError:
             kept = self.get(run.run_id)
-            if kept is None and run.improves:
+            if kept is None and run.from_improvement_queue:
                 raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over") from None
             return kept or run, False
         return run, True
@@ -98,13 +99,13 @@ class MongoRuns:
 
     @translated
     def model_versions(
-        self, before: ListCursor | None, limit: int, *, improved_only: bool
+        self, before: ListCursor | None, limit: int, *, gate_passed_only: bool
     ) -> builtins.list[ModelVersion]:
         """See `RunDao`."""
         # Bounded from below, it is answered by index without the runs that made no version.
         query: Document = {"model_version.created_at": {"$gte": EPOCH}}
-        if improved_only:
-            query["model_version.promoted"] = True
+        if gate_passed_only:
+            query["model_version.gate_passed"] = True
         return [version_of(run) for run in self._newest(query, "model_version.created_at", before, limit)]
 
     def _newest(self, query: Document, by: str, before: ListCursor | None, limit: int) -> builtins.list[TrainingRun]:
@@ -124,12 +125,12 @@ class MongoRuns:
     @translated
     def promotion_decided(self, run_id: str) -> None:
         """See `RunDao`."""
-        self._runs.update_one({"_id": run_id}, {"$unset": {"promotion_due": "", "improving": ""}})
+        self._runs.update_one({"_id": run_id}, {"$unset": {"promotion_due": "", "open_improvement_run": ""}})
 
     @translated
-    def improving(self) -> str | None:
+    def open_improvement_run(self) -> str | None:
         """See `RunDao`."""
-        document = self._runs.find_one({"improving": True}, {"_id": 1})
+        document = self._runs.find_one({"open_improvement_run": True}, {"_id": 1})
         return document["_id"] if document else None
 
     @translated
@@ -199,10 +200,10 @@ class MongoRuns:
         gone = ["held", "owner"]
         if model_version is not None:
             changes["model_version"] = asdict(model_version)
-        if model_version is not None and model_version.promoted:
+        if model_version is not None and model_version.gate_passed:
             changes["promotion_due"] = True
         else:
-            gone.append("improving")
+            gone.append("open_improvement_run")
         updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": dict.fromkeys(gone, "")})
         return updated.matched_count == 1
 
@@ -218,7 +219,7 @@ class MongoRuns:
                     "cancel_requested": True,
                     "ended_at": at,
                 },
-                "$unset": {"held": "", "owner": "", "improving": ""},
+                "$unset": {"held": "", "owner": "", "open_improvement_run": ""},
             },
         )
         # A run that was begun holds batches: only a worker ends it.

@@ -34,10 +34,10 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
         ("batches", [("batches", 1), ("queued_at", -1), ("_id", -1)], {}),
         ("model_version", [("model_version.model_version_id", 1)], {"unique": True, "sparse": True}),
         ("versions", [("model_version.created_at", -1), ("_id", -1)], {}),
-        ("improved", [("model_version.promoted", 1), ("model_version.created_at", -1), ("_id", -1)], {}),
+        ("gate_passed", [("model_version.gate_passed", 1), ("model_version.created_at", -1), ("_id", -1)], {}),
         ("promotion_due", [("promotion_due", 1)], {"sparse": True}),
         # The fence of the improvement queue: its runs are one after another.
-        ("improving", [("improving", 1)], {"unique": True, "sparse": True}),
+        ("open_improvement_run", [("open_improvement_run", 1)], {"unique": True, "sparse": True}),
     ],
     "model_promotions": [("request_id", [("request_id", 1)], {"unique": True})],
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2 as pb
+from embedding_studio.clickstream.v1 import judged_query_pb2 as pb
 
 from clickstream.domain import limits
 from clickstream.domain.errors import FieldViolation

@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict
 
-from embedding_studio.clickstream.v1 import fine_tuning_service_pb2
+from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as settings_pb
 
 from clickstream.contract.encoding import utc
 from clickstream.domain.errors import FieldViolation
@@ -31,9 +31,7 @@ CHOICES = {
 }
 
 
-def checked_settings(
-    message: fine_tuning_service_pb2.FineTuningSettings, defaults: FineTuningSettings
-) -> FineTuningSettings:
+def checked_settings(message: settings_pb.FineTuningSettings, defaults: FineTuningSettings) -> FineTuningSettings:
     """Settings with every absent field filled in. Raises InvalidArgument naming the fields out of range."""
     violations = fields.Violations()
     values = asdict(defaults)

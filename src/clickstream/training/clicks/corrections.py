@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping
 from clickstream.training.clicks.cascade import SimplifiedDbn
 from clickstream.training.clicks.click_log import ClickLog
 from clickstream.training.clicks.counting import MeanGrade, RankCtr
-from clickstream.training.clicks.labels import (
-    ClickModel,
-)
+from clickstream.training.clicks.labels import ClickModel
 from clickstream.training.clicks.position_based import PositionBased
 
 CORRECTIONS: Mapping[str, Callable[[ClickLog], ClickModel]] = {

@@ -17,18 +17,16 @@ def judge(
     """Compares two models on the same held-out queries (R17).
 
     Returns:
-        The evaluation, whether the new model is promoted, and the reason in words. Promoted means: there
-        are `MIN_HELD_OUT_QUERIES` queries, the whole 95 % interval of the nDCG@10 gain lies above 0, and
-        on no group of as many judged queries it lies below 0.
+        The evaluation, whether the gate passed, and the reason in words. The gate passes if there are
+        `MIN_HELD_OUT_QUERIES` queries, the whole 95 % interval of the nDCG@10 gain lies above 0, and on no
+        group of as many judged queries it lies below 0.
     """
     held_out = compare(base, new, seed)
     gain = held_out.ndcg_gain
     evaluation = Evaluation(
         held_out.base,
         held_out.new,
-        gain.mean,
-        gain.lower,
-        gain.upper,
+        gain,
         held_out.mrr_gain,
         held_out.recall_gain,
         held_out.recall_at_100_gain,
