@@ -1,6 +1,7 @@
 """`clickstream serve` as a process: start, drain and what it does not load (R20)."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import Clickst
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.builders import create_request, release_request
-from support.serving import ServeProcess, reason, refused
+from support.serving import ServeProcess, reason, refused, wait_for
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 
@@ -74,6 +75,37 @@ def test_r3_r20_sigterm_drains_and_the_next_start_goes_on(serve: Callable[..., S
             assert not clickstream.CreateSession(create_request(session_id)).created
     again.terminate()
     assert again.wait() == 0
+
+
+def test_r20_sighup_drains_like_sigterm(serve: Callable[..., ServeProcess]) -> None:
+    """R20: a closed terminal ends the process with 0, after a drain."""
+    process = serve(CLICKSTREAM_RUN_TRAINING="false")
+    os.kill(process.pid, signal.SIGHUP)
+    assert process.wait() == 0
+    assert "draining" in process.read_log().decode()
+
+
+def test_r20_readiness_falls_while_mongodb_is_away(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
+    """R20: with MongoDB stopped the server is not ready within seconds and lives on; with it back, it is ready."""
+    mongo = EmbeddedMongo(tmp_path / "own", 0.25)
+    mongo.start()
+    try:
+        process = serve(MONGODB_URI=mongo.uri, CLICKSTREAM_RUN_TRAINING="false", CLICKSTREAM_STORE_TIMEOUT="2")
+        with grpc.insecure_channel(process.address) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+
+            def status(name: str) -> int:
+                return int(health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5).status)
+
+            wait_for(lambda: status("readiness") == health_pb2.HealthCheckResponse.SERVING)
+            os.kill(mongo.pid, signal.SIGSTOP)
+            wait_for(lambda: status("readiness") == health_pb2.HealthCheckResponse.NOT_SERVING)
+            assert status("") == health_pb2.HealthCheckResponse.SERVING
+            os.kill(mongo.pid, signal.SIGCONT)
+            wait_for(lambda: status("readiness") == health_pb2.HealthCheckResponse.SERVING)
+    finally:
+        os.kill(mongo.pid, signal.SIGCONT)
+        mongo.stop()
 
 
 @pytest.mark.parametrize(

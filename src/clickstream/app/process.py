@@ -1,4 +1,4 @@
-"""What every process of the service does: it says when it is up, and waits until it is told to stop."""
+"""What every process of the service does: it reports that it is up, and waits for the signal to stop."""
 
 import asyncio
 import os
@@ -8,11 +8,11 @@ import sys
 from clickstream.app.settings import Settings
 
 
-async def until_told_to_stop(settings: Settings) -> None:
-    """Returns at SIGTERM or SIGINT."""
+async def until_stopped(settings: Settings) -> None:
+    """Returns at SIGTERM, SIGINT or SIGHUP: each of them drains the process."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(signum, stop.set)
     await stop.wait()
     if settings.ready_fd is None:
@@ -20,7 +20,7 @@ async def until_told_to_stop(settings: Settings) -> None:
 
 
 def say_up(settings: Settings, address: str) -> None:
-    """Says it to the supervisor, if there is one: that says it once for all of its processes."""
+    """Reports that the process serves: to the supervisor's pipe if there is one, otherwise on stderr."""
     if settings.ready_fd is None:
         say(f"listening on {address}")
     else:
@@ -29,5 +29,5 @@ def say_up(settings: Settings, address: str) -> None:
 
 
 def say(line: str) -> None:
-    """Says one line to whoever started the process."""
+    """Prints one line on stderr."""
     print(line, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """`clickstream serve`: one serving process, or several."""
 
+import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator
@@ -7,7 +8,7 @@ from contextlib import nullcontext
 
 from clickstream.app.clock import now
 from clickstream.app.database import mongodb_uri, store
-from clickstream.app.process import say, say_up, until_told_to_stop
+from clickstream.app.process import say, say_up, until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.supervisor import reserved, running
 from clickstream.app.trainer import (
@@ -30,6 +31,7 @@ from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
 from clickstream.servicers.improvement import ImprovementServicer
 from clickstream.servicers.models import ModelServicer
+from clickstream.servicers.readiness import keep_readiness
 from clickstream.servicers.server import Server
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
@@ -41,7 +43,7 @@ MEGABYTE = 1024 * 1024
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, then drains.
+    """Serves until SIGTERM, SIGINT or SIGHUP, then drains.
 
     Raises:
         ValueError: the importance policy cannot be used.
@@ -51,11 +53,11 @@ async def serve(settings: Settings) -> None:
     async with mongodb_uri(settings) as uri:
         with store(settings, uri) as dao:
             async with _serving(settings, policy, dao):
-                await until_told_to_stop(settings)
+                await until_stopped(settings)
 
 
 async def serve_in_processes(settings: Settings) -> None:
-    """Serves from `settings.processes` processes on one port until SIGTERM or SIGINT, then drains them all.
+    """Serves from `settings.processes` processes on one port until SIGTERM, SIGINT or SIGHUP, then drains them all.
 
     Raises:
         ValueError, StartError, errors.Unavailable: what serving needs is not to be had.
@@ -67,7 +69,7 @@ async def serve_in_processes(settings: Settings) -> None:
                 pass
             async with running(settings, address, uri):
                 say(f"listening on {address}")
-                await until_told_to_stop(settings)
+                await until_stopped(settings)
 
 
 @contextlib.asynccontextmanager
@@ -96,11 +98,13 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     gc.collect()
     gc.freeze()
     await server.start()
+    readiness = asyncio.create_task(keep_readiness(server, dao.ping))
     try:
         async with working(settings, dao, inputs, trainer, waking) if settings.run_training else nullcontext():
             say_up(settings, address)
             yield
     finally:
+        readiness.cancel()
         await server.drain(settings.shutdown_grace)
         await host.close()
         await embedding.close()

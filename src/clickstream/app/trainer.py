@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from clickstream.app.process import say_up, until_told_to_stop
+from clickstream.app.process import say_up, until_stopped
 from clickstream.app.settings import Settings
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.judgements import JudgedQuery
@@ -29,9 +29,10 @@ async def serve_trainer(settings: Settings) -> None:
     port = server.bind(settings.listen)
     with leading():
         await server.start()
+        await server.set_ready(True)  # it needs no store
         say_up(settings, f"{settings.listen.rpartition(':')[0]}:{port}")
         try:
-            await until_told_to_stop(settings)
+            await until_stopped(settings)
         finally:
             await server.drain(settings.shutdown_grace)
             await embedding.close()

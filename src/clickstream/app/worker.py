@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from clickstream.app.clock import now
 from clickstream.app.database import store
-from clickstream.app.process import say, until_told_to_stop
+from clickstream.app.process import say, until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.trainer import default_settings, fine_tuning
 from clickstream.conversion.importance import load_policy
@@ -43,7 +43,7 @@ async def work(settings: Settings) -> None:
             working(settings, dao, inputs, trainer, Waking()),
         ):
             say("working")
-            await until_told_to_stop(settings)
+            await until_stopped(settings)
 
 
 @contextlib.asynccontextmanager

@@ -85,6 +85,12 @@ SERVICES: tuple[tuple[type[Any], Any, str, Callable[[Any, Any], None]], ...] = (
 """Every service: the generated servicer, the module of its file, its name, and how generated code registers it."""
 
 
+# The health name that says whether calls can succeed. The empty name says that the process lives.
+READINESS = "readiness"
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
 class _Registry:
     """A server as generated code sees it, which puts every method behind the boundary."""
 
@@ -131,10 +137,18 @@ class Server:
         return port
 
     async def start(self) -> None:
-        """Serves from now on, and says so in the health service."""
+        """Serves from now on. Health answers SERVING for the process (the empty name) and for each service.
+
+        The name `readiness` is NOT_SERVING until `set_ready` says otherwise.
+        """
+        await self._health.set(READINESS, _NOT_SERVING)
         await self._server.start()
         for name in ["", *self._names]:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set(name, _SERVING)
+
+    async def set_ready(self, ready: bool) -> None:
+        """Publishes whether the store answers, under the health name `readiness`."""
+        await self._health.set(READINESS, _SERVING if ready else _NOT_SERVING)
 
     async def drain(self, grace: float) -> None:
         """Stops by R20: NOT_SERVING, streams and new calls end with UNAVAILABLE.

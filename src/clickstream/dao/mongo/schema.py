@@ -6,8 +6,11 @@ from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from clickstream.dao.mongo.connection import Document
+from clickstream.domain.errors import StartError
 
 NAMESPACE_EXISTS = 48
+# Kept in `clickstream_meta`. It rises with every change that an older version could not read.
+SCHEMA_VERSION = 1
 
 # The collections' indexes: collection → (name, keys, options). `_id` is there by itself.
 INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
@@ -44,7 +47,14 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
 
 
 def prepare_schema(database: Database[Document]) -> None:
-    """Creates what is missing of the collections and indexes; safe to run from several processes."""
+    """Creates the missing collections and indexes, and writes the schema version into an empty database.
+
+    Several processes may run it at once.
+
+    Raises:
+        StartError: The database has a newer schema version, or data from before 0.2.0, which carry none.
+    """
+    _check_version(database)
     try:
         # Clustered by key: no second index to write, and a page of events is one sequential read.
         database.create_collection("session_events", clusteredIndex={"key": {"_id": 1}, "unique": True})
@@ -54,6 +64,27 @@ def prepare_schema(database: Database[Document]) -> None:
         if error.code != NAMESPACE_EXISTS:  # another process made it a moment ago
             raise
     create_indexes(database)
+
+
+def _check_version(database: Database[Document]) -> None:
+    # In this order: a process that prepares an empty database writes its version before it creates a
+    # collection, so collections without a version are old ones.
+    collections = {*INDEXES, "session_events"}.intersection(database.list_collection_names())
+    meta = database["clickstream_meta"]
+    schema = meta.find_one({"_id": "schema"})
+    if schema is None and collections:
+        raise StartError(
+            f"the database {database.name} holds data from before version 0.2.0, which this version cannot read: "
+            "name another one in CLICKSTREAM_DATABASE, or another data folder"
+        )
+    if schema is None:
+        meta.update_one({"_id": "schema"}, {"$setOnInsert": {"version": SCHEMA_VERSION}}, upsert=True)
+        schema = meta.find_one({"_id": "schema"}) or {}
+    if schema["version"] > SCHEMA_VERSION:
+        raise StartError(
+            f"the database {database.name} has schema version {schema['version']}, and this version knows "
+            f"{SCHEMA_VERSION} at most: it was used by a newer clickstream, so upgrade this one"
+        )
 
 
 def create_indexes(database: Database[Document]) -> None:
