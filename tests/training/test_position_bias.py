@@ -145,7 +145,7 @@ def test_what_was_never_seen_is_predicted_by_the_rest(name: str) -> None:
 
 
 def test_a_query_without_an_act_is_predicted_by_what_the_whole_log_leaves_out() -> None:
-    """Such a query cannot tell which share of its sessions the log holds, so all queries together tell it."""
+    """Such a query cannot tell which share of its sessions the log contains: the share over all queries is used."""
     log = ClickLog()
     log.sessions.update({"clicked": 10, "idle": 5, "as the whole log": 15})
     log.sessions_with_act.update({"clicked": 10, "as the whole log": 10})
