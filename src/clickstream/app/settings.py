@@ -10,12 +10,12 @@ from clickstream.domain import limits
 
 HOUR = 3600.0
 DAY = 24 * HOUR
+# Longer than any data are kept, and short enough that now minus it is still a date.
 LONGEST = 100 * 365 * DAY
-"""Longer than any data are kept, and short enough to be counted back from now."""
 
 
 class Settings(BaseSettings):
-    """One frozen object that `app` hands out piece by piece. Durations are in seconds, and all have bounds."""
+    """The settings of one process; `app` hands each part what it needs. Durations are in seconds and bounded."""
 
     model_config = SettingsConfigDict(
         env_prefix="CLICKSTREAM_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     mongod_cache_gb: float = Field(0.5, ge=0.25, le=10_000, description="Cache of the embedded MongoDB in GiB.")
     store_timeout: float = Field(
         10,
-        ge=0.001,  # the driver counts milliseconds, and takes 0 of them for no limit
+        ge=0.001,  # the driver counts milliseconds, and reads 0 as no limit
         le=HOUR,
         description="How long a store operation may take, retries included.",
     )
@@ -49,16 +49,24 @@ class Settings(BaseSettings):
     item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
     trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")
     run_training: bool = Field(
-        True, description="Whether this server takes up queued training runs and sessions put forward for improvement."
+        True, description="Whether this server works on training runs and on the improvement queue."
     )
-    run_lease: float = Field(30, ge=3, le=DAY, description="After how long a dead server's run is taken up by another.")
+    run_lease: float = Field(
+        30,
+        ge=3,
+        le=DAY,
+        description="Lease of a training run: when it ends unrenewed, another worker takes the run up.",
+    )
     improvement_group: int = Field(
-        100, ge=1, le=limits.IMPROVEMENT_GROUP, description="So many waiting sessions become a training run."
+        100,
+        ge=1,
+        le=limits.IMPROVEMENT_GROUP,
+        description="Waiting sessions of the improvement queue that start a training run.",
     )
     improvement_age: float = Field(
-        HOUR, ge=0, le=30 * DAY, description="A session that waits this long becomes one with fewer."
+        HOUR, ge=0, le=30 * DAY, description="Start a run with fewer sessions once one has waited this long."
     )
-    improvement_attempts: int = Field(3, ge=1, le=100, description="After so many failed runs a session has failed.")
+    improvement_attempts: int = Field(3, ge=1, le=100, description="Failed runs after which a session is given up.")
     improvement_backoff: float = Field(
         600, ge=0, le=DAY, description="Wait after a session's first failed run; it doubles, up to a day."
     )
@@ -66,19 +74,19 @@ class Settings(BaseSettings):
         True, description="Whether a worker promotes a model version that passed its gate. Else people do."
     )
     auto_release_sessions: int = Field(
-        0, ge=0, description="A worker releases the collecting batch at so many sessions. 0: it does not."
+        0, ge=0, description="Sessions at which a worker releases the collecting batch. 0: it does not."
     )
     auto_release_age: float = Field(
         0,
         ge=0,
         le=LONGEST,
-        description="A worker releases the collecting batch so long after its first session. 0: it does not.",
+        description="Age of the collecting batch's first session at which a worker releases the batch. 0: it does not.",
     )
     archive_after: float = Field(
         0,
         ge=0,
         le=LONGEST,
-        description="A worker archives a batch so long after it was trained or failed. 0: it does not.",
+        description="Time after a batch was trained or failed at which a worker archives it. 0: it does not.",
     )
     shutdown_grace: float = Field(
         30, ge=0, le=DAY, description="How long accepted work may take to finish after SIGTERM."

@@ -21,7 +21,7 @@ from clickstream.domain.errors import StartError
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 8.0
-# A process that was up this long died of something else than the one before it.
+# Uptime after which a new death is taken for a new cause: the pause starts anew.
 STEADY_SECONDS = 30.0
 PR_SET_PDEATHSIG = 1
 MAX_PORT = 65535
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def reserved(listen: str) -> Iterator[str]:
-    """Holds a port for processes of this user that bind it with SO_REUSEPORT; yields HOST:PORT, port 0 resolved.
+    """Reserves a port for processes of this user that bind it with SO_REUSEPORT; yields HOST:PORT, port 0 resolved.
 
     Raises:
         StartError: `listen` is not HOST:PORT, or the port is taken, also by a server that shares it.
@@ -42,16 +42,16 @@ def reserved(listen: str) -> Iterator[str]:
     host, _, port = listen.rpartition(":")
     if not port.isdecimal() or int(port) > MAX_PORT:
         raise StartError(f"several processes can only share an address of the form HOST:PORT, not {listen}")
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as sockets:
         try:
             family, *_, address = socket.getaddrinfo(
                 host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            _bound(family, address, socket.SO_REUSEADDR).close()  # refused if anybody listens there
-            holder = held.enter_context(_bound(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT))
+            _bound(family, address, socket.SO_REUSEADDR).close()  # refused if a process listens there
+            holder = sockets.enter_context(_bound(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT))
             taken = f"{host}:{holder.getsockname()[1]}"
-            # Another such server, whose processes do not listen yet, is seen by this name alone.
-            held.enter_context(_bound(socket.AF_UNIX, f"\0clickstream serve {taken}"))
+            # Only this name shows another supervised server whose processes do not listen yet.
+            sockets.enter_context(_bound(socket.AF_UNIX, f"\0clickstream serve {taken}"))
         except OSError as error:
             raise StartError(f"cannot listen on {listen}: is the port taken? ({error})") from error
         yield taken
@@ -72,8 +72,9 @@ def _bound(family: int, address: tuple[Any, ...] | str, *options: int) -> socket
 class Child:
     """A process that is kept running. It stops when this process is killed.
 
-    It tells that it is up by a byte to the file descriptor CLICKSTREAM_READY_FD, and writes its log to
-    the stderr of this process. `core` counts the CPUs this process may use, round and round; None: any.
+    It writes one byte to the file descriptor CLICKSTREAM_READY_FD when it serves, and its log to the stderr of
+    this process. `core` is the index of a CPU among those that this process may use, modulo their number; None
+    means any CPU.
     """
 
     def __init__(self, name: str, command: Sequence[str], environment: dict[str, str], core: int | None = None) -> None:
@@ -98,16 +99,16 @@ class Child:
             raise StartError(f"the {self._name} ended before it was up")
 
     async def _attempt(self) -> bool:
-        up, told = socket.socketpair()
+        up, reports = socket.socketpair()
         up.setblocking(False)
         with up:
-            with told:
-                # From the main thread, which lives as long as this process: Linux ties the child's life to it.
+            with reports:
+                # Started from the main thread: Linux ends the child with the thread that started it.
                 self._process = await asyncio.create_subprocess_exec(
                     *self._command,
                     stdin=subprocess.DEVNULL,
-                    env=os.environ | self._environment | {"CLICKSTREAM_READY_FD": str(told.fileno())},
-                    pass_fds=[told.fileno()],
+                    env=os.environ | self._environment | {"CLICKSTREAM_READY_FD": str(reports.fileno())},
+                    pass_fds=[reports.fileno()],
                     # A session of its own: Ctrl-C reaches this process only, which stops its children in order.
                     start_new_session=True,
                     preexec_fn=self._before_exec,
@@ -175,7 +176,7 @@ async def running(settings: Settings, address: str, mongodb_uri: str) -> AsyncIt
             async with _kept([*servers, *trainers]):
                 yield
         finally:
-            # A drain ends with what the store has in hand, and giving back a training run.
+            # A drain ends with the store's writes in hand, and with the return of a training run.
             patience = settings.shutdown_grace + 2 * settings.store_timeout
             await asyncio.gather(*(child.stop(patience) for child in servers))
             await asyncio.gather(*(child.stop(patience) for child in trainers))
@@ -201,7 +202,7 @@ def _server(settings: Settings, index: int, address: str, mongodb_uri: str, trai
     environment = {
         "MONGODB_URI": mongodb_uri,
         "CLICKSTREAM_TRAINER": trainer,
-        # One worker: others would wait for the same trainer.
+        # One worker is enough: a second one would wait for the same trainer.
         "CLICKSTREAM_RUN_TRAINING": str(settings.run_training and index == 0),
     }
     core = index if pins(settings) else None
@@ -210,8 +211,8 @@ def _server(settings: Settings, index: int, address: str, mongodb_uri: str, trai
 
 def pins(settings: Settings) -> bool:
     """Whether each serving process is to keep to one core; by default, if a core is left for MongoDB."""
-    # Else it has to share one, and the process pinned there cannot move away: measured on two cores, two
-    # processes do 7,400 calls a second pinned and 10,100 not, one does 7,700 pinned and 6,300 not.
+    # Without a free core MongoDB shares one, and the process pinned there cannot move away. Measured on two cores:
+    # two processes do 7,400 calls a second pinned and 10,100 unpinned; one does 7,700 pinned and 6,300 unpinned.
     if settings.pin is not None:
         return settings.pin
     return settings.processes < len(os.sched_getaffinity(0))
@@ -222,7 +223,7 @@ def _trainer(settings: Settings, address: str) -> Child:
 
 
 def _command(name: str, address: str) -> list[str]:
-    # By the root's level: our own loggers are at INFO anyway.
+    # The root logger's level tells: our own loggers are always at INFO.
     verbose = ["--verbose"] if logging.getLogger().isEnabledFor(logging.INFO) else []
     return [sys.executable, "-m", "clickstream", *verbose, name, "--listen", address]
 

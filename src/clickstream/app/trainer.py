@@ -58,6 +58,7 @@ def leading() -> Iterator[None]:
         yield
     finally:
         group.send(None)
+        group.leave()
 
 
 def model_host(settings: Settings, embedding: Embedding) -> ModelHostServicer:

@@ -6,20 +6,25 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from support.processes import children, is_alive
 from support.serving import wait_for
 from support.shop_log import shop_log, tiny_settings
 
+from clickstream.app.trainer import leading
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, Phase
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.trainer_client.fine_tuning import FineTuningClient
 from clickstream.training import fine_tune
+from clickstream.training.learning import distributed, follower
+from clickstream.training.learning.distributed import Group
 
 SOURCES = [str(Path(__file__).parents[3] / folder) for folder in ("src", "generated")]
 
@@ -42,9 +47,14 @@ class Trainers:
         self.address = self.log.read_text().partition("listening on ")[2].split()[0]
 
     def stop(self) -> None:
-        """Tells all to end, and waits for it."""
+        """Stops torchrun and both trainers, and waits until torchrun has ended."""
+        pids = [self.process.pid, *children(self.process.pid)]
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            running = [pid for pid in pids if is_alive(pid)]
+            pytest.fail(f"of torchrun and its trainers, {pids}, {running} still run:\n{self.log.read_text()}")
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +122,54 @@ def test_a_canceled_run_leaves_the_group_usable(trainers: Trainers, tiny_encoder
     assert isinstance(again, ModelVersion)
 
 
+@dataclass(frozen=True, slots=True)
+class NotedGroup(Group):
+    """A group of two whose leader has nothing left to do; it notes what is done with it."""
+
+    size: int = 2
+    done: list[str] = field(default_factory=list)
+
+    def send(self, message: object) -> None:
+        """Notes the message."""
+        self.done.append(f"send {message}")
+
+    def receive(self) -> object:
+        """The leader's last message."""
+        return self.done.append("receive")
+
+    def leave(self) -> None:
+        """Notes it."""
+        self.done.append("leave")
+
+
+def test_r20_the_leader_leaves_the_group_after_its_last_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R20: a process that ends inside a group may abort: its threads release Python objects too late."""
+    group = NotedGroup()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "join", lambda: group)
+    with leading():
+        assert group.done == []
+    assert group.done == ["send None", "leave"]
+
+
+def test_r20_a_follower_leaves_the_group_after_the_leaders_last_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R20: a follower ends like the leader, outside the group."""
+    group = NotedGroup(rank=1)
+    monkeypatch.setattr(follower, "join", lambda: group)
+    monkeypatch.setattr(follower.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
+    follower.follow()
+    assert group.done == ["receive", "leave"]
+
+
+def test_leaving_ends_the_groups_threads() -> None:
+    """After a process has left, torch knows no group of it; alone there is none to leave."""
+    distributed.ALONE.leave()
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    Group(size=2).leave()
+    assert not dist.is_initialized()
+
+
 def test_sigterm_ends_all_processes(trainers: Trainers) -> None:
     """R20: the leader drains, and the follower ends with it. Last here: the trainers are gone afterwards."""
     pids = children(trainers.process.pid)
@@ -121,3 +179,4 @@ def test_sigterm_ends_all_processes(trainers: Trainers) -> None:
     log = trainers.log.read_text()
     assert "draining" in log
     assert "clickstream/" not in log, "a traceback of ours"  # torchrun leaves one of its own
+    assert "terminate called" not in log, "a process was aborted"

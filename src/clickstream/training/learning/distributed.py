@@ -60,6 +60,15 @@ class Group:
             for tensor in tensors:
                 dist.reduce(tensor.detach(), dst=0)
 
+    def leave(self) -> None:
+        """Closes the connections and ends their threads; the group cannot be used afterwards.
+
+        A process that exits without it may abort or hang: the threads release Python objects while the
+        interpreter is being taken down.
+        """
+        if self.size > 1:
+            dist.destroy_process_group()
+
 
 ALONE = Group()
 

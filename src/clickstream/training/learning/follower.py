@@ -27,3 +27,4 @@ def follow() -> None:
         else:
             encoder.zero_grad()
             carry(encoder, message, torch.zeros_like, lambda: None, group)
+    group.leave()
