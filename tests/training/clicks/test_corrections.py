@@ -9,7 +9,7 @@ from clickstream.training.clicks.cascade import SimplifiedDbn
 from clickstream.training.clicks.click_log import Cell, ClickLog, Session, Showing
 from clickstream.training.clicks.corrections import CORRECTIONS
 from clickstream.training.clicks.counting import MeanGrade, RankCtr
-from clickstream.training.clicks.labels import MAX_RATIO, Grade, Grades
+from clickstream.training.clicks.labels import MAX_RATIO, Grade, Grades, in_any_session
 from clickstream.training.clicks.position_based import PositionBased
 
 
@@ -144,6 +144,30 @@ def test_what_was_never_seen_is_predicted_by_the_rest(name: str) -> None:
         assert all(
             0 < chance < 1 for chance in model.predict(Session(query, [Showing(99, 0, 0.0), Showing(98, 30, 0.0)]))
         )
+
+
+def test_a_query_without_an_act_is_predicted_by_what_the_whole_log_leaves_out() -> None:
+    """Such a query cannot tell which share of its sessions the log holds, so all queries together tell it."""
+    log = ClickLog()
+    log.sessions.update({"clicked": 10, "idle": 5, "as the whole log": 15})
+    log.sessions_with_act.update({"clicked": 10, "as the whole log": 10})
+    chances = [0.4, 0.2]
+    expected = in_any_session(log, "as the whole log", chances)
+    log.sessions.pop("as the whole log")
+    log.sessions_with_act.pop("as the whole log")
+    assert in_any_session(log, "idle", chances) == in_any_session(log, "unknown", chances) == expected
+    assert expected != in_any_session(log, "clicked", chances)
+
+
+def test_the_position_based_model_counts_looks_in_sessions_that_the_log_lacks() -> None:
+    """Everybody looks at the top: an item there was looked at once in each session, logged or not."""
+    seen, _ = sessions(lambda place: (place + 1) ** -1.5, queries=20)
+    log = counted(seen)
+    model = PositionBased(log)
+    for query, items in model.grades().items():
+        [top] = [item for item, cells in log.cells[query].items() if 0 in cells]
+        assert items[top].looks == pytest.approx(model.attention.sessions[query])
+    assert sum(model.attention.sessions.values()) > 1.1 * log.sessions.total()
 
 
 def test_a_position_is_examined_in_proportion_to_its_acts() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from support.simulated_log import counted, has_act, sessions
 
+from clickstream.training.clicks import position_based
 from clickstream.training.clicks.click_log import ClickLog, Session, Showing
 from clickstream.training.clicks.position_based import learn_attention
 
@@ -13,6 +14,16 @@ def test_r18_attention_is_found_though_the_better_items_stand_higher(decay: floa
     """R18: from lists that never change as from shuffled ones, and from sessions with an act only."""
     seen, _ = sessions(lambda place: (place + 1) ** -decay, queries=150, shuffled=shuffled)
     assert learn_attention(counted(seen)).decay == pytest.approx(decay, abs=0.25)
+
+
+@pytest.mark.parametrize("first_decays", [(1.0, 2.0), (2.0, 1.0)])
+def test_of_several_optima_the_likeliest_is_taken(
+    first_decays: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a first decay of 1, EM ends at 0.6 on this log, from 2 at the truth: it is found in any order of the two."""
+    seen, _ = sessions(lambda place: (place + 1) ** -2.0, queries=10, per_query=100)
+    monkeypatch.setattr(position_based, "FIRST_DECAYS", first_decays)
+    assert learn_attention(counted(seen)).decay == pytest.approx(2.0, abs=0.25)
 
 
 def test_sessions_that_are_not_in_the_log_are_counted_in() -> None:

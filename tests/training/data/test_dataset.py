@@ -6,7 +6,7 @@ import pytest
 from support.shop_log import shop_log, tiny_settings, training_input
 
 from clickstream.domain.errors import FailedPrecondition
-from clickstream.domain.query_split import is_held_out, normalised
+from clickstream.domain.query_split import is_held_out, is_validation, normalised
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.training.data.dataset import Example, read_dataset
 
@@ -115,7 +115,7 @@ def test_items_with_the_same_text_are_one_candidate() -> None:
     one = training_input("zebra", [("a", 1.0, {"title": "same"}), ("b", 0.0, {"title": "same"})])
     dataset = read_dataset(enough(one), SETTINGS)
     [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
-    assert targets(example) == {dataset.texts.index("same"): 1.0}
+    assert targets(example) == example.gains == {dataset.texts.index("same"): 1.0}
     [both] = example.evidence.values()
     assert (both.acts, both.looks) == (pytest.approx(1.0), 2.0)
     assert dataset.texts.count("same") == 1
@@ -152,6 +152,36 @@ def test_validation_queries_are_nobody_elses() -> None:
     assert 0.05 < len(queries[1]) / len(plain.training) < 0.15
     assert split.counts.training_queries == len(queries[0])
     assert plain.validation == []
+
+
+def seldom_clicked(query: str) -> list[TrainingInput]:
+    """A query whose only item is clicked in one of twenty sessions, less than others at its position: no gain."""
+    return [
+        training_input(query, [("z", float(number == 1), {"title": "zoo"})], number=1_000 + number)
+        for number in range(1, 21)
+    ]
+
+
+def test_r17_a_held_out_query_without_a_gain_neither_measures_nor_trains() -> None:
+    """R17: a held-out query whose acts are no gain is in no part of the dataset."""
+    query = next(f"zebra {n}" for n in range(100) if is_held_out(f"zebra {n}", SETTINGS.seed, SETTINGS.held_out_share))
+    dataset = read_dataset(enough(*seldom_clicked(query)), replace(SETTINGS, position_bias="rank_ctr"))
+    assert query not in {example.query for example in dataset.training}
+    assert query not in {example.query for example in dataset.held_out}
+    assert "zoo" in dataset.texts
+
+
+def test_a_validation_query_without_a_gain_trains() -> None:
+    """Every validation query has a gain to be ranked by; a query without one trains on its acts."""
+    seed, share = SETTINGS.seed, SETTINGS.held_out_share
+    queries = [f"zebra {n}" for n in range(100)]
+    query = next(each for each in queries if is_validation(each, seed) and not is_held_out(each, seed, share))
+    others = [replace(one, query=f"{one.query} {n}") for n in range(3) for one in shop_log(1)]
+    settings = replace(SETTINGS, position_bias="rank_ctr", early_stopping_patience=1)
+    dataset = read_dataset([*seldom_clicked(query), *others], settings)
+    assert query in {example.query for example in dataset.training}
+    assert query not in {example.query for example in dataset.validation}
+    assert all(any(gain > 0 for gain in example.gains.values()) for example in dataset.validation)
 
 
 def test_an_items_latest_text_counts() -> None:

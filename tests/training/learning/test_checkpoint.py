@@ -3,16 +3,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from clickstream.training.learning import checkpoint
 from clickstream.training.learning.checkpoint import Checkpoints
 from clickstream.training.learning.early_stopping import EarlyStopping
 
 
 def trained(seed: int) -> tuple[torch.nn.Module, torch.optim.Optimizer, EarlyStopping]:
-    """A layer, its optimizer and its early stopping after one step."""
+    """A layer, its optimizer and its early stopping after one step; every seed gives other gradients."""
     torch.manual_seed(seed)
     layer = torch.nn.Linear(3, 3)
     optimizer = torch.optim.AdamW(layer.parameters())
-    layer(torch.ones(1, 3)).sum().backward()
+    layer(torch.full((1, 3), float(seed))).sum().backward()
     optimizer.step()
     stopping = EarlyStopping(patience=2)
     stopping.after_epoch(0.1 * seed, layer)
@@ -29,8 +30,9 @@ def test_a_checkpoint_restores_everything(tmp_path: Path) -> None:
     assert checkpoints.load(other, other_optimizer, other_stopping) == 12
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(a, b) for a, b in zip(layer.parameters(), other.parameters(), strict=True))
-    moments = [torch.cat([s["exp_avg"].flatten() for s in o.state.values()]) for o in (optimizer, other_optimizer)]
-    assert torch.equal(*moments)
+    for moment in ("exp_avg", "exp_avg_sq"):
+        both = [torch.cat([s[moment].flatten() for s in o.state.values()]) for o in (optimizer, other_optimizer)]
+        assert torch.equal(*both)
     kept, restored = stopping.state(), other_stopping.state()
     best, restored_best = kept.pop("best_weights"), restored.pop("best_weights")
     assert kept == restored
@@ -82,6 +84,21 @@ def test_a_failed_save_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: 
             checkpoints.save(*trained(2), 20)
     assert checkpoints.load(*trained(3)) == 10
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_r16_a_checkpoint_is_on_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R16: after a power cut the checkpoint is the whole old one or the whole new one, never a file without content."""
+    checkpoints = Checkpoints(tmp_path, "one")
+    synced: list[tuple[int, int]] = []
+
+    def sync(path: Path) -> None:
+        before = torch.load(checkpoints.path)["step"]
+        synced.append((torch.load(path)["step"] if path.is_file() else 0, before))
+
+    checkpoints.save(*trained(1), 10)
+    monkeypatch.setattr(checkpoint, "sync", sync)
+    checkpoints.save(*trained(1), 20)
+    assert synced == [(20, 10), (0, 20)]
 
 
 def test_delete_removes_the_folder_and_may_be_repeated(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from support.shop_log import WANTED
 from clickstream.training.encoder import encoder as encoder_module
 from clickstream.training.encoder.encoder import encode, load_encoder, tokenise
 from clickstream.training.learning import gradients
-from clickstream.training.learning.adaptation import adapt
-from clickstream.training.learning.gradients import backward
+from clickstream.training.learning.adaptation import adapt, learnable
+from clickstream.training.learning.distributed import Group
+from clickstream.training.learning.gradients import backward, carry
 
 TEXTS = [f"{word} shoe" for word in WANTED.values()] * 3
 
@@ -74,3 +76,32 @@ def test_the_memory_of_the_graph_is_bounded(
     graphs.clear()
     gradient(80 * TOKEN_BYTES, 40)
     assert 0 < graphs[:chunks].count(False) < chunks
+
+
+@dataclass(frozen=True, slots=True)
+class SecondOfTwo(Group):
+    """The second of two processes, alone in a test: it notes what it would add up with the leader."""
+
+    rank: int = 1
+    size: int = 2
+    added: list[list[torch.Size]] = field(default_factory=list)
+
+    def spread(self, tensors: Iterable[torch.Tensor]) -> None:
+        """The leader's tensors are the same."""
+
+    def add_up(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Notes their shapes."""
+        self.added.append([tensor.shape for tensor in tensors])
+
+
+@pytest.mark.parametrize("parts", [[["red shoe"]], [["red shoe"], ["blue shoe"]]], ids=["no share", "a share"])
+def test_every_process_adds_up_the_gradient_of_every_weight(tiny_encoder: Path, parts: list[list[str]]) -> None:
+    """A process without a share of the texts sends zeros: the leader waits for each weight from each process."""
+    encoder = load_encoder(str(tiny_encoder), 16, "cpu")
+    adapt(encoder, frozen_layers=0, lora_rank=0)
+    group = SecondOfTwo()
+    encoder.zero_grad()
+    carry(encoder, parts, torch.zeros_like, lambda: None, group)
+    [vectors, gradients_of_weights] = group.added
+    assert vectors == [(len(parts), 32)]
+    assert gradients_of_weights == [weight.shape for weight in learnable(encoder).values()]

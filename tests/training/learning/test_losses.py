@@ -158,11 +158,12 @@ def test_a_near_equal_querys_items_are_never_negatives() -> None:
     assert made.allowed.tolist() == [[True, True, False, False, True]]
 
 
-def test_own_acts_win_over_a_near_equal_querys_none() -> None:
-    """What the query itself has acts for stays a positive."""
-    made = labels_of([5], [{5: known(1.0)}], [set()], [[{5: known(0.0)}]])
-    assert made.acts.tolist() == [[1.0]]
-    assert made.allowed.tolist() == [[True]]
+@pytest.mark.parametrize("acts", [0.0, 0.5, 3.0])
+def test_own_acts_win_over_a_near_equal_querys(acts: float) -> None:
+    """An item that the query itself has acts on stays a positive, however many acts a near-equal query has on it."""
+    made = labels_of([5, 6], [{5: known(1.0), 6: known(0.0)}], [set()], [[{5: known(acts)}]])
+    assert made.acts.tolist() == [[1.0, 0.0]]
+    assert made.allowed.tolist() == [[True, True]]
 
 
 def test_what_was_probably_not_examined_is_no_negative() -> None:

@@ -62,6 +62,14 @@ def test_a_step_draws_the_best_and_some_others() -> None:
     assert sorted(draw_items(Example("q", of({1: 0.0, 2: 1.0}), {}), random.Random(0))) == [1, 2]
 
 
+def test_every_epoch_draws_other_items() -> None:
+    """A query with many items is compared with others of them in every epoch."""
+    steps = Steps([Example("q", of({item: float(item == 0) for item in range(100)}), {})], [[]], 1, seed=1)
+    epochs = [tuple(steps.make(epoch).items) for epoch in range(5)]
+    assert len(set(epochs)) == 5
+    assert len({item for items in epochs for item in items}) > 2 * ITEMS_PER_QUERY
+
+
 def test_what_was_looked_at_is_drawn_before_what_was_not() -> None:
     """Of 40 items shown in vain four were looked at ten times as often: most draws have them, others still come."""
     often = {0, 1, 2, 3}

@@ -2,14 +2,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from support.shop_log import shop_log, tiny_settings
 
 from clickstream.domain.evaluations import Gain, JudgedEvaluation
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES
-from clickstream.training.data.dataset import read_dataset
+from clickstream.training.data.dataset import Example, read_dataset
 from clickstream.training.encoder.encoder import embed, load_encoder
+from clickstream.training.measuring import ranking
 from clickstream.training.measuring.gate import judge
-from clickstream.training.measuring.ranking import QueryScores, compare, evaluate
+from clickstream.training.measuring.ranking import QUERIES_AT_ONCE, QueryScores, compare, evaluate, score
 
 BASE, BETTER = [0.3] * 20, [0.4, 0.5] * 10
 
@@ -129,3 +131,12 @@ def test_every_known_text_is_ranked(tiny_encoder: Path) -> None:
     assert 0 < sum(score.recall for score in result) / len(result) < 1
     assert all(score.recall_at_100 == 1 for score in result)  # there are 80 texts
     assert evaluate(encoder, replace(dataset, held_out=[]), items, lambda: None) == []
+
+
+def test_each_query_is_scored_by_its_own_gains(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R17: a perfect model measures 1 on every query, also where the queries need several blocks."""
+    vectors = torch.eye(2 * QUERIES_AT_ONCE + 1)
+    examples = [Example(f"q{n}", {}, {n: 1.0}) for n in range(len(vectors))]
+    monkeypatch.setattr(ranking, "embed", lambda *_: vectors)
+    encoder = load_encoder(str(tiny_encoder), 16, "cpu")
+    assert score(encoder, examples, vectors, lambda: None) == [QueryScores(1.0, 1.0, 1.0, 1.0)] * len(vectors)
