@@ -4,7 +4,7 @@ import pytest
 import torch
 from support.tiny_encoder import make_tiny_encoder
 
-torch.set_num_threads(1)  # the encoder is too small to share out
+torch.set_num_threads(1)  # the encoder is too small for several threads
 
 
 @pytest.fixture(scope="session")

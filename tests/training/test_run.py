@@ -30,12 +30,12 @@ from clickstream.training.encoder.version_folder import load_version
 from clickstream.training.learning import loop
 from clickstream.training.learning.loop import schedule
 
+# Settings that give a checkpoint every kind of state.
 ADAPTED: dict[str, object] = {"lora_rank": 4, "loss": "contrastive", "early_stopping_patience": 5}
-"""Settings that give a checkpoint every kind of state."""
 
 
 class Killed(BaseException):
-    """Stands for the process being gone: nothing in the module may catch it."""
+    """Stands for a killed process: no code of ours may catch it."""
 
 
 def run(
@@ -56,7 +56,7 @@ def weights(version: ModelVersion) -> dict[str, torch.Tensor]:
 
 
 def assert_same_weights(one: ModelVersion, other: ModelVersion) -> None:
-    """Bitwise, not about."""
+    """Compares bitwise."""
     first, second = weights(one), weights(other)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -74,15 +74,15 @@ def finished(settings: FineTuningSettings, tmp_path_factory: pytest.TempPathFact
     return run(tmp_path_factory.mktemp("finished"), settings)
 
 
-def test_clicks_teach_what_the_base_model_cannot_know(finished: ModelVersion) -> None:
-    """R17: on queries that training never saw, the new model is better beyond noise, and is promoted."""
+def test_r17_clicks_teach_what_the_base_model_cannot_know(finished: ModelVersion) -> None:
+    """R17: on queries that training never saw, the new model is better beyond noise, and passes its gate."""
     assert finished.promoted
     assert finished.evaluation.new.ndcg_at_10 > finished.evaluation.base.ndcg_at_10 + 0.3
     assert finished.evaluation.ndcg_gain_lower > 0
     assert finished.data.training_queries + finished.data.held_out_queries == 80
 
 
-def test_clicks_at_random_are_not_promoted(settings: FineTuningSettings, tmp_path: Path) -> None:
+def test_r17_random_clicks_do_not_pass_the_gate(settings: FineTuningSettings, tmp_path: Path) -> None:
     """R17: a model trained on noise does not pass the gate."""
 
     def noise() -> Iterator[TrainingInput]:
@@ -108,7 +108,7 @@ def test_clicks_at_random_are_not_promoted(settings: FineTuningSettings, tmp_pat
 
 
 def test_the_folder_loads_everywhere(finished: ModelVersion, settings: FineTuningSettings) -> None:
-    """sentence-transformers and transformers load the folder, and their vectors are those of training."""
+    """sentence-transformers and transformers load the folder, and give the vectors of training."""
     whole = SentenceTransformer(finished.path, device="cpu")
     assert whole.max_seq_length == settings.max_tokens
     tokens = AutoTokenizer.from_pretrained(finished.path)(["red shoe"], return_tensors="pt")
@@ -118,7 +118,7 @@ def test_the_folder_loads_everywhere(finished: ModelVersion, settings: FineTunin
 
 
 def test_the_folder_is_complete(finished: ModelVersion) -> None:
-    """Card, machine-readable version, weights, tokenizer and pooling; no checkpoint is left."""
+    """It has the card, the version file, weights, tokenizer and pooling; no checkpoint is left."""
     folder = Path(finished.path)
     assert folder.name == finished.model_version_id
     assert load_version(folder) == finished
@@ -136,10 +136,10 @@ def test_the_folder_is_complete(finished: ModelVersion) -> None:
     assert [path.name for path in folder.parent.parent.glob("runs/*")] == []
 
 
-def test_judgements_are_measured_beside_clicks(
+def test_r18_judgements_are_measured_beside_clicks(
     finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path
 ) -> None:
-    """R18: judged queries, trained on or not, are reported; they train nothing, and are part of what a run is."""
+    """R18: judged queries are reported and never train; the judgements are part of the version's identity."""
     judged = [JudgedQuery(f"{wish} {thing}", {f"{WANTED[wish]}-{thing}": 1}) for wish in WANTED for thing in THINGS]
     judged.append(JudgedQuery("no such thing", {"gone": 1}))
     version = fine_tune(
@@ -160,8 +160,8 @@ def test_judgements_are_measured_beside_clicks(
     assert found.judgements_sha256 in card
 
 
-def test_a_split_by_time_trains_on_the_past(settings: FineTuningSettings, tmp_path: Path) -> None:
-    """R17: a run that splits by time ends in a version that says how much it left out, and loads again."""
+def test_r17_a_split_by_time_trains_on_the_past(settings: FineTuningSettings, tmp_path: Path) -> None:
+    """R17: a version of a run that splits by time counts the sessions left out, and loads again."""
     split = datetime(2026, 5, 4, tzinfo=UTC)
     inputs = [replace(one, searched_at=split + timedelta(hours=hours)) for one in shop_log(1) for hours in (-1, 1)]
     version = fine_tune(
@@ -177,7 +177,9 @@ def test_a_split_by_time_trains_on_the_past(settings: FineTuningSettings, tmp_pa
     assert load_version(Path(version.path)) == version
 
 
-def test_same_data_and_seed_same_model(finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path) -> None:
+def test_r17_same_data_and_seed_same_model(
+    finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path
+) -> None:
     """R17: a second run, under another id, has bitwise the same weights and metrics; another seed has not."""
     again = run(tmp_path, settings, run_id="run-2")
     assert_same_weights(finished, again)
@@ -187,14 +189,14 @@ def test_same_data_and_seed_same_model(finished: ModelVersion, settings: FineTun
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 4, 7])
-def test_a_killed_run_goes_on_to_the_same_weights(
+def test_r16_a_killed_run_ends_with_the_same_weights(
     finished: ModelVersion,
     settings: FineTuningSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     killed_after: int,
 ) -> None:
-    """R16: killed before, on and after a checkpoint (every 3 steps), a run ends in bitwise the same weights."""
+    """R16: killed before, at and after a checkpoint (every 3 steps), a run ends with bitwise the same weights."""
     monkeypatch.setattr(loop, "STEPS_PER_CHECKPOINT", 3)
     monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     steps: list[int] = []
@@ -212,12 +214,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert resumed.model_version_id == finished.model_version_id
     assert resumed.evaluation == finished.evaluation
     curves = [read_curve(Path(version.path) / CURVE_FILE) for version in (finished, resumed)]
-    whole, gone_on = ([(point.step, point.loss) for point in curve] for curve in curves)
-    assert gone_on == whole, "every step is in the curve once"
+    whole, continued = ([(point.step, point.loss) for point in curve] for curve in curves)
+    assert continued == whole, "every step is in the curve once"
 
 
 @pytest.mark.parametrize("phase", [Phase.EVALUATING_NEW, Phase.SAVING])
-def test_a_run_killed_after_training_does_not_train_again(
+def test_r16_a_run_killed_after_training_does_not_train_again(
     finished: ModelVersion, settings: FineTuningSettings, tmp_path: Path, phase: Phase
 ) -> None:
     """R16: the last checkpoint is of the last step."""
@@ -255,10 +257,10 @@ fine_tune("run-1", settings, shop_log(1), data_dir=Path(sys.argv[2]), report=say
 
 
 @pytest.mark.parametrize("changes", [{}, ADAPTED], ids=["weights", "adapters"])
-def test_a_killed_process_goes_on_to_the_same_weights(
+def test_r16_a_killed_process_ends_with_the_same_weights(
     settings: FineTuningSettings, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    """R16: SIGKILL at a random step of a real process, then a new one: bitwise the same weights."""
+    """R16: a new process after SIGKILL at a random step ends with bitwise the same weights."""
     changes = {**changes, "epochs": 6}
     kill_at = random.SystemRandom().randrange(4, 10)
     process = subprocess.Popen(
@@ -283,10 +285,10 @@ def test_a_killed_process_goes_on_to_the_same_weights(
     assert_same_weights(run(tmp_path / "whole", changed), resumed)
 
 
-def test_a_killed_run_stops_as_early(
+def test_r16_a_killed_run_stops_as_early(
     settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R16: the best epoch's score and weights come back with the checkpoint, and the run stops where it would have."""
+    """R16: the best epoch's score and weights are in the checkpoint, so a resumed run stops at the same step."""
     monkeypatch.setattr(loop, "STEPS_PER_CHECKPOINT", 3)
     monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     changed = replace(settings, epochs=20, early_stopping_patience=2, learning_rate=3e-2)
@@ -312,7 +314,7 @@ def test_a_killed_run_stops_as_early(
 def test_early_stopping_gives_the_best_epochs_weights(
     settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scores 0.2, 0.3, 0.1: after the third epoch the run stops, with the weights of the second."""
+    """With scores 0.2, 0.3 and 0.1 the run stops after the third epoch, with the weights of the second."""
     scores = iter([0.2, 0.3, 0.1])
     kept: list[dict[str, torch.Tensor]] = []
 
@@ -327,16 +329,18 @@ def test_early_stopping_gives_the_best_epochs_weights(
     assert all(torch.equal(saved[name], kept[1][name]) for name in saved)
     assert any(not torch.equal(saved[name], kept[2][name]) for name in saved)
     measured = [point.metrics for point in read_curve(Path(version.path) / CURVE_FILE)]
-    told = [
+    reported = [
         (each["validation_ndcg_at_10"], each["validation_best_epoch"])
         for each in measured
         if "validation_ndcg_at_10" in each
     ]
-    assert told == [(0.2, 1), (0.3, 2), (0.1, 2)]
+    assert reported == [(0.2, 1), (0.3, 2), (0.1, 2)]
 
 
 @pytest.mark.parametrize("changes", [{"loss": "contrastive"}, {"lora_rank": 8}, {"frozen_layers": 1}], ids=str)
-def test_every_way_to_learn_learns(settings: FineTuningSettings, tmp_path: Path, changes: dict[str, object]) -> None:
+def test_r17_every_way_to_learn_learns(
+    settings: FineTuningSettings, tmp_path: Path, changes: dict[str, object]
+) -> None:
     """R17: with each loss, with adapters, and with the upper layer alone, held-out queries rank better."""
     version = run(tmp_path, replace(settings, epochs=6, **changes))  # type: ignore[arg-type]
     assert version.evaluation.ndcg_gain_lower > 0
@@ -347,8 +351,8 @@ def test_every_way_to_learn_learns(settings: FineTuningSettings, tmp_path: Path,
     assert all(".layer.1." in name for name in learned) == ("frozen_layers" in changes)
 
 
-def test_a_finished_run_returns_its_version_at_once(settings: FineTuningSettings, tmp_path: Path) -> None:
-    """R16: a run taken up again after its end trains nothing, and gives the same version."""
+def test_r16_a_finished_run_returns_its_version_at_once(settings: FineTuningSettings, tmp_path: Path) -> None:
+    """R16: a run that is started again after its end trains nothing, and returns the same version."""
     first = run(tmp_path, settings)
     phases: list[Phase] = []
     again = run(tmp_path, settings, report=lambda progress: phases.append(progress.phase))
@@ -356,10 +360,10 @@ def test_a_finished_run_returns_its_version_at_once(settings: FineTuningSettings
     assert set(phases) == {Phase.RECEIVING_INPUTS}
 
 
-def test_a_checkpoint_of_other_settings_is_not_taken_up(
+def test_r17_a_checkpoint_of_other_settings_is_ignored(
     settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R17: the result depends on the settings of this run only, whatever an earlier attempt left behind."""
+    """R17: the result depends on the settings of this run only, not on an earlier attempt's checkpoint."""
     monkeypatch.setattr(loop, "STEPS_PER_CHECKPOINT", 1)
     monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     changed = replace(settings, temperature=0.1, epochs=1)
@@ -374,7 +378,7 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(
     assert_same_weights(run(tmp_path / "a", changed), run(tmp_path / "b", changed))
 
 
-def test_cancel_stops_in_every_phase(
+def test_r16_cancel_stops_in_every_phase(
     settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R16: cancel stops a run while it reads, measures and trains, within one step."""
@@ -395,7 +399,7 @@ def test_cancel_stops_in_every_phase(
 def test_progress_says_where_the_run_is(
     settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Phases in order, inputs and steps counted up, the loss falling, the learning rate up and then down."""
+    """Phases come in order, inputs and steps are counted, the loss falls, and the learning rate rises, then falls."""
     monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     seen: list[TrainingProgress] = []
     run(tmp_path, settings, report=seen.append)
@@ -411,32 +415,32 @@ def test_progress_says_where_the_run_is(
     assert steps[len(steps)].remaining_seconds == 0 < steps[1].remaining_seconds
 
 
-@pytest.mark.parametrize("run_id", ["", ".", "..", "a/b", "../x", "a" * 129, "a b"])
-def test_a_run_id_never_leaves_the_data_folder(settings: FineTuningSettings, tmp_path: Path, run_id: str) -> None:
-    """R7: an id that could not name a folder is refused by its field."""
+@pytest.mark.parametrize("run_id", ["", ".", "..", ".a", "a/b", "../x", "a" * 129, "a b"])
+def test_r7_a_run_id_never_leaves_the_data_folder(settings: FineTuningSettings, tmp_path: Path, run_id: str) -> None:
+    """R7: a value that is no run id is refused, and the refusal names the field."""
     with pytest.raises(InvalidArgument) as caught:
         run(tmp_path, settings, run_id=run_id)
     assert caught.value.violations[0].field == "run_id"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_base_model_that_does_not_load_ends_the_run(settings: FineTuningSettings, tmp_path: Path) -> None:
+def test_r16_a_base_model_that_does_not_load_ends_the_run(settings: FineTuningSettings, tmp_path: Path) -> None:
     """R16: the reason names the model."""
     with pytest.raises(FailedPrecondition, match="/no/model"):
         run(tmp_path, replace(settings, base_model="/no/model"))
 
 
-def test_a_model_version_that_lies_elsewhere_ends_the_run(
+def test_r16_a_model_version_that_lies_elsewhere_ends_the_run(
     settings: FineTuningSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R16: its id is asked of no hub, and the reason says where it was sought."""
-    monkeypatch.setattr(run_module, "load_encoder", lambda *_: pytest.fail("sought as a model name"))
-    with pytest.raises(FailedPrecondition, match="'run-1-0123456789ab' does not lie on the machine that trains"):
+    """R16: the id is not looked up in a hub, and the reason says in which folder it was looked for."""
+    monkeypatch.setattr(run_module, "load_encoder", lambda *_: pytest.fail("looked up as a model name"))
+    with pytest.raises(FailedPrecondition, match="'run-1-0123456789ab' is not on the machine that trains"):
         run(tmp_path, replace(settings, base_model="run-1-0123456789ab"))
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
-    """Linear warm-up over the first tenth, then linear to 0."""
+    """It warms up linearly over the first tenth of the steps, then falls linearly to 0."""
     shares = [schedule(step, 100) for step in range(100)]
     assert shares[0] == pytest.approx(0.1)
     assert max(shares) == pytest.approx(shares[9], abs=0.1)

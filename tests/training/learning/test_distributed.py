@@ -42,14 +42,14 @@ class Trainers:
         self.address = self.log.read_text().partition("listening on ")[2].split()[0]
 
     def stop(self) -> None:
-        """Tells all to end, and waits for it."""
+        """Sends SIGTERM, and waits until all processes have ended."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
 
 
 @pytest.fixture(scope="module")
 def trainers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainers]:
-    """Two processes."""
+    """Two training processes."""
     started = Trainers(tmp_path_factory.mktemp("trainers"))
     yield started
     if started.process.poll() is None:
@@ -85,10 +85,10 @@ def weights(version: ModelVersion) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"lora_rank": 4, "loss": "contrastive"}, {"frozen_layers": 1}], ids=str)
-def test_two_processes_give_what_one_gives(
+def test_r17_two_processes_give_what_one_gives(
     trainers: Trainers, tiny_encoder: Path, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    """R17: half of the texts in each of two processes, and the same weights up to the order of sums."""
+    """R17: two processes that share the texts end with the weights of one, up to the order of sums."""
     settings = tiny_settings(str(tiny_encoder), **{"learning_rate": 1e-3, **changes})
     together = asyncio.run(call(trainers, f"run-{len(changes)}-{settings.frozen_layers}", settings))
     assert isinstance(together, ModelVersion)
@@ -104,16 +104,16 @@ def test_two_processes_give_what_one_gives(
     assert together.evaluation.new.ndcg_at_10 == pytest.approx(alone.evaluation.new.ndcg_at_10, abs=0.02)
 
 
-def test_a_canceled_run_leaves_the_group_usable(trainers: Trainers, tiny_encoder: Path) -> None:
-    """R16: the caller goes away in the middle of a step; the next call goes on with both processes."""
+def test_r16_a_canceled_run_leaves_the_group_usable(trainers: Trainers, tiny_encoder: Path) -> None:
+    """R16: after a call that is canceled in the middle of a step, the next call trains with both processes."""
     settings = tiny_settings(str(tiny_encoder), epochs=60)
     assert isinstance(asyncio.run(call(trainers, "canceled", settings, stop_at=1)), int)
     again = asyncio.run(call(trainers, "after", tiny_settings(str(tiny_encoder), epochs=1)))
     assert isinstance(again, ModelVersion)
 
 
-def test_sigterm_ends_all_processes(trainers: Trainers) -> None:
-    """R20: the leader drains, and the follower ends with it. Last here: the trainers are gone afterwards."""
+def test_r20_sigterm_ends_all_processes(trainers: Trainers) -> None:
+    """R20: the leader drains, and the follower ends with it. Last in this file, as it ends the trainers."""
     pids = children(trainers.process.pid)
     assert len(pids) == 2
     trainers.stop()

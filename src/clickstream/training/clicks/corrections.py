@@ -1,13 +1,11 @@
-"""The corrections of position bias, by their names in the settings."""
+"""The corrections for position bias, by their names in the settings."""
 
 from collections.abc import Callable, Mapping
 
 from clickstream.training.clicks.cascade import SimplifiedDbn
 from clickstream.training.clicks.click_log import ClickLog
 from clickstream.training.clicks.counting import MeanGrade, RankCtr
-from clickstream.training.clicks.labels import (
-    ClickModel,
-)
+from clickstream.training.clicks.labels import ClickModel
 from clickstream.training.clicks.position_based import PositionBased
 
 CORRECTIONS: Mapping[str, Callable[[ClickLog], ClickModel]] = {
@@ -16,6 +14,6 @@ CORRECTIONS: Mapping[str, Callable[[ClickLog], ClickModel]] = {
     "pbm": PositionBased,
     "sdbn": SimplifiedDbn,
 }
-"""By the name in the settings; `auto` chooses one of them (see `click_models`)."""
 
+# The setting by which `model_choice.choose_correction` chooses one of them.
 AUTO = "auto"
