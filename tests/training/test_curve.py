@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.fine_tuning_runs import Killed
 from support.shop_log import shop_log, tiny_settings
 
 from clickstream.domain.model_versions import ModelVersion
@@ -12,10 +13,6 @@ from clickstream.training import fine_tune
 from clickstream.training import progress as progress_module
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.learning import loop
-
-
-class Killed(BaseException):
-    """Stands for a killed process: no code of ours may catch it."""
 
 
 def steps(points: list[CurvePoint]) -> list[int]:

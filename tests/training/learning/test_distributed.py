@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.fine_tuning_runs import weights
 from support.processes import children, is_alive
 from support.serving import wait_for
 from support.shop_log import shop_log, tiny_settings
@@ -77,11 +78,6 @@ async def call(
     finally:
         await client.close()
     raise AssertionError("the call ended without a model version")
-
-
-def weights(version: ModelVersion) -> dict[str, torch.Tensor]:
-    """The tensors in a model folder."""
-    return dict(load_file(Path(version.path) / "model.safetensors"))
 
 
 @pytest.mark.parametrize("changes", [{}, {"lora_rank": 4, "loss": "contrastive"}, {"frozen_layers": 1}], ids=str)
