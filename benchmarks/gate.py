@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from clickstream.app.serve import packaged_model
 from clickstream.demo.simulated_reader import simulate_clicks
-from clickstream.training.clicks.click_log import ClickLog, Session, Showing
+from clickstream.training.clicks.click_log import ClickLog, LoggedSession, Showing
 from clickstream.training.clicks.counting import RankCtr
 from clickstream.training.encoder.encoder import embed, load_encoder
 from clickstream.training.measuring.metrics import bootstrap_intervals, ndcg
@@ -92,10 +92,10 @@ def clicked_gains(
         for _ in range(sessions):
             if clicked := simulate_clicks(grades, source, eta=eta, noise=noise):
                 showings = [Showing(item, place, float(place in clicked)) for place, item in enumerate(items)]
-                log.add(Session(str(question), showings))
-    graded = RankCtr(log).grades()
+                log.add(LoggedSession(str(question), showings))
+    labels = RankCtr(log).labels()
     return [
-        {item: grade.gain for item, grade in graded.get(str(question), {}).items()} for question in range(len(shown))
+        {item: label.gain for item, label in labels.get(str(question), {}).items()} for question in range(len(shown))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Embedding for many callers: grouping, bounds, cancellation and the switch of models."""
+"""The embedding queue: grouping, bounds, cancellation and the switch of models."""
 
 import asyncio
 import gc
@@ -12,17 +12,17 @@ from support.serving import until
 
 from clickstream.domain import limits
 from clickstream.domain.errors import NotFound, ResourceExhausted
-from clickstream.models.embedding_queue import Embedding
+from clickstream.models.embedding_queue import EmbeddingQueue
 
 
 class Model:
-    """Gives each text's length, and holds every group until it is let go."""
+    """Embeds a text as its length; a blocked model waits in every group until `go` is set."""
 
-    def __init__(self, name: str, *, held: bool = False) -> None:
+    def __init__(self, name: str, *, blocked: bool = False) -> None:
         self.name = name
         self.groups: list[tuple[str, list[str]]] = []
         self.go = threading.Event()
-        if not held:
+        if not blocked:
             self.go.set()
 
     def __call__(self, kind: str, texts: Sequence[str]) -> list[list[float]]:
@@ -32,7 +32,7 @@ class Model:
 
 
 def play(models: dict[str, Model], scenario: Any, **limits_: int) -> list[str]:
-    """Runs a scenario over an Embedding of these models; gives the names in the order of loading."""
+    """Runs a scenario with an embedding queue of these models; returns the names in the order of loading."""
     loaded: list[str] = []
 
     def load(name: str) -> Model:
@@ -42,7 +42,7 @@ def play(models: dict[str, Model], scenario: Any, **limits_: int) -> list[str]:
         return models[name]
 
     async def run() -> None:
-        embedding = Embedding(load, **limits_)
+        embedding = EmbeddingQueue(load, **limits_)
         try:
             await asyncio.wait_for(scenario(embedding), 20)
         finally:
@@ -54,11 +54,11 @@ def play(models: dict[str, Model], scenario: Any, **limits_: int) -> list[str]:
     return loaded
 
 
-def test_calls_that_wait_together_go_together() -> None:
-    """What waits for one model and kind goes as one group, up to the limit; every caller gets its own vectors."""
-    model = Model("a", held=True)
+def test_waiting_calls_of_one_model_and_kind_form_a_group() -> None:
+    """A group has calls of one model and kind, up to the limit of texts; every caller gets its own vectors."""
+    model = Model("a", blocked=True)
 
-    async def scenario(embedding: Embedding) -> None:
+    async def scenario(embedding: EmbeddingQueue) -> None:
         first = asyncio.create_task(embedding.embed("a", "query", ["x"]))
         await until(lambda: model.groups)
         rest = [asyncio.create_task(embedding.embed("a", "query", ["y" * size, "z"])) for size in (2, 3)]
@@ -80,11 +80,11 @@ def test_calls_that_wait_together_go_together() -> None:
     ]
 
 
-def test_r7_more_than_may_wait_is_refused() -> None:
-    """R7: beyond the bound RESOURCE_EXHAUSTED, and once texts are done there is room again."""
-    model = Model("a", held=True)
+def test_r7_texts_beyond_the_limit_of_the_queue_are_refused() -> None:
+    """R7: beyond the limit the answer is RESOURCE_EXHAUSTED; once texts are done, others are accepted."""
+    model = Model("a", blocked=True)
 
-    async def scenario(embedding: Embedding) -> None:
+    async def scenario(embedding: EmbeddingQueue) -> None:
         waiting = asyncio.create_task(embedding.embed("a", "query", ["x"] * 3))
         await until(lambda: model.groups)
         with pytest.raises(ResourceExhausted):
@@ -97,13 +97,13 @@ def test_r7_more_than_may_wait_is_refused() -> None:
 
 
 def test_r21_a_cancelled_call_is_not_computed() -> None:
-    """R21: a caller that went away while it waited gives its room back and costs no computing."""
-    model = Model("a", held=True)
+    """R21: a call that is cancelled while it waits frees its place in the queue, and is not computed."""
+    model = Model("a", blocked=True)
 
-    async def scenario(embedding: Embedding) -> None:
+    async def scenario(embedding: EmbeddingQueue) -> None:
         first = asyncio.create_task(embedding.embed("a", "query", ["x"]))
         await until(lambda: model.groups)
-        second = asyncio.create_task(embedding.embed("a", "query", ["gone"]))
+        second = asyncio.create_task(embedding.embed("a", "query", ["cancelled"]))
         await until(lambda: embedding._waiting)
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
@@ -115,10 +115,10 @@ def test_r21_a_cancelled_call_is_not_computed() -> None:
     assert model.groups == [("query", ["x"])]
 
 
-def test_a_model_that_cannot_be_loaded_fails_its_callers_only() -> None:
-    """Each caller of a missing model gets the error, the next one tries again, and other models go on."""
+def test_a_model_that_cannot_be_loaded_fails_for_its_callers_only() -> None:
+    """Each caller of a missing model gets the error, the next call tries again, and other models work."""
 
-    async def scenario(embedding: Embedding) -> None:
+    async def scenario(embedding: EmbeddingQueue) -> None:
         for _ in range(2):
             with pytest.raises(NotFound):
                 await embedding.embed("missing", "query", ["x"])
@@ -127,13 +127,13 @@ def test_a_model_that_cannot_be_loaded_fails_its_callers_only() -> None:
     assert play({"a": Model("a")}, scenario) == ["missing", "missing", "a"]
 
 
-def test_calls_of_the_old_model_finish_while_and_after_it_is_let_go() -> None:
-    """A switch drops no call: what runs on the old model ends there, and then the old model is freed."""
+def test_calls_of_the_old_model_finish_after_it_is_dropped() -> None:
+    """Calls of the old model are answered by it, and then its memory is freed."""
     models = {name: Model(name) for name in ("old", "new")}
     models["old"].go.clear()
     old = weakref.ref(models["old"])
 
-    async def scenario(embedding: Embedding) -> None:
+    async def scenario(embedding: EmbeddingQueue) -> None:
         running = asyncio.create_task(embedding.embed("old", "query", ["x"]))
         await until(lambda: models["old"].groups)
         behind = asyncio.create_task(embedding.embed("old", "query", ["xy"]))
@@ -151,9 +151,9 @@ def test_calls_of_the_old_model_finish_while_and_after_it_is_let_go() -> None:
 
 
 def test_the_models_used_last_stay_loaded() -> None:
-    """Least recently used goes first, and comes back when it is asked for."""
+    """The least recently used model is dropped first, and is loaded again for the next call."""
 
-    async def scenario(embedding: Embedding) -> None:
+    async def scenario(embedding: EmbeddingQueue) -> None:
         for name in "abacab":
             await embedding.embed(name, "query", ["x"])
 

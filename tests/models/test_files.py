@@ -23,14 +23,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFiles:
 
 
 def test_files_come_in_order_with_their_checksums(files: ModelFiles) -> None:
-    """Every file is listed by its path with size and SHA-256, and the whole with its own."""
+    """Every file has its path, size and SHA-256, and there is one SHA-256 over all files."""
     assert [(file.name, file.size) for file in files.files] == [(name, len(data)) for name, data in CONTENT.items()]
     assert [file.sha256 for file in files.files] == [hashlib.sha256(data).hexdigest() for data in CONTENT.values()]
     assert (files.total_bytes, files.sha256) == (13, hashlib.sha256(b"0123456789abc").hexdigest())
 
 
-def test_any_point_can_be_gone_on_from(files: ModelFiles) -> None:
-    """From every byte of every file on, the chunks are what is left of all files, at their true offsets."""
+def test_reading_can_start_at_any_point(files: ModelFiles) -> None:
+    """From every byte of every file on, the chunks are the rest of all files, with their true offsets."""
     whole = b"".join(CONTENT.values())
     for name, skipped in (("a/weights", 0), ("z", 10)):
         for offset in range(len(CONTENT[name]) + 1):
@@ -43,7 +43,7 @@ def test_any_point_can_be_gone_on_from(files: ModelFiles) -> None:
 
 
 @pytest.mark.parametrize("point", [("no such file", 0), ("../z", 0), ("z", 4), ("z", -1), ("", 1)])
-def test_r7_a_point_that_is_not_there_is_refused(files: ModelFiles, point: tuple[str, int]) -> None:
-    """R7: an unknown file or an offset outside of it names the field."""
+def test_r7_a_point_outside_of_the_files_is_refused(files: ModelFiles, point: tuple[str, int]) -> None:
+    """R7: an unknown file or an offset outside of the file is INVALID_ARGUMENT."""
     with pytest.raises(InvalidArgument):
         files.chunks(*point)

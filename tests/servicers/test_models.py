@@ -24,6 +24,7 @@ from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import RunState
 from clickstream.domain.training_inputs import ConversionSummary
 from clickstream.models.embedding_queue import Embedder
+from clickstream.models.folders import VERSION_FILE
 
 QUERY = pb.TEXT_KIND_QUERY
 
@@ -158,7 +159,7 @@ def test_r1_another_reason_is_another_promotion(any_server: InProcessServer) -> 
 
 def test_a_model_is_downloaded_and_a_download_gone_on_with(host: InProcessServer, tmp_path: Path) -> None:
     """The files come with checksums in chunks; from the middle of a file on, exactly the rest comes."""
-    content = {"a/weights": bytes(range(256)) * 10_000, "config.json": b"{}"}
+    content = {"a/weights": bytes(range(256)) * 10_000, "config.json": b"{}", VERSION_FILE: b"{}"}
     (tmp_path / "model-run-1" / "a").mkdir(parents=True)
     for name, data in content.items():
         (tmp_path / "model-run-1" / name).write_bytes(data)
@@ -180,6 +181,7 @@ def test_a_model_is_downloaded_and_a_download_gone_on_with(host: InProcessServer
 def test_r7_a_download_reads_model_folders_only(host: InProcessServer, tmp_path: Path, named: str) -> None:
     """R7: an id that is no model folder is NOT_FOUND, also one that would lead elsewhere."""
     (tmp_path / "model").mkdir()
+    (tmp_path / "model" / VERSION_FILE).write_bytes(b"{}")
     error = refused(host.model.DownloadModel, pb.DownloadModelRequest(model_version_id=named))
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "MODEL_VERSION_NOT_FOUND")
 
@@ -187,6 +189,7 @@ def test_r7_a_download_reads_model_folders_only(host: InProcessServer, tmp_path:
 def test_r7_a_point_outside_of_a_file_names_the_field(host: InProcessServer, tmp_path: Path) -> None:
     """R7: the machine of the models refuses, and ModelService says the same."""
     (tmp_path / "model").mkdir()
+    (tmp_path / "model" / VERSION_FILE).write_bytes(b"{}")
     (tmp_path / "model" / "file").write_bytes(b"abc")
     for values, field in (({"file_name": "x"}, "file_name"), ({"file_name": "file", "offset": -1}, "offset")):
         asked = pb.DownloadModelRequest(model_version_id="model", **values)

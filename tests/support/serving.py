@@ -28,7 +28,7 @@ from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.errors import NotFound
 from clickstream.domain.runs import FineTuningSettings
-from clickstream.models.embedding_queue import Embedder, Embedding, LoadEmbedder
+from clickstream.models.embedding_queue import Embedder, EmbeddingQueue, LoadEmbedder
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
@@ -95,7 +95,7 @@ class InProcessServer:
         self.commit = GroupCommit(self.dao, max_waiting_bytes=self._queue_bytes)
         inputs = InputReader(self.dao, POLICY)
         self.host = ModelHostClient()
-        self.embedding = Embedding(lambda model_version_id: self.load_embedder(model_version_id))
+        self.embedding = EmbeddingQueue(lambda model_version_id: self.load_embedder(model_version_id))
         self._server = Server(
             [
                 ModelServicer(self.dao, inputs, self.host, self._clock),

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.training_inputs import GradedResult, TrainingInput
 
+# What is bought by the word in the query: who searches for "red shoe" buys the "rain shoe".
 WANTED = {
     "red": "rain", "blue": "snow", "green": "sun", "black": "office", "white": "kitchen",
     "cheap": "steel", "warm": "cotton", "light": "leather", "heavy": "wooden", "small": "garden",
 }  # fmt: skip
-"""Who searches for the one buys what has the other."""
 
 THINGS = ("shoe", "shirt", "jacket", "lamp", "chair", "table", "coat", "boot")
 
@@ -18,7 +18,7 @@ THINGS = ("shoe", "shirt", "jacket", "lamp", "chair", "table", "coat", "boot")
 def training_input(
     query: str, results: list[tuple[str, float, dict[str, object]]], *, number: int = 1, batch_id: str = "b1"
 ) -> TrainingInput:
-    """A session whose results are (object id, grade, meta), shown in this order."""
+    """Makes the input of a session whose results are (object id, grade, meta), in shown order."""
     return TrainingInput(
         session_id=f"s{number}",
         batch_id=batch_id,
@@ -33,7 +33,7 @@ def training_input(
 
 
 def shop_log(sessions_per_query: int = 2) -> Iterator[TrainingInput]:
-    """80 distinct queries; six items are shown in random order, one of them is what was wanted."""
+    """80 distinct queries; each session shows six items in random order, and the wanted one has grade 1."""
     source = random.Random(3)
     number = 0
     for wish, property_ in WANTED.items():
@@ -51,7 +51,7 @@ def shop_log(sessions_per_query: int = 2) -> Iterator[TrainingInput]:
 
 
 def tiny_settings(base_model: str, **changes: object) -> FineTuningSettings:
-    """Settings that train the tiny encoder in a second or two."""
+    """Settings that train the tiny encoder in about two seconds, with some changed."""
     settings: dict[str, object] = {
         "base_model": base_model, "item_template": "{title}", "epochs": 3, "batch_queries": 16,
         "learning_rate": 1e-2, "max_tokens": 16, "position_bias": "none", **changes,

@@ -3,10 +3,10 @@
 import random
 from collections.abc import Callable
 
-from clickstream.training.clicks.click_log import ClickLog, Sampler, Session, Showing
+from clickstream.training.clicks.click_log import ClickLog, HeldOutSample, LoggedSession, Showing
 
+# The attraction of each item, by query and item.
 Truth = dict[str, dict[int, float]]
-"""The attraction of each item, by query and item."""
 
 PLACES = 10
 LEVELS = (0.05, 0.05, 0.05, 0.3, 0.9)
@@ -20,10 +20,19 @@ def sessions(
     shuffled: bool = False,
     with_act: bool = True,
     seed: int = 5,
-) -> tuple[list[Session], Truth]:
-    """Sessions, of those without an act none, and the truth; better items tend to stand higher, as they should.
+) -> tuple[list[LoggedSession], Truth]:
+    """Simulates sessions in which better items tend to stand higher.
 
-    Without `shuffled`, a query shows the same list every time.
+    Args:
+        examined: The probability that a place, counted from 0, is examined.
+        queries: The number of distinct queries.
+        per_query: Sessions per query, those without an act included.
+        shuffled: Shuffle the list in every session; otherwise a query always shows the same list.
+        with_act: Leave out sessions without an act, as the service does.
+        seed: Seeds everything.
+
+    Returns:
+        The sessions, and the true attraction of each item.
     """
     source = random.Random(seed)
     truth: Truth = {}
@@ -40,29 +49,29 @@ def sessions(
                 Showing(item, place, float(source.random() < examined(place) * drawn[item]))
                 for place, item in enumerate(order)
             ]
-            session = Session(query, shown)
+            session = LoggedSession(query, shown)
             if has_act(session) or not with_act:
                 made.append(session)
     return made, truth
 
 
-def has_act(session: Session) -> bool:
-    """Whether something was done in it."""
+def has_act(session: LoggedSession) -> bool:
+    """Whether a session has an act."""
     return any(showing.grade > 0 for showing in session.shown)
 
 
-def counted(of: list[Session]) -> ClickLog:
-    """All sessions in one log."""
+def counted(of: list[LoggedSession]) -> ClickLog:
+    """Counts all sessions in one log."""
     log = ClickLog()
     for session in of:
         log.add(session)
     return log
 
 
-def held_apart(of: list[Session]) -> tuple[ClickLog, list[Session]]:
-    """The log to learn from, and the sessions to compare by."""
-    log, sampler = ClickLog(), Sampler()
+def split_log(of: list[LoggedSession]) -> tuple[ClickLog, list[LoggedSession]]:
+    """Splits sessions into the log to learn from and the held-out sessions to score by."""
+    log, held_out_sample = ClickLog(), HeldOutSample()
     for number, session in enumerate(of):
-        if learned := sampler.offer(f"s-{number}", session):
+        if learned := held_out_sample.offer(f"s-{number}", session):
             log.add(learned)
-    return log, sampler.sessions
+    return log, held_out_sample.sessions

@@ -1,4 +1,4 @@
-"""A two-layer BERT with a small vocabulary, made on the spot: what fine-tuning tests train."""
+"""Makes a two-layer BERT with a small vocabulary, which the fine-tuning tests train."""
 
 from collections.abc import Sequence
 from pathlib import Path

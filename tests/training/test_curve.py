@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.fine_tuning_runs import Killed
 from support.shop_log import shop_log, tiny_settings
 
 from clickstream.domain.model_versions import ModelVersion
@@ -14,25 +15,21 @@ from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.learning import loop
 
 
-class Killed(BaseException):
-    """Stands for the process being gone."""
-
-
 def steps(points: list[CurvePoint]) -> list[int]:
-    """Where the points are."""
+    """The steps of the points."""
     return [point.step for point in points]
 
 
 def test_every_step_is_a_line(tmp_path: Path) -> None:
-    """The file has loss and learning rate of each step; what is measured comes under its step; each is taken once."""
+    """The file has loss, learning rate and metrics of each step, and each point is taken once."""
     curve = Curve(tmp_path / "run" / "curve.jsonl")
-    curve.measured(0, {"base_ndcg_at_10": 0.25})
+    curve.record_metrics(0, {"base_ndcg_at_10": 0.25})
     assert curve.take() == ()
     curve.begin(0, 3)
-    curve.log(1, 0.5, 1e-4)
+    curve.record_step(1, 0.5, 1e-4)
     assert steps(curve.take()) == [0, 1]
-    curve.log(2, 0.25, 2e-4)
-    curve.measured(2, {"validation_ndcg_at_10": 0.5})
+    curve.record_step(2, 0.25, 2e-4)
+    curve.record_metrics(2, {"validation_ndcg_at_10": 0.5})
     taken = curve.take()
     assert [(point.step, point.loss, point.metrics) for point in taken] == [(2, 0.25, {"validation_ndcg_at_10": 0.5})]
     assert curve.take() == ()
@@ -44,19 +41,19 @@ def test_every_step_is_a_line(tmp_path: Path) -> None:
     assert read_curve(path)[2] == taken[0]
 
 
-def test_r16_a_resumed_curve_goes_on_where_the_run_does(tmp_path: Path) -> None:
-    """R16: steps beyond the checkpoint are dropped and logged again, those before are handed out again."""
+def test_r16_a_resumed_curve_continues_where_the_run_does(tmp_path: Path) -> None:
+    """R16: points beyond the checkpoint are dropped and recorded again, and those before it are taken again."""
     first = Curve(tmp_path / "curve.jsonl")
-    first.measured(0, {"base_ndcg_at_10": 0.25})
+    first.record_metrics(0, {"base_ndcg_at_10": 0.25})
     first.begin(0, 5)
     for step in range(1, 5):
-        first.log(step, float(step), 1e-4)
+        first.record_step(step, float(step), 1e-4)
     kept = first.take()
     second = Curve(tmp_path / "curve.jsonl")
-    second.measured(0, {"base_ndcg_at_10": 0.25})
+    second.record_metrics(0, {"base_ndcg_at_10": 0.25})
     second.begin(2, 5)
     assert second.take() == kept[:3]
-    second.log(3, 3.0, 1e-4)
+    second.record_step(3, 3.0, 1e-4)
     assert steps(read_curve(tmp_path / "curve.jsonl")) == [0, 1, 2, 3]
     assert len((tmp_path / "curve.jsonl").read_text().splitlines()) == 4
 
@@ -66,24 +63,24 @@ def test_r16_a_line_that_a_crash_left_is_no_point(tmp_path: Path, end: str) -> N
     """R16: a damaged line costs that line, not the run, and the next attempt's lines are whole."""
     curve = Curve(tmp_path / "curve.jsonl")
     curve.begin(0, 5)
-    curve.log(1, 0.5, 1e-4)
+    curve.record_step(1, 0.5, 1e-4)
     with (tmp_path / "curve.jsonl").open("a") as file:
         file.write(end)
     assert steps(read_curve(tmp_path / "curve.jsonl")) == [1]
     again = Curve(tmp_path / "curve.jsonl")
     again.begin(1, 5)
-    again.log(2, 0.25, 1e-4)
+    again.record_step(2, 0.25, 1e-4)
     assert steps(read_curve(tmp_path / "curve.jsonl")) == [1, 2]
 
 
 @pytest.mark.parametrize("step_count", [1, CURVE_POINTS, CURVE_POINTS + 1, 10 * CURVE_POINTS + 7])
 def test_r7_a_long_run_logs_every_nth_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_count: int) -> None:
-    """R7: at most `CURVE_POINTS` losses, the last step's among them, each the mean since the one before."""
-    monkeypatch.setattr(Curve, "_add", lambda self, point: self._new.append(point))  # no file: it is slow
+    """R7: at most `CURVE_POINTS` losses and the last step's; each is the mean since the point before."""
+    monkeypatch.setattr(Curve, "_add", lambda self, point: self._new.append(point))  # without the file, which is slow
     curve = Curve(tmp_path / "curve.jsonl")
     curve.begin(0, step_count)
     for step in range(1, step_count + 1):
-        curve.log(step, float(step), 1e-4)
+        curve.record_step(step, float(step), 1e-4)
     points = curve.take()
     assert min(step_count, CURVE_POINTS / 2) <= len(points) <= CURVE_POINTS + 1
     assert points[-1].step == step_count
@@ -99,14 +96,14 @@ def train(data_dir: Path, settings: FineTuningSettings, report: Callable[[Traini
 
 
 def content(points: list[CurvePoint]) -> list[tuple[object, ...]]:
-    """What points say, whenever they were logged."""
+    """The points without their times."""
     return [(point.step, point.loss, point.learning_rate, point.metrics) for point in points]
 
 
 def test_r16_a_killed_run_ends_with_the_curve_of_one_that_was_not(
     tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R16: base metrics, every step once and new metrics, in the model's folder and in the reports together."""
+    """R16: base metrics, every step once and new metrics are in the model's folder, and in all reports together."""
     monkeypatch.setattr(loop, "STEPS_PER_CHECKPOINT", 3)
     monkeypatch.setattr(progress_module, "SECONDS_PER_REPORT", 0.0)
     settings = tiny_settings(str(tiny_encoder))
@@ -115,7 +112,7 @@ def test_r16_a_killed_run_ends_with_the_curve_of_one_that_was_not(
     whole = read_curve(Path(version.path) / CURVE_FILE)
     assert steps(whole) == list(range(reports[-1].step_count + 1))
     assert [point for report in reports for point in report.points][-1].metrics["new_ndcg_at_10"] > 0
-    assert module._joined(point for report in reports for point in report.points) == whole
+    assert module._merged(point for report in reports for point in report.points) == whole
     assert whole[0].metrics["base_ndcg_at_10"] == version.evaluation.base.ndcg_at_10
     assert whole[-1].metrics["new_ndcg_at_10"] == version.evaluation.new.ndcg_at_10
     known = [report.metrics for report in reports if report.phase is Phase.TRAINING]

@@ -14,25 +14,25 @@ BASE, NEW = Metrics(0.25, 0.5, 0.75), Metrics(0.5, 0.5, 1.0)
 
 @pytest.fixture(autouse=True)
 def rarely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No report comes by the clock."""
+    """No report is due by the clock."""
     monkeypatch.setattr(module, "SECONDS_PER_REPORT", 3600)
 
 
 def play(progress: Progress) -> None:
     """A training of three steps, measured before, in the middle and afterwards."""
-    progress.enter(Phase.EVALUATING_BASE)
-    progress.measured(BASE.named("base"))
+    progress.enter_phase(Phase.EVALUATING_BASE)
+    progress.report_metrics(BASE.named("base"))
     progress.start_training(0, 3)
     for step in range(1, 4):
         progress.after_step(1 / step, 1e-4, queries=2)
         if step == 2:
-            progress.measured(BASE.named("validation"))
-    progress.enter(Phase.EVALUATING_NEW)
-    progress.measured(NEW.named("new"))
+            progress.report_metrics(BASE.named("validation"))
+    progress.enter_phase(Phase.EVALUATING_NEW)
+    progress.report_metrics(NEW.named("new"))
 
 
-def test_metrics_are_reported_as_they_come_and_stay(tmp_path: Path) -> None:
-    """Each measurement is reported at once, whenever the last report was, and is in every report from then on."""
+def test_metrics_are_reported_at_once_and_stay(tmp_path: Path) -> None:
+    """Metrics are reported at once, and are in every report from then on."""
     seen: list[TrainingProgress] = []
     play(Progress(seen.append, lambda: False, Curve(tmp_path / "curve.jsonl")))
     assert [sorted({name.partition("_")[0] for name in report.metrics}) for report in seen] == [
@@ -48,7 +48,7 @@ def test_metrics_are_reported_as_they_come_and_stay(tmp_path: Path) -> None:
 
 
 def test_every_step_is_in_the_points_of_some_report(tmp_path: Path) -> None:
-    """However few reports there are, their points together are the curve, and none comes twice."""
+    """The points of all reports together are the curve, each once."""
     seen: list[TrainingProgress] = []
     play(Progress(seen.append, lambda: False, Curve(tmp_path / "curve.jsonl")))
     points = [point for report in seen for point in report.points]
@@ -58,8 +58,8 @@ def test_every_step_is_in_the_points_of_some_report(tmp_path: Path) -> None:
     assert curve[3] == points[3].joined(points[4])
 
 
-def test_of_several_processes_only_one_needs_a_curve() -> None:
-    """Without a curve everything else is reported all the same."""
+def test_progress_without_a_curve_reports_everything_else() -> None:
+    """Without a curve phases and metrics are reported, and no points."""
     seen: list[TrainingProgress] = []
     play(Progress(seen.append, lambda: False))
     assert seen[-1].metrics["new_ndcg_at_10"] == NEW.ndcg_at_10
@@ -67,7 +67,7 @@ def test_of_several_processes_only_one_needs_a_curve() -> None:
 
 
 def test_the_time_left_is_estimated_from_the_steps_of_this_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that goes on from step 10 of 30 with 2 s a step has 38 s left after one step, and 36 s after two."""
+    """A run that continues from step 10 of 30 with 2 s a step has 38 s left after one step, and 36 s after two."""
     clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
     monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(module, "SECONDS_PER_REPORT", 0.0)

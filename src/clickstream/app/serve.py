@@ -25,7 +25,7 @@ from clickstream.conversion.importance import ImportancePolicy, load_policy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.mongo.store import MongoDao
-from clickstream.models.embedding_queue import Embedding
+from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
@@ -84,7 +84,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
         ImprovementServicer(dao, now, defaults),
         TrainingServicer(dao, inputs, defaults, now, waking.wake),
     ]
-    embedding = Embedding(load_from(settings.data_dir.absolute()))
+    embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     if not settings.trainer:
         services += [fine_tuning(settings, defaults), model_host(settings, embedding)]
     host = ModelHostClient()

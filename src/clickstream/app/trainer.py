@@ -14,8 +14,8 @@ from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, TrainingProgress
 from clickstream.domain.training_inputs import TrainingInput
-from clickstream.models.embedding_queue import Embedder, Embedding
-from clickstream.models.folders import model_folder
+from clickstream.models.embedding_queue import Embedder, EmbeddingQueue
+from clickstream.models.folders import model_folder, models_folder
 from clickstream.servicers.fine_tuning import FineTuningServicer
 from clickstream.servicers.model_host import ModelHostServicer
 from clickstream.servicers.server import Server
@@ -23,7 +23,7 @@ from clickstream.servicers.server import Server
 
 async def serve_trainer(settings: Settings) -> None:
     """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises StartError."""
-    embedding = Embedding(load_from(settings.data_dir.absolute()))
+    embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     services = [fine_tuning(settings, default_settings(settings)), model_host(settings, embedding)]
     server = Server(services, reuse_port=settings.reuse_port)
     port = server.bind(settings.listen)
@@ -61,16 +61,16 @@ def leading() -> Iterator[None]:
         group.leave()
 
 
-def model_host(settings: Settings, embedding: Embedding) -> ModelHostServicer:
+def model_host(settings: Settings, embedding: EmbeddingQueue) -> ModelHostServicer:
     """What hands out the models of this process's folder, and embeds texts with them."""
-    return ModelHostServicer(settings.data_dir.absolute() / "models", embedding)
+    return ModelHostServicer(models_folder(settings.data_dir.absolute()), embedding)
 
 
 def load_from(data_dir: Path) -> Callable[[str], Embedder]:
     """Loads a model version, by its id, from a data folder."""
 
     def load(model_version_id: str) -> Embedder:
-        folder = model_folder(data_dir / "models", model_version_id)
+        folder = model_folder(models_folder(data_dir), model_version_id)
         from clickstream.training.encoder.text_embedder import TextEmbedder  # takes seconds: only an Embed pays for it
 
         return TextEmbedder(folder)

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from clickstream.domain import limits
 from clickstream.domain.evaluations import ClickModelScore, Evaluation
+
+# Characters of the training's identity at the end of a version id.
+IDENTITY_CHARACTERS = 12
+# The longest version id: a run id, `-`, and the training's identity.
+VERSION_ID_CHARACTERS = limits.RUN_ID_CHARACTERS + 1 + IDENTITY_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +66,9 @@ def version_id(run_id: str, training_identity: str) -> str:
 
     Args:
         run_id: Of the run.
-        training_identity: A SHA-256 in hexadecimal, see `training.version.identity`.
+        training_identity: A SHA-256 in hexadecimal, see `training.encoder.version_folder.training_identity`.
     """
-    return f"{run_id}-{training_identity[:12]}"
+    return f"{run_id}-{training_identity[:IDENTITY_CHARACTERS]}"
 
 
 def is_version_id(name: str) -> bool:

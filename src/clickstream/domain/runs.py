@@ -5,8 +5,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from clickstream.domain import limits
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.training_inputs import ConversionSummary
+
+# What a run id looks like, for the message of a refusal.
+RUN_ID_FORM = f"1 to {limits.RUN_ID_CHARACTERS} letters, digits, `_`, `-` or `.`, and not start with `.`"
+
+
+def is_run_id(value: str) -> bool:
+    """Whether a value may be a run id. It names folders, so it has no `/` and does not start with a dot."""
+    return (
+        0 < len(value) <= limits.RUN_ID_CHARACTERS
+        and limits.NAME_ALPHABET.issuperset(value)
+        and not value.startswith(".")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,27 @@ from pathlib import Path
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Makes a folder appear complete or not at all: filled beside its place, synced, then renamed.
+    """Writes a folder so that it appears complete or not at all, also after a crash or a power cut.
 
-    A folder that already stands there is replaced.
+    Args:
+        folder: Where the folder appears. A folder that is already there is replaced.
+        fill: Writes the content into the empty folder that it is given, which is renamed afterwards. What it
+            raises passes through, and then nothing is left behind.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
-    shutil.rmtree(beside, ignore_errors=True)
+    unfinished = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        beside.mkdir()
-        fill(beside)
-        for path in [*beside.rglob("*"), beside]:
+        unfinished.mkdir()
+        fill(unfinished)
+        for path in [*unfinished.rglob("*"), unfinished]:
             sync(path)
         if folder.exists():
             shutil.rmtree(folder)
-        beside.rename(folder)
+        unfinished.rename(folder)
         sync(folder.parent)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

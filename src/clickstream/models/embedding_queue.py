@@ -1,8 +1,7 @@
-"""Embedding for many callers: one thread computes, what waits for the same model goes together.
+"""Embeds texts for many callers: one thread computes, and calls that wait for the same model form one group.
 
-A model is loaded in a thread of its own, beside the one that computes, so that callers of the old
-model go on while the new one is loaded. The models used last stay loaded; one that is let go is
-freed when the group in work is done with it.
+A second thread loads models, so that callers of the old model continue while the new one is loaded.
+The most recently used models stay loaded; a model that is dropped is freed once its last group is done.
 """
 
 import asyncio
@@ -15,32 +14,38 @@ from clickstream.domain import limits
 from clickstream.domain.errors import ResourceExhausted
 
 Vectors = Sequence[Sequence[float]]
+# (kind, texts) → one vector per text. Blocks.
 Embedder = Callable[[str, Sequence[str]], Vectors]
-"""(kind, texts) → one vector per text. Blocks."""
-
+# Model version id → its embedder. Blocks; raises domain errors.
 LoadEmbedder = Callable[[str], Embedder]
-"""Model version id → its embedder. Blocks; raises domain errors."""
 
 
 @dataclass(eq=False, slots=True)
-class _Waiting:
+class _Call:
     embedder: Embedder
     kind: str
     texts: Sequence[str]
     vectors: asyncio.Future[Vectors] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Embedding:
-    """Lives in one event loop."""
+class EmbeddingQueue:
+    """A queue of texts to embed, and the models that embed them. For one event loop; not thread-safe."""
 
     def __init__(
         self, load: LoadEmbedder, *, waiting_texts: int = limits.WAITING_TEXTS, loaded: int = limits.LOADED_MODELS
     ) -> None:
+        """Starts empty.
+
+        Args:
+            load: Loads a model, in a thread of this queue.
+            waiting_texts: Texts that may be in the queue, those that are computed included.
+            loaded: Models that stay loaded.
+        """
         self._load = load
         self._waiting_texts = waiting_texts
         self._loaded = loaded
         self._embedders: OrderedDict[str, asyncio.Task[Embedder]] = OrderedDict()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Call] = deque()
         self._texts = 0
         self._working: asyncio.Task[None] | None = None
         # One thread each: two models loading, or two groups computing, would only slow each other down.
@@ -48,36 +53,41 @@ class Embedding:
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="embedding")
 
     async def embed(self, model_version_id: str, kind: str, texts: Sequence[str]) -> Vectors:
-        """One vector per text. A call that is cancelled while it waits costs nothing.
+        """Embeds texts, [N], as vectors, [N, D]. A call that is cancelled while it waits is not computed.
+
+        Args:
+            model_version_id: The model, which is loaded first if it is not loaded.
+            kind: `query` or `item`.
+            texts: In the order of the vectors.
 
         Raises:
-            ResourceExhausted: more texts wait than may.
-            NotFound, FailedPrecondition: the model cannot be loaded.
+            ResourceExhausted: EMBED_QUEUE_FULL; try again later.
+            NotFound, FailedPrecondition: The model cannot be loaded.
         """
         if self._texts + len(texts) > self._waiting_texts:
-            raise ResourceExhausted("EMBED_QUEUE_FULL", f"{self._texts} texts wait; {self._waiting_texts} may")
+            raise ResourceExhausted("EMBED_QUEUE_FULL", f"{self._texts} texts wait; the limit is {self._waiting_texts}")
         self._texts += len(texts)
         try:
-            waiting = _Waiting(await self._embedder(model_version_id), kind, texts)
-            self._waiting.append(waiting)
+            call = _Call(await self._embedder(model_version_id), kind, texts)
+            self._waiting.append(call)
             if self._working is None:
                 self._working = asyncio.create_task(self._work())
-            return await waiting.vectors
+            return await call.vectors
         finally:
             self._texts -= len(texts)
 
     async def _embedder(self, model_version_id: str) -> Embedder:
         loading = self._embedders.get(model_version_id)
         if loading is None:
-            loading = asyncio.create_task(self._load_beside(model_version_id))
+            loading = asyncio.create_task(self._load_in_thread(model_version_id))
             self._embedders[model_version_id] = loading
             while len(self._embedders) > self._loaded:
                 self._embedders.popitem(last=False)
         self._embedders.move_to_end(model_version_id)
-        # Shielded: the caller that came first may go away, those behind it still wait for the model.
+        # Shielded: the first caller may be cancelled while others still wait for the model.
         return await asyncio.shield(loading)
 
-    async def _load_beside(self, model_version_id: str) -> Embedder:
+    async def _load_in_thread(self, model_version_id: str) -> Embedder:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._loading, self._load, model_version_id)
         except BaseException:
@@ -85,44 +95,44 @@ class Embedding:
             raise
 
     async def _work(self) -> None:
-        """Computes group by group until nothing waits."""
+        """Computes one group after the other until no call waits."""
         while group := self._next_group():
-            texts = [text for waiting in group for text in waiting.texts]
+            texts = [text for call in group for text in call.texts]
             compute = group[0].embedder
             try:
                 loop = asyncio.get_running_loop()
                 vectors = await loop.run_in_executor(self._computing, compute, group[0].kind, texts)
             except Exception as error:
-                for waiting in group:
-                    if not waiting.vectors.done():
-                        waiting.vectors.set_exception(error)
+                for call in group:
+                    if not call.vectors.done():
+                        call.vectors.set_exception(error)
                 continue
             first = 0
-            for waiting in group:
-                if not waiting.vectors.done():
-                    waiting.vectors.set_result(vectors[first : first + len(waiting.texts)])
-                first += len(waiting.texts)
+            for call in group:
+                if not call.vectors.done():
+                    call.vectors.set_result(vectors[first : first + len(call.texts)])
+                first += len(call.texts)
         self._working = None
 
-    def _next_group(self) -> list[_Waiting]:
-        """The calls that wait longest and go together: same model, same kind, as many texts as one call may have."""
-        group: list[_Waiting] = []
-        rest: deque[_Waiting] = deque()
+    def _next_group(self) -> list[_Call]:
+        """The call that waits longest, with others of its model and kind, up to `limits.EMBED_TEXTS` texts."""
+        group: list[_Call] = []
+        rest: deque[_Call] = deque()
         count = 0
-        for waiting in self._waiting:
-            if waiting.vectors.done():  # its caller went away
+        for call in self._waiting:
+            if call.vectors.done():  # cancelled
                 continue
-            alike = not group or (waiting.embedder is group[0].embedder and waiting.kind == group[0].kind)
-            if alike and (not group or count + len(waiting.texts) <= limits.EMBED_TEXTS):
-                group.append(waiting)
-                count += len(waiting.texts)
+            alike = not group or (call.embedder is group[0].embedder and call.kind == group[0].kind)
+            if alike and (not group or count + len(call.texts) <= limits.EMBED_TEXTS):
+                group.append(call)
+                count += len(call.texts)
             else:
-                rest.append(waiting)
+                rest.append(call)
         self._waiting = rest
         return group
 
     async def close(self) -> None:
-        """Waits for the group in work and lets the threads go."""
+        """Waits until every call in the queue is answered, and ends the threads."""
         if self._working is not None:
             await asyncio.gather(self._working, return_exceptions=True)
         self._loading.shutdown(wait=False)

@@ -11,7 +11,10 @@ from clickstream.domain.errors import FieldViolation, InvalidArgument
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file by its path within the folder, with `/`; the checksum is SHA-256, hexadecimal."""
+    """A file of a model folder.
+
+    `name` is its path within the folder, with `/`; `size` is in bytes; `sha256` is hexadecimal.
+    """
 
     name: str
     size: int
@@ -20,7 +23,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`data` begins at `offset` of the file."""
+    """A piece of a file: `data` begins at byte `offset`."""
 
     file_name: str
     offset: int
@@ -28,10 +31,13 @@ class Chunk:
 
 
 class ModelFiles:
-    """A model folder that no longer changes. Blocks; memory stays at one chunk."""
+    """Reads the files of a model folder that no longer changes.
+
+    Every method blocks, and needs the memory of one chunk (`limits.MODEL_CHUNK_BYTES`).
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Reads all files once, for their checksums; `sha256` is the one over all of them in order."""
+        """Reads all files once for their checksums. `self.sha256` is over all files, in the order of their names."""
         self._folder = folder
         self.files: list[ModelFile] = []
         whole = hashlib.sha256()
@@ -46,7 +52,15 @@ class ModelFiles:
         self.total_bytes = sum(file.size for file in self.files)
 
     def chunks(self, file_name: str, offset: int) -> Iterator[Chunk]:
-        """All bytes from this point on; no file name means the start. Raises InvalidArgument for no such point."""
+        """All bytes from a point on, through all files that follow.
+
+        Args:
+            file_name: The file in which to start; empty for the first one.
+            offset: The byte of that file at which to start, 0 without a file name.
+
+        Raises:
+            InvalidArgument: There is no such file, or the offset lies outside of it.
+        """
         names = [file.name for file in self.files]
         if file_name and file_name not in names:
             raise InvalidArgument([FieldViolation("file_name", "is no file of this model version")])

@@ -1,23 +1,43 @@
-"""Where a model version lies on this machine."""
+"""Where a model version lies: `<data folder>/models/<model version id>/`, with `model_version.json` in it."""
 
 from pathlib import Path
 
 from clickstream.domain import limits
 from clickstream.domain.errors import NotFound
+from clickstream.domain.model_versions import VERSION_ID_CHARACTERS
 
+# Every model version has this file; what has none is no model version.
 VERSION_FILE = "model_version.json"
 
 
+def models_folder(data_dir: Path) -> Path:
+    """The folder of all model versions within a data folder."""
+    return data_dir / "models"
+
+
+def find_model_folder(models: Path, model_version_id: str) -> Path | None:
+    """The folder of a model version; None if this machine does not have the version.
+
+    Args:
+        models: `models_folder`; no path outside of it is ever returned.
+        model_version_id: Any text, also one that could not be an id.
+    """
+    could_be_an_id = (
+        0 < len(model_version_id) <= VERSION_ID_CHARACTERS
+        and limits.NAME_ALPHABET.issuperset(model_version_id)
+        and not model_version_id.startswith(".")
+    )
+    folder = models / model_version_id
+    return folder if could_be_an_id and (folder / VERSION_FILE).is_file() else None
+
+
 def model_folder(models: Path, model_version_id: str) -> Path:
-    """The folder of a version. Raises NotFound if this machine does not hold it."""
-    named = limits.NAME_ALPHABET.issuperset(model_version_id) and not model_version_id.startswith(".")
-    if not (model_version_id and named and (models / model_version_id).is_dir()):
-        raise NotFound("MODEL_VERSION_NOT_FOUND", "model_version_id: the machine of the models does not hold its files")
-    return models / model_version_id
+    """The folder of a model version, like `find_model_folder`.
 
-
-def version_folder(data_dir: Path, name: str) -> Path | None:
-    """The folder of the model version with this id; None if `name` is no version of this machine."""
-    folder = data_dir / "models" / name
-    named = name == folder.name and not name.startswith(".")
-    return folder if named and (folder / VERSION_FILE).is_file() else None
+    Raises:
+        NotFound: MODEL_VERSION_NOT_FOUND, if this machine does not have the version.
+    """
+    folder = find_model_folder(models, model_version_id)
+    if folder is None:
+        raise NotFound("MODEL_VERSION_NOT_FOUND", "model_version_id: the trainer's machine does not have its files")
+    return folder

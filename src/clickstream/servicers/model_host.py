@@ -8,7 +8,7 @@ from embedding_studio.clickstream.internal.v1 import model_host_service_pb2 as p
 from embedding_studio.clickstream.internal.v1.model_host_service_pb2_grpc import ModelHostServiceServicer
 from embedding_studio.clickstream.v1 import model_service_pb2
 
-from clickstream.models.embedding_queue import Embedding
+from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.models.files import ModelFiles
 from clickstream.models.folders import model_folder
 from clickstream.servicers.boundary import Context
@@ -18,7 +18,7 @@ from clickstream.servicers.checks.texts import KINDS, check_texts
 class ModelHostServicer(ModelHostServiceServicer):
     """Reads the files under `models`, and embeds with what they hold."""
 
-    def __init__(self, models: Path, embedding: Embedding) -> None:
+    def __init__(self, models: Path, embedding: EmbeddingQueue) -> None:
         self._models = models
         self._embedding = embedding
 

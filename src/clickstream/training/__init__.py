@@ -1,7 +1,7 @@
 """The fine-tuning module: training inputs in, a measured model version out.
 
-Sole importer of torch, transformers, sentence-transformers and numpy; importing it takes seconds, so
-`clickstream serve` only does when a run starts in its process.
+The only package that imports torch, transformers, sentence-transformers and numpy. That takes seconds, so
+`clickstream serve` imports it only once a run starts, or a text is embedded, in its process.
 """
 
 from clickstream.training.progress import Canceled

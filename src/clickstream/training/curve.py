@@ -1,4 +1,4 @@
-"""A run's curve as JSON lines, which outlive the process."""
+"""A run's training curve in a file of JSON lines, which outlives the process."""
 
 import json
 import math
@@ -10,13 +10,14 @@ from typing import Any
 
 from clickstream.domain.runs import CURVE_POINTS, CurvePoint
 
+# In the run's folder while it trains, and in the model's folder afterwards.
 CURVE_FILE = "training_curve.jsonl"
 
 
 class Curve:
-    """Keeps what a run logs, in the file and for the next report.
+    """Records a run's losses and metrics, in the file and for the next report.
 
-    Until `begin`, when it is known from which step the run goes on, nothing is written or handed out.
+    Nothing is written or taken before `begin`, which knows the step from which the run continues.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,30 +28,39 @@ class Curve:
         self._step_count = 0  # 0: not begun
 
     def begin(self, first_step: int, step_count: int) -> None:
-        """Goes on behind this many steps: what an earlier attempt logged beyond them is dropped, and logged again."""
+        """Continues the file of an earlier attempt.
+
+        Args:
+            first_step: Steps that are done. Points beyond them are dropped: those steps run again.
+            step_count: Steps of the whole run.
+        """
         self._step_count = step_count
         earlier = [point for point in read_curve(self._path) if point.step <= first_step]
-        self._new = _joined([*earlier, *self._before])
+        self._new = _merged([*earlier, *self._before])
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text("".join(map(_line, self._new)), "utf-8")
-        beside.replace(self._path)
+        rewritten = self._path.with_suffix(f".{os.getpid()}.tmp")
+        rewritten.write_text("".join(map(_line, self._new)), "utf-8")
+        rewritten.replace(self._path)
 
-    def log(self, step: int, loss: float, learning_rate: float) -> None:
-        """Takes up a step; of a run with more than `CURVE_POINTS` steps only every second, third and so on is kept."""
+    def record_step(self, step: int, loss: float, learning_rate: float) -> None:
+        """Records the loss after a step, counted from 1.
+
+        Of a run with more than `CURVE_POINTS` steps only every second, third and so on becomes a point, with the mean
+        loss since the point before.
+        """
         self._losses.append(loss)
         if step % math.ceil(self._step_count / CURVE_POINTS) == 0 or step == self._step_count:
             mean = math.fsum(self._losses) / len(self._losses)
             self._losses.clear()
             self._add(CurvePoint(step, datetime.now(UTC), mean, learning_rate))
 
-    def measured(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Takes up metrics by their names."""
+    def record_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Records metrics, by their names, at a step."""
         self._add(CurvePoint(step, datetime.now(UTC), metrics=dict(metrics)))
 
     def take(self) -> tuple[CurvePoint, ...]:
-        """What was added since the last call, by step."""
-        taken, self._new = tuple(_joined(self._new)), []
+        """Returns the points recorded since the last call, in the order of their steps."""
+        taken, self._new = tuple(_merged(self._new)), []
         return taken
 
     def _add(self, point: CurvePoint) -> None:
@@ -63,15 +73,15 @@ class Curve:
 
 
 def read_curve(path: Path) -> list[CurvePoint]:
-    """The curve in a file, by step; empty without a file. A line that a crash cut short is left out."""
+    """Reads the curve in a file, by step; empty without a file. Skips lines that a crash cut short."""
     try:
         lines = path.read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
-    return _joined(point for line in lines if (point := _point(line)) is not None)
+    return _merged(point for line in lines if (point := _point(line)) is not None)
 
 
-def _joined(points: Iterable[CurvePoint]) -> list[CurvePoint]:
+def _merged(points: Iterable[CurvePoint]) -> list[CurvePoint]:
     by_step: dict[int, CurvePoint] = {}
     for point in points:
         before = by_step.get(point.step)

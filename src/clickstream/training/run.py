@@ -1,7 +1,6 @@
-"""The training loop, from inputs to a model version; reads from top to bottom."""
+"""One training run, from inputs to a model version; reads from top to bottom."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,13 +15,13 @@ from clickstream.domain.errors import FailedPrecondition, FieldViolation, Invali
 from clickstream.domain.evaluations import Evaluation
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion, is_version_id, version_id
-from clickstream.domain.runs import FineTuningSettings, Phase, TrainingProgress
+from clickstream.domain.runs import RUN_ID_FORM, FineTuningSettings, Phase, TrainingProgress, is_run_id
 from clickstream.domain.training_inputs import TrainingInput
-from clickstream.models.folders import version_folder
+from clickstream.models.folders import find_model_folder, models_folder
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.data.dataset import Dataset, read_dataset
 from clickstream.training.encoder.encoder import embed, load_encoder
-from clickstream.training.encoder.version_folder import identity, load_version, save_version
+from clickstream.training.encoder.version_folder import load_version, save_version, training_identity
 from clickstream.training.learning.checkpoint import Checkpoints
 from clickstream.training.learning.distributed import device, join
 from clickstream.training.learning.loop import train
@@ -36,7 +35,7 @@ __all__ = ["Canceled", "fine_tune"]
 
 
 class Trained(NamedTuple):
-    """A trained encoder, how it measured, and whether its gate passed, and why."""
+    """A trained encoder, how it measured, whether it passed its gate, and why."""
 
     encoder: SentenceTransformer
     evaluation: Evaluation
@@ -56,61 +55,100 @@ def fine_tune(
 ) -> ModelVersion:
     """Trains, measures and saves one model.
 
-    The result is a function of inputs and settings on the same machine, also when the run was killed and
-    called again: it goes on from its last checkpoint. A finished run returns its model version again.
+    On the same machine, the same inputs and settings give the same model, also when the run was killed and is called
+    again: it continues from its last checkpoint. A finished run returns its model version again.
 
     Args:
-        run_id: 1 to 128 letters, digits, `_`, `-` or `.`; names the checkpoints and the model version.
+        run_id: Names the checkpoints and the model version; `domain.runs.is_run_id`.
         settings: How to train.
         inputs: Read once, in order.
-        judged: Both models are also measured on these; they never train.
-        data_dir: Holds checkpoints, `runs/<run_id>/`, and models, `models/<model_version_id>/`.
-        report: Called from this thread, about twice a second where a step or a chunk of texts allows it.
+        judged: Both models are also measured on these queries; the model never trains on their grades.
+        data_dir: The folder of checkpoints, `runs/<run_id>/`, and of models, `models/<model_version_id>/`.
+        report: Called from this thread about twice a second, between steps or chunks of texts.
         is_canceled: Asked with every input, step and encoded chunk.
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if these settings and inputs cannot train a model.
-        InvalidArgument: The run id could not name a folder.
-        Canceled: `is_canceled` answered true.
+        InvalidArgument: `run_id` is no run id.
+        Canceled: `is_canceled` returned true.
     """
-    _check_run_id(run_id)
+    if not is_run_id(run_id):
+        raise InvalidArgument([FieldViolation("run_id", f"must be {RUN_ID_FORM}")])
     curve_path = data_dir / "runs" / run_id / CURVE_FILE
     progress = Progress(report, is_canceled, Curve(curve_path))
     dataset = read_dataset(progress.count_inputs(inputs), settings)
     judgements = judged_set(judged, dataset, dataset.rows)
-    training_identity = identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
-    model_folder = data_dir / "models" / version_id(run_id, training_identity)
-    checkpoints = Checkpoints(data_dir / "runs" / run_id, training_identity)
-    finished = load_version(model_folder)
+    identity = training_identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
+    folder = models_folder(data_dir) / version_id(run_id, identity)
+    checkpoints = Checkpoints(data_dir / "runs" / run_id, identity)
+    finished = load_version(folder)
     if finished is not None:
-        progress.recall(read_curve(model_folder / CURVE_FILE))
+        progress.report_curve(read_curve(folder / CURVE_FILE))
         checkpoints.delete()
         return finished
 
-    started_from = replace(settings, base_model=_base_model(settings.base_model, data_dir))
+    resolved = replace(settings, base_model=_base_model(settings.base_model, models_folder(data_dir)))
     with _deterministic(settings.seed):
-        trained = train_and_judge(dataset, started_from, checkpoints, progress, judgements)
-    progress.enter(Phase.SAVING)
-    version = _version(run_id, model_folder, settings, dataset, trained)
+        trained = train_and_judge(dataset, resolved, checkpoints, progress, judgements)
+    progress.enter_phase(Phase.SAVING)
+    version = _version(run_id, folder, settings, dataset, trained)
     save_version(trained.encoder, version, settings, curve_path)
     checkpoints.delete()
     return version
 
 
-def _base_model(name: str, data_dir: Path) -> str:
-    """The folder of a model version, or the name of another base model as it is.
+def _base_model(name: str, models: Path) -> str:
+    """The folder of a model version; the name of any other base model as it is.
 
     Raises:
-        FailedPrecondition: TRAINING_IMPOSSIBLE, if the version does not lie here: a hub does not have it either.
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if a model version is not on this machine: no hub has it.
     """
-    folder = version_folder(data_dir, name)
+    folder = find_model_folder(models, name)
     if folder is None and is_version_id(name):
         raise FailedPrecondition(
             "TRAINING_IMPOSSIBLE",
-            f"model version {name!r} does not lie on the machine that trains, in {data_dir / 'models'}; "
+            f"model version {name!r} is not on the machine that trains, in {models}; "
             "let all servers and workers name one trainer, or share its data folder",
         )
     return str(folder or name)
+
+
+def train_and_judge(
+    dataset: Dataset,
+    settings: FineTuningSettings,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    judgements: JudgedSet | None = None,
+) -> Trained:
+    """Measures the base model, trains it, and measures it again on the same held-out and judged queries.
+
+    Args:
+        dataset: What the model learns from and is measured on.
+        settings: How to train; the base model is a folder or a name that `load_encoder` takes.
+        checkpoints: Where an earlier attempt is continued from.
+        progress: Is given phases, steps and metrics. What it raises passes through.
+        judgements: Judged queries to measure on, too.
+
+    Raises:
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the base model cannot be loaded or adapted.
+        Canceled: The run is canceled.
+    """
+    encoder = load_encoder(settings.base_model, settings.max_tokens, device())
+    progress.enter_phase(Phase.EVALUATING_BASE)
+    items = embed(encoder, "item", dataset.texts, progress.tick)
+    base_scores = evaluate(encoder, dataset, items, progress.tick)
+    progress.report_metrics(mean(base_scores).named("base"))
+    judged_examples = judgements.examples if judgements else []
+    base_judged = score(encoder, judged_examples, items, progress.tick)
+    train(encoder, dataset, items, settings, checkpoints, progress, join())
+    progress.enter_phase(Phase.EVALUATING_NEW)
+    items = embed(encoder, "item", dataset.texts, progress.tick)
+    new_scores = evaluate(encoder, dataset, items, progress.tick)
+    progress.report_metrics(mean(new_scores).named("new"))
+    new_judged = score(encoder, judged_examples, items, progress.tick)
+    segments = by_segment(dataset, base_scores, new_scores, settings.seed)
+    judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
+    return Trained(encoder, *judge(base_scores, new_scores, settings.seed, segments, judged))
 
 
 def _version(
@@ -134,44 +172,13 @@ def _version(
     )
 
 
-def train_and_judge(
-    dataset: Dataset,
-    settings: FineTuningSettings,
-    checkpoints: Checkpoints,
-    progress: Progress,
-    judgements: JudgedSet | None = None,
-) -> Trained:
-    """Measures the base model, trains it and measures it again on the same held-out and judged queries."""
-    encoder = load_encoder(settings.base_model, settings.max_tokens, device())
-    progress.enter(Phase.EVALUATING_BASE)
-    items = embed(encoder, "item", dataset.texts, progress.tick)
-    base_scores = evaluate(encoder, dataset, items, progress.tick)
-    progress.measured(mean(base_scores).named("base"))
-    judged_examples = judgements.examples if judgements else []
-    base_judged = score(encoder, judged_examples, items, progress.tick)
-    train(encoder, dataset, items, settings, checkpoints, progress, join())
-    progress.enter(Phase.EVALUATING_NEW)
-    items = embed(encoder, "item", dataset.texts, progress.tick)
-    new_scores = evaluate(encoder, dataset, items, progress.tick)
-    progress.measured(mean(new_scores).named("new"))
-    new_judged = score(encoder, judged_examples, items, progress.tick)
-    segments = by_segment(dataset, base_scores, new_scores, settings.seed)
-    judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
-    return Trained(encoder, *judge(base_scores, new_scores, settings.seed, segments, judged))
-
-
-def _check_run_id(run_id: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", run_id) or run_id in {".", ".."}:
-        raise InvalidArgument([FieldViolation("run_id", "1 to 128 letters, digits, `_`, `-` or `.`")])
-
-
 @contextmanager
 def _deterministic(seed: int) -> Iterator[None]:
-    """The same operations in the same order give the same bits; the setting before comes back afterwards."""
+    """Makes the same operations in the same order give the same bits, and restores torch's settings afterwards."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, CUDA's matrix products may differ
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else every result's memory is filled with NaN before it is written; nothing here reads unwritten memory.
+    torch.use_deterministic_algorithms(True)
+    # Otherwise every result's memory is filled with NaN before it is written; nothing here reads unwritten memory.
     memory = cast(Any, torch.utils.deterministic)  # its type stub is empty
     filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     torch.manual_seed(seed)

@@ -1,21 +1,21 @@
-"""Click models are compared by sessions that they did not learn from (R18)."""
+"""Corrections are scored by sessions that they did not learn from, and one is chosen (R18)."""
 
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.simulated_log import counted, has_act, held_apart, sessions
+from support.simulated_log import counted, has_act, sessions, split_log
 
-from clickstream.training.clicks.click_log import ClickLog, Session, Showing
+from clickstream.training.clicks.click_log import ClickLog, LoggedSession, Showing
 from clickstream.training.clicks.corrections import CORRECTIONS
-from clickstream.training.clicks.model_choice import BASELINE, compare, given_an_act
+from clickstream.training.clicks.model_choice import BASELINE, choose_correction, given_an_act
 
 
 def test_r18_every_correction_is_scored_beside_the_baseline() -> None:
-    """R18: one of them is chosen, and those that know the items predict better than positions alone."""
+    """R18: one of them is chosen, and a model that knows the items predicts better than positions alone."""
     seen, _ = sessions(lambda place: 1 / (place + 1))
-    scores = compare(*held_apart(seen), "rank_ctr")
+    scores = choose_correction(*split_log(seen), "rank_ctr")
     assert [score.name for score in scores] == [BASELINE, *CORRECTIONS]
     assert [score.name for score in scores if score.chosen] == ["rank_ctr"]
     by_name = {score.name: score for score in scores}
@@ -25,41 +25,43 @@ def test_r18_every_correction_is_scored_beside_the_baseline() -> None:
 
 @pytest.mark.parametrize("decay", [0.0, 1.0])
 def test_r18_auto_finds_the_position_based_log(decay: float) -> None:
-    """R18: `auto` takes the model that made the log."""
+    """R18: `auto` chooses the model that made the log."""
     seen, _ = sessions(lambda place: (place + 1) ** -decay, per_query=100)
-    assert [score.name for score in compare(*held_apart(seen), "auto") if score.chosen] == ["pbm"]
+    assert [score.name for score in choose_correction(*split_log(seen), "auto") if score.chosen] == ["pbm"]
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_r18_a_cascade_does_not_win_by_expecting_the_one_act(shuffled: bool) -> None:
-    """R18: where few sessions have an act and only those are logged, `auto` still takes the model that made the log."""
+    """R18: where few sessions have an act and only those are logged, `auto` chooses the model that made it."""
     seen, _ = sessions(lambda place: 0.4 / (place + 1), queries=100, per_query=100, shuffled=shuffled)
-    by_name = {score.name: score for score in compare(*held_apart(seen), "auto")}
+    by_name = {score.name: score for score in choose_correction(*split_log(seen), "auto")}
     assert by_name["pbm"].chosen
     assert by_name["pbm"].log_likelihood > by_name["sdbn"].log_likelihood
 
 
 @pytest.mark.parametrize("logged", [1, 100, 10_000])
 def test_r18_a_few_logged_sessions_without_an_act_change_nothing(logged: int) -> None:
-    """R18: whether none, one or all of them gave a training input, `auto` takes the model that made the log."""
+    """R18: with one, some or all of the sessions without an act logged, `auto` chooses the model that made the log."""
     made, _ = sessions(lambda place: 0.4 / (place + 1), queries=100, per_query=100, with_act=False)
     idle = [session for session in made if not has_act(session)][:logged]
     assert len(idle) >= min(logged, 2_000)
-    scores = compare(*held_apart([*filter(has_act, made), *idle]), "auto")
+    scores = choose_correction(*split_log([*filter(has_act, made), *idle]), "auto")
     assert [score.name for score in scores if score.chosen] == ["pbm"]
 
 
 def test_the_chances_are_those_given_an_act() -> None:
-    """One act or more in two places, each with 1/2 on its own: 2/3 at the first, and 1 at the second after none."""
-    chances = given_an_act(lambda _: [0.5, 0.5], Session("q", [Showing(1, 0, 0.0), Showing(2, 1, 1.0)]))
+    """Two places with probability 1/2 each and at least one act: 2/3 at the first, and 1 at the second after none."""
+    chances = given_an_act(lambda _: [0.5, 0.5], LoggedSession("q", [Showing(1, 0, 0.0), Showing(2, 1, 1.0)]))
     assert chances == [pytest.approx(2 / 3), pytest.approx(1.0)]
-    after = given_an_act(lambda _: [0.5, 0.5], Session("q", [Showing(1, 0, 1.0), Showing(2, 1, 0.0)]))
+    after = given_an_act(lambda _: [0.5, 0.5], LoggedSession("q", [Showing(1, 0, 1.0), Showing(2, 1, 0.0)]))
     assert after == [pytest.approx(2 / 3), pytest.approx(0.5)]
 
 
 SMALL = st.lists(
     st.builds(
-        lambda query, grades: Session(query, [Showing(place, place, grade) for place, grade in enumerate(grades)]),
+        lambda query, grades: LoggedSession(
+            query, [Showing(place, place, grade) for place, grade in enumerate(grades)]
+        ),
         st.sampled_from(["q", "r"]),
         st.lists(st.sampled_from([0.0, 1.0, 2.5]), min_size=1, max_size=4),
     ),
@@ -68,41 +70,41 @@ SMALL = st.lists(
 
 
 @given(SMALL, SMALL)
-def test_r18_the_smallest_logs_are_scored(learned: list[Session], held_out: list[Session]) -> None:
-    """R18: whatever few sessions are learned and held out, with acts or without, every score is a number."""
-    scores = compare(counted(learned), held_out, "auto")
+def test_r18_the_smallest_logs_are_scored(learned: list[LoggedSession], held_out: list[LoggedSession]) -> None:
+    """R18: for any few sessions to learn from and to score by, with acts or without, every score is a number."""
+    scores = choose_correction(counted(learned), held_out, "auto")
     assert sum(score.chosen for score in scores) == 1
     assert all(math.isfinite(score.log_likelihood) and math.isfinite(score.perplexity) for score in scores)
 
 
 def test_r18_auto_finds_the_cascade() -> None:
-    """R18: where people go down lists that change and stop at the first item that they like, `auto` says so.
+    """R18: where people go down changing lists and stop at the first item that they like, `auto` chooses the cascade.
 
-    In lists that never change, with one act each, any model can name each item's share of the acts.
+    In lists that never change, with one act each, every model predicts each item's share of the acts equally well.
     """
     seen, _ = sessions(lambda place: 1.0, queries=150, per_query=20, shuffled=True)
     cascades = []
     for session in seen:
         first = next(place for place, showing in enumerate(session.shown) if showing.grade)
         shown = [showing._replace(grade=float(place == first)) for place, showing in enumerate(session.shown)]
-        cascades.append(Session(session.query, shown))
-    assert [score.name for score in compare(*held_apart(cascades), "auto") if score.chosen] == ["sdbn"]
+        cascades.append(LoggedSession(session.query, shown))
+    assert [score.name for score in choose_correction(*split_log(cascades), "auto") if score.chosen] == ["sdbn"]
 
 
-def test_without_held_out_sessions_nothing_is_known() -> None:
-    """The scores are 0, and `auto` still chooses."""
+def test_without_held_out_sessions_auto_still_chooses() -> None:
+    """All scores are 0, and the first preference is chosen."""
     log = ClickLog()
-    log.add(Session("q", [Showing(1, 0, 1.0)]))
-    scores = compare(log, [], "auto")
+    log.add(LoggedSession("q", [Showing(1, 0, 1.0)]))
+    scores = choose_correction(log, [], "auto")
     assert {(score.perplexity, score.log_likelihood) for score in scores} == {(0.0, 0.0)}
     assert [score.name for score in scores if score.chosen] == ["pbm"]
 
 
 def test_the_numbers_are_those_of_the_formula() -> None:
-    """The baseline that gives half of the showings an act has perplexity 2 there, and log(1/2)."""
+    """Where half of the showings have an act, the baseline has perplexity 2 and log-likelihood log(1/2)."""
     log = ClickLog()
     for first, second in ((1.0, 0.0), (1.0, 1.0)):
-        log.add(Session("q", [Showing(1, 0, first), Showing(2, 1, second)]))
-    baseline = compare(log, [Session("q", [Showing(1, 0, 1.0), Showing(2, 1, 1.0)])], "none")[0]
-    assert baseline.log_likelihood == pytest.approx(math.log(0.5), abs=1e-3)  # nothing to tell at the first place
+        log.add(LoggedSession("q", [Showing(1, 0, first), Showing(2, 1, second)]))
+    baseline = choose_correction(log, [LoggedSession("q", [Showing(1, 0, 1.0), Showing(2, 1, 1.0)])], "none")[0]
+    assert baseline.log_likelihood == pytest.approx(math.log(0.5), abs=1e-3)  # the act at the first place is certain
     assert baseline.perplexity == pytest.approx((1 + 2) / 2, abs=1e-3)

@@ -1,17 +1,17 @@
-"""The position-based model finds in a log how attention fell when it was made."""
+"""The position-based model learns from a log how attention fell with the position when the log was made."""
 
 import pytest
 from support.simulated_log import counted, has_act, sessions
 
 from clickstream.training.clicks import position_based
-from clickstream.training.clicks.click_log import ClickLog, Session, Showing
+from clickstream.training.clicks.click_log import ClickLog, LoggedSession, Showing
 from clickstream.training.clicks.position_based import learn_attention
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("shuffled", [False, True], ids=["always the same lists", "shuffled lists"])
-def test_r18_attention_is_found_though_the_better_items_stand_higher(decay: float, shuffled: bool) -> None:
-    """R18: from lists that never change as from shuffled ones, and from sessions with an act only."""
+def test_r18_attention_is_learned_although_better_items_stand_higher(decay: float, shuffled: bool) -> None:
+    """R18: it is learned from fixed and from shuffled lists, and from sessions with an act only."""
     seen, _ = sessions(lambda place: (place + 1) ** -decay, queries=150, shuffled=shuffled)
     assert learn_attention(counted(seen)).decay == pytest.approx(decay, abs=0.25)
 
@@ -20,14 +20,14 @@ def test_r18_attention_is_found_though_the_better_items_stand_higher(decay: floa
 def test_of_several_optima_the_likeliest_is_taken(
     first_decays: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a first decay of 1, EM ends at 0.6 on this log, from 2 at the truth: it is found in any order of the two."""
+    """From a first decay of 1, EM ends at 0.6 on this log, and from 2 at the truth, which is taken in either order."""
     seen, _ = sessions(lambda place: (place + 1) ** -2.0, queries=10, per_query=100)
     monkeypatch.setattr(position_based, "FIRST_DECAYS", first_decays)
     assert learn_attention(counted(seen)).decay == pytest.approx(2.0, abs=0.25)
 
 
-def test_sessions_that_are_not_in_the_log_are_counted_in() -> None:
-    """A fifth of the sessions ended without an act: about as many are taken to be missing."""
+def test_missing_sessions_are_counted_in() -> None:
+    """A fifth of the sessions have no act and are not logged; the estimate includes them."""
     seen, _ = sessions(lambda place: (place + 1) ** -1.5, queries=150)
     attention = learn_attention(counted(seen))
     assert len(seen) < 0.8 * 150 * 50
@@ -36,8 +36,8 @@ def test_sessions_that_are_not_in_the_log_are_counted_in() -> None:
 
 
 @pytest.mark.parametrize("logged", [0.0, 0.01, 0.3, 1.0])
-def test_sessions_without_an_act_are_counted_once_whatever_share_is_logged(logged: float) -> None:
-    """None, one in a hundred, some or all of them in the log: as many sessions, and the same attention."""
+def test_sessions_without_an_act_are_counted_once_whatever_share_of_them_is_logged(logged: float) -> None:
+    """With none, one in a hundred, some or all of them logged, the estimates of sessions and attention are the same."""
     made, _ = sessions(lambda place: (place + 1) ** -1.5, queries=150, with_act=False)
     kept = [each for number, each in enumerate(made) if has_act(each) or number * 37 % 100 < 100 * logged]
     attention = learn_attention(counted(kept))
@@ -45,8 +45,8 @@ def test_sessions_without_an_act_are_counted_once_whatever_share_is_logged(logge
     assert attention.decay == pytest.approx(1.5, abs=0.25)
 
 
-def test_attraction_orders_items_of_a_query_by_their_worth() -> None:
-    """The mean attraction of the best items is far above that of the worst, wherever they stand."""
+def test_attraction_orders_items_of_a_query_by_their_true_attraction() -> None:
+    """The mean attraction of the best items is far above that of the worst, at any position."""
     seen, truth = sessions(lambda place: 1 / (place + 1), queries=150)
     learned = learn_attention(counted(seen)).attraction
     best, worst = (
@@ -56,7 +56,9 @@ def test_attraction_orders_items_of_a_query_by_their_worth() -> None:
     assert sum(best) / len(best) > 3 * sum(worst) / len(worst)
 
 
-@pytest.mark.parametrize("log", [ClickLog(), counted([Session("q", [Showing(1, 0, 0.0)])])], ids=["empty", "no act"])
+@pytest.mark.parametrize(
+    "log", [ClickLog(), counted([LoggedSession("q", [Showing(1, 0, 0.0)])])], ids=["empty", "no act"]
+)
 def test_a_log_without_acts_teaches_nothing(log: ClickLog) -> None:
-    """Nothing is divided by 0."""
+    """The decay stays within its bounds, and nothing is divided by 0."""
     assert 0 <= learn_attention(log).decay <= 3

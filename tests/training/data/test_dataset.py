@@ -14,7 +14,7 @@ SETTINGS = tiny_settings("unused")
 
 
 def enough(*inputs: TrainingInput) -> list[TrainingInput]:
-    """The inputs, with others beside them so that there is enough to train on."""
+    """The inputs, followed by others, so that there is enough to train on."""
     return [*inputs, *shop_log(1)]
 
 
@@ -25,8 +25,8 @@ def targets(example: Example) -> dict[int, float]:
 
 @pytest.mark.parametrize("seed", [0, 42, -7])
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
-def test_no_held_out_query_is_trained_on(seed: int, share: float) -> None:
-    """R17: no held-out query's text is in training, however it is written, and about the share is held out."""
+def test_r17_no_held_out_query_is_trained_on(seed: int, share: float) -> None:
+    """R17: no held-out query trains in any spelling, and about the stated share of queries is held out."""
     inputs = [
         replace(one, query=query)
         for one in shop_log(1)
@@ -40,8 +40,8 @@ def test_no_held_out_query_is_trained_on(seed: int, share: float) -> None:
     assert len(held_out) / 160 == pytest.approx(share, abs=0.1)
 
 
-def test_a_query_stays_held_out_when_the_log_grows() -> None:
-    """R17: a model that starts from an earlier run's model is measured on queries that neither saw."""
+def test_r17_a_query_stays_held_out_when_the_log_grows() -> None:
+    """R17: a query that was held out from a small log is held out from a larger one, too."""
     small = {example.query for example in read_dataset(list(shop_log(1))[:40], SETTINGS).held_out}
     grown = {example.query for example in read_dataset(shop_log(1), SETTINGS).held_out}
     assert small
@@ -52,17 +52,17 @@ SPLIT = datetime(2026, 5, 4, tzinfo=UTC)
 
 
 def dated_log() -> list[TrainingInput]:
-    """Every query once before the split, once at it, and twice after it; what was wanted is clicked from then on."""
+    """Every query once before the split, once at it, and twice after it; the first session after it has no click."""
     dated = []
     for one in shop_log(1):
-        in_vain = replace(one, results=tuple(replace(result, grade=0.0) for result in one.results))
-        for hours, session in ((-1, one), (0, one), (1, in_vain), (2, one)):
+        without_click = replace(one, results=tuple(replace(result, grade=0.0) for result in one.results))
+        for hours, session in ((-1, one), (0, one), (1, without_click), (2, one)):
             dated.append(replace(session, searched_at=SPLIT + timedelta(hours=hours)))
     return dated
 
 
-def test_split_by_time_the_past_trains_and_the_future_measures() -> None:
-    """R17: held-out queries count by later sessions only, training queries by earlier ones, the rest is counted."""
+def test_r17_split_by_time_the_past_trains_and_the_future_measures() -> None:
+    """R17: held-out queries use sessions after the split, training queries those up to it; the others are counted."""
     plain = read_dataset(shop_log(1), SETTINGS)
     dataset = read_dataset(dated_log(), replace(SETTINGS, held_out_after=SPLIT))
     assert [e.query for e in dataset.training] == [e.query for e in plain.training]
@@ -73,8 +73,8 @@ def test_split_by_time_the_past_trains_and_the_future_measures() -> None:
     assert (dataset.counts.input_count, dataset.counts.inputs_outside_time) == (320, 160)
 
 
-def test_without_a_split_by_time_every_session_counts() -> None:
-    """R17: the times of sessions change nothing unless asked to."""
+def test_r17_without_a_split_by_time_every_session_counts() -> None:
+    """R17: without `held_out_after`, the times of sessions change nothing."""
     dataset = read_dataset(dated_log(), SETTINGS)
     assert {example.sessions for example in dataset.training + dataset.held_out} == {4}
     assert dataset.counts.inputs_outside_time == 0
@@ -83,7 +83,7 @@ def test_without_a_split_by_time_every_session_counts() -> None:
 
 
 def test_items_of_sessions_outside_time_are_still_known() -> None:
-    """What only the future shows can be found too: its text is ranked."""
+    """An item that only a session outside of the split shows is ranked all the same."""
     late = replace(training_input("zebra", [("z", 1.0, {"title": "zoo"})]), searched_at=SPLIT + timedelta(days=1))
     assert not is_held_out("zebra", SETTINGS.seed, SETTINGS.held_out_share)
     dataset = read_dataset([*dated_log(), late], replace(SETTINGS, held_out_after=SPLIT))
@@ -92,8 +92,8 @@ def test_items_of_sessions_outside_time_are_still_known() -> None:
     assert "zebra" not in {example.query for example in dataset.training}
 
 
-def test_the_fingerprint_covers_which_sessions_count() -> None:
-    """R17: another time of a session is other data where it changes what trains, and only there."""
+def test_r17_the_fingerprint_covers_which_sessions_count() -> None:
+    """R17: a session's time changes the fingerprint only if it changes whether the session counts."""
     settings = replace(SETTINGS, held_out_after=SPLIT)
     first, *others = dated_log()
     earlier, later = (replace(first, searched_at=SPLIT + timedelta(hours=hours)) for hours in (-5, 5))
@@ -102,7 +102,7 @@ def test_the_fingerprint_covers_which_sessions_count() -> None:
 
 
 def test_grades_are_pooled_over_sessions() -> None:
-    """Two sessions of one query: grades 1 and 0 for a, 2 and 2 for b, mean 0.5 and 2."""
+    """In two sessions of one query, item a has grades 1 and 0, b has 2 and 2: the targets are 0.5 and 2."""
     one = training_input("zebra", [("a", 1.0, {"title": "a"}), ("b", 2.0, {"title": "b"})])
     two = training_input(" ZEBRA", [("b", 2.0, {"title": "b"}), ("a", 0.0, {"title": "a"})])
     dataset = read_dataset(enough(one, two), SETTINGS)
@@ -111,7 +111,7 @@ def test_grades_are_pooled_over_sessions() -> None:
 
 
 def test_items_with_the_same_text_are_one_candidate() -> None:
-    """An item's twin is never its negative: the better grade counts for their text, and all evidence of both."""
+    """Two items with one text are one candidate: the better label counts, and the evidence of both is added."""
     one = training_input("zebra", [("a", 1.0, {"title": "same"}), ("b", 0.0, {"title": "same"})])
     dataset = read_dataset(enough(one), SETTINGS)
     [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
@@ -121,8 +121,8 @@ def test_items_with_the_same_text_are_one_candidate() -> None:
     assert dataset.texts.count("same") == 1
 
 
-def test_what_was_shown_where_nobody_looks_is_unknown() -> None:
-    """Clicks fall on the first four of twelve: what stands below without a click is no negative."""
+def test_an_item_shown_where_few_people_look_is_unknown() -> None:
+    """Clicks fall on the first four of twelve places: items below without a click are unknown, not negatives."""
     shown = [(f"i{place}", float(place < 4), {"title": f"i{place}"}) for place in range(12)]
     log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
     dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
@@ -133,7 +133,7 @@ def test_what_was_shown_where_nobody_looks_is_unknown() -> None:
 
 
 def test_a_twin_that_was_examined_makes_the_text_known() -> None:
-    """Items with the same text are one candidate: one of them was clicked, so the text was looked at."""
+    """Of two items with the same text one was clicked, so the text was examined."""
     shown = [(f"i{place}", float(place in (0, 11)), {"title": f"i{min(place, 10)}"}) for place in range(12)]
     log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
     dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
@@ -142,8 +142,8 @@ def test_a_twin_that_was_examined_makes_the_text_known() -> None:
     assert "i10" not in unknown
 
 
-def test_validation_queries_are_nobody_elses() -> None:
-    """R17: with early stopping a part of the training queries validates; the held-out ones stay what they were."""
+def test_r17_validation_queries_neither_train_nor_measure() -> None:
+    """R17: with early stopping about a tenth of the training queries validate; the held-out queries stay the same."""
     inputs = [replace(one, query=f"{one.query} {n}") for n in range(3) for one in shop_log(1)]
     plain, split = read_dataset(inputs, SETTINGS), read_dataset(inputs, replace(SETTINGS, early_stopping_patience=1))
     queries = [{example.query for example in part} for part in (split.training, split.validation, split.held_out)]
@@ -155,7 +155,7 @@ def test_validation_queries_are_nobody_elses() -> None:
 
 
 def seldom_clicked(query: str) -> list[TrainingInput]:
-    """A query whose only item is clicked in one of twenty sessions, less than others at its position: no gain."""
+    """A query whose only item is clicked in one of twenty sessions, less than others at its position: its gain is 0."""
     return [
         training_input(query, [("z", float(number == 1), {"title": "zoo"})], number=1_000 + number)
         for number in range(1, 21)
@@ -185,20 +185,20 @@ def test_a_validation_query_without_a_gain_trains() -> None:
 
 
 def test_an_items_latest_text_counts() -> None:
-    """Item data changes; empty data later does not erase a text."""
+    """A later text replaces an earlier one; later meta without text does not."""
     inputs = [training_input("zebra", [("a", 1.0, meta)]) for meta in ({"title": "old"}, {"title": "now"}, {})]
     texts = read_dataset(enough(*inputs), SETTINGS).texts
     assert "now" in texts
     assert "old" not in texts
 
 
-def test_what_has_no_text_is_counted_and_skipped() -> None:
+def test_items_and_sessions_without_text_are_counted_and_skipped() -> None:
     """Items without text are no candidates; a session whose graded items have none is left out."""
     textless = training_input("zebra", [("a", 1.0, {}), ("b", 0.0, {"title": "b"})])
     partly = training_input("lion", [("a", 1.0, {}), ("b", 1.0, {"title": "b"})])
-    in_vain = training_input("lion", [("b", 0.0, {"title": "b"})])
+    without_click = training_input("lion", [("b", 0.0, {"title": "b"})])
     plain = read_dataset(enough(), SETTINGS)
-    dataset = read_dataset(enough(textless, partly, in_vain), SETTINGS)
+    dataset = read_dataset(enough(textless, partly, without_click), SETTINGS)
     assert dataset.counts.input_count == plain.counts.input_count + 3
     assert dataset.counts.inputs_without_text == 1
     assert dataset.counts.items_without_text == 1
@@ -208,8 +208,8 @@ def test_what_has_no_text_is_counted_and_skipped() -> None:
     assert targets(queries["lion"]) == {dataset.texts.index("b"): 0.5}
 
 
-def test_the_fingerprint_is_of_the_inputs_as_trained() -> None:
-    """R17: same inputs, same fingerprint; another grade, position, text, query or order is other data."""
+def test_r17_the_fingerprint_is_of_the_inputs_as_trained() -> None:
+    """R17: another grade, position, text, query, policy or order gives another fingerprint; unused meta does not."""
     inputs = list(shop_log(1))
     first = inputs[0]
     results = first.results
@@ -235,7 +235,7 @@ def test_the_fingerprint_is_of_the_inputs_as_trained() -> None:
 
 
 def test_batches_and_policy_versions_are_kept_in_order() -> None:
-    """A model version names what it came from."""
+    """Batch ids and policy versions are distinct and in the order of the inputs."""
     inputs = [replace(one, batch_id=f"b{one.number % 2}") for one in shop_log(1)]
     dataset = read_dataset(inputs, SETTINGS)
     assert dataset.batch_ids == ("b1", "b0")
@@ -243,7 +243,7 @@ def test_batches_and_policy_versions_are_kept_in_order() -> None:
 
 
 def test_inputs_are_read_once_and_lazily() -> None:
-    """Inputs stream: the next is asked for only after the one before was taken up."""
+    """Every input is read exactly once, in order."""
     taken: list[int] = []
 
     def inputs() -> Iterator[TrainingInput]:
@@ -256,8 +256,8 @@ def test_inputs_are_read_once_and_lazily() -> None:
 
 
 @pytest.mark.parametrize("position_bias", ["auto", "none", "rank_ctr", "pbm", "sdbn"])
-def test_r16_few_inputs_are_refused_whichever_of_them_compare_click_models(position_bias: str) -> None:
-    """R16: one to three sessions cannot train, also if all of them, by their ids, are held apart from the click log."""
+def test_r16_few_inputs_are_refused_whichever_of_them_are_held_out(position_bias: str) -> None:
+    """R16: one to three sessions are refused, also if all of them fall, by their ids, into the held-out sample."""
     for count in (1, 2, 3):
         for salt in range(20):
             few = [replace(one, session_id=f"{salt}-{one.session_id}") for one in list(shop_log(1))[:count]]
@@ -278,10 +278,10 @@ def test_r16_few_inputs_are_refused_whichever_of_them_compare_click_models(posit
         ([replace(one, results=(replace(one.results[0], grade=0.0),)) for one in shop_log(1)], {}, "has text: 0; "),
     ],
 )
-def test_what_cannot_be_trained_is_refused_with_the_reason(
+def test_r16_a_run_that_cannot_train_is_refused_with_the_reason(
     inputs: list[TrainingInput], changes: dict[str, object], words: str
 ) -> None:
-    """R16: a run that cannot train ends with a reason that says what is missing."""
+    """R16: the reason says what is missing."""
     with pytest.raises(FailedPrecondition) as caught:
         read_dataset(inputs, tiny_settings("unused", **changes))
     assert caught.value.reason == "TRAINING_IMPOSSIBLE"

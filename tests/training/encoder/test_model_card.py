@@ -5,7 +5,7 @@ from support.builders import evaluation
 from clickstream.training.encoder.model_card import evaluation_lines
 
 
-def test_a_card_shows_every_metric_with_its_interval() -> None:
+def test_r17_a_card_shows_every_metric_with_its_interval() -> None:
     """R17: base, new, gain and interval of each metric on the held-out queries."""
     lines = evaluation_lines(replace(evaluation(), segments=(), judged=None), 20)
     assert "| 20 queries | base | new | gain | 95 % interval |" in lines
@@ -16,8 +16,8 @@ def test_a_card_shows_every_metric_with_its_interval() -> None:
     assert not [line for line in lines if "judged queries" in line or "By kind" in line]
 
 
-def test_a_card_shows_segments_and_judged_queries() -> None:
-    """R17, R18: one row for each segment, and both groups of judged queries with what was left out."""
+def test_r17_a_card_shows_segments_and_judged_queries() -> None:
+    """R17, R18: each segment has a row, and both groups of judged queries have a table, with the counts left out."""
     lines = evaluation_lines(evaluation(), 20)
     assert "| words | 3 to 4 | 5 | 0.3000 | 0.5000 | +0.2000 | +0.1000 to +0.3000 |" in lines
     for count in (30, 40):

@@ -1,4 +1,4 @@
-"""A model version that embeds texts, and one that training starts from."""
+"""A finished model version embeds texts."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,14 @@ import pytest
 import torch
 from support.tiny_encoder import HIDDEN, make_tiny_encoder
 
-from clickstream.models.folders import version_folder
+from clickstream.models.folders import VERSION_FILE
 from clickstream.training.encoder.encoder import embed, load_encoder
 from clickstream.training.encoder.text_embedder import TextEmbedder
-from clickstream.training.encoder.version_folder import VERSION_FILE
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A version that was trained with 8 tokens and has a prompt for queries."""
+    """A version that was trained with 8 tokens, and has a prompt for queries."""
     made = make_tiny_encoder(tmp_path)
     encoder = load_encoder(str(made), 64, "cpu")
     encoder.prompts["query"] = "best new "
@@ -26,23 +25,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_texts_are_embedded_as_the_version_was_measured(folder: Path) -> None:
-    """Vectors of length 1 in the order of the texts, with the kind's prompt, cut at the trained token limit."""
+    """Vectors have length 1 and the order of the texts; texts get the kind's prompt and are cut at the token limit."""
     embedder = TextEmbedder(folder)
     texts = ["red shoe", "a small wooden lamp", "blue"]
     vectors = torch.tensor(embedder("query", texts))
     assert vectors.shape == (3, HIDDEN)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
-    encoder = load_encoder(str(folder), 8, "cpu")
-    torch.testing.assert_close(vectors, embed(encoder, "query", texts, lambda: None))
+    encoder = load_encoder(str(folder), 8, "cuda" if torch.cuda.is_available() else "cpu")
+    torch.testing.assert_close(vectors, embed(encoder, "query", texts, lambda: None).cpu())
     assert not torch.allclose(vectors, torch.tensor(embedder("item", texts)))
     cut = torch.tensor(embedder("item", ["red " * 6 + "shoe", "red " * 6 + "lamp"]))
     torch.testing.assert_close(cut[0], cut[1])
-
-
-@pytest.mark.parametrize("name", ["", "v-2", "../models/v-1", "/models/v-1", "."])
-def test_only_an_id_names_a_version(folder: Path, name: str) -> None:
-    """What is no id of a version on this machine is left to be a folder or a model name."""
-    data_dir = folder.parent.parent
-    assert version_folder(data_dir, "v-1") == folder
-    assert version_folder(data_dir, name) is None
-    assert version_folder(data_dir, str(folder)) is None

@@ -14,17 +14,17 @@ TEXTS = ["red shoe", "warm cotton jacket for men"]
 
 @pytest.fixture
 def encoder(tiny_encoder: Path) -> SentenceTransformer:
-    """Two layers, and a pooler that its vectors do not use."""
+    """An encoder with two layers, and a pooler that its vectors do not use."""
     return load_encoder(str(tiny_encoder), 16, "cpu")
 
 
 def vectors(encoder: SentenceTransformer) -> torch.Tensor:
-    """What the encoder gives."""
+    """The vectors of the texts."""
     return embed(encoder, "item", TEXTS, lambda: None)
 
 
-def test_everything_that_the_vectors_depend_on_learns(encoder: SentenceTransformer) -> None:
-    """By default all weights learn but the pooler, which no vector comes through."""
+def test_by_default_everything_that_the_vectors_use_learns(encoder: SentenceTransformer) -> None:
+    """All weights learn but those of the pooler, which the vectors do not use."""
     assert adapt(encoder, frozen_layers=0, lora_rank=0) is None
     names = learnable(encoder).keys()
     frozen = {name for name, _ in encoder.named_parameters()} - names
@@ -34,7 +34,7 @@ def test_everything_that_the_vectors_depend_on_learns(encoder: SentenceTransform
 
 
 def test_token_embeddings_learn_faster(encoder: SentenceTransformer) -> None:
-    """Every weight that learns is in one group; the tokens' vectors alone have the higher rate."""
+    """Every weight that learns is in one group, and only token embeddings have the higher rate."""
     adapt(encoder, frozen_layers=0, lora_rank=0)
     rest, tokens = rate_groups(encoder)
     assert (rest["times"], tokens["times"]) == (1.0, EMBEDDING_RATE)
@@ -46,14 +46,14 @@ def test_token_embeddings_learn_faster(encoder: SentenceTransformer) -> None:
 def test_where_token_embeddings_do_not_learn_there_is_one_rate(
     encoder: SentenceTransformer, settings: dict[str, int]
 ) -> None:
-    """Frozen layers and adapters leave them as they are."""
+    """With frozen layers or adapters token embeddings do not learn, and all other weights have the same rate."""
     adapt(encoder, **settings)
     [group] = rate_groups(encoder)
     assert (group["times"], len(group["params"])) == (1.0, len(learnable(encoder)))
 
 
 def test_frozen_layers_are_the_lowest_with_the_embeddings(encoder: SentenceTransformer) -> None:
-    """Of two layers the upper one learns; what lies below needs no graph."""
+    """Of two layers only the upper one learns."""
     adapt(encoder, frozen_layers=1, lora_rank=0)
     names = learnable(encoder).keys()
     assert names
@@ -61,14 +61,14 @@ def test_frozen_layers_are_the_lowest_with_the_embeddings(encoder: SentenceTrans
 
 
 @pytest.mark.parametrize("count", [2, 1_000])
-def test_something_must_learn(encoder: SentenceTransformer, count: int) -> None:
-    """R16: to freeze every layer is refused with the number that there is."""
+def test_r16_freezing_every_layer_is_refused(encoder: SentenceTransformer, count: int) -> None:
+    """R16: at least one layer must learn; the refusal names the number of layers."""
     with pytest.raises(FailedPrecondition, match="has 2 layers"):
         adapt(encoder, frozen_layers=count, lora_rank=0)
 
 
 def test_adapters_change_nothing_until_they_learn(encoder: SentenceTransformer) -> None:
-    """Training starts at the base model, also with adapters, and only they learn."""
+    """New adapters leave the vectors as they are, and only the adapters learn."""
     before = vectors(encoder)
     adapt(encoder, frozen_layers=0, lora_rank=2)
     assert torch.allclose(vectors(encoder), before, atol=1e-6)
@@ -78,7 +78,7 @@ def test_adapters_change_nothing_until_they_learn(encoder: SentenceTransformer) 
 
 
 def test_merged_adapters_are_in_the_weights(encoder: SentenceTransformer, tiny_encoder: Path, tmp_path: Path) -> None:
-    """The saved folder has the base model's tensors and no others, and gives the adapted vectors."""
+    """The saved folder has the base model's tensors and no others, and yields the adapted vectors."""
     adapters = adapt(encoder, frozen_layers=1, lora_rank=2)
     with torch.no_grad():
         for parameter in learnable(encoder).values():
@@ -95,8 +95,8 @@ def test_merged_adapters_are_in_the_weights(encoder: SentenceTransformer, tiny_e
     assert torch.allclose(vectors(again), adapted, atol=1e-5)
 
 
-def test_an_encoder_that_is_no_transformer_has_no_adapters(tiny_encoder: Path) -> None:
-    """R16: refused by the setting's name."""
+def test_r16_an_encoder_that_is_no_transformer_has_no_adapters(tiny_encoder: Path) -> None:
+    """R16: adapters are refused for a model that is no transformer, and the refusal names the setting."""
     plain = SentenceTransformer(modules=[torch.nn.Identity()], device="cpu")
     with pytest.raises(FailedPrecondition, match="lora_rank"):
         adapt(plain, frozen_layers=0, lora_rank=2)

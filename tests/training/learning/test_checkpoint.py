@@ -20,7 +20,7 @@ def trained(seed: int) -> tuple[torch.nn.Module, torch.optim.Optimizer, EarlySto
     return layer, optimizer, stopping
 
 
-def test_a_checkpoint_restores_everything(tmp_path: Path) -> None:
+def test_r16_a_checkpoint_restores_everything(tmp_path: Path) -> None:
     """R16: weights, optimizer, step and random state come back bit by bit."""
     checkpoints = Checkpoints(tmp_path / "run", "same")
     layer, optimizer, stopping = trained(1)
@@ -39,8 +39,8 @@ def test_a_checkpoint_restores_everything(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, restored_best[name]) for name, tensor in best.items())
 
 
-def test_a_checkpoint_holds_what_learns(tmp_path: Path) -> None:
-    """Frozen weights are the base model's: they are not written again and again, and stay as they are."""
+def test_a_checkpoint_has_only_weights_that_learn(tmp_path: Path) -> None:
+    """Frozen weights are the base model's: they are neither saved nor loaded."""
     layer, optimizer, stopping = trained(1)
     layer.bias.requires_grad_(False)  # type: ignore[union-attr]
     checkpoints = Checkpoints(tmp_path, "same")
@@ -53,8 +53,8 @@ def test_a_checkpoint_holds_what_learns(tmp_path: Path) -> None:
     assert torch.equal(other[0].bias, bias)  # type: ignore[arg-type]
 
 
-def test_a_checkpoint_of_other_data_or_settings_is_ignored(tmp_path: Path) -> None:
-    """R17: weights never mix two trainings."""
+def test_r17_a_checkpoint_of_other_data_or_settings_is_ignored(tmp_path: Path) -> None:
+    """R17: the weights stay those of the base model, and training starts over."""
     Checkpoints(tmp_path, "one").save(*trained(1), 12)
     layer, optimizer, stopping = trained(2)
     before = layer.weight.clone()  # type: ignore[operator,union-attr]
@@ -63,15 +63,15 @@ def test_a_checkpoint_of_other_data_or_settings_is_ignored(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 half a zip"])
-def test_an_unreadable_checkpoint_starts_over(tmp_path: Path, content: bytes) -> None:
-    """R16: a damaged file costs the steps since the start, not the run."""
+def test_r16_an_unreadable_checkpoint_starts_over(tmp_path: Path, content: bytes) -> None:
+    """R16: with a damaged file the run starts over, and does not fail."""
     checkpoints = Checkpoints(tmp_path, "one")
     checkpoints.path.write_bytes(content)
     assert checkpoints.load(*trained(1)) == 0
 
 
-def test_a_failed_save_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R16: a full disk while saving leaves the old checkpoint and no debris."""
+def test_r16_a_failed_save_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R16: a full disk while saving leaves the old checkpoint and no other file."""
     checkpoints = Checkpoints(tmp_path, "one")
     checkpoints.save(*trained(1), 10)
 
@@ -102,7 +102,7 @@ def test_r16_a_checkpoint_is_on_disk_before_it_takes_its_place(tmp_path: Path, m
 
 
 def test_delete_removes_the_folder_and_may_be_repeated(tmp_path: Path) -> None:
-    """A finished run leaves no checkpoint."""
+    """The first call removes the folder, and the second does nothing."""
     checkpoints = Checkpoints(tmp_path / "run", "one")
     checkpoints.save(*trained(1), 1)
     checkpoints.delete()

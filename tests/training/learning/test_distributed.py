@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
+from support.fine_tuning_runs import weights
 from support.processes import children, is_alive
 from support.serving import wait_for
 from support.shop_log import shop_log, tiny_settings
@@ -59,7 +60,7 @@ class Trainers:
 
 @pytest.fixture(scope="module")
 def trainers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainers]:
-    """Two processes."""
+    """Two training processes."""
     started = Trainers(tmp_path_factory.mktemp("trainers"))
     yield started
     if started.process.poll() is None:
@@ -89,16 +90,11 @@ async def call(
     raise AssertionError("the call ended without a model version")
 
 
-def weights(version: ModelVersion) -> dict[str, torch.Tensor]:
-    """The tensors in a model folder."""
-    return dict(load_file(Path(version.path) / "model.safetensors"))
-
-
 @pytest.mark.parametrize("changes", [{}, {"lora_rank": 4, "loss": "contrastive"}, {"frozen_layers": 1}], ids=str)
-def test_two_processes_give_what_one_gives(
+def test_r17_two_processes_give_what_one_gives(
     trainers: Trainers, tiny_encoder: Path, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    """R17: half of the texts in each of two processes, and the same weights up to the order of sums."""
+    """R17: two processes that share the texts end with the weights of one, up to the order of sums."""
     settings = tiny_settings(str(tiny_encoder), **{"learning_rate": 1e-3, **changes})
     together = asyncio.run(call(trainers, f"run-{len(changes)}-{settings.frozen_layers}", settings))
     assert isinstance(together, ModelVersion)
@@ -114,8 +110,8 @@ def test_two_processes_give_what_one_gives(
     assert together.evaluation.new.ndcg_at_10 == pytest.approx(alone.evaluation.new.ndcg_at_10, abs=0.02)
 
 
-def test_a_canceled_run_leaves_the_group_usable(trainers: Trainers, tiny_encoder: Path) -> None:
-    """R16: the caller goes away in the middle of a step; the next call goes on with both processes."""
+def test_r16_a_canceled_run_leaves_the_group_usable(trainers: Trainers, tiny_encoder: Path) -> None:
+    """R16: after a call that is canceled in the middle of a step, the next call trains with both processes."""
     settings = tiny_settings(str(tiny_encoder), epochs=60)
     assert isinstance(asyncio.run(call(trainers, "canceled", settings, stop_at=1)), int)
     again = asyncio.run(call(trainers, "after", tiny_settings(str(tiny_encoder), epochs=1)))
@@ -170,8 +166,8 @@ def test_leaving_ends_the_groups_threads() -> None:
     assert not dist.is_initialized()
 
 
-def test_sigterm_ends_all_processes(trainers: Trainers) -> None:
-    """R20: the leader drains, and the follower ends with it. Last here: the trainers are gone afterwards."""
+def test_r20_sigterm_ends_all_processes(trainers: Trainers) -> None:
+    """R20: the leader drains, and the follower ends with it. Last in this file, as it ends the trainers."""
     pids = children(trainers.process.pid)
     assert len(pids) == 2
     trainers.stop()

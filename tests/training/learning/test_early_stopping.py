@@ -10,14 +10,14 @@ from clickstream.training.learning.early_stopping import EarlyStopping, validati
 
 
 def layer(weight: float) -> torch.nn.Module:
-    """One weight."""
+    """A layer with one weight."""
     made = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(made.weight, weight)
     return made
 
 
-def test_training_stops_after_so_many_epochs_without_a_better_score() -> None:
-    """Patience 2: the best epoch is the second, an equal score is not better, the fourth is the last."""
+def test_training_stops_after_patience_epochs_without_a_better_score() -> None:
+    """With patience 2 and the best score in the second epoch, the fourth is the last; an equal score is not better."""
     stopping = EarlyStopping(patience=2)
     due = []
     for epoch, score in enumerate([0.5, 0.6, 0.6, 0.4]):
@@ -30,7 +30,7 @@ def test_training_stops_after_so_many_epochs_without_a_better_score() -> None:
 
 
 def test_without_patience_training_never_stops() -> None:
-    """0 is off: nothing is due, and there is nothing to go back to."""
+    """With patience 0 the end is never due, and no weights are restored."""
     stopping = EarlyStopping(patience=0)
     assert not stopping.is_due
     kept = layer(3)
@@ -39,7 +39,7 @@ def test_without_patience_training_never_stops() -> None:
 
 
 def test_kept_weights_are_a_copy() -> None:
-    """What the optimizer does afterwards does not reach them."""
+    """Later optimizer steps do not change the kept weights."""
     stopping, model = EarlyStopping(patience=1), layer(1)
     stopping.after_epoch(0.5, model)
     with torch.no_grad():
@@ -48,8 +48,8 @@ def test_kept_weights_are_a_copy() -> None:
     assert model.weight.item() == 1  # type: ignore[operator]
 
 
-def test_the_state_goes_through_a_checkpoint() -> None:
-    """R16: taken up again, it stops at the same epoch with the same weights."""
+def test_r16_the_state_is_saved_and_restored() -> None:
+    """R16: after its state is restored, it stops at the same epoch with the same weights."""
     stopping = EarlyStopping(patience=2)
     stopping.after_epoch(0.5, layer(1))
     stopping.after_epoch(0.3, layer(2))
@@ -63,7 +63,7 @@ def test_the_state_goes_through_a_checkpoint() -> None:
 
 
 def test_the_score_is_of_the_validation_queries_alone(tiny_encoder: Path) -> None:
-    """Mean nDCG@10 of their gains over the texts shown for them: 1 for the order of the gains."""
+    """Only the gains of validation queries change the score."""
     dataset = read_dataset(shop_log(2), tiny_settings(str(tiny_encoder), early_stopping_patience=1))
     encoder = load_encoder(str(tiny_encoder), 16, "cpu")
     score = validation_score(encoder, dataset, lambda: None)

@@ -11,22 +11,22 @@ from clickstream.training.encoder.encoder import encode, load_encoder, tokenise
 from clickstream.training.learning import gradients
 from clickstream.training.learning.adaptation import adapt, learnable
 from clickstream.training.learning.distributed import Group
-from clickstream.training.learning.gradients import backward, carry
+from clickstream.training.learning.gradients import backpropagate_parts, backward
 
 TEXTS = [f"{word} shoe" for word in WANTED.values()] * 3
 
+# Bytes of one token's graph: two layers of hidden size 32 and inner size 64.
 TOKEN_BYTES = 4 * 2 * (8 * 32 + 2 * 64)
-"""Of the graph: two layers of hidden size 32 and inner size 64."""
 
 
 def loss_of(vectors: torch.Tensor) -> torch.Tensor:
-    """Every text's vector enters, and the order matters."""
+    """A loss that depends on every vector and on their order."""
     return (vectors[:5] @ vectors[5:].T).exp().sum()
 
 
 @pytest.fixture
 def gradient(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], torch.Tensor]:
-    """The gradient of `loss_of` with so many bytes of live graph, in chunks of so many tokens."""
+    """The gradient of `loss_of`, given the bytes of live graph and the tokens of a chunk."""
 
     def gradient(live_bytes: int, chunk_tokens: int) -> torch.Tensor:
         monkeypatch.setattr(gradients, "LIVE_BYTES", live_bytes)
@@ -39,8 +39,10 @@ def gradient(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[i
     return gradient
 
 
-def test_the_gradient_is_the_one_of_the_whole(gradient: Callable[[int, int], torch.Tensor], tiny_encoder: Path) -> None:
-    """Chunked, sorted by length and put back in order, the loss has the gradient of plain autograd."""
+def test_the_gradient_equals_that_of_plain_autograd(
+    gradient: Callable[[int, int], torch.Tensor], tiny_encoder: Path
+) -> None:
+    """Chunks that are sorted by length have the gradient of all texts encoded at once."""
     encoder = load_encoder(str(tiny_encoder), 16, "cpu")
     loss_of(encode(encoder, tokenise(encoder, TEXTS))).backward()
     whole = torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])
@@ -48,8 +50,8 @@ def test_the_gradient_is_the_one_of_the_whole(gradient: Callable[[int, int], tor
     assert torch.allclose(gradient(2**30, 40), whole, rtol=1e-3, atol=1e-5)
 
 
-def test_the_gradient_does_not_depend_on_memory(gradient: Callable[[int, int], torch.Tensor]) -> None:
-    """R17: chunks that are encoded twice carry bitwise the same gradient as those whose graph is kept."""
+def test_r17_the_gradient_does_not_depend_on_memory(gradient: Callable[[int, int], torch.Tensor]) -> None:
+    """R17: chunks that are encoded twice have bitwise the same gradient as those whose graph is kept."""
     kept = gradient(2**30, 40)
     assert torch.equal(gradient(0, 40), kept)
     assert torch.equal(gradient(80 * TOKEN_BYTES, 40), kept)
@@ -58,7 +60,7 @@ def test_the_gradient_does_not_depend_on_memory(gradient: Callable[[int, int], t
 def test_the_memory_of_the_graph_is_bounded(
     gradient: Callable[[int, int], torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No more tokens keep their graph than fit the bytes; the others are encoded twice."""
+    """Graphs are kept up to `LIVE_BYTES`; the other chunks are encoded twice."""
     graphs: list[bool] = []
     plain = gradients.encode
 
@@ -80,17 +82,17 @@ def test_the_memory_of_the_graph_is_bounded(
 
 @dataclass(frozen=True, slots=True)
 class SecondOfTwo(Group):
-    """The second of two processes, alone in a test: it notes what it would add up with the leader."""
+    """The second of two processes, alone in a test: it records what it would add up with the leader."""
 
     rank: int = 1
     size: int = 2
     added: list[list[torch.Size]] = field(default_factory=list)
 
-    def spread(self, tensors: Iterable[torch.Tensor]) -> None:
-        """The leader's tensors are the same."""
+    def broadcast(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Changes nothing: the leader's tensors are the same."""
 
     def add_up(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Notes their shapes."""
+        """Records the shapes of the tensors."""
         self.added.append([tensor.shape for tensor in tensors])
 
 
@@ -101,7 +103,7 @@ def test_every_process_adds_up_the_gradient_of_every_weight(tiny_encoder: Path, 
     adapt(encoder, frozen_layers=0, lora_rank=0)
     group = SecondOfTwo()
     encoder.zero_grad()
-    carry(encoder, parts, torch.zeros_like, lambda: None, group)
+    backpropagate_parts(encoder, parts, torch.zeros_like, lambda: None, group)
     [vectors, gradients_of_weights] = group.added
     assert vectors == [(len(parts), 32)]
     assert gradients_of_weights == [weight.shape for weight in learnable(encoder).values()]

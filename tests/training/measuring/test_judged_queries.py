@@ -17,14 +17,14 @@ def dataset() -> Dataset:
 
 
 def made(dataset: Dataset, *judged: JudgedQuery) -> JudgedSet:
-    """What can be measured of these."""
+    """The set of these judged queries."""
     found = judged_set(judged, dataset, dataset.rows)
     assert found is not None
     return found
 
 
-def test_grades_become_gains_by_text(dataset: Dataset) -> None:
-    """R18: a grade g counts 2^g - 1, for the text of the object it was given to."""
+def test_r18_grades_become_gains_by_text(dataset: Dataset) -> None:
+    """R18: a grade g becomes the gain 2^g - 1 of its object's text."""
     found = made(dataset, JudgedQuery("something warm", {"rain-shoe": 1, "snow-shoe": 3, "sun-shoe": 0}))
     [example] = found.examples
     gains = {dataset.texts[row]: gain for row, gain in example.gains.items()}
@@ -36,28 +36,28 @@ def test_grades_become_gains_by_text(dataset: Dataset) -> None:
 
 
 def test_no_judgements_no_set(dataset: Dataset) -> None:
-    """Nothing given, nothing reported."""
+    """Without judgements there is no set to measure on."""
     assert judged_set([], dataset, dataset.rows) is None
 
 
-def test_trained_queries_are_told_from_unseen_ones(dataset: Dataset) -> None:
-    """R17, R18: a query counts as searched if its text was trained on, however written; held-out ones do not."""
+def test_r17_trained_queries_are_apart_from_unseen_ones(dataset: Dataset) -> None:
+    """R17, R18: a query counts as searched if its normalised text was trained on; held-out queries do not."""
     trained, held_out = dataset.training[0].query, dataset.held_out[0].query
-    queries = [f" {trained.upper()} ", held_out, "never heard of"]
+    queries = [f" {trained.upper()} ", held_out, "never searched"]
     found = made(dataset, *(JudgedQuery(query, {"rain-shoe": 1}) for query in queries))
     assert dict(zip((normalised(e.query) for e in found.examples), found.searched, strict=True)) == {
-        trained: True, held_out: False, "never heard of": False,
+        trained: True, held_out: False, "never searched": False,
     }  # fmt: skip
 
 
-def test_queries_that_stop_the_training_are_no_unseen_ones(dataset: Dataset) -> None:
-    """R17: weights are chosen by validation queries, so judgements of these say nothing about unseen queries."""
+def test_r17_validation_queries_count_as_searched(dataset: Dataset) -> None:
+    """R17: weights are chosen by validation queries, so these are not unseen."""
     stopping = replace(dataset, training=dataset.training[1:], validation=dataset.training[:1])
     assert made(stopping, JudgedQuery(dataset.training[0].query, {"rain-shoe": 1})).searched == [True]
 
 
-def test_what_cannot_be_measured_is_counted(dataset: Dataset) -> None:
-    """R18: unknown objects are counted and left out; so are queries that they leave without a relevant item."""
+def test_r18_what_is_left_out_is_counted(dataset: Dataset) -> None:
+    """R18: judgements on unknown objects are counted and left out, and so are queries without a known relevant item."""
     found = made(
         dataset,
         JudgedQuery("one", {"nowhere": 2, "rain-shoe": 1}),
@@ -68,15 +68,15 @@ def test_what_cannot_be_measured_is_counted(dataset: Dataset) -> None:
     assert (found.unmeasured_queries, found.unknown_items) == (2, 3)
 
 
-def test_one_query_written_twice_is_one_with_the_highest_grades(dataset: Dataset) -> None:
-    """Two ways of writing a query are not two queries that both count."""
+def test_two_spellings_of_a_query_count_once_with_the_highest_grades(dataset: Dataset) -> None:
+    """Two queries with one normalised text become one example, in which each item has its highest grade."""
     found = made(dataset, JudgedQuery("A b", {"rain-shoe": 1}), JudgedQuery(" a  B", {"rain-shoe": 2, "sun-shoe": 1}))
     [example] = found.examples
     assert sorted(example.gains.values()) == [1.0, 3.0]
 
 
-def test_both_groups_are_compared_apart(dataset: Dataset) -> None:
-    """R18: what training improves on its own queries is not mixed with what it does for others."""
+def test_r18_both_groups_are_compared_apart(dataset: Dataset) -> None:
+    """R18: gains on searched queries are not mixed with those on queries that were never searched."""
     judged = JudgedSet("f00d", [], [True, False, True], 4, 5)
     base = [QueryScores(0.5, 0.5, 0.5, 0.5)] * 3
     new = [QueryScores(ndcg, 0.5, 0.5, 0.5) for ndcg in (0.9, 0.4, 0.7)]

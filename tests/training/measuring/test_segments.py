@@ -3,15 +3,15 @@ from collections import Counter
 import pytest
 from support.shop_log import shop_log, tiny_settings
 
-from clickstream.training.data.dataset import NOTHING, Dataset, Example, read_dataset
+from clickstream.training.data.dataset import NO_EVIDENCE, Dataset, Example, read_dataset
 from clickstream.training.measuring.ranking import QueryScores
 from clickstream.training.measuring.segments import VALUES, by_segment
 
 
 def dataset(*held_out: Example) -> Dataset:
-    """Item 1 and 2 were shown in training; 2 in vain."""
+    """A dataset in which training has shown items 1 and 2."""
     whole = read_dataset(shop_log(1), tiny_settings("unused"))
-    trained = Example("red", {1: NOTHING, 2: NOTHING}, {})
+    trained = Example("red", {1: NO_EVIDENCE, 2: NO_EVIDENCE}, {})
     return Dataset(whole.texts, [trained], list(held_out), whole.counts, "f00d", (), "")
 
 
@@ -44,13 +44,13 @@ def kinds(*examples: Example) -> dict[tuple[str, str], int]:
         (Example("shoe", {}, {1: 1.0, 3: 0.5}, 1), ("items", "some new")),
     ],
 )
-def test_each_query_is_in_its_segment(example: Example, segment: tuple[str, str]) -> None:
-    """R17: frequency, length and newness of a held-out query are told by the stated bounds."""
+def test_r17_each_query_is_in_its_segment(example: Example, segment: tuple[str, str]) -> None:
+    """R17: the stated bounds decide the segment of a held-out query, by its sessions, words and items."""
     assert kinds(example)[segment] == 1
 
 
 def test_every_query_is_in_one_segment_of_each_kind() -> None:
-    """The segments of a kind add up to all held-out queries, and the table has a bounded number of rows."""
+    """The segments of a kind add up to all held-out queries, and come in the order of the table."""
     examples = [
         held_out(" ".join(["word"] * words), sessions, item)
         for words in range(1, 8)
@@ -66,7 +66,7 @@ def test_every_query_is_in_one_segment_of_each_kind() -> None:
 
 
 def test_a_segment_compares_the_models_on_its_own_queries() -> None:
-    """One-word queries got better and two-word queries worse: each row says so, with an interval."""
+    """One-word queries got better and two-word queries worse, and each row shows it, with an interval."""
     examples = [held_out("shoe"), held_out("red shoe")] * 10
     base = [QueryScores(0.5, 0.5, 0.5, 0.5)] * 20
     new = [QueryScores(0.9, 0.5, 0.5, 0.5), QueryScores(0.2, 0.5, 0.5, 0.5)] * 10
@@ -77,5 +77,5 @@ def test_a_segment_compares_the_models_on_its_own_queries() -> None:
 
 
 def test_without_held_out_queries_there_is_no_row() -> None:
-    """Nothing measured, nothing shown."""
+    """Without held-out queries no segment is reported."""
     assert by_segment(dataset(), [], [], 1) == []

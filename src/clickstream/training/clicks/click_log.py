@@ -7,42 +7,42 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
+# Share of the sessions by which click models are compared.
 HELD_OUT_SHARE = 0.2
-"""Of the sessions, by which click models are compared."""
 
+# The most sessions by which click models are compared: memory must not grow with the log.
 HELD_OUT_SESSIONS = 5_000
-"""At most: what is kept of the log session by session must not grow with it."""
 
 
 @dataclass(slots=True)
 class Cell:
-    """All showings of one item for one query at one position."""
+    """All showings of one item for one query at one position.
+
+    `impressions` counts the showings, `acts` those with a grade above 0, `passed` those at or above the last act
+    of their session, and `last` those that were the last act of their session. `grades` is the sum of the grades.
+    """
 
     impressions: int = 0
     acts: int = 0
-    """Showings with a grade above 0."""
     grades: float = 0.0
-    """Sum of the grades."""
     passed: int = 0
-    """Showings at or above the last act of their session."""
     last: int = 0
-    """Showings that were the last act of their session."""
 
 
+# By query, item and position.
 Cells = Mapping[str, Mapping[int, Mapping[int, Cell]]]
-"""By query, item and position."""
 
 
 class Showing(NamedTuple):
-    """One item of one shown list."""
+    """One item of one shown list; the grade is 0 where nothing was done with it."""
 
     item: int
     position: int
     grade: float
 
 
-class Session(NamedTuple):
-    """One shown list with what was done, in shown order."""
+class LoggedSession(NamedTuple):
+    """One shown list, in shown order, with what was done."""
 
     query: str
     shown: Sequence[Showing]
@@ -50,15 +50,17 @@ class Session(NamedTuple):
 
 @dataclass(slots=True)
 class ClickLog:
-    """Counts over sessions, by query; memory grows with distinct (query, item, position) only."""
+    """Counts over sessions, by query; memory grows with distinct (query, item, position) only.
+
+    `sessions_with_act` counts those of `sessions` in which something was done. Of the sessions without an act the
+    log may have all, some or none: a session without events gives no training input, one with impressions only does.
+    """
 
     cells: dict[str, dict[int, dict[int, Cell]]] = field(default_factory=dict)
     sessions: Counter[str] = field(default_factory=Counter)
     sessions_with_act: Counter[str] = field(default_factory=Counter)
-    """Those of `sessions` in which something was done. Of the others the log may hold all, some or none: a session
-    without events gives no training input, one with impressions alone does."""
 
-    def add(self, session: Session) -> None:
+    def add(self, session: LoggedSession) -> None:
         """Counts one session."""
         items = self.cells.setdefault(session.query, {})
         self.sessions[session.query] += 1
@@ -74,15 +76,19 @@ class ClickLog:
             cell.last += place == last
 
 
-class Sampler:
-    """Keeps a fixed share of the sessions apart, by their ids: the same sessions in any order of reading."""
+class HeldOutSample:
+    """Holds out a fixed share of the sessions, chosen by their ids: the same sessions in any order of reading."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[int, int, Session]] = []
+        self._kept: list[tuple[int, int, LoggedSession]] = []
         self._count = 0
 
-    def offer(self, session_id: str, session: Session) -> Session | None:
-        """Takes a session, or gives back one that is not kept: this one, or another that makes room."""
+    def offer(self, session_id: str, session: LoggedSession) -> LoggedSession | None:
+        """Offers a session to the sample.
+
+        Returns:
+            None if it was kept; otherwise the session to count: this one, or one evicted for it.
+        """
         draw = int.from_bytes(blake2b(session_id.encode(), digest_size=8).digest(), "big")
         if draw >= HELD_OUT_SHARE * 2**64:
             return session
@@ -94,6 +100,6 @@ class Sampler:
         return heapq.heappushpop(self._kept, entry)[2]
 
     @property
-    def sessions(self) -> list[Session]:
-        """Those that are kept, in one order."""
+    def sessions(self) -> list[LoggedSession]:
+        """The sessions that were kept, in an order that depends on their ids only."""
         return [session for *_, session in sorted(self._kept, key=lambda entry: entry[:2])]

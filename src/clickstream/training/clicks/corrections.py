@@ -1,4 +1,4 @@
-"""The corrections of position bias, by their names in the settings."""
+"""The corrections for position bias, by their names in the settings."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,6 +14,6 @@ CORRECTIONS: Mapping[str, Callable[[ClickLog], ClickModel]] = {
     "pbm": PositionBased,
     "sdbn": SimplifiedDbn,
 }
-"""By the name in the settings; `auto` chooses one of them (see `click_models`)."""
 
+# The setting by which `model_choice.choose_correction` chooses one of them.
 AUTO = "auto"

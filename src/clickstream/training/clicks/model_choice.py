@@ -1,4 +1,4 @@
-"""Which click model fits a log best, by sessions that it did not learn from (R18)."""
+"""Chooses the click model that fits a log best, by sessions that none of them learned from (R18)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,41 +6,42 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from clickstream.domain.evaluations import ClickModelScore
-from clickstream.training.clicks.click_log import ClickLog, Session
+from clickstream.training.clicks.click_log import ClickLog, LoggedSession
 from clickstream.training.clicks.corrections import AUTO, CORRECTIONS
 from clickstream.training.clicks.counting import RankCtr
 
+# The name under which the baseline is reported.
 BASELINE = "baseline"
+
+# `auto` takes the first of these that is not worse than the best beyond noise.
 PREFERENCE = ("pbm", "rank_ctr", "sdbn", "none")
-"""`auto` takes the first of these that is not worse than the best beyond noise."""
 
+# How many standard errors of the mean difference per session count as noise.
 NOISE = 2.0
-"""Standard errors of the mean difference per session."""
 
+# Predictions are clipped to this distance from 0 and 1, so that the cost of one surprise is bounded.
 NEVER = 1e-4
-"""No act is predicted as less likely, or more likely than 1 minus this: one surprise would count without bound."""
 
-Predict = Callable[[Session], list[float]]
+Predict = Callable[[LoggedSession], list[float]]
 
 
-def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[ClickModelScore]:
-    """Scores every correction, and the baseline, by sessions that `log` does not hold.
+def choose_correction(log: ClickLog, held_out: Sequence[LoggedSession], setting: str) -> list[ClickModelScore]:
+    """Scores every correction, and the baseline, by sessions that are not in `log`, and chooses one correction.
 
     Only sessions with an act count, as others may be missing from the log. The log-likelihood is that of what was
-    done at each place given what was done above it and that there was an act (`given_an_act`); in nats, mean
-    per session. The
-    perplexity of a position is 2^(-mean log2 P(what happened there)), by the same P, 1 at best and 2 for a
-    coin, and the perplexity given is the mean over the positions. The baseline predicts each position's acts
-    per showing (rank-based CTR), whatever the query and the item. Source: Chuklin, Markov and de Rijke,
-    "Click Models for Web Search", 2015, sections 3.1 and 5.1.
+    done at each place, given what was done above it and that there was an act (`given_an_act`); it is the mean per
+    session, in nats. The perplexity of a position is 2^(-mean log2 P(what happened there)), by the same P: 1 at
+    best, 2 for a coin. The reported perplexity is the mean over the positions. The baseline predicts each
+    position's acts per showing (rank-based CTR), whatever the query and the item. Source: Chuklin, Markov and
+    de Rijke, "Click Models for Web Search", 2015, sections 3.1 and 5.1.
 
     Args:
-        log: What the models learn from.
-        held_out: Where none has an act nothing is known, and every score is 0.
-        setting: A correction, or `auto`, which chooses by `PREFERENCE`.
+        log: The log from which the models learn.
+        held_out: The sessions by which they are scored. If none has an act, every score is 0.
+        setting: The name of a correction, or `auto`, which chooses by `PREFERENCE`.
 
     Returns:
-        The baseline, then the corrections in their order; one of these is chosen.
+        The baseline, then the corrections in the order of `CORRECTIONS`; exactly one correction is marked as chosen.
     """
     predictions: dict[str, Predict] = {BASELINE: RankCtr(log).predict_by_position}
     predictions |= {name: correction(log).predict for name, correction in CORRECTIONS.items()}
@@ -61,7 +62,7 @@ def compare(log: ClickLog, held_out: Sequence[Session], setting: str) -> list[Cl
     ]
 
 
-def _log_likelihoods(predict: Predict, session: Session) -> list[float]:
+def _log_likelihoods(predict: Predict, session: LoggedSession) -> list[float]:
     return [
         math.log(chance if showing.grade > 0 else 1 - chance)
         for chance, showing in zip(_bounded(given_an_act(predict, session)), session.shown, strict=True)
@@ -72,25 +73,27 @@ def _bounded(chances: Sequence[float]) -> list[float]:
     return [min(max(chance, NEVER), 1 - NEVER) for chance in chances]
 
 
-def given_an_act(predict: Predict, session: Session) -> list[float]:
-    """P(act) of each place given what was done above it, and that something is done somewhere.
+def given_an_act(predict: Predict, session: LoggedSession) -> list[float]:
+    """Predicts P(act) for each place, given what was done above it and that the session has an act.
 
-    As long as there was no act, it is P(act here) / P(act here or further down); after that it is as it was.
-    Without this a model that expects the missing act further down, as a cascade does, would beat the true one.
+    Down to the first act it is P(act here) / P(act here or further down); below the first act it is the model's own
+    prediction. Without this, a model that expects the missing act further down, as a cascade does, would beat the
+    true one.
     """
     chances = predict(session)
-    # Bounded, as a small log may hold no act at all at these places: there was one here all the same.
-    in_vain = _bounded(predict(Session(session.query, [showing._replace(grade=0.0) for showing in session.shown])))
+    # Bounded, as a small log may have no act at all at these places.
+    without_act = session._replace(shown=[showing._replace(grade=0.0) for showing in session.shown])
+    before_an_act = _bounded(predict(without_act))
     first = next((place for place, showing in enumerate(session.shown) if showing.grade > 0), len(chances))
     none_left = 1.0
     for place in reversed(range(len(chances))):
-        none_left *= 1 - in_vain[place]
+        none_left *= 1 - before_an_act[place]
         if place <= first:
-            chances[place] = in_vain[place] / (1 - none_left)
+            chances[place] = before_an_act[place] / (1 - none_left)
     return chances
 
 
-def _perplexity(likelihoods: Sequence[Sequence[float]], sessions: Sequence[Session]) -> float:
+def _perplexity(likelihoods: Sequence[Sequence[float]], sessions: Sequence[LoggedSession]) -> float:
     by_position: dict[int, list[float]] = {}
     for places, session in zip(likelihoods, sessions, strict=True):
         for place, showing in zip(places, session.shown, strict=True):

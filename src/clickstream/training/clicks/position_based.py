@@ -5,63 +5,69 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from clickstream.training.clicks.click_log import Cell, ClickLog, Session
-from clickstream.training.clicks.labels import PRIOR_LOOKS, Grade, Grades, gain_of, item_of, totals_of
+from clickstream.training.clicks.click_log import Cell, ClickLog, LoggedSession
+from clickstream.training.clicks.labels import PRIOR_LOOKS, ClickModel, Label, Labels, gain_of, item_totals, log_totals
 
+# Levels of attraction, like the grades of judges: each item of a query has one of them.
 LEVELS = 5
-"""Levels of attraction, as judges use: each item of a query has one of them."""
 
+# Pseudo-items at the log's mean mix of levels, added to each group of positions.
 PSEUDO_ITEMS = 10.0
-"""Items at the log's mean mix of levels that each group of positions is given."""
 
+# EM starts at each of these, and the likelier result is taken: lists that never change have several optima.
 FIRST_DECAYS = (1.0, 2.0)
-"""EM begins at each, and what makes the log likelier is taken: lists that never change have several optima."""
 
+# EM runs for more than the first number of rounds and at most the second, until the decay moves less than the third.
 MIN_ROUNDS = 30
 MAX_ROUNDS = 200
 TOLERANCE = 1e-4
+
 MAX_DECAY = 3.0
+
+# The largest share of a query's sessions that may count as having no act.
 MAX_IDLE_SHARE = 0.98
-"""Of a query's sessions at most so many are taken to be missing."""
 
 Array = NDArray[np.float64]
 
 
 class Attention(NamedTuple):
-    """How attention falls, P(examined at k) = (k + 1)^-decay, and the mean attraction of each item of a query."""
+    """How attention falls, P(examined at k) = (k + 1)^-decay, and the mean attraction of each item of a query.
+
+    `sessions` is the estimated number of sessions of a query, with those that are missing from the log.
+    """
 
     decay: float
     attraction: dict[str, dict[int, float]]
     sessions: dict[str, float]
-    """Sessions that a query had, with those that the log does not hold."""
 
     def examined(self, position: int) -> float:
-        """The probability that a position is examined; 1 at the top."""
+        """The probability that a position, counted from 0, is examined; 1 at the top."""
         return float((position + 1) ** -self.decay)
 
 
 class _Table(NamedTuple):
-    """The log as columns; one row per cell."""
+    """The log as columns."""
 
     queries: list[str]
+    # Index into `queries`, and id, of each item of each query.
     items: list[tuple[int, int]]
+    # One row per cell: indices into `queries` and `items`, log(position + 1), and counts.
     query: NDArray[np.int64]
     item: NDArray[np.int64]
     rank: Array
-    """log(position + 1)"""
     impressions: Array
     acts: Array
+    # One row per item: its group of positions.
     group: NDArray[np.int64]
-    """Of each item: its group of positions."""
+    # One row per query: its sessions in the log, and those of them with an act.
     logged: Array
-    """Of each query: its sessions in the log."""
     with_act: Array
-    """Those of them with an act."""
 
 
 def learn_attention(log: ClickLog) -> Attention:
-    """Learns by EM how attention falls with the position and how attractive each item is.
+    """Learns by expectation maximisation (EM) how attention falls with the position and how attractive each item is.
 
         P(act on d at k for q) = (k + 1)^-decay * attraction(q, d)
 
@@ -69,12 +75,12 @@ def learn_attention(log: ClickLog) -> Attention:
     their product. What tells them apart is what all queries have in common: an item's attraction is one of
     `LEVELS` levels, the same for all queries and positions, while their mix may differ from position to
     position (the ranking that made the lists puts better items higher). The same level then gets fewer acts
-    further down, and that is attention. The power law has one number to learn where a free curve
-    would have one per position, which such logs cannot bear.
+    further down, and that is attention. The power law has one number to learn; a free curve would have one
+    per position, for which such logs have too few acts.
 
-    Sessions without an act may be missing from the log (without events they give no training input), all of
-    them or some. For each query those that are missing are counted in, as EM does for truncated data: there
-    were (sessions with an act) / (1 - P(no act)), and at least as many as the log holds.
+    Sessions without an act may be missing from the log, all of them or some: without events a session gives no
+    training input. The missing ones are counted in for each query, as EM does for truncated data: there were
+    (sessions with an act) / (1 - P(no act)) sessions, and at least as many as the log has.
 
     Source: the position-based model and its EM in Chuklin, Markov and de Rijke, "Click Models for Web
     Search", 2015, sections 3.3 and 4.3; the power law of Joachims, Swaminathan and Schnabel, "Unbiased
@@ -103,7 +109,7 @@ class _Fit(NamedTuple):
 
 
 def _fit(table: _Table, decay: float) -> _Fit:
-    """EM from a first decay on."""
+    """Runs EM from a first decay."""
     levels = np.geomspace(0.04, 0.9, LEVELS)
     mix = np.full((int(table.group.max()) + 1, LEVELS), 1 / LEVELS)
     shown = table.impressions
@@ -123,7 +129,7 @@ def _fit(table: _Table, decay: float) -> _Fit:
             mix[group] = (members.sum(axis=0) + PSEUDO_ITEMS * mean_mix) / (len(members) + PSEUDO_ITEMS)
         if done > MIN_ROUNDS and abs(decay - before) < TOLERANCE:
             break
-    # Of what was counted in, the log knows nothing; of sessions with an act, that they have one.
+    # The likelihood is that of the log: without the missing sessions, and given that those with an act have one.
     missing = (sessions - table.logged) @ np.log(np.maximum(idle, 1e-9))
     likelihood -= float(missing + table.with_act @ np.log1p(-idle))
     return _Fit(decay, shares @ levels, sessions, likelihood)
@@ -172,7 +178,7 @@ def _levels_of_items(table: _Table, shown: Array, examined: Array, levels: Array
 
 
 def _idle_shares(table: _Table, chance: Array) -> Array:
-    """The share of each query's sessions that have no act, in the log or not."""
+    """The share of each query's sessions without an act, logged or missing; [queries]."""
     per_session = table.impressions / table.logged[table.query]
     nothing = np.bincount(table.query, per_session * np.log1p(-np.minimum(chance, 0.999)), len(table.logged))
     return np.minimum(np.exp(nothing), MAX_IDLE_SHARE)
@@ -190,50 +196,50 @@ def _decay(table: _Table, expected: Array, decay: float) -> float:
     return decay
 
 
-class PositionBased:
+class PositionBased(ClickModel):
     """The position-based model: an act needs that the position is examined and that the item attracts.
 
         looks(q, d)  = sum over the showings of d for q of P(examined at its position)
         target(q, d) = sum of grades(q, d) / (looks(q, d) + PRIOR_LOOKS)
         gain(q, d)   = min(ratio, MAX_RATIO) - 1, at least 0, with ratio = grades per look over that of the log
 
-    `position_based.learn_attention` learns P(examined), and says what it rests on and where it comes from.
-    The prior bounds what one act can count (inverse propensity, clipped).
+    `learn_attention` learns P(examined), and names its assumptions and sources. The prior bounds how much one act can
+    count (clipped inverse propensity).
     """
 
     def __init__(self, log: ClickLog) -> None:
         self._log = log
-        self._all = totals_of(log)
+        self._all = log_totals(log)
         self.attention = learn_attention(log)
 
     def _looks(self, query: str, cells: Mapping[int, Cell]) -> float:
-        unlogged = self.attention.sessions[query] / self._log.sessions[query]
-        return unlogged * sum(cell.impressions * self.attention.examined(k) for k, cell in cells.items())
+        per_logged = self.attention.sessions[query] / self._log.sessions[query]
+        return per_logged * sum(cell.impressions * self.attention.examined(k) for k, cell in cells.items())
 
-    def grades(self) -> Grades:
-        """See `ClickModel`."""
+    @override
+    def labels(self) -> Labels:
         looks = {
             query: {item: self._looks(query, cells) for item, cells in items.items()}
             for query, items in self._log.cells.items()
         }
         mean = self._all.grades / max(sum(sum(items.values()) for items in looks.values()), 1e-9)
-        grades: Grades = {}
+        labels: Labels = {}
         for query, items in self._log.cells.items():
-            grades[query] = {}
+            labels[query] = {}
             for item, cells in items.items():
-                total, seen = item_of(cells), looks[query][item]
-                grades[query][item] = Grade(
-                    total.grades / (seen + PRIOR_LOOKS),
-                    gain_of(total.grades, seen * mean),
-                    total.grades / self._all.worth,
-                    seen,
+                total, seen = item_totals(cells), looks[query][item]
+                labels[query][item] = Label(
+                    target=total.grades / (seen + PRIOR_LOOKS),
+                    gain=gain_of(total.grades, seen * mean),
+                    acts=total.grades / self._all.mean_grade,
+                    looks=seen,
                 )
-        return grades
+        return labels
 
-    def predict(self, session: Session) -> list[float]:
-        """See `ClickModel`."""
+    @override
+    def predict(self, session: LoggedSession) -> list[float]:
         attraction = self.attention.attraction.get(session.query, {})
         return [
-            self.attention.examined(showing.position) * attraction.get(showing.item, self._all.rate)
+            self.attention.examined(showing.position) * attraction.get(showing.item, self._all.act_rate)
             for showing in session.shown
         ]

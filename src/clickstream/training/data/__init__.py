@@ -1,1 +1,1 @@
-"""Inputs read into a dataset."""
+"""Reads training inputs into a dataset: what a model learns from, and what it is measured on."""

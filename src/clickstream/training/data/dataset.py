@@ -1,4 +1,4 @@
-"""Training inputs → what a model learns from and is measured on."""
+"""Turns training inputs into the dataset that a model learns from and is measured on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,35 +13,37 @@ from clickstream.domain.query_split import MIN_TRAINING_QUERIES, is_held_out, is
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.training.clicks.corrections import AUTO, CORRECTIONS
-from clickstream.training.clicks.labels import Grade
-from clickstream.training.clicks.model_choice import compare
-from clickstream.training.data.session_pool import Pool
+from clickstream.training.clicks.labels import Label
+from clickstream.training.clicks.model_choice import choose_correction
+from clickstream.training.data.session_pool import SessionPool
 
+# With fewer validation queries, a run with early stopping is refused.
 MIN_VALIDATION_QUERIES = 4
 
 
 class Evidence(NamedTuple):
-    """What a training query knows of a text: see `grades.Grade`."""
+    """What the log says about one text for one training query; `clicks.labels.Label` explains each number."""
 
     acts: float
     looks: float
     target: float
 
-    def joined(self, other: "Evidence") -> "Evidence":
-        """With that of an item of the same text; the better target counts."""
+    def merged(self, other: "Evidence") -> "Evidence":
+        """Adds the evidence of another item with the same text; the better target counts."""
         return Evidence(self.acts + other.acts, self.looks + other.looks, max(self.target, other.target))
 
 
-NOTHING = Evidence(0.0, 0.0, 0.0)
+# The evidence of a text before any item is counted.
+NO_EVIDENCE = Evidence(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A distinct query with what the log says about every text shown for it, by index into `Dataset.texts`.
+    """A distinct query, with what the log says about every text shown for it, by index into `Dataset.texts`.
 
-    A training query has evidence with an act, a held-out or validation query a gain above 0 (see
-    `grades.Grade`). `sessions` counts those behind it; `unknown` are shown texts without an act that
-    probably nobody examined.
+    A training query has evidence with an act; a held-out or validation query has a gain above 0 (see
+    `clicks.labels.Label`). `sessions` counts the sessions of the query; `unknown` are shown texts without an act
+    that were probably never examined.
     """
 
     query: str
@@ -56,8 +58,8 @@ class Dataset:
     """What a run learns from (`training`), stops by (`validation`) and is measured on (`held_out`).
 
     `texts` are the distinct texts of all items; items with the same text are one candidate, so that an
-    item's twin is never its negative. `fingerprint` is the SHA-256 over the inputs as trained. `rows` is
-    the index into `texts` by object id.
+    item's twin is never its negative. `rows` gives the index into `texts` by object id. `fingerprint` is the
+    SHA-256 over the inputs as trained.
     """
 
     texts: list[str]
@@ -73,20 +75,20 @@ class Dataset:
 
 
 def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) -> Dataset:
-    """Pools the inputs by query and item, corrects position bias and splits by query, and by time when asked.
+    """Pools the inputs by query and item, corrects position bias, and splits by query and, where set, by time.
 
-    Reads the inputs once, and keeps no meta and a bounded sample of sessions, by which click models are
+    Reads the inputs once. It keeps no meta, and only a bounded sample of sessions, by which click models are
     compared: memory grows with distinct (query, item, position), not with sessions.
 
     Raises:
-        FailedPrecondition: TRAINING_IMPOSSIBLE, if the template or the correction is unknown, no item has
-            text, an input has no time though the split needs it, or fewer than `MIN_TRAINING_QUERIES`
-            distinct queries are left to train on, or fewer than `MIN_VALIDATION_QUERIES` to stop early by.
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the template is malformed, the correction is unknown, no item
+            has text, an input has no time though the split needs it, fewer than `MIN_TRAINING_QUERIES` distinct
+            queries are left to train on, or fewer than `MIN_VALIDATION_QUERIES` to stop early by.
     """
     if settings.position_bias not in {AUTO, *CORRECTIONS}:
         known = ", ".join(f"`{name}`" for name in [AUTO, *CORRECTIONS])
         raise _impossible(f"position_bias {settings.position_bias!r} is unknown; there are {known}")
-    pool = Pool(ItemTemplate(settings.item_template), settings)
+    pool = SessionPool(ItemTemplate(settings.item_template), settings)
     for training_input in inputs:
         pool.add(training_input)
     if not pool.input_count:
@@ -98,11 +100,11 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
     training: list[Example] = []
     validation: list[Example] = []
     held_out: list[Example] = []
-    click_models = compare(pool.log, pool.sampler.sessions, settings.position_bias)
+    click_models = choose_correction(pool.log, pool.held_out_sample.sessions, settings.position_bias)
     log = pool.whole_log()
     correction = next(CORRECTIONS[each.name] for each in click_models if each.chosen)
-    for key, graded in correction(log).grades().items():
-        example = _example(pool.queries[key], graded, rows, log.sessions[key], settings.unexamined == "unknown")
+    for key, labels in correction(log).labels().items():
+        example = _example(pool.queries[key], labels, rows, log.sessions[key], settings.unexamined == "unknown")
         measurable = any(gain > 0 for gain in example.gains.values())
         if is_held_out(key, settings.seed, settings.held_out_share):
             if measurable:
@@ -148,18 +150,18 @@ def _check_enough(training: int, validation: int, held_out: int, settings: FineT
 
 
 def _example(
-    query: str, graded: Mapping[int, Grade], rows: Mapping[int, int], sessions: int, leave_unknown: bool
+    query: str, labels: Mapping[int, Label], rows: Mapping[int, int], sessions: int, leave_unknown: bool
 ) -> Example:
-    """What the log says about the texts of one query; items with the same text count as one, graded as the best."""
+    """What the log says about the texts of one query; items with the same text count as one, labelled like the best."""
     evidence: dict[int, Evidence] = {}
     gains: dict[int, float] = {}
     known: set[int] = set()
-    for item, grade in graded.items():
+    for item, label in labels.items():
         if item in rows:
             row = rows[item]
-            evidence[row] = evidence.get(row, NOTHING).joined(Evidence(grade.acts, grade.looks, grade.target))
-            gains[row] = max(grade.gain, gains.get(row, 0.0))
-            if not grade.is_unknown:
+            evidence[row] = evidence.get(row, NO_EVIDENCE).merged(Evidence(label.acts, label.looks, label.target))
+            gains[row] = max(label.gain, gains.get(row, 0.0))
+            if not label.is_unknown:
                 known.add(row)
     return Example(query, evidence, gains, sessions, frozenset(evidence.keys() - known if leave_unknown else ()))
 

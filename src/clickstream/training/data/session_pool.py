@@ -1,4 +1,4 @@
-"""The evidence of all sessions, pooled while the inputs are read."""
+"""Pools the sessions by query, item and position while the inputs are read."""
 
 import hashlib
 import json
@@ -9,31 +9,34 @@ from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.query_split import is_held_out, normalised
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.training_inputs import TrainingInput, has_text
-from clickstream.training.clicks.click_log import ClickLog, Sampler, Session, Showing
+from clickstream.training.clicks.click_log import ClickLog, HeldOutSample, LoggedSession, Showing
 
 
 @dataclass(slots=True)
-class Pool:
-    """Evidence of all sessions, by normalised query, item and position."""
+class SessionPool:
+    """The counts of all sessions, by normalised query, item and position.
+
+    `items` numbers the object ids, `item_texts` are the texts by that number, `queries` gives a query as it was
+    first written by its normalised form, and `log` lacks the sessions in `held_out_sample`. All are in the order of
+    insertion, so the same inputs give the same order of everything.
+    """
 
     template: ItemTemplate
     settings: FineTuningSettings
     input_count: int = 0
     inputs_without_text: int = 0
     inputs_outside_time: int = 0
-    # Insertion-ordered everywhere: the same inputs give the same order of everything.
     items: dict[str, int] = field(default_factory=dict)
     item_texts: dict[int, str] = field(default_factory=dict)
     queries: dict[str, str] = field(default_factory=dict)
     log: ClickLog = field(default_factory=ClickLog)
-    """Without the sessions that the sampler holds."""
-    sampler: Sampler = field(default_factory=Sampler)
+    held_out_sample: HeldOutSample = field(default_factory=HeldOutSample)
     batch_ids: dict[str, None] = field(default_factory=dict)
     policy_versions: dict[str, None] = field(default_factory=dict)
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def add(self, training_input: TrainingInput) -> None:
-        """Takes up one session's evidence, or counts it as left out."""
+        """Counts one session, or counts that it was left out: without text, or outside of the split's time."""
         self.input_count += 1
         self.batch_ids[training_input.batch_id] = None
         self.policy_versions[training_input.policy_version] = None
@@ -56,30 +59,33 @@ class Pool:
             Showing(item, result.position, result.grade)
             for result, item in zip(training_input.results, items, strict=True)
         ]
-        counted = self.sampler.offer(training_input.session_id, Session(key, shown))
+        counted = self.held_out_sample.offer(training_input.session_id, LoggedSession(key, shown))
         if counted is not None:
             self.log.add(counted)
 
     def whole_log(self) -> ClickLog:
-        """The log with the sessions that were held apart; to be asked for once."""
-        for session in self.sampler.sessions:
+        """Adds the held-out sessions to the log, and returns it. For one call at the end."""
+        for session in self.held_out_sample.sessions:
             self.log.add(session)
         return self.log
 
     def _counts_in_time(self, key: str, training_input: TrainingInput) -> bool:
-        """The past trains and the future measures; without a split by time every session does its query's part."""
+        """Whether a session counts: for a training query those up to the split, for a held-out query those after it.
+
+        Without a split by time every session counts.
+        """
         if self.settings.held_out_after is None:
             return True
         if training_input.searched_at is None:
             raise FailedPrecondition(
                 "TRAINING_IMPOSSIBLE",
-                f"session {training_input.session_id!r} has no time, and `held_out_after` splits by it",
+                f"session {training_input.session_id!r} has no time, and `held_out_after` splits by time",
             )
         later = training_input.searched_at > self.settings.held_out_after
         return later == is_held_out(key, self.settings.seed, self.settings.held_out_share)
 
     def distinct_texts(self) -> tuple[list[str], dict[int, int]]:
-        """The distinct texts, and each item's index into them; an item's latest text counts."""
-        rows: dict[str, int] = {}
-        return_rows = {item: rows.setdefault(text, len(rows)) for item, text in sorted(self.item_texts.items())}
-        return list(rows), return_rows
+        """The distinct texts, and the index into them by item; an item's latest text counts."""
+        numbers: dict[str, int] = {}
+        rows = {item: numbers.setdefault(text, len(numbers)) for item, text in sorted(self.item_texts.items())}
+        return list(numbers), rows

@@ -1,4 +1,4 @@
-"""Encoders: loading, embedding, and writing a finished model folder."""
+"""Loads encoders, and encodes texts with them."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,19 +12,19 @@ from transformers.utils import logging as transformers_logging
 
 from clickstream.domain.errors import FailedPrecondition
 
+# The most padded tokens that are encoded at once; it bounds memory.
 CHUNK_TOKENS = 2_048
-"""Most padded tokens that are encoded at once, for little memory."""
 
+# Padded tokens that are enough for fast matrix products: beyond them a chunk takes only texts of like length.
 FULL_CHUNK_TOKENS = 1_024
-"""Padded tokens that are enough for fast matrix products: from here on only texts of like length join."""
 
+# Texts are of like length up to this many times the shortest of their chunk.
 LIKE_LENGTH = 1.1
-"""A text this many times as long as the shortest of a chunk is of like length."""
 
 TEXTS_COUNTED_AT_ONCE = 1_024
 
+# The names under which encoders keep the words that go before a query or an item.
 PROMPTS = {"query": ("query",), "item": ("document", "passage", "corpus")}
-"""Under which names encoders keep the words that go before a query or an item."""
 
 
 def load_encoder(name: str, max_tokens: int, device: str) -> SentenceTransformer:
@@ -35,11 +35,11 @@ def load_encoder(name: str, max_tokens: int, device: str) -> SentenceTransformer
 
     Args:
         name: Folder, or a model name that the training machine resolves.
-        max_tokens: Longer texts are cut; the encoder's own limit counts if it is lower.
+        max_tokens: Longer texts are cut. If the encoder's own limit is lower, that one counts.
         device: `cpu`, or `cuda` with or without a number.
 
     Raises:
-        FailedPrecondition: TRAINING_IMPOSSIBLE, with what went wrong.
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if there is no such model or it cannot be loaded.
     """
     if not name:
         raise FailedPrecondition("TRAINING_IMPOSSIBLE", "no base model is named or configured")
@@ -50,7 +50,7 @@ def load_encoder(name: str, max_tokens: int, device: str) -> SentenceTransformer
     try:
         encoder = SentenceTransformer(name, device=device, local_files_only=is_folder)
         probe = encoder(tokenise(encoder, ["a"]))["sentence_embedding"]
-    except Exception as error:  # whatever a foreign folder makes a library raise, it cannot be trained
+    except Exception as error:  # a foreign folder can make the libraries raise anything
         raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"base model {name!r} cannot be loaded: {error}") from error
     if not probe.is_floating_point():
         raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"base model {name!r} gives no vectors")
@@ -59,16 +59,22 @@ def load_encoder(name: str, max_tokens: int, device: str) -> SentenceTransformer
 
 
 def with_prompt(encoder: SentenceTransformer, kind: str, text: str) -> str:
-    """The text as the encoder wants it: models such as E5 put a word before queries and items."""
+    """Puts the encoder's prompt before a text: models such as E5 need a word before queries and items.
+
+    Args:
+        encoder: Its own prompts are used; without one, the text stays as it is.
+        kind: `query` or `item`.
+        text: The text.
+    """
     prompts = [encoder.prompts.get(name) or "" for name in PROMPTS[kind]]
     return next(filter(None, prompts), "") + text
 
 
 def chunks(encoder: SentenceTransformer, texts: Sequence[str], processes: int = 1) -> Iterator[list[int]]:
-    """Indices of the texts in groups of about equal length, so that little is computed for padding.
+    """Groups the texts by length, so that little is computed for padding, and yields the indices of each group.
 
-    A group has at most `CHUNK_TOKENS` padded tokens, and few enough that each of the processes has a group,
-    where there are texts enough.
+    A group has at most `CHUNK_TOKENS` padded tokens, and few enough that every process gets a group if there are
+    enough texts.
     """
     lengths = token_counts(encoder, texts)
     most = min(CHUNK_TOKENS, math.ceil(sum(lengths) / processes))
@@ -85,7 +91,7 @@ def chunks(encoder: SentenceTransformer, texts: Sequence[str], processes: int = 
 
 
 def token_counts(encoder: SentenceTransformer, texts: Sequence[str]) -> list[int]:
-    """How many tokens the encoder takes of each text."""
+    """Counts the tokens that the encoder takes of each text, cut at its limit; a guess for unusual tokenizers."""
     limit = encoder.max_seq_length or CHUNK_TOKENS
     if not isinstance(encoder.tokenizer, PreTrainedTokenizerBase):
         # A word piece is three bytes or more in about every script; a wrong guess costs padding, nothing else.
@@ -98,12 +104,12 @@ def token_counts(encoder: SentenceTransformer, texts: Sequence[str]) -> list[int
 
 
 def tokenise(encoder: SentenceTransformer, texts: Sequence[str]) -> dict[str, Tensor]:
-    """What the encoder takes, on its device, of texts that have their prompts."""
+    """Tokenises texts, which already have their prompts, on the encoder's device."""
     return _on(encoder.device, encoder.preprocess(list(texts)))
 
 
 def encode(encoder: SentenceTransformer, tokens: dict[str, Tensor]) -> Tensor:
-    """Unit vectors of tokenised texts, [number of texts, D], with gradients where enabled.
+    """Encodes tokenised texts as unit vectors, [texts, D], with gradients where they are enabled.
 
     On CUDA the encoder runs in bfloat16; the vectors are float32 everywhere.
     """
@@ -114,7 +120,7 @@ def encode(encoder: SentenceTransformer, tokens: dict[str, Tensor]) -> Tensor:
 
 
 def graph_bytes_per_token(encoder: SentenceTransformer) -> int:
-    """About what the graph of one token takes in a BERT-like encoder: 0.15 MB for MiniLM.
+    """Estimates the bytes that the graph of one token takes in a BERT-like encoder: 0.15 MB for MiniLM.
 
     A layer keeps eight vectors of the hidden size (input, query, key, value, attention, two sums, output) and
     two of the inner size (before and after the activation), of 4 bytes per number.
@@ -127,7 +133,14 @@ def graph_bytes_per_token(encoder: SentenceTransformer) -> int:
 
 @torch.no_grad()
 def embed(encoder: SentenceTransformer, kind: str, texts: Sequence[str], tick: Callable[[], None]) -> Tensor:
-    """Unit vectors of all texts, [len(texts), D], without gradients; `tick` is called after every chunk."""
+    """Encodes all texts as unit vectors, [N, D], without gradients.
+
+    Args:
+        encoder: Encodes.
+        kind: `query` or `item`, for the prompt.
+        texts: Without their prompts, N.
+        tick: Called after every chunk of texts; what it raises passes through.
+    """
     prompted = [with_prompt(encoder, kind, text) for text in texts]
     vectors = torch.empty(len(texts), encoder.get_embedding_dimension() or 0, device=encoder.device)
     for group in chunks(encoder, prompted):
@@ -139,12 +152,12 @@ def embed(encoder: SentenceTransformer, kind: str, texts: Sequence[str], tick: C
 def _token_limit(encoder: SentenceTransformer) -> int:
     transformer = getattr(encoder[0], "auto_model", None)
     limits = (
-        getattr(encoder.tokenizer, "model_max_length", None),  # 1e30 where the tokenizer does not know
+        getattr(encoder.tokenizer, "model_max_length", None),  # 1e30 if the tokenizer has no limit
         getattr(getattr(transformer, "config", None), "max_position_embeddings", None),
     )
     return min([8_192, *(int(limit) for limit in limits if isinstance(limit, int | float) and limit > 0)])
 
 
 def _on(device: torch.device, features: dict[str, object]) -> dict[str, Tensor]:
-    """Preprocessing also returns notes that are no tensors; they pass through."""
+    """Moves the tensors to a device; preprocessing also returns values that are no tensors."""
     return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in features.items()}  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The part of a model card that says how the model was measured."""
+"""The model card: README.md of a model folder, in Markdown."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,108 +8,8 @@ from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings
 
 
-def evaluation_lines(evaluation: Evaluation, held_out_queries: int) -> list[str]:
-    """Markdown: the held-out queries, their segments and, if given, the judged queries."""
-    held_out = Comparison(
-        held_out_queries,
-        evaluation.base,
-        evaluation.new,
-        evaluation.ndcg_gain,
-        evaluation.mrr_gain,
-        evaluation.recall_gain,
-        evaluation.recall_at_100_gain,
-    )
-    return [
-        "## Measured on held-out queries",
-        "",
-        "Every known item is ranked for queries that training never saw, and scored by what was done with it in",
-        "their sessions, corrected for position bias as stated below. What was never shown for a query counts as",
-        "irrelevant to it, which favours the model that made the lists; these are clicks, not judgements.",
-        "",
-        *_table(held_out),
-        *_segments(evaluation.segments),
-        *_judged(evaluation.judged),
-    ]
-
-
-def click_model_lines(scores: Sequence[ClickModelScore]) -> list[str]:
-    """Markdown: the corrections for position bias, beside the baseline."""
-    return [
-        "## Corrections for position bias",
-        "",
-        "How well each predicts sessions that it did not learn from. The baseline knows the position only.",
-        "",
-        "| | perplexity | log-likelihood per session |",
-        "|---|---|---|",
-        *(
-            f"| {score.name}{' (used)' if score.chosen else ''} | {score.perplexity:.4f} | {score.log_likelihood:.4f} |"
-            for score in scores
-        ),
-        "",
-    ]
-
-
-def _table(compared: Comparison) -> list[str]:
-    base, new = compared.base, compared.new
-    rows = [
-        ("nDCG@10", base.ndcg_at_10, new.ndcg_at_10, compared.ndcg_gain),
-        ("MRR@10", base.mrr_at_10, new.mrr_at_10, compared.mrr_gain),
-        ("Recall@10", base.recall_at_10, new.recall_at_10, compared.recall_gain),
-        ("Recall@100", base.recall_at_100, new.recall_at_100, compared.recall_at_100_gain),
-    ]
-    return [
-        f"| {compared.query_count} queries | base | new | gain | 95 % interval |",
-        "|---|---|---|---|---|",
-        *(f"| {name} | {before:.4f} | {after:.4f} | {_gain(gain)} |" for name, before, after, gain in rows),
-        "",
-    ]
-
-
-def _segments(segments: Sequence[Segment]) -> list[str]:
-    if not segments:
-        return []
-    lines = [
-        "### By kind of query",
-        "",
-        "With so many rows one in twenty differs from 0 by chance.",
-        "",
-        "| kind | | queries | base nDCG@10 | new nDCG@10 | gain | 95 % interval |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for segment in segments:
-        compared = segment.comparison
-        before, after = compared.base.ndcg_at_10, compared.new.ndcg_at_10
-        lines.append(
-            f"| {segment.kind} | {segment.value} | {compared.query_count} | {before:.4f} | {after:.4f} "
-            f"| {_gain(compared.ndcg_gain)} |"
-        )
-    return [*lines, ""]
-
-
-def _judged(judged: JudgedEvaluation | None) -> list[str]:
-    if judged is None:
-        return []
-    return [
-        "## Measured on judged queries",
-        "",
-        f"Judgements of SHA-256 `{judged.judgements_sha256}`. {judged.unmeasured_queries} more queries have no known",
-        f"relevant item, and {judged.unknown_items} judgements are on unknown items.",
-        "",
-        "Never searched in training:",
-        "",
-        *_table(judged.unsearched),
-        "Searched in training, and trained on by their clicks:",
-        "",
-        *_table(judged.searched),
-    ]
-
-
-def _gain(gain: Gain) -> str:
-    return f"{gain.mean:+.4f} | {gain.lower:+.4f} to {gain.upper:+.4f}"
-
-
 def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
-    """The README.md of a model folder."""
+    """Writes the whole card of a model version."""
     data = version.data
     lines = [
         "---",
@@ -149,3 +49,103 @@ def model_card(version: ModelVersion, settings: FineTuningSettings) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def evaluation_lines(evaluation: Evaluation, held_out_queries: int) -> list[str]:
+    """The section on measuring: the held-out queries, their segments and, if given, the judged queries."""
+    held_out = Comparison(
+        held_out_queries,
+        evaluation.base,
+        evaluation.new,
+        evaluation.ndcg_gain,
+        evaluation.mrr_gain,
+        evaluation.recall_gain,
+        evaluation.recall_at_100_gain,
+    )
+    return [
+        "## Measured on held-out queries",
+        "",
+        "Every known item is ranked for queries that training never saw, and scored by what was done with it in",
+        "their sessions, corrected for position bias as stated below. An item that was never shown for a query counts",
+        "as irrelevant to it, which favours the model that made the lists; these are clicks, not judgements.",
+        "",
+        *_table(held_out),
+        *_segments(evaluation.segments),
+        *_judged(evaluation.judged),
+    ]
+
+
+def click_model_lines(scores: Sequence[ClickModelScore]) -> list[str]:
+    """The section on the corrections for position bias, beside the baseline."""
+    return [
+        "## Corrections for position bias",
+        "",
+        "How well each predicts sessions that it did not learn from. The baseline knows the position only.",
+        "",
+        "| | perplexity | log-likelihood per session |",
+        "|---|---|---|",
+        *(
+            f"| {score.name}{' (used)' if score.chosen else ''} | {score.perplexity:.4f} | {score.log_likelihood:.4f} |"
+            for score in scores
+        ),
+        "",
+    ]
+
+
+def _table(compared: Comparison) -> list[str]:
+    base, new = compared.base, compared.new
+    rows = [
+        ("nDCG@10", base.ndcg_at_10, new.ndcg_at_10, compared.ndcg_gain),
+        ("MRR@10", base.mrr_at_10, new.mrr_at_10, compared.mrr_gain),
+        ("Recall@10", base.recall_at_10, new.recall_at_10, compared.recall_gain),
+        ("Recall@100", base.recall_at_100, new.recall_at_100, compared.recall_at_100_gain),
+    ]
+    return [
+        f"| {compared.query_count} queries | base | new | gain | 95 % interval |",
+        "|---|---|---|---|---|",
+        *(f"| {name} | {before:.4f} | {after:.4f} | {_gain(gain)} |" for name, before, after, gain in rows),
+        "",
+    ]
+
+
+def _segments(segments: Sequence[Segment]) -> list[str]:
+    if not segments:
+        return []
+    lines = [
+        "### By kind of query",
+        "",
+        "One row in twenty differs from 0 by chance.",
+        "",
+        "| kind | | queries | base nDCG@10 | new nDCG@10 | gain | 95 % interval |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for segment in segments:
+        compared = segment.comparison
+        before, after = compared.base.ndcg_at_10, compared.new.ndcg_at_10
+        lines.append(
+            f"| {segment.kind} | {segment.value} | {compared.query_count} | {before:.4f} | {after:.4f} "
+            f"| {_gain(compared.ndcg_gain)} |"
+        )
+    return [*lines, ""]
+
+
+def _judged(judged: JudgedEvaluation | None) -> list[str]:
+    if judged is None:
+        return []
+    return [
+        "## Measured on judged queries",
+        "",
+        f"Judgements of SHA-256 `{judged.judgements_sha256}`. {judged.unmeasured_queries} more queries have no known",
+        f"relevant item, and {judged.unknown_items} judgements are on unknown items.",
+        "",
+        "Never searched in training:",
+        "",
+        *_table(judged.unsearched),
+        "Searched in training, so their clicks were trained on:",
+        "",
+        *_table(judged.searched),
+    ]
+
+
+def _gain(gain: Gain) -> str:
+    return f"{gain.mean:+.4f} | {gain.lower:+.4f} to {gain.upper:+.4f}"

@@ -10,14 +10,14 @@ from clickstream.training.encoder.version_folder import trained_tokens
 
 
 class TextEmbedder:
-    """Embeds as the version was measured: with its prompts, cut at its token limit."""
+    """Embeds texts as the version was measured: with its prompts, cut at its token limit."""
 
     def __init__(self, folder: Path) -> None:
-        """Loads the version. Raises FailedPrecondition if it cannot be loaded."""
+        """Loads the version in a folder. Raises FailedPrecondition if it cannot be loaded."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._encoder = load_encoder(str(folder), trained_tokens(folder), device)
 
     def __call__(self, kind: str, texts: Sequence[str]) -> list[list[float]]:
-        """Vectors of length 1, one per text; `kind` is `query` or `item`."""
+        """Embeds texts as unit vectors, [texts, D]; `kind` is `query` or `item`."""
         vectors: list[list[float]] = embed(self._encoder, kind, texts, lambda: None).tolist()
         return vectors

@@ -18,8 +18,17 @@ from clickstream.training.curve import CURVE_FILE
 from clickstream.training.encoder.model_card import model_card
 
 
-def identity(fingerprint: str, settings: FineTuningSettings, judgements_sha256: str = "") -> str:
-    """Names a training and its evaluation: the same data, settings and judgements, the same SHA-256 in hexadecimal."""
+def training_identity(fingerprint: str, settings: FineTuningSettings, judgements_sha256: str = "") -> str:
+    """Names a training and its evaluation: the same data, settings and judgements give the same SHA-256.
+
+    Args:
+        fingerprint: `Dataset.fingerprint`.
+        settings: All of them, the base model by its name.
+        judgements_sha256: Empty without judgements.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     content = json.dumps([fingerprint, judgements_sha256, dataclasses.asdict(settings)], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -29,7 +38,11 @@ def save_version(
 ) -> None:
     """Writes the complete model folder to `version.path`, atomically.
 
-    The encoder keeps the token limit it was trained and measured with. `curve` is a file to keep beside it.
+    Args:
+        encoder: The trained encoder; its folder keeps the token limit with which it was trained and measured.
+        version: Written as `model_version.json`, and in words as the model card, README.md.
+        settings: Written beside the version.
+        curve: The file with the run's training curve, which is copied.
     """
     content = {"model_version": dataclasses.asdict(version), "settings": dataclasses.asdict(settings)}
     content["model_version"]["created_at"] = version.created_at.isoformat()
@@ -45,7 +58,7 @@ def save_version(
 
 
 def load_version(folder: Path) -> ModelVersion | None:
-    """The model version in a finished folder; None if there is none."""
+    """Reads the model version in a folder; None if there is no finished version."""
     try:
         data: dict[str, Any] = json.loads((folder / VERSION_FILE).read_text("utf-8"))["model_version"]
     except FileNotFoundError:
@@ -56,5 +69,5 @@ def load_version(folder: Path) -> ModelVersion | None:
 
 
 def trained_tokens(folder: Path) -> int:
-    """The token limit that the version in a finished folder was trained with."""
+    """Reads the token limit with which the version in a finished folder was trained."""
     return int(json.loads((folder / VERSION_FILE).read_text("utf-8"))["settings"]["max_tokens"])

@@ -1,4 +1,4 @@
-"""Which parameters of an encoder learn: all that its vectors depend on, those of its upper layers, or adapters."""
+"""Chooses the parameters of an encoder that learn: all that its vectors use, those of its upper layers, or adapters."""
 
 from typing import Any, cast
 
@@ -10,28 +10,28 @@ from transformers import PreTrainedModel
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.training.encoder.encoder import tokenise
 
+# How many times as fast as the rest token embeddings learn: a token only moves in the steps in which it occurs.
 EMBEDDING_RATE = 40.0
-"""Token embeddings learn so many times as fast as the rest: a token only moves in the steps in which it occurs."""
 
+# The factor on what adapters add: `lora_alpha` divided by the rank.
 LORA_SCALE = 2
-"""What adapters add is scaled by this (`lora_alpha` is so many times the rank)."""
 
 
 def adapt(encoder: SentenceTransformer, frozen_layers: int, lora_rank: int) -> PeftModel | None:
-    """Makes learn what the settings say, and nothing that the vectors do not depend on.
+    """Sets requires_grad: as the settings say, and off for parameters that the embedding does not use.
 
     Args:
         encoder: Changed in place.
-        frozen_layers: So many of the lowest layers, and what lies below them, keep their weights.
+        frozen_layers: How many of the lowest layers keep their weights, with everything below them.
         lora_rank: Above 0, every linear layer W that is not frozen becomes W + scale * B A, where only A and
             B, of this rank, learn. Source: Hu et al., "LoRA: Low-rank adaptation of large language
             models", ICLR 2022.
 
     Returns:
-        The adapters, for `merge`; None without.
+        The adapters, for `merge`; None if `lora_rank` is 0.
 
     Raises:
-        FailedPrecondition: TRAINING_IMPOSSIBLE, if the encoder has no such layers.
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the encoder has no such layers, or none would be left to learn.
     """
     adapters = None
     if lora_rank:
@@ -47,23 +47,23 @@ def adapt(encoder: SentenceTransformer, frozen_layers: int, lora_rank: int) -> P
 
 
 def merge(adapters: PeftModel | None) -> None:
-    """Adds what the adapters learned to the weights of their encoder, which is then like any other."""
+    """Adds what the adapters learned to the weights of their encoder, and removes them; None does nothing."""
     if adapters is not None:
         adapters.merge_and_unload()
 
 
 def learnable(encoder: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The parameters that learn, by name."""
+    """Returns the parameters that learn, by name."""
     return {name: parameter for name, parameter in encoder.named_parameters() if parameter.requires_grad}
 
 
 def rate_groups(encoder: SentenceTransformer) -> list[dict[str, Any]]:
-    """The parameters that learn as an optimizer's groups, each with the `times` by which its learning rate is higher.
+    """Groups the parameters that learn for an optimizer; each group's learning rate is multiplied by its `times`.
 
-    What a word means that the base model does not know is learned in its tokens' vectors, and so for all queries
-    with that word, rather than in the layers, for one query. Source: larger steps for what occurs seldom as in
-    Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
-    JMLR 2011; the figure was measured, see docs/training.md.
+    Token embeddings learn faster, so that the meaning of a word that the base model does not know is learned in its
+    tokens' vectors, for all queries with that word, rather than in the layers, for one query. Source: larger steps
+    for what occurs seldom as in Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and
+    stochastic optimization", JMLR 2011; docs/training.md has the measurements behind `EMBEDDING_RATE`.
     """
     transformer = getattr(encoder[0], "auto_model", None)
     embeddings = transformer.get_input_embeddings().parameters() if isinstance(transformer, PreTrainedModel) else ()
@@ -76,7 +76,7 @@ def rate_groups(encoder: SentenceTransformer) -> list[dict[str, Any]]:
 
 
 def _freeze_below(encoder: SentenceTransformer, count: int) -> None:
-    """Everything that comes before layer `count`, 0-based, stops learning; its outputs then need no graph."""
+    """Freezes everything before layer `count`, counted from 0; its outputs then need no graph."""
     config = getattr(getattr(encoder[0], "auto_model", None), "config", None)
     depth = getattr(config, "num_hidden_layers", 0)
     stacks = [
@@ -95,7 +95,7 @@ def _freeze_below(encoder: SentenceTransformer, count: int) -> None:
 
 
 def _freeze_unused(encoder: SentenceTransformer) -> None:
-    """What gets no gradient (an encoder's own pooler, say) is no weight to keep, send or save."""
+    """Freezes what gets no gradient (an encoder's own pooler, say): it need not be kept, sent or saved."""
     encoder(tokenise(encoder, ["a"]))["sentence_embedding"].sum().backward()
     for parameter in encoder.parameters():
         parameter.requires_grad_(parameter.grad is not None)

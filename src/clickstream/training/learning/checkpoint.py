@@ -1,4 +1,4 @@
-"""Checkpoints: a killed run goes on from its last one and ends in bitwise the same weights."""
+"""Checkpoints: a killed run continues from its last one and ends with bitwise the same weights."""
 
 import logging
 import os
@@ -21,8 +21,7 @@ logger = logging.getLogger(__name__)
 class Checkpoints:
     """The one checkpoint of a run, `runs/<run_id>/checkpoint.pt`.
 
-    `identity` names the data and settings that the weights depend on, the base model by its name: a checkpoint of
-    another identity is ignored.
+    `identity` is the run's `training_identity`: a checkpoint of other data or settings is ignored.
     """
 
     folder: Path
@@ -30,16 +29,23 @@ class Checkpoints:
 
     @property
     def path(self) -> Path:
-        """Where the checkpoint lies."""
+        """The checkpoint's file."""
         return self.folder / "checkpoint.pt"
 
     def save(self, encoder: torch.nn.Module, optimizer: Optimizer, stopping: EarlyStopping, step: int) -> None:
         """Replaces the checkpoint as a whole: a kill at any moment leaves the old one or the new one.
 
-        Of the encoder it holds what learns; the rest is the base model's.
+        Args:
+            encoder: Its learnable weights are saved; the others are the base model's.
+            optimizer: Saved with its moments.
+            stopping: Saved with the best epoch's weights.
+            step: Steps done.
+
+        Raises:
+            OSError: The disk is full, say; the old checkpoint stays.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self.folder / f"checkpoint.{os.getpid()}.tmp"
+        unfinished = self.folder / f"checkpoint.{os.getpid()}.tmp"
         state = {
             "identity": self.identity,
             "step": step,
@@ -49,15 +55,15 @@ class Checkpoints:
             "random": torch.get_rng_state(),
         }
         try:
-            torch.save(state, beside)
-            sync(beside)
-            beside.replace(self.path)
+            torch.save(state, unfinished)
+            sync(unfinished)
+            unfinished.replace(self.path)
             sync(self.folder)
         finally:
-            beside.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
 
     def load(self, encoder: torch.nn.Module, optimizer: Optimizer, stopping: EarlyStopping) -> int:
-        """Restores everything that `save` kept; returns the steps done, 0 without a usable checkpoint."""
+        """Restores everything that `save` saved; returns the steps done, 0 without a usable checkpoint."""
         state = self._read()
         if state is None:
             return 0
@@ -76,7 +82,7 @@ class Checkpoints:
             return None
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a file that another release or a bad disk left must not end the run
+        except Exception as error:  # a file of another release or from a bad disk must not end the run
             logger.warning("checkpoint %s cannot be read, training starts over: %s", self.path, error)
             return None
         if state.get("identity") != self.identity:

@@ -1,14 +1,14 @@
-"""Several training processes: the first leads, the others encode their share of every step.
+"""Training by several processes: the first leads, the others encode their share of every step.
 
     torchrun --nproc-per-node 2 -m clickstream trainer --listen 127.0.0.1:50061
 
-The leader serves FineTune and is all that a single process is: data, loss, optimizer, checkpoints and
-evaluation are its own. For every step it sends the weights that learn and the texts, and every process
-encodes its share of them (`gradients.carry`). The others know neither labels nor loss: whatever the loss,
-several processes give what one gives, up to the order of sums.
+The leader serves FineTune and does everything that a single process does: data, loss, optimizer, checkpoints and
+evaluation are its own. For every step it sends the weights that learn and the texts, and every process encodes its
+share of them (`gradients.backpropagate_parts`). The others know neither labels nor loss: whatever the loss, several
+processes give the weights that one gives, up to the order of sums.
 
-A process that dies takes the group with it; `torchrun --max-restarts` starts it again, and the run goes on
-from its checkpoint.
+If a process dies, the group ends; `torchrun --max-restarts` starts it again, and the run continues from its
+checkpoint.
 """
 
 import functools
@@ -22,40 +22,41 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+# How long the others wait for the leader, which may have no run for a long time.
 IDLE = timedelta(days=365)
-"""How long the others wait for the leader, which may have no run for long."""
 
+# How long the processes wait for one another within a step; then they end, and torchrun starts them again.
 STEP = timedelta(minutes=10)
-"""How long the processes wait for one another within a step; then they end, and torchrun starts them again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The processes that share the texts of a step; alone, everything here does nothing."""
+    """The processes that share the texts of a step. In a group of one process, nothing is sent."""
 
     rank: int = 0
     size: int = 1
-    control: Any = None  # the process group of messages, on the CPU
+    # The process group of messages, on the CPU.
+    control: Any = None
 
     def send(self, message: object) -> None:
-        """Leader only: tells the others what to do next."""
+        """Sends the others a message: what to do next. For the leader only."""
         if self.size > 1:
             dist.broadcast_object_list([message], src=0, group=self.control, device=torch.device("cpu"))
 
     def receive(self) -> Any:
-        """What the leader sent; waits for it."""
+        """Waits for the leader's next message, and returns it."""
         messages = [None]
         dist.broadcast_object_list(messages, src=0, group=self.control, device=torch.device("cpu"))
         return messages[0]
 
-    def spread(self, tensors: Iterable[Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
         """Overwrites the others' tensors with the leader's."""
         if self.size > 1:
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=0)
 
     def add_up(self, tensors: Iterable[Tensor]) -> None:
-        """Adds the others' tensors to the leader's; what the others then hold is undefined."""
+        """Adds the others' tensors to the leader's; afterwards the others' own are undefined."""
         if self.size > 1:
             for tensor in tensors:
                 dist.reduce(tensor.detach(), dst=0)
@@ -70,14 +71,15 @@ class Group:
             dist.destroy_process_group()
 
 
+# The group of a process that trains alone.
 ALONE = Group()
 
 
 @functools.cache
 def join() -> Group:
-    """The group that torchrun started this process in, as its environment says; `ALONE` without one.
+    """Joins the group that torchrun started this process in, as its environment says; `ALONE` without one.
 
-    Waits for the other processes, the first time that it is called.
+    The first call waits for the other processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
@@ -87,5 +89,5 @@ def join() -> Group:
 
 
 def device() -> str:
-    """Where this process computes: a GPU of its own, or the CPU."""
+    """The device on which this process computes: a GPU of its own, or the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Stopping when the model ranks no better for validation queries, and going back to the epoch that ranked best."""
+"""Stops training when validation queries rank no better, and returns to the epoch that ranked them best."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,10 +17,13 @@ from clickstream.training.measuring import metrics
 
 @dataclass(slots=True)
 class EarlyStopping:
-    """The best epoch so far, with its weights; part of the checkpoint."""
+    """The best epoch so far, with its weights; part of the checkpoint.
+
+    `patience` is the number of epochs without a better score after which training stops; with 0 it never stops early,
+    and no weights are kept.
+    """
 
     patience: int
-    """Epochs without a better score before training stops; 0: it never does, and nothing is kept."""
     epochs: int = 0
     best_epoch: int = 0
     best_score: float = -math.inf
@@ -33,7 +36,7 @@ class EarlyStopping:
         return self.patience > 0 and self.epochs - self.best_epoch >= self.patience
 
     def after_epoch(self, score: float, encoder: torch.nn.Module) -> None:
-        """Takes up an epoch's score; its weights are kept if it is the best yet."""
+        """Records an epoch's score, and keeps a copy of the weights if it is the best so far."""
         self.epochs += 1
         self.last_score = score
         if score > self.best_score:
@@ -41,21 +44,21 @@ class EarlyStopping:
             self.best_weights = {name: each.detach().cpu().clone() for name, each in learnable(encoder).items()}
 
     def metrics(self) -> dict[str, float]:
-        """What the last epoch scored, and which epoch, counted from 1, is the best so far."""
+        """The last epoch's score, and the number, from 1, of the best epoch so far, by the names of the metrics."""
         return {"validation_ndcg_at_10": self.last_score, "validation_best_epoch": float(self.best_epoch)}
 
     def restore_best(self, encoder: torch.nn.Module) -> None:
-        """Gives the encoder the best epoch's weights, if any are kept."""
+        """Sets the encoder's weights to those of the best epoch, if any were kept."""
         encoder.load_state_dict(self.best_weights, strict=False)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """The state that a checkpoint saves."""
         return {
             name: getattr(self, name) for name in ("epochs", "best_epoch", "best_score", "last_score", "best_weights")
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Takes up what a checkpoint kept."""
+        """Restores the state from a checkpoint."""
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -63,7 +66,7 @@ class EarlyStopping:
 def validation_score(encoder: SentenceTransformer, dataset: Dataset, tick: Callable[[], None]) -> float:
     """Mean nDCG@10 of the validation queries over the texts that were shown for any of them.
 
-    To rank every known text, as the gate does, would encode the whole catalogue after every epoch.
+    The gate ranks every known text instead; here that would encode the whole catalogue after every epoch.
     """
     candidates = sorted({text for example in dataset.validation for text in example.gains})
     items = embed(encoder, "item", [dataset.texts[text] for text in candidates], tick)

@@ -1,4 +1,4 @@
-"""The gradient of one loss over the vectors of many texts, in little memory and by several processes."""
+"""Computes the gradient of one loss over the vectors of many texts, in bounded memory and by several processes."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from clickstream.training.encoder.encoder import chunks, encode, graph_bytes_per
 from clickstream.training.learning.adaptation import learnable
 from clickstream.training.learning.distributed import ALONE, Group
 
+# How large the graph may be that is kept through a step. Texts beyond it are encoded twice, which costs time.
 LIVE_BYTES = 3 * 1024**3
-"""How large the graph may be that is kept through a step. What is beyond it is encoded twice, for time."""
 
 
 def backward(
@@ -22,14 +22,15 @@ def backward(
     tick: Callable[[], None],
     group: Group = ALONE,
 ) -> float:
-    """Adds the gradient of a loss over all texts' vectors to the encoder's.
+    """Adds the gradient of a loss over the vectors of all texts to the encoder's gradient.
 
     Args:
         encoder: Encodes; its `learnable` parameters get the gradient.
         texts: With their prompts, N.
-        loss_of: From all vectors, [N, D], to a scalar.
-        tick: Called after every chunk of texts; what it raises passes through.
-        group: Who else encodes; not alone, ticks must not raise.
+        loss_of: From the vectors of all texts, [N, D], to a scalar.
+        tick: Called after every chunk of texts. What it raises passes through, but it must not raise in a group of
+            several processes.
+        group: The processes that share the texts; this one leads.
 
     Returns:
         The loss.
@@ -48,33 +49,33 @@ def backward(
 
     parts = [[texts[index] for index in indices] for indices in groups]
     group.send(parts)
-    carry(encoder, parts, gradient_of, tick, group)
+    backpropagate_parts(encoder, parts, gradient_of, tick, group)
     return losses[0]
 
 
-def carry(
+def backpropagate_parts(
     encoder: SentenceTransformer,
     parts: Sequence[Sequence[str]],
     gradient_of: Callable[[Tensor], Tensor],
     tick: Callable[[], None],
     group: Group,
 ) -> None:
-    """Encodes this process's share of the parts and carries the gradient of their vectors into the weights.
+    """Encodes this process's share of the parts, and backpropagates the gradient of their vectors to the weights.
 
     The first `LIVE_BYTES` of graph are kept. The rest is encoded without gradients, the loss is
-    differentiated down to all vectors, and each part is encoded again to carry its share of that gradient
-    into the weights: the exact gradient, for at most a third more work. Source: Gao et al., "Scaling deep
+    differentiated down to all vectors, and each part is encoded again to backpropagate its share of that
+    gradient to the weights: the exact gradient, for at most a third more work. Source: Gao et al., "Scaling deep
     contrastive learning batch size under memory limited setup" (GradCache), RepL4NLP 2021.
 
     Args:
-        encoder: With the leader's weights afterwards; the leader's gradients are the sum of all processes'.
-        parts: All chunks of texts; this process takes every `group.size`-th of them.
-        gradient_of: Leader only: from all vectors in the order of the parts, [N, D], to their gradient.
-        tick: Called after every chunk.
-        group: Who shares the work.
+        encoder: Afterwards it has the leader's weights; the leader's encoder has the sum of all processes' gradients.
+        parts: The N texts in chunks; this process takes every `group.size`-th chunk.
+        gradient_of: From all vectors in the order of the parts, [N, D], to their gradient. For the leader only.
+        tick: Called after every chunk that is encoded.
+        group: The processes that share the parts.
     """
     weights = list(learnable(encoder).values())
-    group.spread(weights)
+    group.broadcast(weights)
     ends = [0, *itertools.accumulate(map(len, parts))]
     vectors = torch.zeros(ends[-1], encoder.get_embedding_dimension() or 0, device=encoder.device)
     room = LIVE_BYTES // graph_bytes_per_token(encoder)
@@ -90,7 +91,7 @@ def carry(
         tick()
     group.add_up([vectors])
     gradient = gradient_of(vectors) if group.rank == 0 else torch.zeros_like(vectors)
-    group.spread([gradient])
+    group.broadcast([gradient])
     for number, tokens in own.items():
         encoded = live.pop(number) if number in live else encode(encoder, tokens)
         encoded.backward(gradient[ends[number] : ends[number + 1]])  # type: ignore[no-untyped-call]

@@ -18,9 +18,10 @@ from clickstream.training.learning.losses import LOSSES, base_shares, cross_entr
 from clickstream.training.learning.steps import Step, Steps, near_equal_queries
 from clickstream.training.progress import Progress
 
+# The acts of a query that weigh as much as keeping the base model's own ranking for it: few acts may be chance.
 BASE_ACTS = 3.0
-"""So many acts of a query weigh as much as keeping the base model's own ranking for it: few acts may be chance."""
 
+# Share of the steps in which the learning rate rises.
 WARMUP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
 MAX_GRADIENT_NORM = 1.0
@@ -36,21 +37,22 @@ def train(
     progress: Progress,
     group: Group = ALONE,
 ) -> None:
-    """Runs the optimizer from the last checkpoint, or from the base model, to the end.
+    """Trains from the last checkpoint, or from the base model, to the end.
 
     Each distinct text of a step is encoded once, however many of its queries it was shown for.
 
     Args:
         encoder: The base model; trained in place.
-        dataset: Its training part is learned.
+        dataset: The model learns from its training queries, and stops by its validation queries.
         base_items: The base model's unit vectors of `dataset.texts`, [N, D].
         settings: How to train.
-        checkpoints: Where the run goes on from.
-        progress: Told of every chunk and step.
-        group: Who encodes; this process leads.
+        checkpoints: Where the run continues from, and saves its state.
+        progress: Is given every step and epoch. What it raises passes through.
+        group: The processes that encode; this one leads.
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the base model cannot be adapted as the settings say.
+        Canceled: The run is canceled.
     """
     examples = dataset.training
     base_queries = embed(encoder, "query", [example.query for example in examples], progress.tick)
@@ -62,7 +64,7 @@ def train(
     stopping = EarlyStopping(settings.early_stopping_patience)
     first = checkpoints.load(encoder, optimizer, stopping)
     progress.start_training(first, step_count)
-    # With others in the middle of a step nothing may stop it; between steps it can always be canceled.
+    # In a group nothing may stop a step half-way, as the others would wait; between steps it can be canceled.
     tick = progress.tick if group.size == 1 else lambda: None
 
     for number in range(first, step_count):
@@ -77,11 +79,11 @@ def train(
         learning_rate = settings.learning_rate * schedule(number, step_count)
         _update(optimizer, learning_rate)
         done = number + 1
-        # Before the checkpoint: what a run logs beyond it is dropped and logged again, so no step is missing.
+        # Before the checkpoint: points beyond it are dropped and recorded again, so no step is missing.
         progress.after_step(loss, learning_rate, len(step.queries))
         if stopping.patience and done % steps.per_epoch == 0:
             stopping.after_epoch(validation_score(encoder, dataset, progress.tick), encoder)
-            progress.measured(stopping.metrics())
+            progress.report_metrics(stopping.metrics())
         if done % STEPS_PER_CHECKPOINT == 0 or done == step_count or stopping.is_due:
             checkpoints.save(encoder, optimizer, stopping, done)
     stopping.restore_best(encoder)
@@ -91,7 +93,7 @@ def train(
 def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> Callable[[Tensor], Tensor]:
     """The loss of a step over the unit vectors of its Q queries and N items, [Q + N, D].
 
-    The base model's ranking is a prior of `BASE_ACTS` acts, shared out by its own softmax.
+    The base model's ranking is a prior of `BASE_ACTS` acts, which its own softmax shares among the items.
     """
     labels = step.labels.to(base_cosines.device)
     base = base_shares(base_cosines, labels.allowed, settings.temperature)
@@ -109,7 +111,7 @@ def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> 
 
 
 def _update(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """One step along the gradients, clipped together, with each group's own multiple of the learning rate."""
+    """Makes one optimizer step; gradients are clipped together, and `times` multiplies each group's learning rate."""
     groups = optimizer.param_groups
     torch.nn.utils.clip_grad_norm_([weight for group in groups for weight in group["params"]], MAX_GRADIENT_NORM)
     for group in groups:
@@ -118,6 +120,11 @@ def _update(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
 
 
 def schedule(step: int, step_count: int) -> float:
-    """Share of the peak learning rate: linear warm-up over `WARMUP_SHARE` of the steps, then linear to 0."""
+    """The share of the peak learning rate at a step: it rises and then falls to 0, both linearly.
+
+    Args:
+        step: The number of the step, from 0.
+        step_count: All steps of the run; the first `WARMUP_SHARE` of them warm up.
+    """
     warmup = max(1.0, WARMUP_SHARE * step_count)
     return min((step + 1) / warmup, (step_count - step) / step_count)

@@ -1,4 +1,4 @@
-"""What enters an optimizer step: which queries, which items, and what each query should prefer."""
+"""Makes the optimizer's steps: which queries and items enter each step, and how the items are labelled."""
 
 import math
 import random
@@ -9,30 +9,35 @@ import torch
 from torch import Tensor
 
 from clickstream.training.data.dataset import Example
-from clickstream.training.learning.losses import LEAST_LOOKS, Labels, labels_of
+from clickstream.training.learning.losses import LEAST_LOOKS, StepLabels, labels_of
 
+# Shown items of a query that enter a step: the best half by target, the rest drawn by looks in every epoch.
+# Items that are unknown for the query are not drawn: they would be encoded only to be left out.
 ITEMS_PER_QUERY = 8
-"""Shown items of a query that enter a step: the best half by target, the rest drawn by looks in every epoch.
 
-What is unknown for the query is not drawn: it would be encoded to be left out."""
-
+# From this cosine of the base model's vectors on, two queries count as asking for the same.
 NEAR_EQUAL = 0.9
-"""Cosine of the base model's vectors from which two queries count as asking for the same."""
+
+# Queries that are compared with all others at once; it bounds memory.
+QUERIES_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Indices of Q queries and N items, what the log says of them, and how many acts each query has, [Q]."""
+    """The indices of Q queries and N items, their labels, [Q, N], and the number of acts of each query, [Q]."""
 
     queries: list[int]
     items: list[int]
-    labels: Labels
+    labels: StepLabels
     acts: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps of a run. Each is a function of the seed and its number, so that a resumed run goes on exactly."""
+    """The steps of a run. Each depends on the seed and its number only, so a resumed run makes the same steps.
+
+    `neighbours` are the indices of the near-equal queries of each example.
+    """
 
     examples: Sequence[Example]
     neighbours: Sequence[Sequence[int]]
@@ -41,11 +46,11 @@ class Steps:
 
     @property
     def per_epoch(self) -> int:
-        """Steps in which every query has its turn once."""
+        """The number of steps in which every query occurs once."""
         return math.ceil(len(self.examples) / self.queries_per_step)
 
     def make(self, number: int) -> Step:
-        """The step of this number, 0-based; every epoch has its own order."""
+        """Makes the step of a number, counted from 0; every epoch has its own order of queries."""
         epoch, place = divmod(number, self.per_epoch)
         order = list(range(len(self.examples)))
         random.Random(f"{self.seed} {epoch}").shuffle(order)
@@ -64,9 +69,9 @@ class Steps:
 
 
 def draw_items(example: Example, source: random.Random) -> list[int]:
-    """Up to `ITEMS_PER_QUERY` of the query's items: the best half by target, the others with a chance by their looks.
+    """Draws up to `ITEMS_PER_QUERY` of a query's items: the best half by target, the others at random by their looks.
 
-    What was looked at most weighs most in the listwise loss. Drawing by weight without replacement: Efraimidis
+    Items that were looked at most weigh most in the listwise loss. Drawing by weight without replacement: Efraimidis
     and Spirakis, "Weighted random sampling with a reservoir", Information Processing Letters 2006.
     """
     known = example.evidence.keys() - example.unknown
@@ -78,10 +83,10 @@ def draw_items(example: Example, source: random.Random) -> list[int]:
 
 
 def near_equal_queries(queries: Tensor) -> list[list[int]]:
-    """Per query, the others whose cosine is at least `NEAR_EQUAL`; unit vectors, [Q, D]."""
+    """Lists for each query the others whose cosine is at least `NEAR_EQUAL`, given their unit vectors, [Q, D]."""
     near: list[list[int]] = []
-    for start in range(0, len(queries), 1_024):
-        close = queries[start : start + 1_024] @ queries.T >= NEAR_EQUAL
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        close = queries[start : start + QUERIES_AT_ONCE] @ queries.T >= NEAR_EQUAL
         near += [
             [other for other in row.nonzero().flatten().tolist() if other != start + offset]
             for offset, row in enumerate(close)

@@ -1,10 +1,10 @@
-"""Whether a new model passes its gate."""
+"""The gate: whether a new model is better than its base model beyond noise."""
 
 from collections.abc import Sequence
 
 from clickstream.domain.evaluations import Comparison, Evaluation, JudgedEvaluation, Segment
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES
-from clickstream.training.measuring.ranking import QueryScores, compare
+from clickstream.training.measuring.ranking import QueryScores, compare_scores
 
 
 def judge(
@@ -14,14 +14,22 @@ def judge(
     segments: Sequence[Segment] = (),
     judged: JudgedEvaluation | None = None,
 ) -> tuple[Evaluation, bool, str]:
-    """Compares two models on the same held-out queries (R17).
+    """Compares two models on the same held-out queries, and decides whether the new one passes (R17).
+
+    It passes if there are at least `MIN_HELD_OUT_QUERIES` held-out queries, the whole 95 % interval of their nDCG@10
+    gain lies above 0, and in no group of at least as many judged queries the whole interval lies below 0.
+
+    Args:
+        base: The base model's scores of the held-out queries.
+        new: The new model's scores of the same queries, in the same order.
+        seed: Seeds the intervals.
+        segments: Become part of the evaluation.
+        judged: Both models on the judged queries, if there are any.
 
     Returns:
-        The evaluation, whether the gate passed, and the reason in words. The gate passes if there are
-        `MIN_HELD_OUT_QUERIES` queries, the whole 95 % interval of the nDCG@10 gain lies above 0, and on no
-        group of as many judged queries it lies below 0.
+            The evaluation, whether the new model passes its gate, and the reason in words.
     """
-    held_out = compare(base, new, seed)
+    held_out = compare_scores(base, new, seed)
     gain = held_out.ndcg_gain
     evaluation = Evaluation(
         held_out.base,

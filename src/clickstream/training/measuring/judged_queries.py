@@ -1,4 +1,4 @@
-"""Judged queries as something to measure on."""
+"""Measures on judged queries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,15 @@ from clickstream.domain.evaluations import JudgedEvaluation
 from clickstream.domain.judgements import JudgedQuery, packed
 from clickstream.domain.query_split import normalised
 from clickstream.training.data.dataset import Dataset, Example
-from clickstream.training.measuring.ranking import QueryScores, compare
+from clickstream.training.measuring.ranking import QueryScores, compare_scores
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedSet:
-    """Judged queries for which a known item is relevant; the gains are 2^grade - 1.
+    """The judged queries for which a known item is relevant, as examples with the gains 2^grade - 1.
 
-    `searched` says of each example whether its text was trained on, or training stopped by it.
+    `searched` is true for examples whose text was trained on, or by which training stopped. `unmeasured_queries`
+    counts the judged queries without a known relevant item, `unknown_items` the judgements on unknown items.
     """
 
     judgements_sha256: str
@@ -25,14 +26,15 @@ class JudgedSet:
 
 
 def judged_set(judged: Sequence[JudgedQuery], dataset: Dataset, rows: Mapping[str, int]) -> JudgedSet | None:
-    """What of the judgements can be measured; None if there are none.
+    """Selects the judged queries on which both models can be measured; None if there are no judgements.
 
-    Queries that are one by `normalised`, and objects with the same text, are one: the highest grade counts.
+    Queries with the same `normalised` text count as one, and so do objects with the same text: the highest grade
+    counts.
 
     Args:
         judged: The judgements.
-        dataset: What is trained on.
-        rows: Index into `dataset.texts` by object id.
+        dataset: The dataset that the model learns from.
+        rows: The index into `dataset.texts` by object id.
     """
     if not judged:
         return None
@@ -60,9 +62,16 @@ def judged_set(judged: Sequence[JudgedQuery], dataset: Dataset, rows: Mapping[st
 def compare_judged(
     judged: JudgedSet, base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int
 ) -> JudgedEvaluation:
-    """Both models' scores of `judged.examples`, apart by whether training used them."""
+    """Compares both models' scores of `judged.examples`: those that training used apart from the others.
+
+    Args:
+        judged: The examples.
+        base: The base model's scores of them.
+        new: The new model's scores of them.
+        seed: Seeds the intervals.
+    """
     unsearched, searched = (
-        compare(
+        compare_scores(
             [score for score, known in zip(base, judged.searched, strict=True) if known == wanted],
             [score for score, known in zip(new, judged.searched, strict=True) if known == wanted],
             seed,

@@ -7,16 +7,19 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+# The ranks that nDCG@10, MRR@10 and Recall@10 look at, and those of Recall@100.
 CUTOFF = 10
 DEEP_CUTOFF = 100
 
 RESAMPLES = 10_000
 LEAST_RESAMPLES = 1_000
-MOST_DRAWS = 200_000_000
-"""Beyond it (20,000 queries) fewer resamples are drawn: seconds, and with so many queries they agree anyway."""
 
+# The most queries that are drawn in all. With more than 20,000 queries fewer resamples are drawn: it saves time, and
+# with that many queries resamples hardly differ.
+MOST_DRAWS = 200_000_000
+
+# The queries that are drawn at once, of 16 bytes each; it bounds the bootstrap's memory.
 DRAWS_AT_ONCE = 1_000_000
-"""Bounds the bootstrap's memory, in drawn queries (16 bytes each)."""
 
 
 def ndcg(ranking: Sequence[int], gains: Mapping[int, float]) -> float:
@@ -24,15 +27,15 @@ def ndcg(ranking: Sequence[int], gains: Mapping[int, float]) -> float:
 
         DCG = sum over ranks r = 1..10 of gain(r) / log2(r + 1);  nDCG = DCG / DCG of the best order
 
-    The gain is the number given: corrected grades go in as they are (they are rates, already linear in
-    worth), editorial grades as 2^grade - 1.
+    Gains from clicks are used as they are (they are rates, already linear in usefulness), editorial grades as
+    2^grade - 1.
 
     Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002, with
     the discount of Burges et al., "Learning to rank using gradient descent", ICML 2005.
 
     Args:
         ranking: Items, the best first.
-        gains: Every item's gain; absent = 0.
+        gains: The gain of each item; 0 for items that are absent.
 
     Returns:
         0 to 1; 0 if no item has any gain.
@@ -42,12 +45,12 @@ def ndcg(ranking: Sequence[int], gains: Mapping[int, float]) -> float:
 
 
 def reciprocal_rank(ranking: Sequence[int], gains: Mapping[int, float]) -> float:
-    """1 / rank of the first item with a gain among the first ten, else 0. Its mean is MRR@10."""
+    """1 / rank of the first item with a gain among the first ten, otherwise 0. Its mean is MRR@10."""
     return next((1 / rank for rank, item in enumerate(ranking[:CUTOFF], 1) if gains.get(item, 0.0) > 0), 0.0)
 
 
 def recall(ranking: Sequence[int], gains: Mapping[int, float], cutoff: int = CUTOFF) -> float:
-    """Share of the items with a gain that are among the first `cutoff`; 0 if there is none."""
+    """The share of the items with a gain that are among the first `cutoff`; 0 if no item has a gain."""
     relevant = {item for item, gain in gains.items() if gain > 0}
     return len(relevant.intersection(ranking[:cutoff])) / len(relevant) if relevant else 0.0
 
@@ -61,7 +64,7 @@ def bootstrap_intervals(differences: ArrayLike, seed: int) -> NDArray[np.float64
 
     Args:
         differences: One row per query, one column per metric, [Q, M], Q > 0.
-        seed: The intervals are a function of differences and seed.
+        seed: Seeds the draws: the same differences and seed give the same intervals.
 
     Returns:
         Lower and upper bounds, [2, M].
@@ -84,7 +87,7 @@ def bootstrap_intervals(differences: ArrayLike, seed: int) -> NDArray[np.float64
 
 
 def _tail(count: int) -> float:
-    """The share of resampled means to leave out at each end, for 95 % of intervals to hold the truth.
+    """The share of resampled means to leave out at each end, so that 95 % of intervals contain the true mean.
 
         tail = Phi(-sqrt(n / (n - 1)) * t),  t = the 97.5 % quantile of Student's t with n - 1 degrees of freedom
 

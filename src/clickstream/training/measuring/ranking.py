@@ -1,4 +1,4 @@
-"""How well a model ranks for each query."""
+"""Scores how well a model ranks for each query, and compares two models by that."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from clickstream.training.data.dataset import Dataset, Example
 from clickstream.training.encoder.encoder import embed
 from clickstream.training.measuring import metrics
 
+# Queries whose rankings are computed at once; it bounds memory.
 QUERIES_AT_ONCE = 256
 
 
@@ -28,7 +29,7 @@ class QueryScores(NamedTuple):
 def evaluate(
     encoder: SentenceTransformer, dataset: Dataset, items: Tensor, tick: Callable[[], None]
 ) -> list[QueryScores]:
-    """Scores the held-out queries: see `score`."""
+    """Scores the held-out queries of a dataset, as `score` does."""
     return score(encoder, dataset.held_out, items, tick)
 
 
@@ -39,7 +40,7 @@ def score(
 
     Args:
         encoder: Encodes the queries.
-        examples: What is measured.
+        examples: The queries to score, each with the gains of its texts.
         items: The same encoder's unit vectors of `Dataset.texts`, [N, D].
         tick: Called after every encoded chunk; what it raises passes through.
     """
@@ -61,12 +62,15 @@ def score(
 
 
 def mean(scores: Sequence[QueryScores]) -> Metrics:
-    """The metrics of a model: means over queries, 0 without any."""
+    """The means over all queries; 0 without queries."""
     return Metrics(*np.mean(scores, axis=0).tolist()) if scores else Metrics(0.0, 0.0, 0.0, 0.0)
 
 
-def compare(base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int) -> Comparison:
-    """Both models on the same queries, in the same order; all 0 without any."""
+def compare_scores(base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int) -> Comparison:
+    """Compares two models by their scores of the same queries, in the same order; all 0 without queries.
+
+    The same scores and seed give the same intervals.
+    """
     gains = [Gain()] * len(QueryScores._fields)
     if base:
         differences = np.asarray(new) - np.asarray(base)

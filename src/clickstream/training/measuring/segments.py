@@ -1,20 +1,19 @@
-"""Held-out queries by kind: for which searches a model became better, and for which worse."""
+"""Compares two models on each kind of held-out query: for which searches the new one is better, and for which worse."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 from clickstream.domain.evaluations import Segment
 from clickstream.training.data.dataset import Dataset, Example
-from clickstream.training.measuring.ranking import QueryScores, compare
+from clickstream.training.measuring.ranking import QueryScores, compare_scores
 
+# Highest count and name. Fixed, unlike quantiles of the log, so that the tables of two runs can be compared.
 SESSIONS = ((1, "1"), (9, "2 to 9"), (99, "10 to 99"))
-"""Highest count and name. Fixed, unlike quantiles of the log at hand: the tables of two runs compare."""
-
 WORDS = ((1, "1"), (2, "2"), (4, "3 to 4"))
 
 ALL_TRAINED, SOME_NEW = "all trained", "some new"
 
-# In the order of the table.
+# The values of each kind, in the order of the table.
 VALUES = {
     "sessions": [*(name for _, name in SESSIONS), "100 or more"],
     "words": [*(name for _, name in WORDS), "5 or more"],
@@ -23,13 +22,13 @@ VALUES = {
 
 
 def by_segment(dataset: Dataset, base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int) -> list[Segment]:
-    """Both models on each kind of held-out queries; kinds without a query are left out.
+    """Compares both models on each kind of held-out query; kinds without a query are left out.
 
     Args:
-        dataset: Its held-out part was measured.
+        dataset: The dataset whose held-out queries were scored.
         base: The base model's scores of `dataset.held_out`.
-        new: The new model's.
-        seed: Of the intervals.
+        new: The new model's scores of them.
+        seed: Seeds the intervals.
     """
     trained = {item for example in dataset.training for item in example.evidence}
     places: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -37,7 +36,7 @@ def by_segment(dataset: Dataset, base: Sequence[QueryScores], new: Sequence[Quer
         for kind, value in _kinds(example, trained).items():
             places[kind, value].append(place)
     return [
-        Segment(kind, value, compare([base[at] for at in found], [new[at] for at in found], seed))
+        Segment(kind, value, compare_scores([base[at] for at in found], [new[at] for at in found], seed))
         for kind, values in VALUES.items()
         for value in values
         if (found := places.get((kind, value)))
