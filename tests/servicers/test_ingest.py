@@ -141,6 +141,16 @@ def test_r2_outcomes_are_listed_unless_all_are_accepted(either: InProcessServer)
     assert found.outcomes[2].field == "events.events[2].type"
 
 
+def test_r2_a_rejected_event_among_new_ones_is_listed(server: InProcessServer) -> None:
+    """R2: also where no event was known before, the acknowledgement says which was rejected and why."""
+    _, answer = ingest(server, *sessions_of("s-1"), events_of(2, "s-1", "e-1", event("e-2", type=""), "e-3"))
+    found = answer.events
+    accepted, rejected = Outcome.CODE_ACCEPTED, Outcome.CODE_REJECTED
+    assert [each.code for each in found.outcomes] == [accepted, rejected, accepted]
+    assert found.outcomes[1].field == "events.events[1].type"
+    assert (found.accepted_count, found.rejected_count) == (2, 1)
+
+
 def test_r1_a_stream_sent_again_changes_nothing(either: InProcessServer) -> None:
     """R1: the same messages again are acknowledged as what is stored; other content is CONTENT_CONFLICT alone."""
     requests = [*sessions_of("s-1"), events_of(2, "s-1", "e-1", "e-2")]
