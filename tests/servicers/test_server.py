@@ -1,10 +1,12 @@
 """The server itself: health, reflection, reasons, drain (R20), and isolation of defects (R7)."""
 
 import ast
+import base64
 import threading
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import pytest
@@ -13,7 +15,8 @@ from dao.memory import MemoryDao
 from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, error_reason_pb2
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
-from google.rpc import error_details_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from serving import PATIENCE, InProcessServer, detail, reason, refused, wait_for
@@ -22,6 +25,7 @@ from clickstream import errors as domain
 from clickstream.servicers.errors import STATUS_CODES, grpc_status
 from clickstream.servicers.server import ListenError, Server
 
+T = TypeVar("T", bound=Message)
 PACKAGE = "embedding_studio.clickstream.v1"
 SERVICES = [f"{PACKAGE}.{name}" for name in ("ClickstreamService", "BatchService", "TrainingService", "ModelService")]
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -93,6 +97,40 @@ def test_every_error_carries_its_reason(kind: type[domain.ClickstreamError]) -> 
     status = grpc_status(error)
     assert status.code is STATUS_CODES[kind]
     assert f"ERROR_REASON_{error.reason}".encode() in dict(status.trailing_metadata)["grpc-status-details-bin"]
+
+
+@pytest.mark.parametrize("seconds", [0.25, 1, 90])
+def test_r3_retry_info_says_the_seconds_of_the_error(seconds: float) -> None:
+    """R3, R7: a client that waits as RetryInfo says waits as long as the error means."""
+    for kind in (domain.Unavailable, domain.ResourceExhausted):
+        info = packed(grpc_status(kind("DEFECT", "why", seconds)), error_details_pb2.RetryInfo())
+        assert info.retry_delay.ToTimedelta().total_seconds() == seconds
+
+
+# gRPC counts each header as its name, its value and 32 bytes; binary values travel in base64, messages in percent.
+HEADER_BYTES = 32
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🙂", "%"])
+def test_r7_a_status_fits_the_trailers_however_much_is_wrong(letter: str) -> None:
+    """R7: many violations with long paths and long descriptions stay below the 8 KiB that every client accepts."""
+    violations = [domain.FieldViolation(letter * 300, letter * 300, "LIMIT_EXCEEDED") for _ in range(30)]
+    status = grpc_status(domain.InvalidArgument(violations))
+    size = len("grpc-status") + 2 + HEADER_BYTES
+    size += len("grpc-message") + len(urllib.parse.quote(status.details)) + HEADER_BYTES
+    for key, value in status.trailing_metadata:
+        size += len(key) + len(base64.b64encode(value)) + HEADER_BYTES
+    assert size < 8 * 1024
+    assert len(packed(status, error_details_pb2.BadRequest()).field_violations) >= 10
+
+
+def packed(status: grpc.Status, kind: T) -> T:
+    """The detail of this kind that a status carries."""
+    [(_, encoded)] = status.trailing_metadata
+    for each in status_pb2.Status.FromString(encoded).details:
+        if each.Unpack(kind):
+            return kind
+    raise AssertionError(f"no {kind.DESCRIPTOR.name} in the status")
 
 
 def test_r7_a_defect_says_nothing_and_harms_no_other_call(server: InProcessServer, monkeypatch) -> None:
