@@ -7,9 +7,20 @@ import pymongo
 import pytest
 from builders import new_id
 
-from clickstream.dao.mongo import Document, prepare_schema
+from clickstream.dao.mongo import Document, connect, prepare_schema
+from clickstream.dao.store import MongoDao
+from clickstream.errors import Unavailable
 
 TOGETHER = 4
+
+
+def test_r3_a_store_that_is_away_answers_no_ping() -> None:
+    """R3: who asks whether the store is there is refused with UNAVAILABLE where nothing listens."""
+    with (
+        connect("mongodb://127.0.0.1:1/?directConnection=true", timeout=0.1) as client,
+        pytest.raises(Unavailable, match="did not acknowledge"),
+    ):
+        MongoDao(client["clickstream"]).ping()
 
 
 @pytest.mark.mongod
