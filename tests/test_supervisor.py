@@ -152,7 +152,7 @@ def test_a_process_that_cannot_start_ends_the_start(
 
 
 def test_r20_the_trainer_stops_after_the_serving_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R20: serving processes drain side by side, and the trainer is there until the last of them has given up its run."""
+    """R20: serving processes drain side by side, and the trainer is there until the last of them has ended."""
     said: list[str] = []
     both_stop = asyncio.Barrier(2)
 

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import socket
 import threading
 import urllib.parse
 from collections.abc import Callable
@@ -170,6 +171,16 @@ def held(dao: MemoryDao, part: Any, name: str) -> tuple[threading.Event, threadi
     return begun, go_on
 
 
+def is_closed(address: str) -> bool:
+    """Whether nothing listens on HOST:PORT any more."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except ConnectionError:
+        return True
+    return False
+
+
 def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None:
     """R20: during a drain health is NOT_SERVING, a write in flight is finished and acknowledged."""
     begun, go_on = held(server.dao, server.dao.sessions, "append")
@@ -180,6 +191,7 @@ def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None
     drain = server.drain(grace=PATIENCE)
     assert next(watch).status == NOT_SERVING
     watch.cancel()
+    wait_for(lambda: is_closed(server.address))  # from here on only the grace time keeps the call
     assert not writing.done()
     go_on.set()
     assert writing.result().created
@@ -188,14 +200,31 @@ def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None
 
 
 def test_r20_a_drain_under_load_answers_every_call(server: InProcessServer) -> None:
-    """R20: of many calls that arrive as the drain begins each is done, or refused as safe to retry."""
+    """R20: what arrived before the drain is done, what comes after is refused, and what races is either of the two."""
     server.clickstream.CreateSession(create_request("first"))
-    calls = [server.clickstream.CreateSession.future(create_request(f"s-{number}")) for number in range(400)]
-    server.drain().result(PATIENCE)
-    failures = {number: call.exception() for number, call in enumerate(calls) if call.exception() is not None}
-    assert {error.code() for error in failures.values()} <= {grpc.StatusCode.UNAVAILABLE}
-    for number in range(400):
-        assert (server.dao.sessions.get(f"s-{number}") is None) == (number in failures)
+    begun, go_on = held(server.dao, server.dao.sessions, "append")
+    boundary = server._server._boundary
+    arrived = boundary._arrivals
+
+    def send(kind: str) -> list[Any]:
+        make = server.clickstream.CreateSession.future
+        return [make(create_request(f"{kind}-{number}"), timeout=PATIENCE) for number in range(200)]
+
+    before = send("before")
+    wait_for(lambda: boundary._arrivals == arrived + len(before))
+    racing = send("racing")
+    drain = server.drain()
+    wait_for(lambda: boundary._stopping)
+    after = send("after")
+    go_on.set()
+    drain.result(PATIENCE)
+    assert begun.is_set()
+    assert [call.exception() for call in before] == [None] * len(before)
+    assert {call.code() for call in racing} <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert {call.code() for call in after} == {grpc.StatusCode.UNAVAILABLE}
+    for kind, calls in (("before", before), ("racing", racing), ("after", after)):
+        for number, call in enumerate(calls):
+            assert (server.dao.sessions.get(f"{kind}-{number}") is None) == (call.exception() is not None)
 
 
 @pytest.mark.parametrize("busy", ["waiting", "reading"])
