@@ -60,6 +60,12 @@ async def blocked(commit: GroupCommit, gate: Gate) -> "asyncio.Future[Any]":
     return first
 
 
+async def quiet() -> None:
+    """Lets every task of the loop go on until it waits for the store or for another task."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 def test_a_lone_request_goes_out_at_once() -> None:
     """A request that meets no write is written by itself, without waiting for company or for a timer."""
 
@@ -211,6 +217,38 @@ def test_r20_close_waits_for_what_was_accepted() -> None:
     assert play(scenario).groups == [["first"], ["second"]]
 
 
+def test_r20_close_waits_for_a_writer_that_began_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R20: a second writer that starts while closing waits for the first still writes everything that it accepted."""
+    monkeypatch.setattr(module, "GROUP_DOCUMENTS", 2)
+
+    async def scenario(commit: GroupCommit, gate: Gate) -> None:
+        may_end = {name: threading.Event() for name in ("session", "beside", "longer", "last")}
+
+        def append(items: Sequence[Any]) -> list[str]:
+            assert may_end[items[0].session_id].wait(10)
+            return [f"stored {item.session_id}" for item in items]
+
+        gate.append = append  # type: ignore[method-assign]
+        waiting = [sent(commit, "session"), events_sent(commit, "beside", 2)]
+        waiting += [events_sent(commit, "longer", 2), events_sent(commit, "last", 1)]
+        await quiet()
+        closing = asyncio.create_task(commit.close())
+        await quiet()
+        assert commit._in_flight == 1  # no other beside a session
+        may_end["session"].set()
+        await until(lambda: commit._in_flight == 2)
+        may_end["beside"].set()
+        await until(lambda: commit._in_flight == 1)  # the first writer has ended
+        await quiet()
+        assert not closing.done()
+        may_end["longer"].set()
+        may_end["last"].set()
+        assert [await each for each in waiting] == [f"stored {name}" for name in may_end]
+        await closing
+
+    play(scenario)
+
+
 def events_sent(commit: GroupCommit, session_id: str, count: int) -> "asyncio.Future[Any]":
     """A push of so many events on its way into the store."""
     return commit.append_events(push(session_id, *map(str, range(count))))
@@ -224,11 +262,12 @@ def test_a_full_group_of_events_goes_out_beside_another(monkeypatch: pytest.Monk
         first = events_sent(commit, "first", 1)
         await until(lambda: gate.groups)
         waiting = [events_sent(commit, "second", 3)]
-        await asyncio.sleep(0.02)
-        assert len(gate.groups) == 1  # not full
+        await quiet()
+        assert commit._in_flight == 1  # the second is not full
         waiting += [events_sent(commit, "second", 1), *(events_sent(commit, f"third-{each}", 2) for each in range(3))]
+        await quiet()
+        assert commit._in_flight == 2
         await until(lambda: len(gate.groups) == 2)
-        await asyncio.sleep(0.02)
         assert gate.groups == [["first"], ["second", "second"]]
         gate.open.set()
         await asyncio.gather(first, *waiting)
@@ -247,13 +286,30 @@ def test_r4_nothing_is_written_beside_or_past_a_session(monkeypatch: pytest.Monk
         if held == "waiting":
             waiting.append(sent(commit, "s-1"))
         waiting += [events_sent(commit, "s-1", 2) for _ in range(3)]
-        await asyncio.sleep(0.02)
-        assert len(gate.groups) == 1
+        await quiet()
+        assert commit._in_flight == 1
         gate.open.set()
         await asyncio.gather(*waiting)
 
     groups = play(scenario).groups
     assert groups[-3:] == [["s-1"]] * 3
+
+
+def test_after_a_session_full_groups_of_events_go_out_beside_another_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once no session waits or is being written, two full groups of events are in the store's hands at once."""
+    monkeypatch.setattr(module, "GROUP_DOCUMENTS", 2)
+
+    async def scenario(commit: GroupCommit, gate: Gate) -> None:
+        gate.open.set()
+        await sent(commit, "s-1")
+        gate.open.clear()
+        waiting = [events_sent(commit, "s-1", 2) for _ in range(2)]
+        await quiet()
+        assert commit._in_flight == 2
+        gate.open.set()
+        await asyncio.gather(*waiting)
+
+    play(scenario)
 
 
 def test_streams_wait_for_room_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +326,7 @@ def test_streams_wait_for_room_in_their_order(monkeypatch: pytest.MonkeyPatch) -
             order.append(name)
 
         asking = [asyncio.create_task(ask("large", 3 * size)), asyncio.create_task(ask("small", 1))]
-        await asyncio.sleep(0.02)
+        await quiet()
         assert order == []
         sent(commit, "a call still gets in")
         gate.open.set()

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from pymongo.database import Database
@@ -14,7 +14,7 @@ from support.serving import Clock
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao
-from clickstream.domain.batches import BatchRules, BatchStatus
+from clickstream.domain.batches import Batch, BatchRules, BatchStatus
 from clickstream.domain.errors import ClickstreamError
 from clickstream.domain.runs import RunState
 from clickstream.workers import batch_upkeep
@@ -49,6 +49,24 @@ def test_r10_a_batch_of_enough_sessions_is_released(memory_dao: MemoryDao, clock
         life.look_after()
     assert statuses(memory_dao) == ["released", "collecting"]
     assert memory_dao.batches.get(1).release_id.startswith("auto-batch-1-")
+
+
+def test_r10_a_worker_that_comes_late_leaves_the_next_batch_alone(
+    memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10: of a batch that was released between a worker's look and its release, the next one is not released."""
+    memory_dao.sessions.append(session_drafts(3))
+    release = memory_dao.batches.release
+
+    def late(release_id: str, sequence: int | None, at: datetime) -> Batch:
+        release("scheduler", None, at)
+        memory_dao.sessions.append([session_draft("next")])
+        return release(release_id, sequence, at)
+
+    monkeypatch.setattr(memory_dao.batches, "release", late)
+    BatchLife(memory_dao, BY_SIZE, clock).look_after()
+    assert statuses(memory_dao) == ["released", "collecting"]
+    assert memory_dao.batches.get(1).release_id == "scheduler"
 
 
 def test_r10_a_batch_is_released_some_time_after_its_first_session(memory_dao: MemoryDao, clock: Clock) -> None:

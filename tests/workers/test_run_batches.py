@@ -1,6 +1,7 @@
 """The worker of training runs: how runs share batches (R10, R16)."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from support.serving import PATIENCE, Clock, until
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.runs import RunState
 from clickstream.workers import run_worker as module
+from clickstream.workers.run_batches import BatchBusy, RunBatches
 
 
 def train_elsewhere(dao: MemoryDao, batch: int) -> None:
@@ -116,17 +118,28 @@ def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(
     assert dao.batches.get(2).run_id == "other"
 
 
-def test_r10_runs_that_share_batches_never_wait_for_each_other(dao: MemoryDao, clock: Clock) -> None:
-    """R10, R16: a run that names its batches in another order than the one that has begun holds none in vain."""
-    train_elsewhere(dao, 1)
-    dao.runs.request_cancel("run-1", NOW)
-    dao.runs.create(training_run("both", batches=(2, 1)))
+def test_r10_runs_that_share_batches_never_wait_for_each_other(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10, R16: of two runs that begin at once, one has all batches and the other none, in whatever order they come."""
+    change, both, begun = dao.batches.change_status, threading.Barrier(2), set()
 
-    async def scenario() -> None:
-        await until(lambda: "waits" in dao.runs.get("both").reason)
-        assert dao.batches.get(2).status is BatchStatus.RELEASED
+    def side_by_side(*arguments: Any, **named: Any) -> Any:
+        if named["run_id"] in begun:
+            return change(*arguments, **named)
+        begun.add(named["run_id"])
+        both.wait(PATIENCE)  # both runs found their batches free
+        changed = change(*arguments, **named)
+        both.wait(PATIENCE)  # both have made their first change
+        return changed
 
-    play((dao, Module(), clock), scenario=scenario)
+    monkeypatch.setattr(dao.batches, "change_status", side_by_side)
+    runs = [training_run("forth", batches=(1, 2)), training_run("back", batches=(2, 1))]
+    with ThreadPoolExecutor(2) as pool:
+        beginning = {run.run_id: pool.submit(RunBatches(dao, None, clock).begin, run) for run in runs}  # type: ignore[arg-type]
+    waiting = [run_id for run_id, each in beginning.items() if isinstance(each.exception(), BatchBusy)]
+    [winner] = beginning.keys() - waiting
+    assert [dao.batches.get(batch).run_id for batch in (1, 2)] == [winner, winner]
 
 
 def test_r16_the_batches_of_a_run_are_read_in_the_order_given(dao: MemoryDao, clock: Clock) -> None:

@@ -146,9 +146,8 @@ def test_r16_a_store_that_goes_away_stops_the_worker_for_that_long_only(dao: Mem
         assert fine_tune.calls == []
         dao.down = False
         await until(lambda: dao.runs.get("run-1").progress == REPORT)
-        before = dao.refusals
         dao.down = True
-        await until(lambda: dao.refusals > before + 2)  # heartbeats
+        await heartbeats_fail(dao)
         dao.down = False
         before = dao._state.held["run-1"][0]
         clock.forward(1)
@@ -157,6 +156,50 @@ def test_r16_a_store_that_goes_away_stops_the_worker_for_that_long_only(dao: Mem
 
     play((dao, fine_tune, clock), scenario=scenario)
     assert len(fine_tune.calls) == 1
+
+
+def test_r16_an_outage_longer_than_the_lease_ends_the_training(dao: MemoryDao, clock: Clock) -> None:
+    """R3, R16: a worker that cannot renew its lease for longer than that stops: by then another may have the run."""
+    fine_tune = Endless()
+
+    async def scenario() -> None:
+        await until(lambda: dao.runs.get("run-1").progress == REPORT)
+        dao.down = True
+        await heartbeats_fail(dao)
+        clock.forward(LEASE)
+        await heartbeats_fail(dao)
+        assert fine_tune.closed == 0
+        clock.forward(1)
+        await until(lambda: fine_tune.closed)
+        dao.down = False
+        await until(lambda: len(fine_tune.calls) == 2)  # the run goes on with whoever claims it
+
+    play((dao, fine_tune, clock), scenario=scenario)
+
+
+def test_r16_outages_that_are_over_do_not_add_up(dao: MemoryDao, clock: Clock) -> None:
+    """R3, R16: two short outages, further apart than the lease, stop no training."""
+    fine_tune = Endless()
+
+    async def scenario() -> None:
+        await until(lambda: dao.runs.get("run-1").progress == REPORT)
+        for _ in range(2):
+            dao.down = True
+            await heartbeats_fail(dao)
+            dao.down = False
+            before = dao._state.held["run-1"][0]
+            clock.forward(LEASE + 1)
+            await until(lambda before=before: dao._state.held["run-1"][0] > before)
+        assert fine_tune.closed == 0
+
+    play((dao, fine_tune, clock), scenario=scenario)
+    assert len(fine_tune.calls) == 1
+
+
+async def heartbeats_fail(dao: MemoryDao) -> None:
+    """Waits until several heartbeats have met a store that is down."""
+    before = dao.refusals
+    await until(lambda: dao.refusals > before + 2)
 
 
 def test_r16_two_workers_share_the_runs(dao: MemoryDao, clock: Clock) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from support.serving import until
 
 from clickstream.domain.errors import Unavailable
 from clickstream.workers import wake_signal
@@ -93,6 +94,21 @@ def test_without_changes_the_worker_polls(monkeypatch: pytest.MonkeyPatch) -> No
             await made.wait()
 
     asyncio.run(followed(Stream(tells=False), scenario))
+
+
+def test_while_the_stream_is_lost_the_worker_polls(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Between the loss of the stream and its reopening the worker looks as often as without one."""
+    monkeypatch.setattr(wake_signal, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(wake_signal, "REOPEN_SECONDS", NEVER)
+
+    async def scenario(made: Waking) -> None:
+        await until(lambda: caplog.records)  # the loss is logged
+        for _ in range(3):
+            await made.wait()
+
+    asyncio.run(followed(Stream(losses=1), scenario))
 
 
 def test_what_time_brings_is_found_where_changes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

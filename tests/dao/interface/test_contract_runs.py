@@ -183,8 +183,3 @@ def test_r16_a_run_that_began_and_waits_again_is_ended_by_a_worker_only(dao: Cli
     asked = dao.runs.request_cancel("run-1", NOW)
     assert (asked.state, asked.cancel_requested) == (RunState.QUEUED, True)
     assert claim(dao, "you").cancel_requested
-
-
-def test_the_store_answers_a_ping(dao: ClickstreamDao) -> None:
-    """A store that can take writes says so."""
-    dao.ping()

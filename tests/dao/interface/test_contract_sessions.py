@@ -115,6 +115,14 @@ def test_r4_events_of_an_unknown_session_are_not_stored(dao: ClickstreamDao) -> 
     assert event_ids(dao.events.of_sessions(1, 1, 2).of) == {1: ["e-1"]}
 
 
+def test_r4_after_a_retry_of_a_session_its_events_still_go_to_it(dao: ClickstreamDao) -> None:
+    """R1, R4: a session sent again in a group with new ones keeps its place, and so do its later events."""
+    dao.sessions.append(session_drafts(2))
+    dao.sessions.append([session_draft("new"), session_draft("s-1"), session_draft("newer")])
+    dao.events.append([push("s-1", "e-1"), push("newer", "e-2")])
+    assert event_ids(dao.events.of_sessions(1, 1, 9).of) == {1: ["e-1"], 4: ["e-2"]}
+
+
 def test_r2_an_event_id_is_taken_once_across_calls(dao: ClickstreamDao) -> None:
     """R2: per event the store tells what held its id before, and the holder stays as it was."""
     dao.sessions.append([session_draft("s-1")])

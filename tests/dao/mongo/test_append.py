@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pymongo
 import pytest
 from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
 from support.builders import NOW, session_draft, session_drafts
 from support.serving import wait_for
 
@@ -209,3 +210,27 @@ def test_r10_an_empty_batch_is_not_released_however_often(database: Database[Doc
         with pytest.raises(FailedPrecondition):
             dao.batches.release("r-1", None, NOW)
     assert database["sessions"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("stored_before", [[], ["s-2"]], ids=["all new", "one a duplicate"])
+def test_r3_sessions_that_no_majority_acknowledged_are_not_created(
+    database: Database[Document], stored_before: list[str]
+) -> None:
+    """R3: if the store wrote sessions but no majority has them, none is answered as stored; a retry finds them."""
+    MongoDao(database).sessions.append([session_draft(each) for each in stored_before])
+    # More than the one member of the tests' replica set: it writes, and says that the majority is missing.
+    dao = MongoDao(database.with_options(write_concern=WriteConcern(w=2)))
+    with pytest.raises(Unavailable, match="not acknowledged by a majority"):
+        dao.sessions.append(session_drafts(2))
+    answers = MongoDao(database).sessions.append(session_drafts(2))
+    assert [answer.created for answer in answers] == [False, False]
+    assert [number for _, number, _ in everything(MongoDao(database))] == [1, 2]
+
+
+def test_r1_a_session_that_the_store_refuses_costs_no_other_anything(database: Database[Document]) -> None:
+    """R1, R8: of a group the sessions before and behind the refused one are stored, under dense numbers."""
+    database.command("collMod", "sessions", validator={"_id": {"$ne": "s-2"}})
+    first, refused, last = MongoDao(database).sessions.append(session_drafts(3))
+    assert isinstance(refused, Unavailable)
+    assert [(each.session.session_id, each.created) for each in (first, last)] == [("s-1", True), ("s-3", True)]
+    assert everything(MongoDao(database)) == [(1, 1, "s-1"), (1, 2, "s-3")]

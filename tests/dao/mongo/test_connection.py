@@ -7,10 +7,21 @@ import pymongo
 import pytest
 from support.builders import new_id
 
-from clickstream.dao.mongo.connection import Document
+from clickstream.dao.mongo.connection import Document, connect
 from clickstream.dao.mongo.schema import prepare_schema
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.errors import Unavailable
 
 TOGETHER = 4
+
+
+def test_r3_a_store_that_is_away_answers_no_ping() -> None:
+    """R3: who asks whether the store is there is refused with UNAVAILABLE where nothing listens."""
+    with (
+        connect("mongodb://127.0.0.1:1/?directConnection=true", timeout=0.1) as client,
+        pytest.raises(Unavailable, match="did not acknowledge"),
+    ):
+        MongoDao(client["clickstream"]).ping()
 
 
 @pytest.mark.mongod

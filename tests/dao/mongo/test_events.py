@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
 from support.builders import push, session_draft
 
 from clickstream.dao.mongo import events as module
@@ -12,6 +13,9 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import Unavailable
 
 pytestmark = pytest.mark.mongod
+
+# More than the one member of the tests' replica set: it writes, and says that the majority is missing.
+NO_MAJORITY = WriteConcern(w=2)
 
 
 def test_r2_of_equal_events_in_groups_at_once_one_is_accepted(database: Database[Document]) -> None:
@@ -50,3 +54,17 @@ def test_r2_a_holder_that_is_not_visible_yet_is_waited_for(
     else:
         assert isinstance(answer, Unavailable)
         assert len(looks) == 5
+
+
+@pytest.mark.parametrize("stored_before", [[], ["e-2"]], ids=["all new", "one a duplicate"])
+def test_r3_events_that_no_majority_acknowledged_are_not_accepted(
+    database: Database[Document], stored_before: list[str]
+) -> None:
+    """R3: if the store wrote events but no majority has them, no push of the group is answered as stored."""
+    MongoDao(database).sessions.append([session_draft("s-1")])
+    MongoDao(database).events.append([push("s-1", *stored_before)])
+    dao = MongoDao(database.with_options(write_concern=NO_MAJORITY))
+    with pytest.raises(Unavailable, match="not acknowledged by a majority"):
+        dao.events.append([push("s-1", "e-1", "e-2")])
+    [answer] = MongoDao(database).events.append([push("s-1", "e-1", "e-2")])
+    assert [holder and holder.event_id for holder in answer] == ["e-1", "e-2"]
