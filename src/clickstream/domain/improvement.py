@@ -23,8 +23,8 @@ class ImprovementState(StrEnum):
     CANCELED = "canceled"
 
 
+# What somebody may put forward again: the fault may have been a trainer's, a template's or a person's.
 RETRYABLE = frozenset({ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED})
-"""What somebody may put forward again: the fault may have been a trainer's, a template's or a person's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# Of the training queries, where training stops early.
 VALIDATION_SHARE = 0.1
-"""Of the training queries, where training stops early."""
 
+# Distinct queries below which nothing is trained.
 MIN_TRAINING_QUERIES = 4
-"""Distinct queries below which nothing is trained."""
 
+# Distinct held-out queries below which the gate cannot tell, and promotes nothing.
 MIN_HELD_OUT_QUERIES = 10
-"""Distinct held-out queries below which the gate cannot tell, and promotes nothing."""
 
 
 def normalised(query: str) -> str:

@@ -31,8 +31,8 @@ class FineTuningSettings:
     held_out_after: datetime | None = None
 
 
+# So many losses of a run are logged at most: of longer runs, every second, third and so on.
 CURVE_POINTS = 2_000
-"""So many losses of a run are logged at most: of longer runs, every second, third and so on."""
 
 
 @dataclass(frozen=True, slots=True)

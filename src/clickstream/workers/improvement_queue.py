@@ -29,8 +29,8 @@ from clickstream.domain.training_inputs import NO_TEXT, ConversionSummary, Train
 LOOKS = 100
 REASON_CHARACTERS = 500
 
+# Queries that were too few are not read again before: thousands may wait, and each new one wakes the worker.
 MEASURE_PAUSE = timedelta(seconds=10)
-"""Queries that were too few are not read again before: thousands may wait, and each new one wakes the worker."""
 
 logger = logging.getLogger(__name__)
 

@@ -29,8 +29,8 @@ from clickstream.workers.run_batches import BatchBusy, RunBatches
 from clickstream.workers.wake_signal import Waking
 
 HEARTBEAT_SECONDS = 0.5
+# Before a run is tried again; twice as long each time that its trainer is away.
 RETRY_SECONDS = 5.0
-"""Before a run is tried again; twice as long each time that its trainer is away."""
 
 LONGEST_RETRY_SECONDS = 300.0
 MAX_ATTEMPTS = 10

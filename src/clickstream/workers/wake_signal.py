@@ -9,11 +9,11 @@ import threading
 from clickstream.dao.interface.changes import ChangeDao
 from clickstream.domain.errors import Unavailable
 
+# Between two looks where the store tells of nothing.
 POLL_SECONDS = 1.0
-"""Between two looks where the store tells of nothing."""
 
+# Where it does. What time brings without a moment that is known, the age of a batch for example, waits so long.
 FOLLOWED_POLL_SECONDS = 5.0
-"""Where it does. What time brings without a moment that is known, the age of a batch for example, waits so long."""
 
 REOPEN_SECONDS = 1.0
 

@@ -2,5 +2,5 @@
 
 from datetime import datetime
 
+# Where a listing by time stands: the last row's time and id.
 ListCursor = tuple[datetime, str]
-"""Where a listing by time stands: the last row's time and id."""

@@ -13,7 +13,9 @@ from datetime import datetime
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
+from typing_extensions import override
 
+from clickstream.dao.interface.batches import BatchDao
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.dao.mongo.sessions import APPEND_ATTEMPTS, MongoSessions
 from clickstream.domain import limits
@@ -23,7 +25,7 @@ from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFoun
 TRAINING_ENDED = frozenset({BatchStatus.TRAINED, BatchStatus.FAILED})
 
 
-class MongoBatches:
+class MongoBatches(BatchDao):
     """`BatchDao` over `session_batches` and the seals in `sessions`."""
 
     def __init__(self, batches: MongoCollection, sessions: MongoCollection, log: MongoSessions) -> None:
@@ -31,16 +33,16 @@ class MongoBatches:
         self._sessions = sessions
         self._log = log
 
+    @override
     @translated
     def collecting(self) -> Batch:
-        """See `BatchDao`."""
         tail = self._log.tail()
         before = self._released(tail.batch - 1)
         return Batch(tail.batch, BatchStatus.COLLECTING, tail.number, opened_at=before.released_at if before else None)
 
+    @override
     @translated
     def get(self, sequence: int) -> Batch | None:
-        """See `BatchDao`."""
         if batch := self._released(sequence):
             return batch
         collecting = self.collecting()
@@ -48,9 +50,9 @@ class MongoBatches:
             return collecting
         return self._released(sequence)  # released between the two looks, or not there at all
 
+    @override
     @translated
     def list(self, before: int | None, limit: int, statuses: Set[BatchStatus]) -> builtins.list[Batch]:
-        """See `BatchDao`."""
         found = []
         collecting = self.collecting()
         if (not statuses or BatchStatus.COLLECTING in statuses) and (before is None or collecting.sequence < before):
@@ -64,9 +66,9 @@ class MongoBatches:
             found += [_batch(document) for document in cursor]
         return found
 
+    @override
     @translated
     def release(self, release_id: str, sequence: int | None, at: datetime) -> Batch:
-        """See `BatchDao`."""
         for _ in range(APPEND_ATTEMPTS):
             # The end before the id: were it looked up first, a release under the same id could come in
             # between, and its retry would find the next batch empty.
@@ -121,11 +123,11 @@ class MongoBatches:
             document = self._batches.find_one({"_id": sequence}) or document
         return _batch(document)
 
+    @override
     @translated
     def change_status(
         self, sequence: int, expected: Set[BatchStatus], to: BatchStatus, *, run_id: str, reason: str, at: datetime
     ) -> Batch | None:
-        """See `BatchDao`."""
         forbidden = [status for status in expected if to not in ALLOWED_CHANGES[status]]
         if forbidden:
             raise ValueError(f"a batch never goes from {forbidden[0]} to {to}")
@@ -145,9 +147,9 @@ class MongoBatches:
             document = self._batches.find_one({"_id": sequence, "status": to, "run_id": run_id})
         return _batch(document) if document else None
 
+    @override
     @translated
     def archive(self, before: datetime, reason: str, at: datetime, *, leaving: Set[int]) -> Batch | None:
-        """See `BatchDao`."""
         to = BatchStatus.ARCHIVED
         ended: Document = {"status": {"$in": sorted(TRAINING_ENDED)}, "changed_at": {"$lt": before}}
         document = self._batches.find_one_and_update(

@@ -7,30 +7,33 @@ from typing import Any
 
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
+from typing_extensions import override
 
+from clickstream.dao.interface.changes import ChangeDao
 from clickstream.dao.mongo.connection import Document, translated
 from clickstream.domain.errors import Unavailable
 from clickstream.domain.improvement import ImprovementState
 from clickstream.domain.runs import ENDED, RunState
 
+# What a server answers that is no replica set.
 NO_CHANGE_STREAMS = frozenset({40573})
-"""What a server answers that is no replica set."""
 
+# Whose documents say in `held` until when nobody else may take them.
 HOLDING = ("training_runs", "sessions_for_improvement")
-"""Whose documents say in `held` until when nobody else may take them."""
 
+# The server answers after so long when nothing happens: how long a stop may take, and an idle worker's pace.
 WAIT_MILLISECONDS = 1_000
-"""The server answers after so long when nothing happens: how long a stop may take, and an idle worker's pace."""
 
+# What comes so soon after another change is told with the next, or when the server has waited: a worker that looks for
+# work anyway need not hear of each of a thousand queued sessions.
 QUIET_SECONDS = 0.1
-"""What comes so soon after another change is told with the next, or when the server has waited: a worker that looks for
-work anyway need not hear of each of a thousand queued sessions."""
 
 
 def _set_to(collection: str, states: list[str]) -> Document:
     return {"ns.coll": collection, "updateDescription.updatedFields.state": {"$in": states}}
 
 
+# Matched by the server: heartbeats, progress and claims, which are most of the writes, wake nobody.
 BRINGS_WORK: list[dict[str, Any]] = [
     {
         "$match": {
@@ -46,18 +49,17 @@ BRINGS_WORK: list[dict[str, Any]] = [
     },
     {"$project": {"_id": 1}},
 ]
-"""Matched by the server: heartbeats, progress and claims, which are most of the writes, wake nobody."""
 
 
-class MongoChanges:
+class MongoChanges(ChangeDao):
     """`ChangeDao` over a MongoDB change stream."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
 
+    @override
     @translated
     def follow(self, told: Callable[[], None], is_stopped: Callable[[], bool]) -> bool:
-        """See `ChangeDao`."""
         try:
             stream = self._database.watch(BRINGS_WORK, max_await_time_ms=WAIT_MILLISECONDS)
         except OperationFailure as error:
@@ -78,9 +80,9 @@ class MongoChanges:
                     last_told, untold = time.monotonic(), False
         return True
 
+    @override
     @translated
     def next_end(self, after: datetime) -> datetime | None:
-        """See `ChangeDao`."""
         query, fields = {"held": {"$gt": after}}, {"_id": 0, "held": 1}
         first = (self._database[name].find_one(query, fields, sort=[("held", 1)]) for name in HOLDING)
         return min((document["held"] for document in first if document), default=None)

@@ -12,7 +12,9 @@ from typing import Any
 
 from bson import Binary
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from typing_extensions import override
 
+from clickstream.dao.interface.sessions import EventDao
 from clickstream.dao.mongo.connection import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
 from clickstream.dao.mongo.session_places import Place, Places
 from clickstream.domain import limits
@@ -32,7 +34,7 @@ REPLY_EVENTS_PER_SESSION = 20
 HOLDER_WAITS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 
 
-class MongoEvents:
+class MongoEvents(EventDao):
     """`EventDao` over `session_events`; `training_pages` holds what the first training read saw."""
 
     def __init__(
@@ -43,9 +45,9 @@ class MongoEvents:
         self._places = places
         self._pages = pages
 
+    @override
     @translated
     def append(self, pushes: Sequence[EventPush]) -> list[list[StoredEvent | None] | Exception]:
-        """See `EventDao`."""
         places = self._places.of({push.session_id for push in pushes})
         firsts: dict[Key, EventDraft] = {}
         sent = 0
@@ -120,9 +122,9 @@ class MongoEvents:
             outcomes.append(holder)
         return outcomes
 
+    @override
     @translated
     def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
-        """See `EventDao`."""
         found: dict[int, SessionEvents] = {}
         size = 0
         for number, listed in self._listed(batch, first, last):
@@ -132,16 +134,16 @@ class MongoEvents:
             found[number] = listed
         return EventPage(found, last)
 
+    @override
     @translated
     def has_any(self, batch: int, number: int) -> bool:
-        """See `EventDao`."""
         return self._events.find_one({"_id": _range(batch, number, number)}, {"_id": 1}) is not None
 
+    @override
     @translated
     def frozen(
         self, batch: int, first: int, last: int, run_id: str = ""
     ) -> tuple[dict[int, SessionEvents], frozenset[int]]:
-        """See `EventDao`."""
         page_key: Document = {"batch": batch, "first": first, "last": last}
         if run_id:
             page_key["run_id"] = run_id

@@ -10,7 +10,9 @@ from collections.abc import Sequence, Set
 from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
+from typing_extensions import override
 
+from clickstream.dao.interface.improvement import ImprovementDao
 from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.domain.improvement import RETRYABLE, ImprovementState, ImprovementTask, Outcome
@@ -19,15 +21,15 @@ from clickstream.domain.sessions import StoredSession
 LONGEST_FIRST = [("not_before", 1), ("_id", 1)]
 
 
-class MongoImprovement:
+class MongoImprovement(ImprovementDao):
     """`ImprovementDao` over `sessions_for_improvement`, keyed by session id."""
 
     def __init__(self, collection: MongoCollection) -> None:
         self._collection = collection
 
+    @override
     @translated
     def queue(self, session: StoredSession, at: datetime, query: str = "") -> tuple[ImprovementTask, bool]:
-        """See `ImprovementDao`."""
         document: Document = {
             "_id": session.session_id,
             "state": ImprovementState.PENDING,
@@ -48,17 +50,17 @@ class MongoImprovement:
             return self.get(session.session_id) or _task(document), False
         return _task(document), True
 
+    @override
     @translated
     def get(self, session_id: str) -> ImprovementTask | None:
-        """See `ImprovementDao`."""
         document = self._collection.find_one({"_id": session_id})
         return _task(document) if document else None
 
+    @override
     @translated
     def list(
         self, after: ListCursor | None, limit: int, states: Set[ImprovementState], run_id: str = ""
     ) -> builtins.list[ImprovementTask]:
-        """See `ImprovementDao`."""
         query: Document = {"run_id": run_id} if run_id else {}
         if states:
             query["state"] = {"$in": sorted(states)}
@@ -69,26 +71,26 @@ class MongoImprovement:
         cursor = self._collection.find(query, sort=[("queued_at", 1), ("_id", 1)], limit=limit)
         return [_task(document) for document in cursor]
 
+    @override
     @translated
     def counts(self) -> dict[ImprovementState, int]:
-        """See `ImprovementDao`."""
         # That names every state lets an index answer, without the tasks themselves.
         any_state: Document = {"$match": {"state": {"$in": sorted(ImprovementState)}}}
         counted = self._collection.aggregate([any_state, {"$group": {"_id": "$state", "count": {"$sum": 1}}}])
         return {ImprovementState(document["_id"]): document["count"] for document in counted}
 
+    @override
     @translated
     def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
-        """See `ImprovementDao`."""
         self._collection.update_one(
             {"_id": session_id, "state": ImprovementState.PENDING},
             {"$set": {"state": ImprovementState.CANCELED, "updated_at": at, "reason": "canceled by request"}},
         )
         return self.get(session_id)
 
+    @override
     @translated
     def retry(self, session_id: str, at: datetime) -> bool:
-        """See `ImprovementDao`."""
         changes = {"state": ImprovementState.PENDING, "updated_at": at, "not_before": at}
         changes |= {"reason": "", "attempts": 0, "run_id": ""}
         updated = self._collection.update_one(
@@ -96,24 +98,24 @@ class MongoImprovement:
         )
         return updated.matched_count == 1
 
+    @override
     @translated
     def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
-        """See `ImprovementDao`."""
         first = self._collection.find_one(_due(now), {"not_before": 1}, sort=LONGEST_FIRST)
         if first is None:
             return 0, None
         return self._collection.count_documents(_due(now), limit=limit), first["not_before"]
 
+    @override
     @translated
     def due(self, now: datetime, limit: int) -> dict[str, str]:
-        """See `ImprovementDao`."""
         cursor = self._collection.find(_due(now), {"query": 1}, sort=LONGEST_FIRST, limit=limit)
         # A task that was queued before queries were kept has none.
         return {document["_id"]: document.get("query", "") for document in cursor}
 
+    @override
     @translated
     def take(self, session_ids: Sequence[str], run_id: str, now: datetime, lease_until: datetime) -> int:
-        """See `ImprovementDao`."""
         changes = {
             "state": ImprovementState.PROCESSING,
             "run_id": run_id,
@@ -129,31 +131,31 @@ class MongoImprovement:
                 break
         return taken
 
+    @override
     @translated
     def hold(self, run_id: str, lease_until: datetime) -> builtins.list[ImprovementTask]:
-        """See `ImprovementDao`."""
         self._collection.update_many(_in_run(run_id), {"$set": {"held": lease_until}})
         tasks = [_task(document) for document in self._collection.find(_in_run(run_id))]
         return sorted(tasks, key=lambda task: (task.batch, task.number))
 
+    @override
     @translated
     def unattended(self, now: datetime) -> str | None:
-        """See `ImprovementDao`."""
         document = self._collection.find_one({"held": {"$lte": now}}, {"run_id": 1}, sort=[("held", 1)])
         return document["run_id"] if document else None
 
+    @override
     @translated
     def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
-        """See `ImprovementDao`."""
         changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": at}
         self._collection.update_many(
             {**_in_run(run_id), "held": {"$lte": lease_ended_by}},
             {"$set": changes, "$unset": {"held": ""}},
         )
 
+    @override
     @translated
     def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
-        """See `ImprovementDao`."""
         changes: Document = {
             "state": outcome.state,
             "reason": outcome.reason,

@@ -5,7 +5,9 @@ from dataclasses import asdict
 from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
+from typing_extensions import override
 
+from clickstream.dao.interface.models import PromotionDao
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.domain.errors import Unavailable
 from clickstream.domain.promotions import Promotion, PromotionOrder, following
@@ -14,31 +16,31 @@ from clickstream.domain.promotions import Promotion, PromotionOrder, following
 ATTEMPTS = 100
 
 
-class MongoPromotions:
+class MongoPromotions(PromotionDao):
     """`PromotionDao` over `model_promotions`."""
 
     def __init__(self, promotions: MongoCollection) -> None:
         self._promotions = promotions
 
+    @override
     @translated
     def current(self) -> Promotion | None:
-        """See `PromotionDao`."""
         return next(iter(self.list(None, 1)), None)
 
+    @override
     @translated
     def list(self, before: int | None, limit: int) -> builtins.list[Promotion]:
-        """See `PromotionDao`."""
         query: Document = {"_id": {"$gt": 0} if before is None else {"$lt": before}}
         return [_promotion(document) for document in self._promotions.find(query, sort=[("_id", -1)], limit=limit)]
 
+    @override
     @translated
     def knows(self, request_id: str) -> bool:
-        """See `PromotionDao`."""
         return self._promotions.find_one({"request_id": request_id}) is not None
 
+    @override
     @translated
     def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
-        """See `PromotionDao`."""
         for _ in range(ATTEMPTS):
             # The end before the id: were it looked up first, the same order could come in between, and its
             # retry would be refused for what it did itself.

@@ -18,8 +18,10 @@ from datetime import UTC, datetime
 from bson import Binary
 from pymongo import DeleteMany, ReturnDocument
 from pymongo.errors import DuplicateKeyError
+from typing_extensions import override
 
 from clickstream.dao.interface.list_cursor import ListCursor
+from clickstream.dao.interface.runs import RunDao
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.dao.mongo.run_documents import logged, pairs, point_key, point_of, run_of, version_of
 from clickstream.domain.errors import FailedPrecondition
@@ -33,16 +35,16 @@ LAST_STEP = 2**63 - 1
 MOST_POINTS = 2 * CURVE_POINTS
 
 
-class MongoRuns:
+class MongoRuns(RunDao):
     """`RunDao` over `training_runs` and `curve_points`."""
 
     def __init__(self, runs: MongoCollection, points: MongoCollection) -> None:
         self._runs = runs
         self._points = points
 
+    @override
     @translated
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
-        """See `RunDao`."""
         document: Document = {
             "_id": run.run_id,
             "batches": list(run.batches),
@@ -68,39 +70,39 @@ class MongoRuns:
             return kept or run, False
         return run, True
 
+    @override
     @translated
     def get(self, run_id: str) -> TrainingRun | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"_id": run_id})
         return run_of(document) if document else None
 
+    @override
     @translated
     def list(self, before: ListCursor | None, limit: int, states: Set[RunState]) -> builtins.list[TrainingRun]:
-        """See `RunDao`."""
         return self._newest({"state": {"$in": sorted(states)}} if states else {}, "queued_at", before, limit)
 
+    @override
     @translated
     def of_batch(self, batch: int, before: ListCursor | None, limit: int) -> builtins.list[TrainingRun]:
-        """See `RunDao`."""
         return self._newest({"batches": batch}, "queued_at", before, limit)
 
+    @override
     @translated
     def batches_in_use(self) -> Set[int]:
-        """See `RunDao`."""
         going_on = {"state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
         return {batch for document in self._runs.find(going_on, {"batches": 1}) for batch in document["batches"]}
 
+    @override
     @translated
     def model_version(self, model_version_id: str) -> ModelVersion | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"model_version.model_version_id": model_version_id})
         return version_of(run_of(document)) if document else None
 
+    @override
     @translated
     def model_versions(
         self, before: ListCursor | None, limit: int, *, improved_only: bool
     ) -> builtins.list[ModelVersion]:
-        """See `RunDao`."""
         # Bounded from below, it is answered by index without the runs that made no version.
         query: Document = {"model_version.created_at": {"$gte": EPOCH}}
         if improved_only:
@@ -115,26 +117,26 @@ class MongoRuns:
         cursor = self._runs.find(query, sort=[(by, -1), ("_id", -1)], limit=limit)
         return [run_of(document) for document in cursor]
 
+    @override
     @translated
     def promotion_due(self) -> ModelVersion | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"promotion_due": True})
         return version_of(run_of(document)) if document else None
 
+    @override
     @translated
     def promotion_decided(self, run_id: str) -> None:
-        """See `RunDao`."""
         self._runs.update_one({"_id": run_id}, {"$unset": {"promotion_due": "", "improving": ""}})
 
+    @override
     @translated
     def improving(self) -> str | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"improving": True}, {"_id": 1})
         return document["_id"] if document else None
 
+    @override
     @translated
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
-        """See `RunDao`."""
         document = self._runs.find_one_and_update(
             {"held": {"$lte": now}},
             {
@@ -147,11 +149,11 @@ class MongoRuns:
         )
         return run_of(document) if document else None
 
+    @override
     @translated
     def renew(
         self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
     ) -> TrainingRun | None:
-        """See `RunDao`."""
         changes: Document = {"held": lease_until}
         if progress is not None:
             changes["progress"] = asdict(replace(progress, points=()))
@@ -165,36 +167,36 @@ class MongoRuns:
             self._points.bulk_write([DeleteMany(beyond), *(logged(run_id, point) for point in progress.points)])
         return run_of(document) if document else None
 
+    @override
     @translated
     def lease(self, run_id: str) -> tuple[str, datetime] | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"_id": run_id, "owner": {"$exists": True}}, {"owner": 1, "held": 1})
         return (document["owner"], document["held"]) if document else None
 
+    @override
     @translated
     def curve(self, run_id: str) -> builtins.list[CurvePoint]:
-        """See `RunDao`."""
         of_run = {"_id": {"$gte": point_key(run_id, 0), "$lte": point_key(run_id, LAST_STEP)}}
         return [point_of(document) for document in self._points.find(of_run, sort=[("_id", 1)], limit=MOST_POINTS)]
 
+    @override
     @translated
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
-        """See `RunDao`."""
         self._runs.update_one(_held_by(run_id, owner), {"$set": {"conversion": pairs(conversion.plain())}})
 
+    @override
     @translated
     def give_back(
         self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
     ) -> None:
-        """See `RunDao`."""
         changes = {"state": state, "reason": reason, "held": not_before, "attempts": attempts}
         self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
 
+    @override
     @translated
     def finish(
         self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
     ) -> bool:
-        """See `RunDao`."""
         changes: Document = {"state": state, "reason": reason, "ended_at": at}
         gone = ["held", "owner"]
         if model_version is not None:
@@ -206,9 +208,9 @@ class MongoRuns:
         updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": dict.fromkeys(gone, "")})
         return updated.matched_count == 1
 
+    @override
     @translated
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
-        """See `RunDao`."""
         self._runs.update_one(
             {"_id": run_id, "state": RunState.QUEUED, "started_at": None},
             {

@@ -4,8 +4,8 @@ from collections.abc import Set
 
 from clickstream.dao.mongo.connection import MongoCollection
 
+# (batch, number)
 Place = tuple[int, int]
-"""(batch, number)"""
 
 # About 12 MB. Events follow their session within minutes; an older one costs a query by key.
 PLACES_KEPT = 50_000

@@ -15,7 +15,9 @@ from typing import NamedTuple
 from bson import Binary
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
+from typing_extensions import override
 
+from clickstream.dao.interface.sessions import SessionDao
 from clickstream.dao.mongo.connection import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
 from clickstream.dao.mongo.session_places import Places
 from clickstream.domain import limits
@@ -34,7 +36,7 @@ class Tail(NamedTuple):
     number: int
 
 
-class MongoSessions:
+class MongoSessions(SessionDao):
     """`SessionDao` over the `sessions` collection."""
 
     def __init__(self, collection: MongoCollection, places: Places) -> None:
@@ -42,9 +44,9 @@ class MongoSessions:
         self._places = places
         self._tail: Tail | None = None
 
+    @override
     @translated
     def append(self, drafts: Sequence[SessionDraft]) -> list[Appended | Exception]:
-        """See `SessionDao`."""
         outcomes: dict[str, Appended | Exception] = {}
         firsts: dict[str, SessionDraft] = {}
         for draft in drafts:
@@ -98,15 +100,15 @@ class MongoSessions:
             return Tail(1, 0)
         return Tail(last["batch"] + 1, 0) if last.get("seal") else Tail(last["batch"], last["number"])
 
+    @override
     @translated
     def get(self, session_id: str) -> StoredSession | None:
-        """See `SessionDao`."""
         document = self._collection.find_one({"_id": session_id})
         return _session(document) if document else None
 
+    @override
     @translated
     def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> SessionPage:
-        """See `SessionDao`."""
         query: Document = {"batch": batch, "number": {"$gt": after}, "seal": None}
         if not include_irrelevant:
             query["irrelevant_at"] = None
@@ -121,16 +123,16 @@ class MongoSessions:
                 sessions.append(_session(document))
         return SessionPage(sessions, complete=len(sessions) < limit)
 
+    @override
     @translated
     def mark_irrelevant(self, session_id: str, at: datetime) -> StoredSession | None:
-        """See `SessionDao`."""
         # Also a mark that changes nothing is acknowledged by a majority, and with it the mark before.
         self._collection.update_one({"_id": session_id, "irrelevant_at": None}, {"$set": {"irrelevant_at": at}})
         return self.get(session_id)
 
+    @override
     @translated
     def restore(self, session_id: str) -> StoredSession | None:
-        """See `SessionDao`."""
         document = self._collection.find_one_and_update(
             {"_id": session_id}, {"$unset": {"irrelevant_at": ""}}, return_document=ReturnDocument.AFTER
         )
