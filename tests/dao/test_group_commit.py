@@ -322,7 +322,7 @@ def test_streams_wait_for_room_in_their_order(monkeypatch: pytest.MonkeyPatch) -
         order: list[str] = []
 
         async def ask(name: str, wanted: int) -> None:
-            await commit.room(wanted)
+            await commit.wait_for_room(wanted)
             order.append(name)
 
         asking = [asyncio.create_task(ask("large", 3 * size)), asyncio.create_task(ask("small", 1))]
@@ -332,6 +332,6 @@ def test_streams_wait_for_room_in_their_order(monkeypatch: pytest.MonkeyPatch) -
         gate.open.set()
         await asyncio.gather(*asking, *waiting)
         assert order == ["large", "small"]
-        await commit.room(100 * size)  # nothing waits: even the largest may go
+        await commit.wait_for_room(100 * size)  # nothing waits: even the largest may go
 
     play(scenario, max_waiting_bytes=8 * size)

@@ -27,7 +27,7 @@ def test_r17_distinct_queries_are_counted_by_their_part() -> None:
 
 def test_r17_what_is_too_little_is_said_in_numbers() -> None:
     """R17: words tell what there is and what is needed; with enough of both there is nothing to say."""
-    assert Split(MIN_TRAINING_QUERIES, MIN_HELD_OUT_QUERIES).lacks() == ""
+    assert Split(MIN_TRAINING_QUERIES, MIN_HELD_OUT_QUERIES).shortage() == ""
     words = "distinct queries: {} held out and {} to train on; at least 10 and 4 are needed"
-    assert Split(30, 9).lacks() == words.format(9, 30)
-    assert Split(3, 10).lacks() == words.format(10, 3)
+    assert Split(30, 9).shortage() == words.format(9, 30)
+    assert Split(3, 10).shortage() == words.format(10, 3)

@@ -34,7 +34,8 @@ class State:
     tasks: dict[str, ImprovementTask] = field(default_factory=dict)
     queries: dict[str, str] = field(default_factory=dict)
     runs: dict[str, TrainingRun] = field(default_factory=dict)
-    held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    # Run id → (available at, owner), until the run ends.
+    leases: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     curves: dict[str, dict[int, CurvePoint]] = field(default_factory=dict)
     judgements: dict[str, bytes] = field(default_factory=dict)
     promotions_due: set[str] = field(default_factory=set)

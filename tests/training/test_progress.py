@@ -54,7 +54,7 @@ def test_every_step_is_in_the_points_of_some_report(tmp_path: Path) -> None:
     assert [(point.step, point.loss) for point in points] == [(0, None), (1, 1), (2, 1 / 2), (3, 1 / 3), (3, None)]
     curve = read_curve(tmp_path / "curve.jsonl")
     assert curve[:3] == points[:3]
-    assert curve[3] == points[3].joined(points[4])
+    assert curve[3] == points[3].merged(points[4])
 
 
 def test_of_several_processes_only_one_needs_a_curve() -> None:

@@ -18,7 +18,7 @@ from clickstream.domain.batches import Batch, BatchRules, BatchStatus
 from clickstream.domain.errors import ClickstreamError
 from clickstream.domain.runs import RunState
 from clickstream.workers import batch_upkeep
-from clickstream.workers.batch_upkeep import BatchLife
+from clickstream.workers.batch_upkeep import BatchUpkeep
 
 MINUTE = timedelta(minutes=1)
 BY_SIZE = BatchRules(release_sessions=3)
@@ -34,19 +34,19 @@ def test_by_default_nothing_is_released_or_archived(memory_dao: MemoryDao, clock
     """Without rules schedulers alone decide, however large and old a batch is."""
     memory_dao.sessions.append(session_drafts(50))
     clock.forward(1e6)
-    BatchLife(memory_dao, BatchRules(), clock).look_after()
+    BatchUpkeep(memory_dao, BatchRules(), clock).run_once()
     assert statuses(memory_dao) == ["collecting"]
 
 
 def test_r10_a_batch_of_enough_sessions_is_released(memory_dao: MemoryDao, clock: Clock) -> None:
     """R10: the collecting batch is released when it has enough sessions, not before, and the next one is not."""
-    life = BatchLife(memory_dao, BY_SIZE, clock)
+    life = BatchUpkeep(memory_dao, BY_SIZE, clock)
     memory_dao.sessions.append(session_drafts(2))
-    life.look_after()
+    life.run_once()
     assert statuses(memory_dao) == ["collecting"]
     memory_dao.sessions.append([session_draft("third")])
     for _ in range(2):
-        life.look_after()
+        life.run_once()
     assert statuses(memory_dao) == ["released", "collecting"]
     assert memory_dao.batches.get(1).release_id.startswith("auto-batch-1-")
 
@@ -64,24 +64,24 @@ def test_r10_a_worker_that_comes_late_leaves_the_next_batch_alone(
         return release(release_id, sequence, at)
 
     monkeypatch.setattr(memory_dao.batches, "release", late)
-    BatchLife(memory_dao, BY_SIZE, clock).look_after()
+    BatchUpkeep(memory_dao, BY_SIZE, clock).run_once()
     assert statuses(memory_dao) == ["released", "collecting"]
     assert memory_dao.batches.get(1).release_id == "scheduler"
 
 
 def test_r10_a_batch_is_released_some_time_after_its_first_session(memory_dao: MemoryDao, clock: Clock) -> None:
     """R10: age counts from the first session, in every batch, and an empty batch is never released."""
-    life = BatchLife(memory_dao, BY_AGE, clock)
+    life = BatchUpkeep(memory_dao, BY_AGE, clock)
     for batch in (1, 2):
         clock.forward(3_600)
-        life.look_after()
+        life.run_once()
         assert statuses(memory_dao)[batch - 1] == "collecting"
         memory_dao.sessions.append([session_draft(f"s-{batch}", at=clock())])
         clock.forward(59)
-        life.look_after()
+        life.run_once()
         assert statuses(memory_dao)[batch - 1] == "collecting"
         clock.forward(1)
-        life.look_after()
+        life.run_once()
         assert statuses(memory_dao)[batch - 1] == "released"
 
 
@@ -90,17 +90,17 @@ def test_r10_a_session_that_is_dated_back_makes_no_batch_old(memory_dao: MemoryD
     memory_dao.sessions.append(session_drafts(1))
     memory_dao.batches.release("r-1", None, clock())
     memory_dao.sessions.append([session_draft("old", at=NOW - timedelta(hours=10))])
-    life = BatchLife(memory_dao, BY_AGE, clock)
-    life.look_after()
+    life = BatchUpkeep(memory_dao, BY_AGE, clock)
+    life.run_once()
     assert statuses(memory_dao) == ["released", "collecting"]
     clock.forward(60)
-    life.look_after()
+    life.run_once()
     assert statuses(memory_dao)[:2] == ["released", "released"]
 
 
 def test_r10_what_trained_is_archived_after_its_time(memory_dao: MemoryDao, clock: Clock) -> None:
     """R10: a trained batch is archived with the reason in its history; one that only was released stays."""
-    life = BatchLife(memory_dao, BatchRules(archive_after=MINUTE), clock)
+    life = BatchUpkeep(memory_dao, BatchRules(archive_after=MINUTE), clock)
     for batch in (1, 2):
         memory_dao.sessions.append(session_drafts(1, f"b{batch}"))
         memory_dao.batches.release(f"r-{batch}", None, clock())
@@ -109,10 +109,10 @@ def test_r10_what_trained_is_archived_after_its_time(memory_dao: MemoryDao, cloc
             1, {BatchStatus(expected)}, BatchStatus(to), run_id="run-1", reason="", at=clock()
         )
     clock.forward(60)
-    life.look_after()
+    life.run_once()
     assert statuses(memory_dao)[0] == "trained"
     clock.forward(1)
-    life.look_after()
+    life.run_once()
     assert statuses(memory_dao) == ["archived", "released", "collecting"]
     assert memory_dao.batches.get(1).history[-1].reason == "60 s after its last training"
 
@@ -122,7 +122,7 @@ def test_r10_a_batch_that_a_run_is_to_train_is_not_archived(
     memory_dao: MemoryDao, clock: Clock, state: RunState
 ) -> None:
     """R10: a batch is archived after the last run that names it, however old it is, and holds up no other."""
-    life = BatchLife(memory_dao, BatchRules(archive_after=MINUTE), clock)
+    life = BatchUpkeep(memory_dao, BatchRules(archive_after=MINUTE), clock)
     for batch in (1, 2, 3):
         memory_dao.sessions.append(session_drafts(1, f"b{batch}"))
         memory_dao.batches.release(f"r-{batch}", None, clock())
@@ -134,11 +134,11 @@ def test_r10_a_batch_that_a_run_is_to_train_is_not_archived(
     if state is RunState.RUNNING:
         memory_dao.runs.claim("me", clock(), clock() + MINUTE)  # and has not begun its batches yet
     clock.forward(3_600)
-    life.look_after()
+    life.run_once()
     assert statuses(memory_dao)[:3] == ["trained", "trained", "archived"]
     memory_dao.runs.claim("me", clock(), clock() + MINUTE)
     memory_dao.runs.finish("run-1", "me", RunState.FAILED, "", None, clock())
-    life.look_after()
+    life.run_once()
     assert statuses(memory_dao)[:3] == ["archived", "archived", "archived"]
 
 
@@ -164,7 +164,7 @@ def test_r10_a_batch_of_a_run_that_is_over_leaves_training(
         memory_dao.runs.finish("run-1", "me", state, "", None, NOW)
     begin(memory_dao, 1, "run-1")
     for _ in range(2):
-        BatchLife(memory_dao, BatchRules(), clock).look_after()
+        BatchUpkeep(memory_dao, BatchRules(), clock).run_once()
     batch = memory_dao.batches.get(1)
     assert [change.status for change in batch.history] == ["released", "training", status]
     assert batch.history[-1].reason == f"freed: run run-1 {f'has {state}' if state else 'is gone'}"
@@ -186,7 +186,7 @@ def test_r10_a_batch_whose_run_goes_on_stays_in_training(memory_dao: MemoryDao, 
     clock.forward(3_600)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(batch_upkeep, "LOOKS", 1)
-        BatchLife(memory_dao, BatchRules(), clock).look_after()
+        BatchUpkeep(memory_dao, BatchRules(), clock).run_once()
     assert statuses(memory_dao) == ["failed", "training", "training", "collecting"]
 
 
@@ -209,7 +209,7 @@ def test_r10_a_batch_that_another_run_has_begun_meanwhile_is_not_freed(
         return get(run_id)
 
     monkeypatch.setattr(memory_dao.runs, "get", late)
-    BatchLife(memory_dao, BatchRules(), clock).look_after()
+    BatchUpkeep(memory_dao, BatchRules(), clock).run_once()
     batch = memory_dao.batches.get(1)
     assert (batch.status, batch.run_id) == (BatchStatus.TRAINING, "next")
 
@@ -236,10 +236,10 @@ def test_r10_workers_and_a_scheduler_at_once_release_each_batch_once(database: D
             half.wait(0.05)
 
     def work() -> None:
-        life = BatchLife(MongoDao(database), BY_SIZE, clock)
+        life = BatchUpkeep(MongoDao(database), BY_SIZE, clock)
         while not written.is_set():
-            life.look_after()
-        life.look_after()
+            life.run_once()
+        life.run_once()
 
     with ThreadPoolExecutor(6) as pool:
         racing = [pool.submit(write), pool.submit(release, 0), pool.submit(release, 1)]

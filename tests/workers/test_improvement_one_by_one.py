@@ -64,19 +64,19 @@ def test_r17_the_next_run_learns_from_what_the_last_one_made(dao: ClickstreamDao
     """R17: sessions wait while a run is open and while its promotion is undecided; then they train the new model."""
     clock.forward(1)
     queue = improvement(dao, clock)
-    queue.look_after()
+    queue.run_once()
     put_forward(dao, range(GROUP + 1, 2 * GROUP + 1))
     [first] = runs(dao)
-    queue.look_after()
+    queue.run_once()
     assert dao.runs.claim("me", clock(), clock() + LEASE * SECOND).run_id == first.run_id
-    queue.look_after()
+    queue.run_once()
     version = model_version(first.run_id)
     assert dao.runs.finish(first.run_id, "me", RunState.SUCCEEDED, "better", version, clock())
     queue.settle(first.run_id)
-    queue.look_after()
+    queue.run_once()
     assert len(runs(dao)) == 1
-    Promoter(dao, clock, by_itself=True).look_after()
-    queue.look_after()
+    Promoter(dao, clock, automatic=True).run_once()
+    queue.run_once()
     begun = {run.settings.base_model for run in runs(dao)}
     assert begun == {DEFAULTS.base_model, version.model_version_id}
 
@@ -96,7 +96,7 @@ def test_r15_two_workers_that_look_at_once_begin_one_run(dao: ClickstreamDao, cl
         return take(*arguments)
 
     monkeypatch.setattr(dao.improvement, "take", after_another)
-    improvement(dao, clock).look_after()
+    improvement(dao, clock).run_once()
     [run] = runs(dao)
     found = states(dao)
     assert {found[f"s-{number}"] for number in range(1, GROUP + 1)} == {"pending"}
@@ -110,7 +110,7 @@ def test_r15_a_group_that_another_worker_is_taking_is_left_to_it(dao: Clickstrea
     put_forward(dao, range(GROUP + 1, 2 * GROUP + 1))
     clock.forward(1)
     dao.improvement.take(["s-1"], "improve-other", clock(), clock() + LEASE * SECOND)
-    improvement(dao, clock).look_after()
+    improvement(dao, clock).run_once()
     assert runs(dao) == []
     assert list(states(dao).values()) == ["processing"] + ["pending"] * (2 * GROUP - 1)
 

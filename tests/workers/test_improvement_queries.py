@@ -42,12 +42,12 @@ def test_r15_too_few_queries_wait_whatever_their_age_and_number(
     improvement = queue(memory_dao, clock)
     for seconds in (0, RULES.age.total_seconds(), 86_400):
         clock.forward(seconds)
-        improvement.look_after()
+        improvement.run_once()
     assert memory_dao.runs.list(None, 9, frozenset()) == []
     assert tasks(memory_dao) == waiting
     put_forward(memory_dao, *set(ENOUGH) - set(asked))
     clock.forward(MEASURE_PAUSE.total_seconds())
-    improvement.look_after()
+    improvement.run_once()
     [run] = memory_dao.runs.list(None, 9, frozenset())
     assert {task.run_id for task in tasks(memory_dao)} == {run.run_id}
 
@@ -60,11 +60,11 @@ def test_r15_why_they_wait_is_logged_once(
     improvement = queue(memory_dao, clock)
     with caplog.at_level(logging.INFO, "clickstream.workers.improvement_queue"):
         for _ in range(3):
-            improvement.look_after()
+            improvement.run_once()
             clock.forward(MEASURE_PAUSE.total_seconds())
     [message] = caplog.messages
     assert message == (
-        "13 sessions of the queue keep waiting: "
+        "13 sessions of the improvement queue keep waiting: "
         "distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed"
     )
 
@@ -77,14 +77,14 @@ def test_r15_queries_are_read_only_when_they_may_matter(
     monkeypatch.setattr(memory_dao.improvement, "due", lambda *where: (reads.append(where), due(*where))[1])
     improvement = queue(memory_dao, clock)
     put_forward(memory_dao, *ENOUGH[: RULES.least - 1])
-    improvement.look_after()
+    improvement.run_once()
     assert len(reads) == 0
     put_forward(memory_dao, ENOUGH[-1])
     for _ in range(5):
-        improvement.look_after()
+        improvement.run_once()
     assert len(reads) == 1
     clock.forward(MEASURE_PAUSE.total_seconds())
-    improvement.look_after()
+    improvement.run_once()
     assert len(reads) == 2
 
 
@@ -101,7 +101,7 @@ def test_r15_a_popular_query_does_not_block_the_queue(
         memory_dao.sessions.append([session_draft(query, query=query)])
         memory_dao.events.append([push(query, "e-1")])
         memory_dao.improvement.queue(memory_dao.sessions.get(query), clock(), normalised(query))
-    queue(memory_dao, clock).look_after()
+    queue(memory_dao, clock).run_once()
     [run] = memory_dao.runs.list(None, 9, frozenset())
     taken = {task.session_id for task in tasks(memory_dao) if task.run_id == run.run_id}
     assert taken == {f"{ENOUGH[0]} 00", f"{ENOUGH[0]} 01", *ENOUGH[1:]}

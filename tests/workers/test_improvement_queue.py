@@ -92,12 +92,12 @@ def test_r15_waiting_sessions_become_a_run(dao: MemoryDao, clock: Clock) -> None
 def test_r15_fewer_sessions_wait_until_the_first_is_old_enough(dao: MemoryDao, clock: Clock) -> None:
     """R15: below the count nothing begins before the age."""
     dao.improvement.cancel("b1-1", NOW)
-    look_after = queue(dao, clock).look_after
+    run_once = queue(dao, clock).run_once
     clock.forward(RULES.age.total_seconds() - 1)
-    look_after()
+    run_once()
     assert runs(dao) == []
     clock.forward(1)
-    look_after()
+    run_once()
     [run] = runs(dao)
     assert {each.session_id for each in tasks(dao).values() if each.run_id == run.run_id} == {"b2-1", "b1-3"}
 
@@ -236,12 +236,12 @@ def test_r15_a_canceled_run_cancels_its_sessions(dao: MemoryDao, clock: Clock) -
 def test_r15_a_run_canceled_before_it_began_cancels_its_sessions(dao: MemoryDao, clock: Clock) -> None:
     """R15, R16: also where no worker ended the run, its sessions are settled, when their lease has expired."""
     improvement = queue(dao, clock)
-    improvement.look_after()
+    improvement.run_once()
     dao.runs.request_cancel(runs(dao)[0].run_id, NOW)
-    improvement.look_after()
+    improvement.run_once()
     assert {task.state for task in tasks(dao).values()} == {"processing"}
     clock.forward(LEASE)
-    improvement.look_after()
+    improvement.run_once()
     assert {task.state for task in tasks(dao).values()} == {"canceled"}
 
 
@@ -270,7 +270,7 @@ def test_r14_a_run_that_goes_on_elsewhere_sees_the_same_sessions_and_events(dao:
 def test_r14_what_came_late_for_one_run_counts_for_the_next(dao: MemoryDao, clock: Clock) -> None:
     """R14, R15: when a run failed, the next is over what its sessions are by then."""
     improvement = queue(dao, clock)
-    improvement.look_after()
+    improvement.run_once()
     [failed] = runs(dao)
     run_inputs(dao, clock, failed)
     dao.events.append([push("b2-1", "late")])
@@ -278,7 +278,7 @@ def test_r14_what_came_late_for_one_run_counts_for_the_next(dao: MemoryDao, cloc
     dao.runs.finish(failed.run_id, "me", RunState.FAILED, "too few queries", None, NOW)
     improvement.settle(failed.run_id)
     clock.forward(RULES.backoff.total_seconds())
-    improvement.look_after()
+    improvement.run_once()
     inputs = run_inputs(dao, clock, runs(dao)[-1])
     assert [each.results[0].event_ids for [each] in inputs] == [("e-1",), ("e-1",), ("e-1", "late")]
 
@@ -294,7 +294,7 @@ def test_r15_a_group_whose_worker_died_goes_back(dao: MemoryDao, clock: Clock) -
     dao.improvement.take(["b1-1", "b1-3"], "improve-never", NOW, NOW + LEASE * SECOND)
     improvement = queue(dao, clock)
     clock.forward(LEASE - 1)
-    improvement.look_after()
+    improvement.run_once()
     assert tasks(dao)["b1-1"].run_id == "improve-never"
     clock.forward(1)
     fine_tune = Module()
@@ -311,7 +311,7 @@ def test_r15_a_run_that_was_created_late_has_nothing_left(dao: MemoryDao, clock:
     create, fine_tune = dao.runs.create, Module()
     late: list[TrainingRun] = []
     dao.runs.create = late.append  # type: ignore[method-assign,assignment]
-    queue(dao, clock).look_after()
+    queue(dao, clock).run_once()
     dao.runs.create = create  # type: ignore[method-assign]
     clock.forward(LEASE)
     play((dao, fine_tune, clock), scenario=settled_and_promoted(dao))
@@ -329,14 +329,14 @@ def test_r15_a_run_that_was_created_late_has_nothing_left(dao: MemoryDao, clock:
 def test_r15_a_run_that_was_read_keeps_its_sessions(dao: MemoryDao, clock: Clock) -> None:
     """R15: whoever took the run for missing just before it was created cannot put its sessions back once it is read."""
     improvement = queue(dao, clock)
-    improvement.look_after()
+    improvement.run_once()
     [run] = runs(dao)
     clock.forward(LEASE)
     next(improvement.pages(run, improvement._inputs.new_summary()))
     dao.improvement.put_back(run.run_id, clock(), clock())
     assert {task.run_id for task in tasks(dao).values()} == {run.run_id}
     clock.forward(LEASE)
-    improvement.look_after()  # the run goes on: nobody takes its sessions away
+    improvement.run_once()  # the run goes on: nobody takes its sessions away
     assert {task.lease_ends_at for task in tasks(dao).values()} == {clock() + LEASE * SECOND}
 
 
@@ -407,7 +407,7 @@ def test_r15_a_group_has_a_largest_size(dao: MemoryDao, clock: Clock, monkeypatc
     monkeypatch.setattr(limits, "IMPROVEMENT_GROUP", 4)
     put_forward(dao, "b1-2", "b2-2", at=1)
     clock.forward(1)
-    queue(dao, clock).look_after()
+    queue(dao, clock).run_once()
     [run] = runs(dao)
     taken = {task.session_id for task in tasks(dao).values() if task.run_id == run.run_id}
     assert taken == {"b2-1", "b1-3", "b1-1", "b1-2"}

@@ -57,7 +57,7 @@ def test_r16_a_promotion_outlives_the_worker_that_ended_the_run(dao: MemoryDao, 
         dao.runs.finish(run_id, "dead", RunState.SUCCEEDED, "well", model_version(run_id), NOW)
     dao.promotions.append(PromotionOrder("run run-1", "model-run-1", frozenset({""}), reason="nDCG@10 rose"), NOW)
     for _ in range(3):
-        Promoter(dao, clock, by_itself=True).look_after()
+        Promoter(dao, clock, automatic=True).run_once()
     assert promoted(dao) == ["model-run-1"]
     assert dao.runs.promotion_due() is None
 
@@ -66,7 +66,7 @@ def test_r17_where_people_promote_nothing_is_promoted_by_itself(dao: MemoryDao, 
     """R17: with automatic promotion off a better version waits for PromoteModel, also when it is on again later."""
     dao.runs.claim("me", NOW, NOW + 99 * SECOND)
     dao.runs.finish("run-1", "me", RunState.SUCCEEDED, "well", model_version("run-1"), NOW)
-    for by_itself in (False, True):
-        Promoter(dao, clock, by_itself=by_itself).look_after()
+    for automatic in (False, True):
+        Promoter(dao, clock, automatic=automatic).run_once()
     assert promoted(dao) == []
     assert dao.runs.promotion_due() is None

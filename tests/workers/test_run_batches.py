@@ -19,7 +19,7 @@ from clickstream.workers.run_batches import BatchBusy, RunBatches
 def train_elsewhere(dao: MemoryDao, batch: int) -> None:
     """Lets the run `other` of a worker elsewhere train a batch."""
     dao.runs.create(training_run("other", (batch,)))
-    dao._state.held["other"] = (NOW + 999 * SECOND, "elsewhere")
+    dao._state.leases["other"] = (NOW + 999 * SECOND, "elsewhere")
     released = frozenset({BatchStatus.RELEASED})
     dao.batches.change_status(batch, released, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
 

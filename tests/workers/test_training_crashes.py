@@ -11,6 +11,7 @@ from support.serving import Clock, until
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.errors import FailedPrecondition, Unavailable
 from clickstream.domain.runs import RunState
+from clickstream.workers import run_leases
 from clickstream.workers import run_worker as module
 
 
@@ -20,7 +21,7 @@ def test_r16_a_lost_lease_ends_nothing(dao: MemoryDao, clock: Clock) -> None:
 
     async def scenario() -> None:
         await until(lambda: dao.runs.get("run-1").progress == REPORT)
-        dao._state.held["run-1"] = (NOW + 999 * SECOND, "another")
+        dao._state.leases["run-1"] = (NOW + 999 * SECOND, "another")
         await until(lambda: fine_tune.closed)
 
     play((dao, fine_tune, clock), scenario=scenario)
@@ -33,10 +34,10 @@ def test_r16_a_worker_that_lost_its_lease_as_it_ended_ends_nothing(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R10, R16: between two heartbeats the run may be taken; its result is then the other worker's to write."""
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 60)
+    monkeypatch.setattr(run_leases, "HEARTBEAT_SECONDS", 60)
 
     def taken() -> None:
-        dao._state.held["run-1"] = (NOW + 999 * SECOND, "another")
+        dao._state.leases["run-1"] = (NOW + 999 * SECOND, "another")
         raise FailedPrecondition("TRAINING_IMPOSSIBLE", "too late")
 
     fine_tune = Module(taken)
@@ -149,9 +150,9 @@ def test_r16_a_store_that_goes_away_stops_the_worker_for_that_long_only(dao: Mem
         dao.down = True
         await heartbeats_fail(dao)
         dao.down = False
-        before = dao._state.held["run-1"][0]
+        before = dao._state.leases["run-1"][0]
         clock.forward(1)
-        await until(lambda: dao._state.held["run-1"][0] > before)
+        await until(lambda: dao._state.leases["run-1"][0] > before)
         assert fine_tune.closed == 0
 
     play((dao, fine_tune, clock), scenario=scenario)
@@ -187,9 +188,9 @@ def test_r16_outages_that_are_over_do_not_add_up(dao: MemoryDao, clock: Clock) -
             dao.down = True
             await heartbeats_fail(dao)
             dao.down = False
-            before = dao._state.held["run-1"][0]
+            before = dao._state.leases["run-1"][0]
             clock.forward(LEASE + 1)
-            await until(lambda before=before: dao._state.held["run-1"][0] > before)
+            await until(lambda before=before: dao._state.leases["run-1"][0] > before)
         assert fine_tune.closed == 0
 
     play((dao, fine_tune, clock), scenario=scenario)

@@ -14,7 +14,7 @@ from support.serving import Clock, until
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.runs import ENDED, CurvePoint, Phase, RunState
 from clickstream.domain.training_inputs import TrainingInput
-from clickstream.workers import run_worker as module
+from clickstream.workers import run_leases
 
 STEPS = 5
 
@@ -50,7 +50,7 @@ def test_r16_what_came_after_the_last_heartbeat_is_kept(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch, then: Any, state: RunState
 ) -> None:
     """R16: curve and last progress are stored with the run's end, also where no heartbeat came in between."""
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 60)
+    monkeypatch.setattr(run_leases, "HEARTBEAT_SECONDS", 60)
     play((dao, Logging(then), clock), scenario=ended(dao))
     run = dao.runs.get("run-1")
     assert (run.state, run.progress.phase, run.progress.step) == (state, Phase.SAVING, STEPS)

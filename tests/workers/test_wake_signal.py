@@ -9,7 +9,7 @@ from support.serving import until
 
 from clickstream.domain.errors import Unavailable
 from clickstream.workers import wake_signal
-from clickstream.workers.wake_signal import Waking
+from clickstream.workers.wake_signal import WakeSignal
 
 PATIENCE = 30
 NEVER = 3_600.0
@@ -48,9 +48,9 @@ def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wake_signal, "REOPEN_SECONDS", 0.01)
 
 
-async def followed(stream: Stream, scenario: Callable[[Waking], object]) -> None:
+async def followed(stream: Stream, scenario: Callable[[WakeSignal], object]) -> None:
     """Runs a scenario beside a worker's stream, and ends both."""
-    made = Waking()
+    made = WakeSignal()
     following = asyncio.create_task(made.follow(stream))
     try:
         await asyncio.wait_for(scenario(made), PATIENCE)  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ def test_a_change_wakes_the_worker() -> None:
     """The worker looks when the stream begins, and when it is told of a change, without polling."""
     stream = Stream()
 
-    async def scenario(made: Waking) -> None:
+    async def scenario(made: WakeSignal) -> None:
         await made.wait()
         stream.change.set()
         await made.wait()
@@ -76,7 +76,7 @@ def test_a_lost_stream_is_opened_again_and_the_worker_looks() -> None:
     """After each loss the worker looks once more, as something may have been missed."""
     stream = Stream(losses=2)
 
-    async def scenario(made: Waking) -> None:
+    async def scenario(made: WakeSignal) -> None:
         while stream.opened < 3:
             await made.wait()
         stream.change.set()
@@ -89,7 +89,7 @@ def test_without_changes_the_worker_polls(monkeypatch: pytest.MonkeyPatch) -> No
     """Where the store tells of nothing, the worker looks every so often."""
     monkeypatch.setattr(wake_signal, "POLL_SECONDS", 0.01)
 
-    async def scenario(made: Waking) -> None:
+    async def scenario(made: WakeSignal) -> None:
         for _ in range(3):
             await made.wait()
 
@@ -103,7 +103,7 @@ def test_while_the_stream_is_lost_the_worker_polls(
     monkeypatch.setattr(wake_signal, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(wake_signal, "REOPEN_SECONDS", NEVER)
 
-    async def scenario(made: Waking) -> None:
+    async def scenario(made: WakeSignal) -> None:
         await until(lambda: caplog.records)  # the loss is logged
         for _ in range(3):
             await made.wait()
@@ -115,7 +115,7 @@ def test_what_time_brings_is_found_where_changes_are_told(monkeypatch: pytest.Mo
     """The age of a batch is no change: the worker also looks every so often while it follows the stream."""
     monkeypatch.setattr(wake_signal, "FOLLOWED_POLL_SECONDS", 0.01)
 
-    async def scenario(made: Waking) -> None:
+    async def scenario(made: WakeSignal) -> None:
         for _ in range(3):
             await made.wait()
 
@@ -126,7 +126,7 @@ def test_a_worker_looks_at_the_moment_that_it_names() -> None:
     """A wait ends after the seconds that are asked for, also if these are over, and at a change before."""
     stream = Stream()
 
-    async def scenario(made: Waking) -> None:
+    async def scenario(made: WakeSignal) -> None:
         await made.wait()
         await made.wait(0.01)
         await made.wait(-1)
@@ -140,7 +140,7 @@ def test_a_change_during_a_look_is_not_lost() -> None:
     """A worker that is woken while it looks looks once more."""
 
     async def scenario() -> None:
-        made = Waking()
+        made = WakeSignal()
         made.wake()
         await made.wait()
         made.wake()  # while the worker looks
@@ -152,12 +152,12 @@ def test_a_change_during_a_look_is_not_lost() -> None:
 def test_r20_a_change_at_the_moment_of_stopping_does_not_keep_the_worker() -> None:
     """R20: a worker that is woken and stopped at once stops."""
 
-    async def look(made: Waking) -> None:
+    async def look(made: WakeSignal) -> None:
         while True:
             await made.wait()
 
     async def scenario() -> None:
-        made = Waking()
+        made = WakeSignal()
         working = asyncio.create_task(look(made))
         await asyncio.sleep(0.01)
         made.wake()

@@ -34,7 +34,7 @@ from clickstream.servicers.server import (
 )
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
-from clickstream.workers.wake_signal import Waking
+from clickstream.workers.wake_signal import WakeSignal
 
 __all__ = ["follow_trainer", "packaged_model", "serve", "serve_in_processes", "serve_trainer", "work"]
 
@@ -76,11 +76,11 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE)
     inputs = InputReader(dao, policy)
     defaults = default_settings(settings)
-    waking = Waking()
+    wake_signal = WakeSignal()
     services = [
         ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), now),
         BatchServicer(dao, now, defaults),
-        TrainingServicer(dao, inputs, defaults, now, waking.wake),
+        TrainingServicer(dao, inputs, defaults, now, wake_signal.wake),
     ]
     embedding = Embedding(load_from(settings.data_dir.absolute()))
     if not settings.trainer:
@@ -97,7 +97,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     gc.freeze()
     await server.start()
     try:
-        async with working(settings, dao, inputs, trainer, waking) if settings.run_training else nullcontext():
+        async with working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext():
             say_up(settings, address)
             yield
     finally:

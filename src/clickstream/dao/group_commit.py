@@ -75,7 +75,7 @@ class GroupCommit:
         size = sum([len(event.payload) + OVERHEAD_BYTES for event in push.events])
         return self._submit(push, len(push.events), size)
 
-    async def room(self, size: int) -> None:
+    async def wait_for_room(self, size: int) -> None:
         """Waits until a stream may submit a write of about this many bytes, in the order of asking.
 
         Streams fill half of what may wait; the rest is for calls, which cannot be held back.
@@ -143,8 +143,8 @@ class GroupCommit:
         drafts = [content for content in contents if isinstance(content, SessionDraft)]
         pushes = [content for content in contents if isinstance(content, EventPush)]
         appended = iter(_attempt(self._dao.sessions.append, drafts))
-        holders = iter(_attempt(self._dao.events.append, pushes))
-        return [next(appended if isinstance(content, SessionDraft) else holders) for content in contents]
+        earlier = iter(_attempt(self._dao.events.append, pushes))
+        return [next(appended if isinstance(content, SessionDraft) else earlier) for content in contents]
 
     async def close(self) -> None:
         """Waits for what was accepted, then ends the threads."""

@@ -52,7 +52,7 @@ class ImprovementTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskOutcome:
     """What a run that has ended means for a task: a final state, or pending again from `not_before` on."""
 
     state: ImprovementState
@@ -79,13 +79,13 @@ class QueueRules:
         """Whether so many sessions are to become a run, of which the first has waited since then."""
         return waiting >= self.least or (since is not None and since <= now - self.age)
 
-    def after_failure(self, attempts: int, reason: str, now: datetime) -> Outcome:
+    def after_failure(self, attempts: int, reason: str, now: datetime) -> TaskOutcome:
         """What becomes of a session whose run failed, after so many failed runs before."""
         if attempts + 1 >= self.attempts:
-            return Outcome(ImprovementState.FAILED, reason)
+            return TaskOutcome(ImprovementState.FAILED, reason)
         # As a number: a timedelta would overflow.
         seconds = min(self.backoff.total_seconds() * 2**attempts, LONGEST_BACKOFF.total_seconds())
-        return Outcome(ImprovementState.PENDING, reason, not_before=now + timedelta(seconds=seconds))
+        return TaskOutcome(ImprovementState.PENDING, reason, not_before=now + timedelta(seconds=seconds))
 
 
 def group_of(waiting: Mapping[str, str]) -> dict[str, str]:

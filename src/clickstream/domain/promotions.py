@@ -41,7 +41,7 @@ class Promotion:
             raise AlreadyExists("CONTENT_CONFLICT", "request_id: taken by another promotion or rollback")
 
 
-def following(order: PromotionOrder, current: Promotion | None, previous: Promotion | None, at: datetime) -> Promotion:
+def next_entry(order: PromotionOrder, current: Promotion | None, previous: Promotion | None, at: datetime) -> Promotion:
     """The entry that carries an order out behind `current`; `previous` is the entry before that one.
 
     Raises:

@@ -51,7 +51,7 @@ class Split:
         parts = [is_held_out(query, seed, share) for query in {*normalised_queries} - {""}]
         return cls(training=parts.count(False), held_out=parts.count(True))
 
-    def lacks(self) -> str:
+    def shortage(self) -> str:
         """What there is too little of, in words; empty if a run can train and its gate can tell."""
         if self.training >= MIN_TRAINING_QUERIES and self.held_out >= MIN_HELD_OUT_QUERIES:
             return ""

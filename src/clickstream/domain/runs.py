@@ -48,7 +48,7 @@ class CurvePoint:
     learning_rate: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
-    def joined(self, later: "CurvePoint") -> "CurvePoint":
+    def merged(self, later: "CurvePoint") -> "CurvePoint":
         """With what was logged later at the same step."""
         return replace(
             self,

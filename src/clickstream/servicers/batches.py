@@ -206,7 +206,7 @@ class BatchServicer(BatchServiceServicer):
         due = group_of(self._dao.improvement.due(self._clock(), IMPROVEMENT_LOOK))
         split = Split.of(due.values(), self._defaults.seed, self._defaults.held_out_share)
         counts, open_run_id = self._dao.improvement.counts(), self._dao.runs.improving() or ""
-        return improvement_summary_message(counts, open_run_id, split, split.lacks() if due else "")
+        return improvement_summary_message(counts, open_run_id, split, split.shortage() if due else "")
 
     def _messages(self, tasks: Sequence[ImprovementTask]) -> list[pb.ImprovementTask]:
         """Tasks for the contract, each with its run's lease: one read per run, of which one works at a time."""

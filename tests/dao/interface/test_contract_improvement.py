@@ -8,11 +8,11 @@ import pytest
 from support.builders import NOW, SECOND, push, session_drafts, stored_session
 
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.improvement import ImprovementState, ImprovementTask, Outcome
+from clickstream.domain.improvement import ImprovementState, ImprovementTask, TaskOutcome
 
 NONE: frozenset = frozenset()
 PENDING, PROCESSING = ImprovementState.PENDING, ImprovementState.PROCESSING
-DONE = Outcome(ImprovementState.DONE, "nDCG@10 rose", "model-1")
+DONE = TaskOutcome(ImprovementState.DONE, "nDCG@10 rose", "model-1")
 
 
 def queue(dao: ClickstreamDao, *session_ids: str, at: float = 0) -> None:
@@ -68,7 +68,7 @@ def test_r15_a_task_that_no_run_improved_is_retried(dao: ClickstreamDao, state: 
     elif state is not PENDING:
         take(dao, "run-1", "s-1")
     if state not in (PENDING, PROCESSING, ImprovementState.CANCELED):
-        dao.improvement.settle("run-1", ["s-1"], Outcome(state, "because"), NOW)
+        dao.improvement.settle("run-1", ["s-1"], TaskOutcome(state, "because"), NOW)
     before, later = tasks(dao)["s-1"], NOW + 5 * SECOND
     assert before.state is state
     is_retried = state in (ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED)
@@ -178,7 +178,7 @@ def test_r15_held_tasks_come_by_place(dao: ClickstreamDao) -> None:
         dao.improvement.queue(stored_session(session_id, batch, number), NOW)
     take(dao, "run-1", "a", "b", "c")
     take(dao, "run-2", "other")
-    held = dao.improvement.hold("run-1", NOW + 99 * SECOND)
+    held = dao.improvement.renew_lease("run-1", NOW + 99 * SECOND)
     assert [(task.session_id, task.lease_ends_at) for task in held] == [
         (session_id, NOW + 99 * SECOND) for session_id in ("c", "b", "a")
     ]
@@ -195,7 +195,7 @@ def test_r15_an_expired_lease_is_noticed(dao: ClickstreamDao) -> None:
     assert dao.improvement.unattended(NOW + 9.999 * SECOND) is None
     assert dao.improvement.unattended(NOW + 10 * SECOND) == "run-1"
     assert dao.improvement.unattended(NOW + 60 * SECOND) == "run-1"
-    dao.improvement.hold("run-1", NOW + 70 * SECOND)
+    dao.improvement.renew_lease("run-1", NOW + 70 * SECOND)
     assert dao.improvement.unattended(NOW + 60 * SECOND) == "run-2"
 
 
@@ -211,7 +211,7 @@ def test_r15_only_what_nobody_attends_to_goes_back(dao: ClickstreamDao) -> None:
     found = tasks(dao)
     assert found["a"] == replace(before, updated_at=NOW + 10 * SECOND)
     assert [found[session_id].state for session_id in "abc"] == [PENDING, PENDING, PROCESSING]
-    dao.improvement.hold("run-2", NOW + 20 * SECOND)
+    dao.improvement.renew_lease("run-2", NOW + 20 * SECOND)
     put_back(dao, "run-2", at=10)
     assert tasks(dao)["c"].state is PROCESSING
 
@@ -228,7 +228,7 @@ def test_r15_a_task_is_settled_once_and_by_its_run(dao: ClickstreamDao) -> None:
     assert (done.attempts, done.run_id, done.updated_at) == (1, "run-1", NOW + SECOND)
     assert done.lease_ends_at is None
     assert [found[session_id].state for session_id in "bc"] == [PROCESSING, PROCESSING]
-    dao.improvement.settle("run-1", ["a"], Outcome(ImprovementState.FAILED, "late"), NOW + 2 * SECOND)
+    dao.improvement.settle("run-1", ["a"], TaskOutcome(ImprovementState.FAILED, "late"), NOW + 2 * SECOND)
     put_back(dao, "run-1", at=99)
     assert tasks(dao)["a"] == done
 
@@ -237,7 +237,7 @@ def test_r15_a_failed_attempt_waits_for_the_next(dao: ClickstreamDao) -> None:
     """R15: a task that is to be tried again is pending with the reason, counts the attempt, and is due later."""
     queue(dao, "a")
     take(dao, "run-1", "a")
-    later = Outcome(PENDING, "too few queries", not_before=NOW + 60 * SECOND)
+    later = TaskOutcome(PENDING, "too few queries", not_before=NOW + 60 * SECOND)
     dao.improvement.settle("run-1", ["a"], later, NOW + SECOND)
     task = tasks(dao)["a"]
     assert (task.state, task.reason, task.attempts, task.run_id) == (PENDING, "too few queries", 1, "run-1")

@@ -19,7 +19,7 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import Unavailable
 from clickstream.domain.runs import Phase, RunState, TrainingProgress
 from clickstream.workers import wake_signal
-from clickstream.workers.wake_signal import Waking
+from clickstream.workers.wake_signal import WakeSignal
 
 pytestmark = pytest.mark.mongod
 PATIENCE = 30
@@ -186,7 +186,7 @@ def test_a_worker_is_told_again_after_its_database_was_dropped(
     """The stream is opened again and tells of later work, and the wait for it takes next to no processor time."""
     monkeypatch.setattr(wake_signal, "POLL_SECONDS", 3_600)
     monkeypatch.setattr(wake_signal, "FOLLOWED_POLL_SECONDS", 3_600)
-    dao, made = MongoDao(database), Waking()
+    dao, made = MongoDao(database), WakeSignal()
 
     async def scenario() -> None:
         await made.wait()

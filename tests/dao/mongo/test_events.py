@@ -27,30 +27,30 @@ def test_r2_of_equal_events_in_groups_at_once_one_is_accepted(database: Database
             same = push("s-1", *(f"{round_number}-{each}" for each in range(300)))
             answers = [each.result(30)[0] for each in [threads.submit(dao.events.append, [same]) for _ in range(4)]]
             assert not [each for each in answers if isinstance(each, Exception)]
-            for event, *holders in zip(same.events, *answers, strict=True):
-                assert holders.count(None) == 1
-                assert {holder.payload for holder in holders if holder} == {event.payload}
+            for event, *earlier in zip(same.events, *answers, strict=True):
+                assert earlier.count(None) == 1
+                assert {each.payload for each in earlier if each} == {event.payload}
 
 
 @pytest.mark.parametrize("late", [3, 100])
-def test_r2_a_holder_that_is_not_visible_yet_is_waited_for(
+def test_r2_an_event_that_is_not_visible_yet_is_waited_for(
     database: Database[Document], monkeypatch: pytest.MonkeyPatch, late: int
 ) -> None:
     """R2: a taken key whose event no majority has is looked up again a few times; then the outcome is unknown."""
     dao = MongoDao(database)
     dao.sessions.append([session_draft("s-1")])
     dao.events.append([push("s-1", "e-1")])
-    monkeypatch.setattr(module, "HOLDER_WAITS", (0.0, 0.0, 0.0, 0.0))
-    holders, looks = dao.events._holders, []
+    monkeypatch.setattr(module, "VISIBLE_WAITS", (0.0, 0.0, 0.0, 0.0))
+    earlier, looks = dao.events._stored, []
 
     def look(keys: list[module.Key]) -> object:
         looks.append(keys)
-        return holders(keys) if len(looks) > late else {}
+        return earlier(keys) if len(looks) > late else {}
 
-    monkeypatch.setattr(dao.events, "_holders", look)
+    monkeypatch.setattr(dao.events, "_stored", look)
     [answer] = dao.events.append([push("s-1", "e-1")])
     if late == 3:
-        assert [holder and holder.event_id for holder in answer] == ["e-1"]
+        assert [each and each.event_id for each in answer] == ["e-1"]
     else:
         assert isinstance(answer, Unavailable)
         assert len(looks) == 5
@@ -67,4 +67,4 @@ def test_r3_events_that_no_majority_acknowledged_are_not_accepted(
     with pytest.raises(Unavailable, match="not acknowledged by a majority"):
         dao.events.append([push("s-1", "e-1", "e-2")])
     [answer] = MongoDao(database).events.append([push("s-1", "e-1", "e-2")])
-    assert [holder and holder.event_id for holder in answer] == ["e-1", "e-2"]
+    assert [each and each.event_id for each in answer] == ["e-1", "e-2"]

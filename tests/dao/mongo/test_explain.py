@@ -23,7 +23,7 @@ from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain import limits
 from clickstream.domain.batches import BatchStatus
-from clickstream.domain.improvement import ImprovementState, Outcome
+from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import CurvePoint, Phase, RunState, TrainingProgress
 from clickstream.domain.training_inputs import ConversionSummary
@@ -113,9 +113,9 @@ def use_queues(dao: MongoDao) -> None:
             dao.improvement.list(after, 3, frozenset(states))
             dao.improvement.list(after, 3, frozenset(states), "improve-1")
     dao.improvement.unattended(NOW + 20 * SECOND)
-    dao.changes.next_end(NOW + 10 * SECOND)
-    dao.improvement.hold("improve-1", NOW + 40 * SECOND)
-    dao.improvement.settle("improve-1", tasks[:3], Outcome(ImprovementState.DONE, "", "model-1"), NOW)
+    dao.changes.next_due(NOW + 10 * SECOND)
+    dao.improvement.renew_lease("improve-1", NOW + 40 * SECOND)
+    dao.improvement.settle("improve-1", tasks[:3], TaskOutcome(ImprovementState.DONE, "", "model-1"), NOW)
     dao.improvement.put_back("improve-1", NOW + 50 * SECOND, NOW + 50 * SECOND)
     for before in (None, (NOW + 5 * SECOND, "run-5")):
         dao.runs.list(before, 3, frozenset())

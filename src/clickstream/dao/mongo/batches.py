@@ -1,9 +1,9 @@
 """Batches in MongoDB.
 
-Which batch collects is not stored but read off the end of the session log: the batch of the
-last session, or the one behind the last seal. So exactly one collects at every moment (R8),
-also after a crash in the middle of a release. `session_batches` holds the released ones; the
-document is made from the seal, by the release or by whoever first misses it.
+Which batch collects is not stored: it follows from the end of the session log, as the batch of the last
+session or the one behind the last seal. So exactly one batch collects at every moment (R8), also after a crash
+in the middle of a release. `session_batches` contains the released batches. Their documents are made from the
+seals: by the release or, if it died before that, by the first read that misses one.
 """
 
 import builtins
@@ -48,7 +48,7 @@ class MongoBatches(BatchDao):
         collecting = self.collecting()
         if sequence == collecting.sequence:
             return collecting
-        return self._released(sequence)  # released between the two looks, or not there at all
+        return self._released(sequence)  # released between the two reads, or there is no such batch
 
     @override
     @translated
@@ -70,8 +70,8 @@ class MongoBatches(BatchDao):
     @translated
     def release(self, release_id: str, sequence: int | None, at: datetime) -> Batch:
         for _ in range(APPEND_ATTEMPTS):
-            # The end before the id: were it looked up first, a release under the same id could come in
-            # between, and its retry would find the next batch empty.
+            # The log's end is read before the release id. In the other order, a release under the same id could come
+            # in between, and its retry would be refused because the next batch is empty.
             tail = self._log.tail()
             seal = self._sessions.find_one({"seal": True, "release_id": release_id})
             if seal is not None:
@@ -79,7 +79,7 @@ class MongoBatches(BatchDao):
                     raise AlreadyExists("CONTENT_CONFLICT", "release_id: taken by the release of another batch")
                 return self._from_seal(seal)
             _check_releasable(sequence, tail.batch, tail.number)
-            self._released(tail.batch - 1)  # its document, should the release before have died half-way
+            self._released(tail.batch - 1)  # makes its document if the release before died half-way
             seal = {
                 "_id": {"seal": tail.batch},
                 "batch": tail.batch,
@@ -91,12 +91,12 @@ class MongoBatches(BatchDao):
             try:
                 self._sessions.insert_one(seal)
             except DuplicateKeyError:
-                continue  # a session or another release came first: look again
+                continue  # a session or another release came first: try again
             return self._from_seal(seal)
         raise Unavailable("STORE_UNAVAILABLE", "other servers kept taking the next session number")
 
     def _released(self, sequence: int) -> Batch | None:
-        """A batch that was released, with its document made if a release died before making it."""
+        """A released batch; makes its document if the release died before that."""
         document = self._batches.find_one({"_id": sequence})
         if document is not None:
             return _batch(document)

@@ -1,8 +1,7 @@
 """The improvement queue in MongoDB.
 
-A task belongs to at most one training run: `run_id` is set by compare-and-set on its state, and taken back
-or settled by compare-and-set on the run. `held` is there while it is processing: until then somebody
-looks after it.
+A task belongs to at most one training run: `run_id` is set by compare-and-set on the task's state, and
+cleared or settled by compare-and-set on the run. `lease_ends_at` is present only while the task is processing.
 """
 
 import builtins
@@ -15,9 +14,10 @@ from typing_extensions import override
 from clickstream.dao.interface.improvement import ImprovementDao
 from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
-from clickstream.domain.improvement import RETRYABLE, ImprovementState, ImprovementTask, Outcome
+from clickstream.domain.improvement import RETRYABLE, ImprovementState, ImprovementTask, TaskOutcome
 from clickstream.domain.sessions import StoredSession
 
+# Those that wait longest first.
 LONGEST_FIRST = [("not_before", 1), ("_id", 1)]
 
 
@@ -74,7 +74,7 @@ class MongoImprovement(ImprovementDao):
     @override
     @translated
     def counts(self) -> dict[ImprovementState, int]:
-        # That names every state lets an index answer, without the tasks themselves.
+        # The condition names every state so that an index answers it, without reading the tasks.
         any_state: Document = {"$match": {"state": {"$in": sorted(ImprovementState)}}}
         counted = self._collection.aggregate([any_state, {"$group": {"_id": "$state", "count": {"$sum": 1}}}])
         return {ImprovementState(document["_id"]): document["count"] for document in counted}
@@ -119,7 +119,7 @@ class MongoImprovement(ImprovementDao):
         changes = {
             "state": ImprovementState.PROCESSING,
             "run_id": run_id,
-            "held": lease_until,
+            "lease_ends_at": lease_until,
             "updated_at": now,
             "reason": "",
         }
@@ -133,15 +133,17 @@ class MongoImprovement(ImprovementDao):
 
     @override
     @translated
-    def hold(self, run_id: str, lease_until: datetime) -> builtins.list[ImprovementTask]:
-        self._collection.update_many(_in_run(run_id), {"$set": {"held": lease_until}})
+    def renew_lease(self, run_id: str, lease_until: datetime) -> builtins.list[ImprovementTask]:
+        self._collection.update_many(_in_run(run_id), {"$set": {"lease_ends_at": lease_until}})
         tasks = [_task(document) for document in self._collection.find(_in_run(run_id))]
         return sorted(tasks, key=lambda task: (task.batch, task.number))
 
     @override
     @translated
     def unattended(self, now: datetime) -> str | None:
-        document = self._collection.find_one({"held": {"$lte": now}}, {"run_id": 1}, sort=[("held", 1)])
+        document = self._collection.find_one(
+            {"lease_ends_at": {"$lte": now}}, {"run_id": 1}, sort=[("lease_ends_at", 1)]
+        )
         return document["run_id"] if document else None
 
     @override
@@ -149,13 +151,13 @@ class MongoImprovement(ImprovementDao):
     def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
         changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": at}
         self._collection.update_many(
-            {**_in_run(run_id), "held": {"$lte": lease_ended_by}},
-            {"$set": changes, "$unset": {"held": ""}},
+            {**_in_run(run_id), "lease_ends_at": {"$lte": lease_ended_by}},
+            {"$set": changes, "$unset": {"lease_ends_at": ""}},
         )
 
     @override
     @translated
-    def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
+    def settle(self, run_id: str, session_ids: Sequence[str], outcome: TaskOutcome, at: datetime) -> None:
         changes: Document = {
             "state": outcome.state,
             "reason": outcome.reason,
@@ -166,7 +168,7 @@ class MongoImprovement(ImprovementDao):
             changes["not_before"] = outcome.not_before
         self._collection.update_many(
             {"_id": {"$in": list(session_ids)}, **_in_run(run_id)},
-            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"held": ""}},
+            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"lease_ends_at": ""}},
         )
 
 
@@ -191,5 +193,5 @@ def _task(document: Document) -> ImprovementTask:
         attempts=document["attempts"],
         run_id=document["run_id"],
         model_version_id=document["model_version_id"],
-        lease_ends_at=document.get("held"),
+        lease_ends_at=document.get("lease_ends_at"),
     )

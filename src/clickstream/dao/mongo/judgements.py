@@ -1,4 +1,4 @@
-"""Judgements in MongoDB, by the SHA-256 of their content: however many runs name the same, they are kept once."""
+"""Judgements in MongoDB, keyed by the SHA-256 of their content: runs with equal judgements share one document."""
 
 from bson import Binary
 from typing_extensions import override

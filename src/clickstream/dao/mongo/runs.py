@@ -1,10 +1,10 @@
 """Training runs in MongoDB.
 
-The document of a run that succeeded is also that of its model version: one write ends the run and
+The document of a run that succeeded is also the document of its model version: one write ends the run and
 makes the version, so that a worker that has lost its lease leaves no version behind.
 
-A run is held by one worker at a time: `held` is the end of its lease while it runs, the
-earliest time of the next attempt while it waits, and absent once it has ended.
+One worker at a time has a lease on a run. `available_at` is the moment from which any worker may claim it: the
+end of the lease while the run runs, the earliest time of the next attempt while it waits, absent once it ended.
 
 A run of the improvement queue is `improving` until it has ended and the promotion of its version is decided.
 An index lets one run be so at a time.
@@ -31,7 +31,7 @@ from clickstream.domain.training_inputs import ConversionSummary
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_STEP = 2**63 - 1
-# Logged losses, and as many steps at which only something was measured.
+# Points of a curve that are read: the logged losses, and the same number of steps with metrics only.
 MOST_POINTS = 2 * CURVE_POINTS
 
 
@@ -56,7 +56,7 @@ class MongoRuns(RunDao):
             "attempts": 0,
             "cancel_requested": False,
             "judgements_sha256": run.judgements_sha256,
-            "held": run.queued_at,
+            "available_at": run.queued_at,
             "improves": run.improves,
         }
         if run.improves:
@@ -89,8 +89,8 @@ class MongoRuns(RunDao):
     @override
     @translated
     def batches_in_use(self) -> Set[int]:
-        going_on = {"state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
-        return {batch for document in self._runs.find(going_on, {"batches": 1}) for batch in document["batches"]}
+        unfinished = {"state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
+        return {batch for document in self._runs.find(unfinished, {"batches": 1}) for batch in document["batches"]}
 
     @override
     @translated
@@ -103,7 +103,7 @@ class MongoRuns(RunDao):
     def model_versions(
         self, before: ListCursor | None, limit: int, *, improved_only: bool
     ) -> builtins.list[ModelVersion]:
-        # Bounded from below, it is answered by index without the runs that made no version.
+        # The lower bound lets the index leave out the runs that made no version.
         query: Document = {"model_version.created_at": {"$gte": EPOCH}}
         if improved_only:
             query["model_version.promoted"] = True
@@ -138,13 +138,13 @@ class MongoRuns(RunDao):
     @translated
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
         document = self._runs.find_one_and_update(
-            {"held": {"$lte": now}},
+            {"available_at": {"$lte": now}},
             {
-                "$set": {"state": RunState.RUNNING, "owner": owner, "held": lease_until, "reason": ""},
+                "$set": {"state": RunState.RUNNING, "owner": owner, "available_at": lease_until, "reason": ""},
                 "$min": {"started_at": now},
                 "$inc": {"attempts": 1},
             },
-            sort=[("held", 1)],
+            sort=[("available_at", 1)],
             return_document=ReturnDocument.AFTER,
         )
         return run_of(document) if document else None
@@ -154,15 +154,15 @@ class MongoRuns(RunDao):
     def renew(
         self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
     ) -> TrainingRun | None:
-        changes: Document = {"held": lease_until}
+        changes: Document = {"available_at": lease_until}
         if progress is not None:
             changes["progress"] = asdict(replace(progress, points=()))
             del changes["progress"]["points"]
         document = self._runs.find_one_and_update(
-            _held_by(run_id, owner), {"$set": changes}, return_document=ReturnDocument.AFTER
+            _leased_by(run_id, owner), {"$set": changes}, return_document=ReturnDocument.AFTER
         )
         if document and progress and progress.points:
-            # Each point under its own key: sent twice, after an answer that was lost, it is there once.
+            # Each point has a key of its own: sent again after a lost answer, it is still stored once.
             beyond = {"_id": {"$gt": point_key(run_id, progress.step), "$lte": point_key(run_id, LAST_STEP)}}
             self._points.bulk_write([DeleteMany(beyond), *(logged(run_id, point) for point in progress.points)])
         return run_of(document) if document else None
@@ -170,8 +170,8 @@ class MongoRuns(RunDao):
     @override
     @translated
     def lease(self, run_id: str) -> tuple[str, datetime] | None:
-        document = self._runs.find_one({"_id": run_id, "owner": {"$exists": True}}, {"owner": 1, "held": 1})
-        return (document["owner"], document["held"]) if document else None
+        document = self._runs.find_one({"_id": run_id, "owner": {"$exists": True}}, {"owner": 1, "available_at": 1})
+        return (document["owner"], document["available_at"]) if document else None
 
     @override
     @translated
@@ -182,15 +182,15 @@ class MongoRuns(RunDao):
     @override
     @translated
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
-        self._runs.update_one(_held_by(run_id, owner), {"$set": {"conversion": pairs(conversion.plain())}})
+        self._runs.update_one(_leased_by(run_id, owner), {"$set": {"conversion": pairs(conversion.plain())}})
 
     @override
     @translated
     def give_back(
         self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
     ) -> None:
-        changes = {"state": state, "reason": reason, "held": not_before, "attempts": attempts}
-        self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
+        changes = {"state": state, "reason": reason, "available_at": not_before, "attempts": attempts}
+        self._runs.update_one(_leased_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
 
     @override
     @translated
@@ -198,14 +198,16 @@ class MongoRuns(RunDao):
         self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
     ) -> bool:
         changes: Document = {"state": state, "reason": reason, "ended_at": at}
-        gone = ["held", "owner"]
+        removed = ["available_at", "owner"]
         if model_version is not None:
             changes["model_version"] = asdict(model_version)
         if model_version is not None and model_version.promoted:
             changes["promotion_due"] = True
         else:
-            gone.append("improving")
-        updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": dict.fromkeys(gone, "")})
+            removed.append("improving")
+        updated = self._runs.update_one(
+            _leased_by(run_id, owner), {"$set": changes, "$unset": dict.fromkeys(removed, "")}
+        )
         return updated.matched_count == 1
 
     @override
@@ -220,10 +222,10 @@ class MongoRuns(RunDao):
                     "cancel_requested": True,
                     "ended_at": at,
                 },
-                "$unset": {"held": "", "owner": "", "improving": ""},
+                "$unset": {"available_at": "", "owner": "", "improving": ""},
             },
         )
-        # A run that was begun holds batches: only a worker ends it.
+        # A run that was begun has reserved batches: only a worker ends it.
         self._runs.update_one(
             {"_id": run_id, "state": {"$in": [RunState.QUEUED, RunState.RUNNING]}},
             {"$set": {"cancel_requested": True}},
@@ -231,5 +233,5 @@ class MongoRuns(RunDao):
         return self.get(run_id)
 
 
-def _held_by(run_id: str, owner: str) -> Document:
+def _leased_by(run_id: str, owner: str) -> Document:
     return {"_id": run_id, "owner": owner, "state": RunState.RUNNING}
