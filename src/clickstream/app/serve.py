@@ -24,6 +24,7 @@ from clickstream.conversion.importance import ImportancePolicy, load_policy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.signals import NoSignals
 from clickstream.models.embedding_queue import Embedding
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
@@ -73,7 +74,8 @@ async def serve_in_processes(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> AsyncIterator[None]:
-    commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE)
+    signals = NoSignals()
+    commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE, signals=signals)
     inputs = InputReader(dao, policy)
     defaults = default_settings(settings)
     wake_signal = WakeSignal()
