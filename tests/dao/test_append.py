@@ -1,4 +1,4 @@
-"""The append scheme under many writers, on the real server (R8, R9)."""
+"""The append scheme on the real server: many writers, and what the store does not take (R3, R8, R9)."""
 
 import itertools
 import multiprocessing

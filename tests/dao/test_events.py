@@ -1,9 +1,9 @@
-"""Events written by several groups at once, on the real server (R2)."""
+"""Events on the real server: groups that are written at once, and what the store does not take (R2, R3)."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from builders import push, session_draft
+from builders import push, session_draft, session_drafts
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
@@ -68,3 +68,14 @@ def test_r3_events_that_no_majority_acknowledged_are_not_accepted(
         dao.events.append([push("s-1", "e-1", "e-2")])
     [answer] = MongoDao(database).events.append([push("s-1", "e-1", "e-2")])
     assert [holder and holder.event_id for holder in answer] == ["e-1", "e-2"]
+
+
+def test_r3_an_event_that_the_store_refuses_is_not_accepted(database: Database[Document]) -> None:
+    """R2, R3: the push of a refused event has an unknown outcome, and another push of the group is stored."""
+    dao = MongoDao(database)
+    dao.sessions.append(session_drafts(2))
+    database.command("collMod", "session_events", validator={"_id.event_id": {"$ne": "refused"}})
+    failed, stored = dao.events.append([push("s-1", "e-1", "refused"), push("s-2", "e-1")])
+    assert isinstance(failed, Unavailable)
+    assert stored == [None]
+    assert [each.event_id for each in dao.events.of_sessions(1, 2, 2).of[2].events] == ["e-1"]
