@@ -14,7 +14,7 @@ from clickstream.errors import Unavailable
 
 pytestmark = pytest.mark.mongod
 
-# More than the one member of the tests' replica set: it writes, and says that the majority is missing.
+# The tests' replica set has one member: it writes, and reports that two cannot acknowledge.
 NO_MAJORITY = WriteConcern(w=2)
 
 
@@ -60,7 +60,7 @@ def test_r2_a_holder_that_is_not_visible_yet_is_waited_for(
 def test_r3_events_that_no_majority_acknowledged_are_not_accepted(
     database: Database[Document], stored_before: list[str]
 ) -> None:
-    """R3: if the store wrote events but no majority has them, no push of the group is answered as stored."""
+    """R3: if the store wrote events but no majority acknowledged them, no push is answered as stored."""
     MongoDao(database).sessions.append([session_draft("s-1")])
     MongoDao(database).events.append([push("s-1", *stored_before)])
     dao = MongoDao(database.with_options(write_concern=NO_MAJORITY))

@@ -54,7 +54,7 @@ def test_r10_a_batch_of_enough_sessions_is_released(memory_dao: MemoryDao, clock
 def test_r10_a_worker_that_comes_late_leaves_the_next_batch_alone(
     memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10: of a batch that was released between a worker's look and its release, the next one is not released."""
+    """R10: if a scheduler releases a batch just before a worker does, the worker does not release the next one."""
     memory_dao.sessions.append(session_drafts(3))
     release = memory_dao.batches.release
 
