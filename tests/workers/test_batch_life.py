@@ -2,14 +2,14 @@
 
 import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 import pytest
 from builders import NOW, session_draft, session_drafts, training_run
 from dao.memory import MemoryDao
 from pymongo.database import Database
-from serving import Clock
+from serving import PATIENCE, Clock
 
 from clickstream.batches import Batch, BatchRules, BatchStatus
 from clickstream.dao.interface import ClickstreamDao
@@ -224,7 +224,8 @@ def test_r10_workers_and_a_scheduler_at_once_release_each_batch_once(database: D
         for number in range(60):
             dao.sessions.append([session_draft(f"s-{number}")])
             if number == 30:
-                half.set()  # from here on only workers release
+                half.set()  # from here on only workers release, also if a scheduler's last call took long
+                wait(schedulers, timeout=PATIENCE)
         written.set()
 
     def release(number: int) -> None:
@@ -242,8 +243,8 @@ def test_r10_workers_and_a_scheduler_at_once_release_each_batch_once(database: D
         life.look_after()
 
     with ThreadPoolExecutor(6) as pool:
-        racing = [pool.submit(write), pool.submit(release, 0), pool.submit(release, 1)]
-        racing += [pool.submit(work) for _ in range(3)]
+        schedulers = [pool.submit(release, number) for number in range(2)]
+        racing = [*schedulers, pool.submit(write), *(pool.submit(work) for _ in range(3))]
         for each in racing:
             each.result(timeout=120)
     batches = MongoDao(database).batches.list(None, 1_000, frozenset())
