@@ -2,14 +2,14 @@
 
 import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 import pytest
 from pymongo.database import Database
 from support.builders import NOW, session_draft, session_drafts, training_run
 from support.memory_store import MemoryDao
-from support.serving import Clock
+from support.serving import PATIENCE, Clock
 
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.dao.mongo.connection import Document
@@ -54,7 +54,7 @@ def test_r10_a_batch_of_enough_sessions_is_released(memory_dao: MemoryDao, clock
 def test_r10_a_worker_that_comes_late_leaves_the_next_batch_alone(
     memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10: of a batch that was released between a worker's look and its release, the next one is not released."""
+    """R10: if a scheduler releases a batch just before a worker does, the worker does not release the next one."""
     memory_dao.sessions.append(session_drafts(3))
     release = memory_dao.batches.release
 
@@ -224,7 +224,8 @@ def test_r10_workers_and_a_scheduler_at_once_release_each_batch_once(database: D
         for number in range(60):
             dao.sessions.append([session_draft(f"s-{number}")])
             if number == 30:
-                half.set()  # from here on only workers release
+                half.set()  # from here on only workers release, also if a scheduler's last call took long
+                wait(schedulers, timeout=PATIENCE)
         written.set()
 
     def release(number: int) -> None:
@@ -242,8 +243,8 @@ def test_r10_workers_and_a_scheduler_at_once_release_each_batch_once(database: D
         life.run_once()
 
     with ThreadPoolExecutor(6) as pool:
-        racing = [pool.submit(write), pool.submit(release, 0), pool.submit(release, 1)]
-        racing += [pool.submit(work) for _ in range(3)]
+        schedulers = [pool.submit(release, number) for number in range(2)]
+        racing = [*schedulers, pool.submit(write), *(pool.submit(work) for _ in range(3))]
         for each in racing:
             each.result(timeout=120)
     batches = MongoDao(database).batches.list(None, 1_000, frozenset())

@@ -121,7 +121,7 @@ def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(
 def test_r10_runs_that_share_batches_never_wait_for_each_other(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10, R16: of two runs that begin at once, one has all batches and the other none, in whatever order they come."""
+    """R10, R16: if two runs begin at once, one gets all batches and the other none, in any order of their batches."""
     change, both, begun = dao.batches.change_status, threading.Barrier(2), set()
 
     def side_by_side(*arguments: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The append scheme under many writers, on the real server (R8, R9)."""
+"""The append scheme on the real server: many writers, and what the store does not take (R3, R8, R9)."""
 
 import itertools
 import multiprocessing
@@ -216,9 +216,9 @@ def test_r10_an_empty_batch_is_not_released_however_often(database: Database[Doc
 def test_r3_sessions_that_no_majority_acknowledged_are_not_created(
     database: Database[Document], stored_before: list[str]
 ) -> None:
-    """R3: if the store wrote sessions but no majority has them, none is answered as stored; a retry finds them."""
+    """R3: if the store wrote sessions but no majority acknowledged them, none is answered as stored."""
     MongoDao(database).sessions.append([session_draft(each) for each in stored_before])
-    # More than the one member of the tests' replica set: it writes, and says that the majority is missing.
+    # The tests' replica set has one member: it writes, and reports that two cannot acknowledge.
     dao = MongoDao(database.with_options(write_concern=WriteConcern(w=2)))
     with pytest.raises(Unavailable, match="not acknowledged by a majority"):
         dao.sessions.append(session_drafts(2))
@@ -227,8 +227,8 @@ def test_r3_sessions_that_no_majority_acknowledged_are_not_created(
     assert [number for _, number, _ in everything(MongoDao(database))] == [1, 2]
 
 
-def test_r1_a_session_that_the_store_refuses_costs_no_other_anything(database: Database[Document]) -> None:
-    """R1, R8: of a group the sessions before and behind the refused one are stored, under dense numbers."""
+def test_r1_a_session_that_the_store_refuses_fails_alone(database: Database[Document]) -> None:
+    """R1, R8: the sessions before and behind a refused one are stored, with dense numbers."""
     database.command("collMod", "sessions", validator={"_id": {"$ne": "s-2"}})
     first, refused, last = MongoDao(database).sessions.append(session_drafts(3))
     assert isinstance(refused, Unavailable)

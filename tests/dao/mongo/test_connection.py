@@ -16,7 +16,7 @@ TOGETHER = 4
 
 
 def test_r3_a_store_that_is_away_answers_no_ping() -> None:
-    """R3: who asks whether the store is there is refused with UNAVAILABLE where nothing listens."""
+    """R3: a ping raises Unavailable if nothing listens at the address of the store."""
     with (
         connect("mongodb://127.0.0.1:1/?directConnection=true", timeout=0.1) as client,
         pytest.raises(Unavailable, match="did not acknowledge"),

@@ -1,11 +1,11 @@
-"""Events written by several groups at once, on the real server (R2)."""
+"""Events on the real server: groups that are written at once, and what the store does not take (R2, R3)."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
-from support.builders import push, session_draft
+from support.builders import push, session_draft, session_drafts
 
 from clickstream.dao.mongo import events as module
 from clickstream.dao.mongo.connection import Document
@@ -14,7 +14,7 @@ from clickstream.domain.errors import Unavailable
 
 pytestmark = pytest.mark.mongod
 
-# More than the one member of the tests' replica set: it writes, and says that the majority is missing.
+# The tests' replica set has one member: it writes, and reports that two cannot acknowledge.
 NO_MAJORITY = WriteConcern(w=2)
 
 
@@ -60,7 +60,7 @@ def test_r2_an_event_that_is_not_visible_yet_is_waited_for(
 def test_r3_events_that_no_majority_acknowledged_are_not_accepted(
     database: Database[Document], stored_before: list[str]
 ) -> None:
-    """R3: if the store wrote events but no majority has them, no push of the group is answered as stored."""
+    """R3: if the store wrote events but no majority acknowledged them, no push is answered as stored."""
     MongoDao(database).sessions.append([session_draft("s-1")])
     MongoDao(database).events.append([push("s-1", *stored_before)])
     dao = MongoDao(database.with_options(write_concern=NO_MAJORITY))
@@ -68,3 +68,14 @@ def test_r3_events_that_no_majority_acknowledged_are_not_accepted(
         dao.events.append([push("s-1", "e-1", "e-2")])
     [answer] = MongoDao(database).events.append([push("s-1", "e-1", "e-2")])
     assert [each and each.event_id for each in answer] == ["e-1", "e-2"]
+
+
+def test_r3_an_event_that_the_store_refuses_is_not_accepted(database: Database[Document]) -> None:
+    """R2, R3: the push of a refused event has an unknown outcome, and another push of the group is stored."""
+    dao = MongoDao(database)
+    dao.sessions.append(session_drafts(2))
+    database.command("collMod", "session_events", validator={"_id.event_id": {"$ne": "refused"}})
+    failed, stored = dao.events.append([push("s-1", "e-1", "refused"), push("s-2", "e-1")])
+    assert isinstance(failed, Unavailable)
+    assert stored == [None]
+    assert [each.event_id for each in dao.events.of_sessions(1, 2, 2).of[2].events] == ["e-1"]
