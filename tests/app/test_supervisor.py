@@ -21,7 +21,7 @@ from support.builders import create_request, release_request
 from support.processes import CLIENTS, children, clients, connections
 from support.serving import PATIENCE, ServeProcess, until
 
-from clickstream.app.serve import supervisor
+from clickstream.app import supervisor
 from clickstream.app.settings import Settings
 from clickstream.app.supervisor import Child, reserved, running
 from clickstream.dao.embedded_mongod import EmbeddedMongo

@@ -11,7 +11,7 @@ from pymongo.database import Database
 from support.builders import session_drafts, training_run
 from support.serving import ServeProcess, wait_for
 
-from clickstream.app.serve import supervisor
+from clickstream.app import supervisor
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao

@@ -13,8 +13,8 @@ from clickstream.dao.group_commit import GroupCommit
 from clickstream.domain.errors import NotFound, Unavailable
 
 
-def test_a_lone_request_goes_out_at_once() -> None:
-    """A request that meets no write is written by itself, without waiting for company or for a timer."""
+def test_a_single_request_is_written_at_once() -> None:
+    """A request that meets no other write is written alone, without waiting for others or for a timer."""
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         gate.open.set()
@@ -28,8 +28,8 @@ def test_a_lone_request_goes_out_at_once() -> None:
     assert play(scenario).groups == [["s-1"], ["s-2"]]
 
 
-def test_what_arrives_during_a_write_goes_out_together() -> None:
-    """Fifty requests behind a running write share the next one, in their order; each gets its own answer."""
+def test_requests_that_arrive_during_a_write_are_written_together() -> None:
+    """Fifty requests during a write share the next one, in their order, and each gets its own answer."""
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         first = await blocked(commit, gate)
@@ -77,7 +77,7 @@ def test_r2_one_item_that_fails_fails_alone() -> None:
 
 
 def test_r3_a_write_that_fails_reaches_every_caller_and_the_next_goes_on() -> None:
-    """R3: when the store fails, all callers of that write hear it, and later writes are attempted again."""
+    """R3: when the store fails, all callers of that write get the error, and later writes are tried."""
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         def down(_: str) -> None:
@@ -114,15 +114,15 @@ def test_a_full_group_of_events_goes_out_beside_another(monkeypatch: pytest.Monk
     assert sorted(map(len, play(scenario).groups)) == [1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("held", ["in flight", "waiting"])
-def test_r4_nothing_is_written_beside_or_past_a_session(monkeypatch: pytest.MonkeyPatch, held: str) -> None:
-    """R4: as long as a session is being written or waits, groups go one by one, so its events find it."""
+@pytest.mark.parametrize("session_is", ["in flight", "waiting"])
+def test_r4_nothing_is_written_beside_or_past_a_session(monkeypatch: pytest.MonkeyPatch, session_is: str) -> None:
+    """R4: while a session is written or waits, groups are written one by one, so that its events find it."""
     monkeypatch.setattr(module, "GROUP_DOCUMENTS", 2)
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
-        waiting = [sent(commit, "s-1") if held == "in flight" else events_sent(commit, "other", 1)]
+        waiting = [sent(commit, "s-1") if session_is == "in flight" else events_sent(commit, "other", 1)]
         await until(lambda: gate.groups)
-        if held == "waiting":
+        if session_is == "waiting":
             waiting.append(sent(commit, "s-1"))
         waiting += [events_sent(commit, "s-1", 2) for _ in range(3)]
         await quiet()
@@ -135,7 +135,7 @@ def test_r4_nothing_is_written_beside_or_past_a_session(monkeypatch: pytest.Monk
 
 
 def test_after_a_session_full_groups_of_events_go_out_beside_another_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once no session waits or is being written, two full groups of events are in the store's hands at once."""
+    """Once no session waits or is being written, two full groups of events are written at once."""
     monkeypatch.setattr(module, "GROUP_DOCUMENTS", 2)
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:

@@ -52,7 +52,7 @@ def test_a_group_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert play(scenario).groups == [["first"], ["s-0", "s-1"], ["s-2"], ["large"]]
 
 
-def test_a_caller_that_leaves_disturbs_nobody() -> None:
+def test_a_caller_that_leaves_disturbs_no_other() -> None:
     """R1: the write of a cancelled call stands, and the others of its group get their answers."""
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
@@ -121,7 +121,7 @@ def test_r20_close_waits_for_a_writer_that_began_after_it(monkeypatch: pytest.Mo
 
 
 def test_streams_wait_for_room_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R7: streams may fill half of what may wait; who asks first goes first, however little a later one wants."""
+    """R7: streams may fill half of the waiting bytes; the first to ask is first, whatever the others ask for."""
     size = len(session_draft("s-1").payload) + module.OVERHEAD_BYTES
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:

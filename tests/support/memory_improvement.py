@@ -82,7 +82,7 @@ class MemoryImprovement(Part):
         return sorted(self._in_run(run_id), key=lambda task: (task.batch, task.number))
 
     @locked
-    def unattended(self, now: datetime) -> str | None:
+    def expired_run(self, now: datetime) -> str | None:
         expired = self._where(lambda task: task.lease_ends_at is not None and task.lease_ends_at <= now)
         return min(expired, key=lambda task: task.lease_ends_at).run_id if expired else None
 

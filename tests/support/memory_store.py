@@ -376,9 +376,9 @@ class MemoryPromotions(Part):
 
 
 class MemoryChanges(Part):
-    """`ChangeDao` of a store that tells of nothing, like a MongoDB that is no replica set."""
+    """`ChangeDao` of a store that reports no changes, like a MongoDB that is no replica set."""
 
-    def follow(self, _told: Callable[[], None], _is_stopped: Callable[[], bool]) -> bool:
+    def follow(self, _on_change: Callable[[], None], _is_stopped: Callable[[], bool]) -> bool:
         return False
 
     @locked
@@ -404,7 +404,7 @@ class MemoryDao:
 
     @property
     def down(self) -> bool:
-        """Whether the store answers nothing but Unavailable."""
+        """Whether every operation raises Unavailable."""
         return self._state.down
 
     @down.setter
@@ -413,7 +413,7 @@ class MemoryDao:
 
     @property
     def refusals(self) -> int:
-        """How many operations met a store that was down."""
+        """The number of operations that failed because the store was down."""
         return self._state.refusals
 
     @locked

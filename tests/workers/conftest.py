@@ -1,4 +1,4 @@
-"""A store with work for a worker that is in a hurry."""
+"""A store with work, and workers with short intervals."""
 
 import pytest
 from support.builders import NOW, push, session_drafts, training_run
@@ -9,7 +9,7 @@ from clickstream.workers import run_leases, wake_signal
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heartbeats and polls follow each other quickly."""
+    """Shortens the intervals of heartbeats and polls."""
     monkeypatch.setattr(run_leases, "HEARTBEAT_SECONDS", 0.01)
     monkeypatch.setattr(wake_signal, "POLL_SECONDS", 0.01)
 

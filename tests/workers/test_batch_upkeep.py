@@ -1,4 +1,4 @@
-"""What workers do with batches by themselves."""
+"""Batch work of the workers: freeing, releasing and archiving (R10)."""
 
 import contextlib
 import threading
@@ -26,12 +26,12 @@ BY_AGE = BatchRules(release_age=MINUTE)
 
 
 def statuses(dao: ClickstreamDao) -> list[str]:
-    """Of all batches, the oldest first."""
+    """The statuses of all batches, the oldest first."""
     return [batch.status for batch in reversed(dao.batches.list(None, 1_000, frozenset()))]
 
 
 def test_by_default_nothing_is_released_or_archived(memory_dao: MemoryDao, clock: Clock) -> None:
-    """Without rules schedulers alone decide, however large and old a batch is."""
+    """Without rules, workers release and archive no batch, however large and old it is."""
     memory_dao.sessions.append(session_drafts(50))
     clock.forward(1e6)
     BatchUpkeep(memory_dao, BatchRules(), clock).run_once()
@@ -39,7 +39,7 @@ def test_by_default_nothing_is_released_or_archived(memory_dao: MemoryDao, clock
 
 
 def test_r10_a_batch_of_enough_sessions_is_released(memory_dao: MemoryDao, clock: Clock) -> None:
-    """R10: the collecting batch is released when it has enough sessions, not before, and the next one is not."""
+    """R10: the collecting batch is released when it has enough sessions and not before; the next one stays open."""
     life = BatchUpkeep(memory_dao, BY_SIZE, clock)
     memory_dao.sessions.append(session_drafts(2))
     life.run_once()
@@ -98,8 +98,8 @@ def test_r10_a_session_that_is_dated_back_makes_no_batch_old(memory_dao: MemoryD
     assert statuses(memory_dao)[:2] == ["released", "released"]
 
 
-def test_r10_what_trained_is_archived_after_its_time(memory_dao: MemoryDao, clock: Clock) -> None:
-    """R10: a trained batch is archived with the reason in its history; one that only was released stays."""
+def test_r10_a_trained_batch_is_archived_after_its_time(memory_dao: MemoryDao, clock: Clock) -> None:
+    """R10: a trained batch is archived with the reason in its history; a batch that was only released stays."""
     life = BatchUpkeep(memory_dao, BatchRules(archive_after=MINUTE), clock)
     for batch in (1, 2):
         memory_dao.sessions.append(session_drafts(1, f"b{batch}"))
@@ -121,7 +121,7 @@ def test_r10_what_trained_is_archived_after_its_time(memory_dao: MemoryDao, cloc
 def test_r10_a_batch_that_a_run_is_to_train_is_not_archived(
     memory_dao: MemoryDao, clock: Clock, state: RunState
 ) -> None:
-    """R10: a batch is archived after the last run that names it, however old it is, and holds up no other."""
+    """R10: a batch stays until the last run that names it has ended, and does not delay other batches."""
     life = BatchUpkeep(memory_dao, BatchRules(archive_after=MINUTE), clock)
     for batch in (1, 2, 3):
         memory_dao.sessions.append(session_drafts(1, f"b{batch}"))
@@ -155,7 +155,7 @@ def begin(dao: ClickstreamDao, sequence: int, run_id: str) -> None:
 def test_r10_a_batch_of_a_run_that_is_over_leaves_training(
     memory_dao: MemoryDao, clock: Clock, state: RunState | None, status: str
 ) -> None:
-    """R10, R16: whatever put it there, a batch never stays in training for a run that ended or is gone."""
+    """R10, R16: a batch in training for a run that has ended or does not exist is taken out of training."""
     memory_dao.sessions.append(session_drafts(1))
     memory_dao.batches.release("r-1", None, clock())
     if state is not None:
@@ -173,7 +173,7 @@ def test_r10_a_batch_of_a_run_that_is_over_leaves_training(
 
 @pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING])
 def test_r10_a_batch_whose_run_goes_on_stays_in_training(memory_dao: MemoryDao, clock: Clock, state: RunState) -> None:
-    """R10, R16: also a run that waits, or whose worker fell silent, keeps its batches; behind them others are freed."""
+    """R10, R16: a run that waits, or whose worker is dead, keeps its batches; later batches are still freed."""
     for number in range(1, 4):
         memory_dao.sessions.append(session_drafts(1, f"b{number}"))
         memory_dao.batches.release(f"r-{number}", None, clock())
@@ -193,7 +193,7 @@ def test_r10_a_batch_whose_run_goes_on_stays_in_training(memory_dao: MemoryDao, 
 def test_r10_a_batch_that_another_run_has_begun_meanwhile_is_not_freed(
     memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10: between a worker's look at a batch and its change, the batch may go to another run, which keeps it."""
+    """R10: a batch that goes to another run between a worker's read and its change stays with that run."""
     memory_dao.sessions.append(session_drafts(1))
     memory_dao.batches.release("r-1", None, clock())
     begin(memory_dao, 1, "over")

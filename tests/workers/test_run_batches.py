@@ -17,7 +17,7 @@ from clickstream.workers.run_batches import BatchBusy, RunBatches
 
 
 def train_elsewhere(dao: MemoryDao, batch: int) -> None:
-    """Lets the run `other` of a worker elsewhere train a batch."""
+    """Puts a batch into training for the run `other` of another worker."""
     dao.runs.create(training_run("other", (batch,)))
     dao._state.leases["other"] = (NOW + 999 * SECOND, "elsewhere")
     released = frozenset({BatchStatus.RELEASED})
@@ -33,7 +33,7 @@ def test_r16_a_run_after_a_failed_one_trains_the_same_batch(dao: MemoryDao, cloc
 
 
 def test_r10_a_run_waits_for_a_busy_batch(dao: MemoryDao, clock: Clock) -> None:
-    """R10, R16: runs over one batch train one after the other; waiting says for whom, and is no attempt."""
+    """R10, R16: runs over one batch train one after the other; waiting names the other run, and counts no attempt."""
     train_elsewhere(dao, 1)
 
     async def scenario() -> None:
@@ -50,7 +50,7 @@ def test_r10_a_run_waits_for_a_busy_batch(dao: MemoryDao, clock: Clock) -> None:
 
 
 def test_r10_a_run_that_waits_for_one_batch_takes_no_other(dao: MemoryDao, clock: Clock) -> None:
-    """R10, R16: a run over two batches of which one is busy leaves the other as it was, also when it is cancelled."""
+    """R10, R16: a run with one busy batch leaves its other batch unchanged, also when the run is cancelled."""
     train_elsewhere(dao, 2)
     dao.runs.request_cancel("run-1", NOW)
     before = dao.batches.get(1)
@@ -71,7 +71,7 @@ def test_r10_a_run_that_waits_for_one_batch_takes_no_other(dao: MemoryDao, clock
 def test_r10_a_batch_that_comes_free_at_the_wrong_moment_is_tried_again(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10, R16: a run that could not take a batch, which nobody holds any more when it asks why, waits and trains."""
+    """R10, R16: a run that could not take a batch, which is free again at its next check, waits and then trains."""
     change, refused = dao.batches.change_status, []
 
     def once_refused(*arguments: Any, **named: Any) -> Any:
@@ -93,7 +93,7 @@ def test_r10_a_batch_that_comes_free_at_the_wrong_moment_is_tried_again(
 def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10, R16: a run whose second batch another took while it took the first frees the first when it is cancelled."""
+    """R10, R16: a cancelled run that got its first batch, but not its second, frees the first."""
     change = dao.batches.change_status
 
     def late(sequence: int, *arguments: Any, **named: Any) -> Any:
@@ -143,7 +143,7 @@ def test_r10_runs_that_share_batches_never_wait_for_each_other(
 
 
 def test_r16_the_batches_of_a_run_are_read_in_the_order_given(dao: MemoryDao, clock: Clock) -> None:
-    """R14, R16: inputs come batch by batch as the run names them."""
+    """R14, R16: the inputs come batch by batch, in the order in which the run names the batches."""
     dao.runs.request_cancel("run-1", NOW)
     dao.runs.create(training_run("both", batches=(2, 1)))
     fine_tune = Module(lambda: model_version("both"))
@@ -152,7 +152,7 @@ def test_r16_the_batches_of_a_run_are_read_in_the_order_given(dao: MemoryDao, cl
 
 
 def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> None:
-    """R10: a batch that was archived after the run was queued ends it with the reason."""
+    """R10: a run fails, with the reason, if its batch was archived after the run was queued."""
     released = frozenset({BatchStatus.RELEASED})
     dao.batches.change_status(1, released, BatchStatus.ARCHIVED, run_id="", reason="", at=NOW)
     play((dao, Module(), clock), scenario=ended(dao))
@@ -160,8 +160,16 @@ def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> No
     assert dao.batches.get(1).status is BatchStatus.ARCHIVED
 
 
+def test_r16_a_batch_that_does_not_exist_fails_the_run(dao: MemoryDao, clock: Clock) -> None:
+    """R10: a run over a batch that does not exist fails, and the reason does not call the batch archived."""
+    dao.runs.request_cancel("run-1", NOW)
+    dao.runs.create(training_run("run-2", batches=(9,)))
+    play((dao, Module(), clock), scenario=ended(dao, "run-2"))
+    assert (state(dao, "run-2"), dao.runs.get("run-2").reason) == (RunState.FAILED, "batch-9 does not exist")
+
+
 def test_r10_a_run_that_cannot_begin_leaves_its_batches_as_they_were(dao: MemoryDao, clock: Clock) -> None:
-    """R10: a run of which one batch is archived fails, and what was trained before it stays so."""
+    """R10: a run with one archived batch fails, and its other batches keep their status."""
     play((dao, Module(), clock), scenario=ended(dao))
     trained = dao.batches.get(1)
     assert (trained.status, trained.run_id) == (BatchStatus.TRAINED, "run-1")
@@ -176,7 +184,7 @@ def test_r10_a_run_that_cannot_begin_leaves_its_batches_as_they_were(dao: Memory
 def test_r16_a_worker_that_stalled_leaves_no_batch_in_training(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10, R16: one that slept between claiming a run and beginning its batches begins them after the run's end.
+    """R10, R16: batches are freed if a stalled worker puts them into training after its run has ended.
 
     Another worker has ended them by then; they are taken out of training again, and the next run trains them.
     """

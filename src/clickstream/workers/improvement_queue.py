@@ -73,13 +73,13 @@ class ImprovementQueue(RunSource):
         """Handles the tasks whose lease has expired, and queues a run if enough sessions wait."""
         for _ in range(LOOKS):
             now = self._clock()
-            run_id = self._dao.improvement.unattended(now)
+            run_id = self._dao.improvement.expired_run(now)
             if run_id is None:
                 break
-            self._attend(run_id, now)
+            self._handle_expired(run_id, now)
         self._begin_run()
 
-    def _attend(self, run_id: str, now: datetime) -> None:
+    def _handle_expired(self, run_id: str, now: datetime) -> None:
         run = self._dao.runs.get(run_id)
         if run is None:
             logger.warning("run %s was never created: its sessions go back into the queue", run_id)

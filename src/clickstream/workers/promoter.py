@@ -24,7 +24,7 @@ class Promoter:
     def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime], *, automatic: bool) -> None:
         self._dao = dao
         self._clock = clock
-        self._by_itself = automatic
+        self._automatic = automatic
 
     def run_once(self) -> None:
         """Promotes the next version that passed its gate, unless a version other than its parent is promoted.
@@ -34,7 +34,7 @@ class Promoter:
         version = self._dao.runs.promotion_due()
         if version is None:
             return
-        if self._by_itself:
+        if self._automatic:
             self._promote(version)
         self._dao.runs.promotion_decided(version.run_id)
 

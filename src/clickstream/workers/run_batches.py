@@ -50,7 +50,9 @@ class RunBatches(RunSource):
 
     def _check_free(self, sequence: int, run: TrainingRun) -> None:
         batch = self._dao.batches.get(sequence)
-        if batch is None or batch.status is BatchStatus.ARCHIVED:
+        if batch is None:
+            raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} does not exist")
+        if batch.status is BatchStatus.ARCHIVED:
             raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
         if batch.status is BatchStatus.TRAINING and batch.run_id != run.run_id:
             raise BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")

@@ -1,4 +1,4 @@
-"""What every store promises about the time that brings work."""
+"""What every store promises about the moments at which work is due."""
 
 from support.builders import NOW, SECOND, stored_session, training_run
 
@@ -8,7 +8,7 @@ from clickstream.domain.runs import RunState
 
 
 def test_r16_the_next_end_is_that_of_a_lease_or_a_wait(dao: ClickstreamDao) -> None:
-    """R16: a waiting run counts from when it may be tried, a running one by its lease, and one that ended never."""
+    """R16: a waiting run is due when it may be tried, a running one when its lease ends, an ended one never."""
     assert dao.changes.next_due(NOW) is None
     for number, at in enumerate((1, 2), start=1):
         dao.runs.create(training_run(f"run-{number}", at=NOW + at * SECOND))
@@ -27,7 +27,7 @@ def test_r16_the_next_end_is_that_of_a_lease_or_a_wait(dao: ClickstreamDao) -> N
 
 
 def test_r15_the_next_end_is_that_of_a_task_too(dao: ClickstreamDao) -> None:
-    """R15: a task that is processing counts by its lease, one that waits or is done never."""
+    """R15: a processing task is due when its lease ends; other tasks are never."""
     for session_id in "ab":
         dao.improvement.queue(stored_session(session_id), NOW)
     assert dao.changes.next_due(NOW - SECOND) is None

@@ -27,7 +27,7 @@ Answer = tuple[str, int, int, bool]
 
 
 def write(uri: str, database: str, writer: str, groups: int = GROUPS) -> list[Answer]:
-    """Appends groups of own sessions and of some that every writer sends, from a client of its own."""
+    """Appends groups of sessions, some of which every writer sends, through a client of its own."""
     answers = []
     with connect(uri, 30) as client:
         dao = MongoDao(client[database])
@@ -49,7 +49,7 @@ def release_again_and_again(dao: MongoDao, stop: threading.Event) -> None:
 
 
 def read_everything(dao: MongoDao, stop: threading.Event) -> list[tuple[int, int, str]]:
-    """Pages by number through batch after batch, until nothing is written any more."""
+    """Pages by number through batch after batch, until the writing has ended."""
     seen: list[tuple[int, int, str]] = []
     batch, after = 1, 0
     while True:
@@ -122,7 +122,7 @@ def test_r8_a_killed_writer_leaves_no_gap(mongod: EmbeddedMongo, database: Datab
 
 
 def seal_only(database: Database[Document], batch: int, number: int) -> None:
-    """What is left of a release that died between its two writes."""
+    """The state after a release that died between its two writes."""
     database["sessions"].insert_one(
         {
             "_id": {"seal": batch},
@@ -137,7 +137,7 @@ def seal_only(database: Database[Document], batch: int, number: int) -> None:
 
 @pytest.mark.parametrize("look", ["get", "list", "release", "collecting", "append"])
 def test_r10_a_release_that_died_half_way_is_completed(database: Database[Document], look: str) -> None:
-    """R10: once the seal is written the batch is released, whatever is done first after the crash."""
+    """R10: once its seal is written a batch is released, whichever call comes first after the crash."""
     MongoDao(database).sessions.append(session_drafts(2))
     seal_only(database, batch=1, number=3)
     dao = MongoDao(database)
@@ -159,7 +159,7 @@ def test_r10_a_release_that_died_half_way_is_completed(database: Database[Docume
 
 
 def test_r10_the_next_release_completes_the_one_before(database: Database[Document]) -> None:
-    """R10: releasing on top of a half-done release leaves no batch without its document."""
+    """R10: a release makes the document of the batch whose release died half-way before it."""
     MongoDao(database).sessions.append(session_drafts(2))
     seal_only(database, batch=1, number=3)
     dao = MongoDao(database)
@@ -170,7 +170,7 @@ def test_r10_the_next_release_completes_the_one_before(database: Database[Docume
 
 
 def test_r8_a_server_that_slept_through_a_release_goes_on_in_the_next_batch(database: Database[Document]) -> None:
-    """R8: a process that remembers the end of a batch appends behind what others wrote and sealed since."""
+    """R8: a process with an outdated end of the log appends behind what others wrote and sealed since."""
     sleeper, other = MongoDao(database), MongoDao(database)
     sleeper.sessions.append(session_drafts(2, "a"))
     other.sessions.append(session_drafts(2, "b"))
@@ -195,7 +195,7 @@ class NeverFree:
 
 
 def test_r10_a_release_that_never_finds_the_end_gives_up() -> None:
-    """R3, R10: while a write of others stays unacknowledged, a release ends with UNAVAILABLE, not never."""
+    """R3, R10: while another write stays unacknowledged, a release ends with UNAVAILABLE instead of never."""
     log = NeverFree()
     dao = MongoDao(defaultdict(lambda: log))  # type: ignore[arg-type]
     with pytest.raises(Unavailable):

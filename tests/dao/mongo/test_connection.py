@@ -26,7 +26,7 @@ def test_r3_a_store_that_is_away_answers_no_ping() -> None:
 
 @pytest.mark.mongod
 def test_r20_processes_that_start_together_prepare_one_schema(mongo_client: pymongo.MongoClient[Document]) -> None:
-    """R20: who comes second finds the collection made, also where nobody saw it before."""
+    """R20: processes that prepare an empty database at the same time all succeed."""
     barrier = threading.Barrier(TOGETHER)
 
     def start(name: str) -> None:

@@ -19,7 +19,7 @@ NO_MAJORITY = WriteConcern(w=2)
 
 
 def test_r2_of_equal_events_in_groups_at_once_one_is_accepted(database: Database[Document]) -> None:
-    """R2: the same events in groups that are written at the same time are accepted once, and else duplicates."""
+    """R2: the same events in groups that are written at once are accepted once; the others are duplicates."""
     dao = MongoDao(database)
     dao.sessions.append([session_draft("s-1")])
     with ThreadPoolExecutor(4) as threads:

@@ -58,7 +58,7 @@ class ImprovementDao(Protocol):
         """Renews the lease of the run's tasks that are processing; returns them in order of batch and number."""
         ...
 
-    def unattended(self, now: datetime) -> str | None:
+    def expired_run(self, now: datetime) -> str | None:
         """The run of the processing task whose lease expired first; None if no lease has expired."""
         ...
 

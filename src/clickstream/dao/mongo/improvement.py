@@ -140,7 +140,7 @@ class MongoImprovement(ImprovementDao):
 
     @override
     @translated
-    def unattended(self, now: datetime) -> str | None:
+    def expired_run(self, now: datetime) -> str | None:
         document = self._collection.find_one(
             {"lease_ends_at": {"$lte": now}}, {"run_id": 1}, sort=[("lease_ends_at", 1)]
         )
