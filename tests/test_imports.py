@@ -12,11 +12,12 @@ MODULES = sorted(path.relative_to(SOURCE).with_suffix("").as_posix() for path in
 
 ROOMS: dict[str, set[str]] = {
     "domain": set(),
+    "processes": set(),
     "contract": {"domain"},
     "dao/interface": {"domain"},
     "models": {"domain"},
     "dao/group_commit": {"domain", "dao/interface"},
-    "dao/embedded_mongod": {"domain"},
+    "dao/embedded_mongod": {"domain", "processes"},
     "dao/mongo": {"domain", "dao/interface"},
     "conversion": {"domain", "contract", "dao/interface"},
     "trainer_client": {"domain", "contract"},
@@ -28,7 +29,8 @@ ROOMS: dict[str, set[str]] = {
     "views": {"client", "ubi"},
     "demo": {"client", "views", "training"},
     "app": {
-        *("domain", "contract", "dao", "models", "conversion", "trainer_client", "training", "workers", "servicers"),
+        *("domain", "processes", "contract", "dao", "models", "conversion", "trainer_client", "training"),
+        *("workers", "servicers"),
     },
     "cli": {"domain", "app", "client", "ubi", "views", "demo"},
     "__init__": set(),

@@ -23,7 +23,7 @@ from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QU
 from clickstream.domain.runs import RunState
 from clickstream.workers import run_worker
 from clickstream.workers import wake_signal as module
-from clickstream.workers.wake_signal import Waking
+from clickstream.workers.wake_signal import WakeSignal
 
 NOBODY = "127.0.0.1:1"
 NEVER = 3_600.0
@@ -39,15 +39,15 @@ def worked(database: Database[Document], tmp_path: Path) -> Callable[..., MongoD
     dao = MongoDao(database)
 
     async def run(condition: Callable[[], Any] | None) -> None:
-        waking = Waking()
+        wake_signal = WakeSignal()
         inputs = InputReader(dao, POLICY)
-        async with working(Settings(data_dir=tmp_path), dao, inputs, NOBODY, waking):
+        async with working(Settings(data_dir=tmp_path), dao, inputs, NOBODY, wake_signal):
             if condition is None:
                 for _ in range(5):
-                    waking.wake()
+                    wake_signal.wake()
                     await asyncio.sleep(0.2)
             else:
-                await until(lambda: (waking.wake(), condition())[1])
+                await until(lambda: (wake_signal.wake(), condition())[1])
 
     def work(condition: Callable[[], Any] | None = None) -> MongoDao:
         asyncio.run(run(condition))
@@ -150,8 +150,8 @@ def noticed(
 
     async def run(known: Callable[[], Any], condition: Callable[[], Any]) -> tuple[datetime, datetime]:
         inputs = InputReader(dao, POLICY)
-        waking = Waking()
-        async with working(Settings(data_dir=tmp_path), dao, inputs, NOBODY, waking):
+        wake_signal = WakeSignal()
+        async with working(Settings(data_dir=tmp_path), dao, inputs, NOBODY, wake_signal):
             end = await until(known)
             await until(condition)
             return end, datetime.now(UTC)
@@ -183,7 +183,7 @@ def test_r16_a_run_is_tried_again_at_the_end_of_its_wait(
 
     def waits() -> datetime | None:
         run = runs.find_one({"_id": "run-1"})
-        return run["held"] if (run["state"], run["attempts"]) == ("queued", 1) else None
+        return run["available_at"] if (run["state"], run["attempts"]) == ("queued", 1) else None
 
     end, at = noticed(waits, lambda: dao.runs.get("run-1").attempts == 2)
     assert timedelta() <= at - end < NOTICED * SECOND

@@ -8,7 +8,7 @@ from support.builders import NOW, push, session_drafts
 from support.serving import InProcessServer
 
 from clickstream.cli.commands import main
-from clickstream.domain.improvement import ImprovementState, Outcome
+from clickstream.domain.improvement import ImprovementState, TaskOutcome
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def run(server: InProcessServer) -> Callable[..., Result]:
         dao.improvement.queue(dao.sessions.get(f"s-{number}"), NOW)
     dao.improvement.take(["s-1", "s-2", "s-3"], "run-1", NOW, NOW)
     for session_id, state in (("s-1", "failed"), ("s-2", "refused"), ("s-3", "done")):
-        dao.improvement.settle("run-1", [session_id], Outcome(ImprovementState(state), "because"), NOW)
+        dao.improvement.settle("run-1", [session_id], TaskOutcome(ImprovementState(state), "because"), NOW)
     dao.improvement.cancel("s-4", NOW)
     return lambda *words: CliRunner().invoke(main, ["retry", *words, "--address", server.address])
 

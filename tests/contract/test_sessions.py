@@ -5,10 +5,12 @@ from datetime import datetime
 from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, session_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders import NOW, event, session
+from support.builders import NOW, SECOND, event, session
 
+from clickstream.contract.batches import batch_message
 from clickstream.contract.encoding import message_field, timestamp
 from clickstream.contract.sessions import stored_session_bytes
+from clickstream.domain.batches import Batch, BatchStatus, StatusChange
 from clickstream.domain.sessions import SessionEvents, StoredEvent, StoredSession
 
 # Field 999, which no message has: a string of one character.
@@ -73,3 +75,24 @@ def test_lengths_of_every_size_are_encoded() -> None:
         content = session_pb2.Session(query="x" * size).SerializeToString()
         field = message_field(session_pb2.StoredSession.SESSION_FIELD_NUMBER, content)
         assert len(session_pb2.StoredSession.FromString(field).session.query) == size
+
+
+def test_a_batch_shows_each_of_its_facts_in_its_own_field() -> None:
+    """R10: of a batch's times, ids and counts none stands in the field of another; what is not known is absent."""
+    change = StatusChange(BatchStatus.TRAINING, NOW + 2 * SECOND, "run run-1")
+    whole = Batch(3, BatchStatus.TRAINING, 7, NOW, NOW + SECOND, "release", "run-1", [change])
+    shown = batch_service_pb2.BatchStatusChange(
+        status=batch_service_pb2.BATCH_STATUS_TRAINING, at=timestamp(NOW + 2 * SECOND), reason="run run-1"
+    )
+    assert batch_message(whole) == batch_service_pb2.Batch(
+        batch_id="batch-3",
+        status=batch_service_pb2.BATCH_STATUS_TRAINING,
+        session_count=7,
+        opened_at=timestamp(NOW),
+        released_at=timestamp(NOW + SECOND),
+        release_id="release",
+        run_id="run-1",
+        history=[shown],
+    )
+    first = batch_service_pb2.Batch(batch_id="batch-1", status=batch_service_pb2.BATCH_STATUS_COLLECTING)
+    assert batch_message(Batch(1, BatchStatus.COLLECTING, 0)) == first

@@ -1,4 +1,4 @@
-"""Conversion of single sessions, and of any session whatever (R12, R13)."""
+"""Conversion of single sessions, chosen and generated (R12, R13)."""
 
 from collections import Counter
 from datetime import timedelta
@@ -25,7 +25,7 @@ POLICY = ImportancePolicy("test-1", GRADES, default_grade=0.25)
 
 
 def act(event_id: str, object_id: str = "a", type: str = "click", second: float = 0) -> SessionEvent:  # noqa: A002
-    """A click on `a`, unless said otherwise."""
+    """A click on `a`, or an event with other fields."""
     return SessionEvent(event_id, object_id, type, NOW + timedelta(seconds=second))
 
 
@@ -82,7 +82,7 @@ def test_r13_a_session_that_cannot_train_is_skipped_with_a_reason(session: Searc
 def test_r13_a_session_without_text_is_skipped_where_a_template_is_given(
     acts: list[SessionEvent], meta: dict[str, dict[str, object]], trains: bool
 ) -> None:
-    """R13: it teaches nothing unless an item with text was acted on or, where nothing was done, shown."""
+    """R13: a session trains only if an item with text was acted on or, without any act, shown."""
     results = [ShownResult(name, place, meta.get(name, {})) for place, name in enumerate("ab")]
     session, summary = search(*acts, results=results), ConversionSummary(POLICY.version)
     found = convert(session, POLICY, summary, ItemTemplate("{title}"))
@@ -108,7 +108,7 @@ def test_r12_one_of_three_results_clicked() -> None:
 
 @pytest.mark.parametrize(("first", "second"), [("view", "purchase"), ("purchase", "view")])
 def test_r12_a_purchase_counts_before_and_after_a_view(first: str, second: str) -> None:
-    """R12: by max, a view after the purchase takes nothing away, nor does one before it."""
+    """R12: by max, a view before or after the purchase does not lower the grade."""
     found, _ = converted(search(act("e-1", type=first, second=1), act("e-2", type=second, second=2)))
     assert found.results[0].grade == 3.0
     assert found.results[0].event_ids == ("e-1", "e-2")
@@ -153,7 +153,7 @@ def test_r12_an_unknown_type_has_the_default_grade_and_is_counted() -> None:
 
 
 def test_r12_missing_meta_and_a_key_named_text_pass_through() -> None:
-    """R12: whatever the meta holds, or that it holds nothing, is carried through untouched."""
+    """R12: any meta, also an empty one, is passed on unchanged."""
     metas: list[dict[str, Any]] = [{}, {"text": "a text", "query": "not the query", "grade": 9}]
     results = [ShownResult("a", 0, metas[0]), ShownResult("b", 1, metas[1])]
     found, _ = converted(search(act("e-1", "b"), results=results))

@@ -26,7 +26,7 @@ GOOD = 'version = "v1"\n[grades]\nclick = 1\n'
     ],
 )
 def test_r12_grades_combine_as_the_policy_says(combine: str, types: list[str], grade: float) -> None:
-    """R12: max, sum and last of the types' grades; unknown types by default; nothing done is grade 0."""
+    """R12: grades combine by max, sum or last; unknown types have the default grade; no act is grade 0."""
     assert ImportancePolicy("v1", GRADES, 0.25, combine).grade(types) == grade
 
 

@@ -45,7 +45,7 @@ def read(reader: InputReader, after: int = 0) -> tuple[list[bytes], ConversionSu
 
 
 def test_r14_the_same_bytes_from_any_starting_point(reader: InputReader) -> None:
-    """R14: whoever starts behind a number gets exactly the tail of what a reader from the start gets."""
+    """R14: a reader that starts behind a number gets exactly the rest of what a reader from the start gets."""
     whole, summary = read(reader)
     graded = [number for number in range(1, SESSIONS + 1) if number % 3 and number != 8]
     assert len(whole) == len(graded)
@@ -64,8 +64,8 @@ def test_r14_large_sessions_change_nothing_but_the_pieces(reader: InputReader, m
     assert max(len(page) for page in reader.pages(1, SESSIONS, 0, reader.new_summary())) < 3
 
 
-def test_r14_whoever_starts_first_fixes_the_same_pages(reader: InputReader, memory_dao: MemoryDao) -> None:
-    """R14: pages begin at fixed numbers, so a first reader from the middle fixes what one from the start would."""
+def test_r14_a_first_reader_from_any_number_fixes_the_same_pages(reader: InputReader, memory_dao: MemoryDao) -> None:
+    """R14: a first reader from the middle freezes the same pages as one from the start."""
     tail, _ = read(reader, 12)
     memory_dao.events.append([push("s-11", "e-9", object_id="c"), push("s-13", "e-9", object_id="c")])
     memory_dao.sessions.mark_irrelevant("s-14", NOW)
@@ -114,7 +114,7 @@ def test_r13_an_empty_range_gives_nothing(memory_dao: MemoryDao) -> None:
 
 
 def test_r6_what_is_stored_is_what_was_sent() -> None:
-    """R6: the payload in the draft is the session with places and time filled in."""
+    """R6: the payload in the draft is the session with positions and time filled in."""
     draft: SessionDraft = session_draft("s-1")
     stored = session_pb2.Session.FromString(draft.payload)
     assert [result.position for result in stored.results] == [0, 1, 2]

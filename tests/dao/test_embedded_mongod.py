@@ -1,4 +1,4 @@
-"""The embedded mongod: a real process that outlives nothing and forgets nothing."""
+"""The embedded mongod: a real process that stops with its parent and loses no acknowledged write."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ time.sleep(600)
 
 @pytest.fixture
 def mongo(tmp_path: Path) -> Iterator[EmbeddedMongo]:
-    """A mongod of this test's own."""
+    """A mongod for this test alone."""
     mongo = EmbeddedMongo(tmp_path / "mongodb", 0.25)
     mongo.start()
     yield mongo
@@ -119,7 +119,7 @@ def test_mongod_dies_with_its_parent_and_the_folder_is_free_at_once(tmp_path: Pa
 
 
 def test_an_unusable_folder_is_explained(tmp_path: Path) -> None:
-    """A mongod that ends by itself is reported with its exit code and the last error of its log."""
+    """A mongod that exits during its start is reported with its exit code and the last error of its log."""
     (tmp_path / "storage.bson").write_bytes(b"nonsense")
     with pytest.raises(StartError, match=r"exit code \d+, see .*mongod\.log: \{"):
         EmbeddedMongo(tmp_path, 0.25).start()

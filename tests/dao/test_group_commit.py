@@ -1,67 +1,20 @@
-"""Group commit: what arrives while a write runs goes out together as the next one."""
+"""Group commit: items that arrive during a write are written together as the next group."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from support.builders import push, session_draft
+from support.builders import push
+from support.gated_store import Gate, blocked, events_sent, play, quiet, sent
 from support.serving import until
 
 from clickstream.dao import group_commit as module
 from clickstream.dao.group_commit import GroupCommit
-from clickstream.domain.errors import NotFound, ResourceExhausted, Unavailable
-
-MEGABYTE = 2**20
+from clickstream.domain.errors import NotFound, Unavailable
 
 
-class Gate:
-    """A store that writes when it is let, and remembers what came together."""
-
-    def __init__(self) -> None:
-        self.sessions = self.events = self
-        self.groups: list[list[str]] = []
-        self.answer: Callable[[str], Any] = lambda session_id: f"stored {session_id}"
-        self.open = threading.Event()
-
-    def append(self, items: Sequence[Any]) -> list[Any]:
-        """Both `sessions.append` and `events.append`."""
-        self.groups.append([item.session_id for item in items])
-        assert self.open.wait(10)
-        return [self.answer(item.session_id) for item in items]
-
-
-def play(scenario: Callable[[GroupCommit, Gate], Any], max_waiting_bytes: int = 64 * MEGABYTE) -> Gate:
-    """Runs a scenario in an event loop."""
-    gate = Gate()
-
-    async def run() -> None:
-        commit = GroupCommit(gate, max_waiting_bytes=max_waiting_bytes)  # type: ignore[arg-type]
-        try:
-            await asyncio.wait_for(scenario(commit, gate), 20)
-        finally:
-            gate.open.set()
-            await commit.close()
-
-    asyncio.run(run())
-    return gate
-
-
-def sent(commit: GroupCommit, session_id: str) -> "asyncio.Future[Any]":
-    """A session on its way into the store."""
-    return commit.append_session(session_draft(session_id))
-
-
-async def blocked(commit: GroupCommit, gate: Gate) -> "asyncio.Future[Any]":
-    """A first write, which is in the store's hands and stays there."""
-    first = sent(commit, "first")
-    await until(lambda: gate.groups)
-    return first
-
-
-def test_a_lone_request_goes_out_at_once() -> None:
-    """A request that meets no write is written by itself, without waiting for company or for a timer."""
+def test_a_single_request_is_written_at_once() -> None:
+    """A request that meets no other write is written alone, without waiting for others or for a timer."""
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         gate.open.set()
@@ -75,8 +28,8 @@ def test_a_lone_request_goes_out_at_once() -> None:
     assert play(scenario).groups == [["s-1"], ["s-2"]]
 
 
-def test_what_arrives_during_a_write_goes_out_together() -> None:
-    """Fifty requests behind a running write share the next one, in their order; each gets its own answer."""
+def test_requests_that_arrive_during_a_write_are_written_together() -> None:
+    """Fifty requests during a write share the next one, in their order, and each gets its own answer."""
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         first = await blocked(commit, gate)
@@ -124,7 +77,7 @@ def test_r2_one_item_that_fails_fails_alone() -> None:
 
 
 def test_r3_a_write_that_fails_reaches_every_caller_and_the_next_goes_on() -> None:
-    """R3: when the store fails, all callers of that write hear it, and later writes are attempted again."""
+    """R3: when the store fails, all callers of that write get the error, and later writes are tried."""
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         def down(_: str) -> None:
@@ -140,82 +93,6 @@ def test_r3_a_write_that_fails_reaches_every_caller_and_the_next_goes_on() -> No
     play(scenario)
 
 
-def test_r7_the_waiting_writes_are_bounded() -> None:
-    """R7: beyond the limit a write is refused at once with RESOURCE_EXHAUSTED; when there is room, it is taken."""
-
-    async def scenario(commit: GroupCommit, gate: Gate) -> None:
-        await blocked(commit, gate)
-        waiting = [sent(commit, f"s-{number}") for number in range(3)]
-        await asyncio.sleep(0)
-        with pytest.raises(ResourceExhausted) as refused:
-            await sent(commit, "too many")
-        assert (refused.value.reason, refused.value.retry_after > 0) == ("WRITE_QUEUE_FULL", True)
-        gate.open.set()
-        await asyncio.gather(*waiting)
-        assert await sent(commit, "again") == "stored again"
-
-    size = len(session_draft("s-1").payload) + module.OVERHEAD_BYTES
-    gate = play(scenario, max_waiting_bytes=3 * size + 10)
-    assert all("too many" not in group for group in gate.groups)
-
-
-def test_a_group_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long queue goes out in several groups; one item above the size goes alone."""
-    size = len(session_draft("s-1").payload) + module.OVERHEAD_BYTES
-    monkeypatch.setattr(module, "GROUP_BYTES", 2 * size + 10)
-
-    async def scenario(commit: GroupCommit, gate: Gate) -> None:
-        await blocked(commit, gate)
-        waiting = [sent(commit, f"s-{number}") for number in range(3)]
-        waiting.append(commit.append_events(push("large", *map(str, range(9)))))
-        await asyncio.sleep(0)
-        gate.open.set()
-        await asyncio.gather(*waiting)
-
-    assert play(scenario).groups == [["first"], ["s-0", "s-1"], ["s-2"], ["large"]]
-
-
-def test_a_caller_that_leaves_disturbs_nobody() -> None:
-    """R1: the write of a cancelled call stands, and the others of its group get their answers."""
-
-    async def scenario(commit: GroupCommit, gate: Gate) -> None:
-        first = await blocked(commit, gate)
-        leaving, staying = sent(commit, "leaving"), sent(commit, "staying")
-        await asyncio.sleep(0)
-        first.cancel()
-        leaving.cancel()
-        await asyncio.sleep(0)
-        gate.open.set()
-        assert await staying == "stored staying"
-        assert first.cancelled()
-        assert leaving.cancelled()
-        assert await sent(commit, "later") == "stored later"
-
-    assert play(scenario).groups[:2] == [["first"], ["leaving", "staying"]]
-
-
-def test_r20_close_waits_for_what_was_accepted() -> None:
-    """R20: closing writes everything that waits before it returns."""
-
-    async def scenario(commit: GroupCommit, gate: Gate) -> None:
-        first = await blocked(commit, gate)
-        second = sent(commit, "second")
-        await asyncio.sleep(0)
-        closing = asyncio.create_task(commit.close())
-        await asyncio.sleep(0)
-        assert not closing.done()
-        gate.open.set()
-        await closing
-        assert (await first, await second) == ("stored first", "stored second")
-
-    assert play(scenario).groups == [["first"], ["second"]]
-
-
-def events_sent(commit: GroupCommit, session_id: str, count: int) -> "asyncio.Future[Any]":
-    """A push of so many events on its way into the store."""
-    return commit.append_events(push(session_id, *map(str, range(count))))
-
-
 def test_a_full_group_of_events_goes_out_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one group of events is written, a second goes out if it is full, and a third waits for either."""
     monkeypatch.setattr(module, "GROUP_DOCUMENTS", 4)
@@ -224,11 +101,12 @@ def test_a_full_group_of_events_goes_out_beside_another(monkeypatch: pytest.Monk
         first = events_sent(commit, "first", 1)
         await until(lambda: gate.groups)
         waiting = [events_sent(commit, "second", 3)]
-        await asyncio.sleep(0.02)
-        assert len(gate.groups) == 1  # not full
+        await quiet()
+        assert commit._in_flight == 1  # the second is not full
         waiting += [events_sent(commit, "second", 1), *(events_sent(commit, f"third-{each}", 2) for each in range(3))]
+        await quiet()
+        assert commit._in_flight == 2
         await until(lambda: len(gate.groups) == 2)
-        await asyncio.sleep(0.02)
         assert gate.groups == [["first"], ["second", "second"]]
         gate.open.set()
         await asyncio.gather(first, *waiting)
@@ -236,19 +114,19 @@ def test_a_full_group_of_events_goes_out_beside_another(monkeypatch: pytest.Monk
     assert sorted(map(len, play(scenario).groups)) == [1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("held", ["in flight", "waiting"])
-def test_r4_nothing_is_written_beside_or_past_a_session(monkeypatch: pytest.MonkeyPatch, held: str) -> None:
-    """R4: as long as a session is being written or waits, groups go one by one, so its events find it."""
+@pytest.mark.parametrize("session_is", ["in flight", "waiting"])
+def test_r4_nothing_is_written_beside_or_past_a_session(monkeypatch: pytest.MonkeyPatch, session_is: str) -> None:
+    """R4: while a session is written or waits, groups are written one by one, so that its events find it."""
     monkeypatch.setattr(module, "GROUP_DOCUMENTS", 2)
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
-        waiting = [sent(commit, "s-1") if held == "in flight" else events_sent(commit, "other", 1)]
+        waiting = [sent(commit, "s-1") if session_is == "in flight" else events_sent(commit, "other", 1)]
         await until(lambda: gate.groups)
-        if held == "waiting":
+        if session_is == "waiting":
             waiting.append(sent(commit, "s-1"))
         waiting += [events_sent(commit, "s-1", 2) for _ in range(3)]
-        await asyncio.sleep(0.02)
-        assert len(gate.groups) == 1
+        await quiet()
+        assert commit._in_flight == 1
         gate.open.set()
         await asyncio.gather(*waiting)
 
@@ -256,26 +134,18 @@ def test_r4_nothing_is_written_beside_or_past_a_session(monkeypatch: pytest.Monk
     assert groups[-3:] == [["s-1"]] * 3
 
 
-def test_streams_wait_for_room_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R7: streams may fill half of what may wait; who asks first goes first, however little a later one wants."""
-    size = len(session_draft("s-1").payload) + module.OVERHEAD_BYTES
+def test_after_a_session_full_groups_of_events_go_out_beside_another_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once no session waits or is being written, two full groups of events are written at once."""
+    monkeypatch.setattr(module, "GROUP_DOCUMENTS", 2)
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
-        await blocked(commit, gate)
-        waiting = [sent(commit, f"s-{number}") for number in range(3)]
-        order: list[str] = []
-
-        async def ask(name: str, wanted: int) -> None:
-            await commit.room(wanted)
-            order.append(name)
-
-        asking = [asyncio.create_task(ask("large", 3 * size)), asyncio.create_task(ask("small", 1))]
-        await asyncio.sleep(0.02)
-        assert order == []
-        sent(commit, "a call still gets in")
         gate.open.set()
-        await asyncio.gather(*asking, *waiting)
-        assert order == ["large", "small"]
-        await commit.room(100 * size)  # nothing waits: even the largest may go
+        await sent(commit, "s-1")
+        gate.open.clear()
+        waiting = [events_sent(commit, "s-1", 2) for _ in range(2)]
+        await quiet()
+        assert commit._in_flight == 2
+        gate.open.set()
+        await asyncio.gather(*waiting)
 
-    play(scenario, max_waiting_bytes=8 * size)
+    play(scenario)

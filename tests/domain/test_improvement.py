@@ -12,7 +12,7 @@ RULES = QueueRules(least=3, age=timedelta(seconds=60), attempts=3, backoff=timed
 
 
 def test_r15_a_run_begins_by_count_or_by_age() -> None:
-    """R15: enough sessions begin a run at once, fewer when the first has waited long enough, none never."""
+    """R15: a run is due with enough sessions, or when the first has waited long enough; never without sessions."""
     assert RULES.is_due(3, NOW, NOW)
     assert not RULES.is_due(2, NOW, NOW + 59 * SECOND)
     assert RULES.is_due(2, NOW, NOW + 60 * SECOND)

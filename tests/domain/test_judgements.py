@@ -17,7 +17,7 @@ def files(folder: Path, qrels: str, queries: str = "q1\tred shoe\nq2\tlamp\n") -
 
 
 def test_packed_judgements_come_back() -> None:
-    """What is kept is what was given."""
+    """Unpacked judgements equal those that were packed."""
     assert sorted(unpacked(packed(JUDGED)[1]), key=str) == sorted(JUDGED, key=str)
 
 

@@ -1,4 +1,4 @@
-"""Which queries train and which measure (R17)."""
+"""The split of queries into those that train and those that measure (R17)."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_r17_distinct_queries_are_counted_by_their_part() -> None:
 
 
 def test_r17_what_is_too_little_is_said_in_numbers() -> None:
-    """R17: words tell what there is and what is needed; with enough of both there is nothing to say."""
+    """R17: the text names the numbers there are and the numbers needed; it is empty if both suffice."""
     assert Split(MIN_TRAINING_QUERIES, MIN_HELD_OUT_QUERIES).shortage() == ""
     words = "distinct queries: {} held out and {} to train on; at least 10 and 4 are needed"
     assert Split(30, 9).shortage() == words.format(9, 30)

@@ -9,12 +9,12 @@ from clickstream.domain.model_versions import ModelVersion
 
 
 def test_a_plain_model_version_comes_back_whole() -> None:
-    """R17: what is kept of an evaluation is all of it."""
+    """R17: an evaluation is read back whole."""
     assert ModelVersion.from_plain(asdict(model_version())) == model_version()
 
 
 def test_an_older_model_version_still_loads() -> None:
-    """A version that was kept before there were segments, judgements and further intervals has none of them."""
+    """A version stored without segments, judgements and further intervals is read back without them."""
     plain = asdict(model_version())
     for name in ("mrr_gain", "recall_gain", "recall_at_100_gain", "segments", "judged"):
         del plain["evaluation"][name]

@@ -44,7 +44,7 @@ def check_runs(fleet: Fleet) -> None:
     versions = {run["_id"]: run["model_version"]["model_version_id"] for run in runs if run["state"] == "succeeded"}
     for task in tasks:
         assert task["model_version_id"] == (versions[task["run_id"]] if task["state"] == "done" else "")
-        assert not {"held", "owner"} & set(task)
+        assert not {"lease_ends_at", "owner"} & set(task)
 
 
 def test_r15_every_session_ends_once_whatever_is_killed(tmp_path: Path) -> None:

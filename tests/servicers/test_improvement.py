@@ -10,7 +10,7 @@ from grpc import StatusCode
 from support.builders import SECOND, create_request, event, push_request, queries, training_run
 from support.serving import Clock, InProcessServer, fields, reason, refused
 
-from clickstream.domain.improvement import ImprovementState, Outcome
+from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
 from clickstream.domain.runs import RunState
 
@@ -163,7 +163,7 @@ def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) ->
     assert task.not_before == task.queued_at
     error = refused(any_server.improvement.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="b"))
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
-    improvement.settle("run-1", ["a"], Outcome(ImprovementState.DONE, "nDCG@10 rose", "model-1"), now)
+    improvement.settle("run-1", ["a"], TaskOutcome(ImprovementState.DONE, "nDCG@10 rose", "model-1"), now)
     request = pb.ListImprovementTasksRequest(run_id="run-1", page_size=1)
     first = any_server.improvement.ListImprovementTasks(request)
     [done] = first.tasks
@@ -225,7 +225,7 @@ def test_r15_the_queue_says_what_it_holds_and_why_it_waits(any_server: InProcess
     now = clock()
     any_server.dao.improvement.take(asked[:-1], "improve-1", now, now + 30 * SECOND)
     any_server.dao.runs.create(replace(training_run("improve-1"), from_improvement_queue=True))
-    any_server.dao.improvement.settle("improve-1", asked[:2], Outcome(ImprovementState.FAILED, ""), now)
+    any_server.dao.improvement.settle("improve-1", asked[:2], TaskOutcome(ImprovementState.FAILED, ""), now)
     summary = any_server.improvement.ListImprovementTasks(request).summary
     assert {each.state: each.count for each in summary.counts} == {
         pb.IMPROVEMENT_STATE_PENDING: 1,

@@ -141,6 +141,16 @@ def test_r2_outcomes_are_listed_unless_all_are_accepted(either: InProcessServer)
     assert found.outcomes[2].field == "events.events[2].type"
 
 
+def test_r2_a_rejected_event_among_new_ones_is_listed(server: InProcessServer) -> None:
+    """R2: also where no event was known before, the acknowledgement says which was rejected and why."""
+    _, answer = ingest(server, *sessions_of("s-1"), events_of(2, "s-1", "e-1", event("e-2", type=""), "e-3"))
+    found = answer.events
+    accepted, rejected = Outcome.CODE_ACCEPTED, Outcome.CODE_REJECTED
+    assert [each.code for each in found.outcomes] == [accepted, rejected, accepted]
+    assert found.outcomes[1].field == "events.events[1].type"
+    assert (found.accepted_count, found.rejected_count) == (2, 1)
+
+
 def test_r1_a_stream_sent_again_changes_nothing(either: InProcessServer) -> None:
     """R1: the same messages again are acknowledged as what is stored; other content is CONTENT_CONFLICT alone."""
     requests = [*sessions_of("s-1"), events_of(2, "s-1", "e-1", "e-2")]
@@ -382,7 +392,9 @@ def test_a_client_that_takes_no_answer_is_read_no_further(memory_dao: MemoryDao)
 
         running = asyncio.create_task(stream.run(requests(), never))
         await until(lambda: len(read) >= 7)
-        await asyncio.sleep(0.1)
+        await until(lambda: not commit._writers)  # all that was read is stored
+        for _ in range(10):
+            await asyncio.sleep(0)
         assert len(read) <= 9
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -423,13 +435,15 @@ def test_streams_share_a_small_queue_and_leave_room_for_calls(
         server.clickstream.CreateSession(create_request("s-1"))
         given, go_on = hold(server, monkeypatch)
         talks = [Conversation(server) for _ in range(3)]
-        for at, talk in enumerate(talks):
-            talk.send(*(large(100 * at + number) for number in range(1, 11)), None)
-        wait_for(lambda: len(given) >= 1 and server.commit._waiting_bytes > queue_bytes // 4)
-        assert not is_reached(lambda: server.commit._waiting_bytes > queue_bytes // 2)
-        call = server.clickstream.PushEvents.future(push_request("s-1", event("call")), timeout=PATIENCE)
-        assert not is_reached(call.done)
-        go_on.set()
+        try:
+            for at, talk in enumerate(talks):
+                talk.send(*(large(100 * at + number) for number in range(1, 11)), None)
+            wait_for(lambda: len(given) >= 1 and server.commit._waiting_bytes > queue_bytes // 4)
+            assert not is_reached(lambda: server.commit._waiting_bytes > queue_bytes // 2)
+            call = server.clickstream.PushEvents.future(push_request("s-1", event("call")), timeout=PATIENCE)
+            assert not is_reached(call.done)
+        finally:
+            go_on.set()  # a store that stays blocked would keep the server from ending
         assert call.result().accepted_count == 1
         for talk in talks:
             assert [each.events.accepted_count for each in talk.call] == [1000] * 10

@@ -26,7 +26,7 @@ def improved(request: pytest.FixtureRequest) -> InProcessServer:
     for session_id in ("b-1", "a-3", "a-2"):
         dao.improvement.queue(dao.sessions.get(session_id), NOW)
     improvement = queue(dao, server._clock)
-    improvement.look_after()
+    improvement.run_once()
     run = dao.runs.claim("me", NOW, NOW + 60 * SECOND)
     assert len(list(improvement.pages(run, improvement._inputs.new_summary()))) == 3
     version = replace(model_version(run.run_id), batch_ids=("batch-1", "batch-2"))

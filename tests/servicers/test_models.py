@@ -131,6 +131,21 @@ def test_r1_promotion_and_rollback_can_be_retried(any_server: InProcessServer) -
     assert refused(promote, any_server, "model-run-2", "p-1").code() is StatusCode.ALREADY_EXISTS
 
 
+def test_r1_who_expects_no_promoted_version_changes_none(any_server: InProcessServer) -> None:
+    """R1: an empty `expected_model_version_id` is a condition, too: where a version serves, nothing is changed."""
+    for number in (1, 2):
+        finish(any_server, f"run-{number}", number)
+        promote(any_server, f"model-run-{number}", f"p-{number}")
+    roll_back = pb.RollbackModelRequest(request_id="r-1", expected_model_version_id="")
+    for error in (
+        refused(promote, any_server, "model-run-1", "p-3", expected_model_version_id=""),
+        refused(any_server.model.RollbackModel, roll_back),
+    ):
+        assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
+    current = any_server.model.GetModelVersion(pb.GetModelVersionRequest()).model_version
+    assert current.model_version_id == "model-run-2"
+
+
 def test_what_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> None:
     """Embed by default never stops for a promotion: not even force promotes what is gone; a retry needs no files."""
     for number in (1, 2):

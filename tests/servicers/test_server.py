@@ -1,10 +1,13 @@
 """The server itself: health, reflection, reasons, drain (R20), and isolation of defects (R7)."""
 
 import ast
+import base64
+import socket
 import threading
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import pytest
@@ -12,7 +15,8 @@ from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_servi
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
-from google.rpc import error_details_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from support.builders import NOW, create_request, session_drafts
@@ -25,6 +29,7 @@ from clickstream.domain import errors as domain
 from clickstream.domain.errors import StartError
 from clickstream.servicers.server import Server
 
+T = TypeVar("T", bound=Message)
 PACKAGE = "embedding_studio.clickstream.v1"
 NAMES = ("ClickstreamService", "BatchService", "ImprovementService", "TrainingService", "ModelService")
 SERVICES = [f"{PACKAGE}.{name}" for name in NAMES]
@@ -99,6 +104,40 @@ def test_every_error_carries_its_reason(kind: type[domain.ClickstreamError]) -> 
     assert f"ERROR_REASON_{error.reason}".encode() in dict(status.trailing_metadata)["grpc-status-details-bin"]
 
 
+@pytest.mark.parametrize("seconds", [0.25, 1, 90])
+def test_r3_retry_info_says_the_seconds_of_the_error(seconds: float) -> None:
+    """R3, R7: a client that waits as RetryInfo says waits as long as the error means."""
+    for kind in (domain.Unavailable, domain.ResourceExhausted):
+        info = packed(grpc_status(kind("DEFECT", "why", seconds)), error_details_pb2.RetryInfo())
+        assert info.retry_delay.ToTimedelta().total_seconds() == seconds
+
+
+# gRPC counts each header as its name, its value and 32 bytes; binary values travel in base64, messages in percent.
+HEADER_BYTES = 32
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🙂", "%"])
+def test_r7_a_status_fits_the_trailers_however_much_is_wrong(letter: str) -> None:
+    """R7: many violations with long paths and long descriptions stay below the 8 KiB that every client accepts."""
+    violations = [domain.FieldViolation(letter * 300, letter * 300, "LIMIT_EXCEEDED") for _ in range(30)]
+    status = grpc_status(domain.InvalidArgument(violations))
+    size = len("grpc-status") + 2 + HEADER_BYTES
+    size += len("grpc-message") + len(urllib.parse.quote(status.details)) + HEADER_BYTES
+    for key, value in status.trailing_metadata:
+        size += len(key) + len(base64.b64encode(value)) + HEADER_BYTES
+    assert size < 8 * 1024
+    assert len(packed(status, error_details_pb2.BadRequest()).field_violations) >= 10
+
+
+def packed(status: grpc.Status, kind: T) -> T:
+    """The detail of this kind that a status carries."""
+    [(_, encoded)] = status.trailing_metadata
+    for each in status_pb2.Status.FromString(encoded).details:
+        if each.Unpack(kind):
+            return kind
+    raise AssertionError(f"no {kind.DESCRIPTOR.name} in the status")
+
+
 def test_r7_a_defect_says_nothing_and_harms_no_other_call(server: InProcessServer, monkeypatch) -> None:
     """R7: an exception that should not exist is INTERNAL without its text, and the server goes on."""
 
@@ -136,6 +175,16 @@ def held(dao: MemoryDao, part: Any, name: str) -> tuple[threading.Event, threadi
     return begun, go_on
 
 
+def is_closed(address: str) -> bool:
+    """Whether nothing listens on HOST:PORT any more."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except ConnectionError:
+        return True
+    return False
+
+
 def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None:
     """R20: during a drain health is NOT_SERVING, a write in flight is finished and acknowledged."""
     begun, go_on = held(server.dao, server.dao.sessions, "append")
@@ -146,6 +195,7 @@ def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None
     drain = server.drain(grace=PATIENCE)
     assert next(watch).status == NOT_SERVING
     watch.cancel()
+    wait_for(lambda: is_closed(server.address))  # from here on only the grace time keeps the call
     assert not writing.done()
     go_on.set()
     assert writing.result().created
@@ -154,14 +204,31 @@ def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None
 
 
 def test_r20_a_drain_under_load_answers_every_call(server: InProcessServer) -> None:
-    """R20: of many calls that arrive as the drain begins each is done, or refused as safe to retry."""
+    """R20: what arrived before the drain is done, what comes after is refused, and what races is either of the two."""
     server.clickstream.CreateSession(create_request("first"))
-    calls = [server.clickstream.CreateSession.future(create_request(f"s-{number}")) for number in range(400)]
-    server.drain().result(PATIENCE)
-    failures = {number: call.exception() for number, call in enumerate(calls) if call.exception() is not None}
-    assert {error.code() for error in failures.values()} <= {grpc.StatusCode.UNAVAILABLE}
-    for number in range(400):
-        assert (server.dao.sessions.get(f"s-{number}") is None) == (number in failures)
+    begun, go_on = held(server.dao, server.dao.sessions, "append")
+    boundary = server._server._boundary
+    arrived = boundary._arrivals
+
+    def send(kind: str) -> list[Any]:
+        make = server.clickstream.CreateSession.future
+        return [make(create_request(f"{kind}-{number}"), timeout=PATIENCE) for number in range(200)]
+
+    before = send("before")
+    wait_for(lambda: boundary._arrivals == arrived + len(before))
+    racing = send("racing")
+    drain = server.drain()
+    wait_for(lambda: boundary._stopping)
+    after = send("after")
+    go_on.set()
+    drain.result(PATIENCE)
+    assert begun.is_set()
+    assert [call.exception() for call in before] == [None] * len(before)
+    assert {call.code() for call in racing} <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert {call.code() for call in after} == {grpc.StatusCode.UNAVAILABLE}
+    for kind, calls in (("before", before), ("racing", racing), ("after", after)):
+        for number, call in enumerate(calls):
+            assert (server.dao.sessions.get(f"{kind}-{number}") is None) == (call.exception() is not None)
 
 
 @pytest.mark.parametrize("busy", ["waiting", "reading"])

@@ -297,6 +297,7 @@ def test_r16_a_run_is_canceled_once_and_not_after_its_end(any_server: InProcessS
     assert any_server.woken == 1
     cancel = pb.CancelTrainingRunRequest(run_id="run-1")
     runs = [any_server.training.CancelTrainingRun(cancel).run for _ in range(2)]
+    assert any_server.woken == 3
     assert runs[0] == runs[1]
     assert runs[0].state == runs_pb.TRAINING_RUN_STATE_CANCELED
     any_server.training.StartTraining(start("run-2"))

@@ -1,4 +1,4 @@
-"""A database, a server, a trainer and workers, each a process of its own that is killed and comes back."""
+"""A database, a server, a trainer and workers as processes, to kill and restart."""
 
 import os
 import random
@@ -32,7 +32,7 @@ Life = list[tuple[str, str]]
 
 
 class Fleet:
-    """Everything that works on one queue; the server works on runs, too."""
+    """All processes that work on one queue; the server has a worker, too."""
 
     def __init__(self, folder: Path, encoder: Path) -> None:
         self._folder = folder
@@ -71,7 +71,7 @@ class Fleet:
             self._addresses[name] = process.address
 
     def kill(self, name: str) -> None:
-        """Kill -9; it is started again at once."""
+        """Kills a process with SIGKILL and starts it again at once."""
         if name == "mongod":
             os.kill(self.mongo.pid, signal.SIGKILL)
             wait_for(lambda: not self.mongo.is_running())
@@ -81,12 +81,12 @@ class Fleet:
         self._start(name)
 
     def stop(self, name: str) -> int:
-        """SIGTERM; returns the exit code."""
+        """Stops a process with SIGTERM; returns its exit code."""
         self._processes[name].terminate()
         return self._processes[name].wait()
 
     def logs(self) -> dict[str, bytes]:
-        """What the running processes wrote; keeps them from waiting for somebody to read it."""
+        """The logs of the running processes. Reading them keeps their pipes from filling up."""
         return {name: process.read_log() for name, process in self._processes.items()}
 
     def put_forward(self, prefix: str) -> list[str]:
@@ -116,7 +116,7 @@ class Fleet:
         return session_ids
 
     def _call(self, stub: Callable[[grpc.Channel], Any], method: str, request: Any) -> Any:
-        """Calls until it is answered: every write may be retried."""
+        """Repeats a call until it is answered: every write may be retried."""
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -128,7 +128,7 @@ class Fleet:
                 time.sleep(0.05)
 
     def history(self) -> dict[str, Life]:
-        """Every (state, run) that each task has been in, from MongoDB's own log of all writes."""
+        """Every (state, run) of each task, in order, from MongoDB's log of all writes (the oplog)."""
         lives: dict[str, Life] = defaultdict(list)
         with pymongo.MongoClient[dict[str, Any]](self.mongo.uri) as client:
             written = client["local"]["oplog.rs"].find({"ns": "clickstream.sessions_for_improvement"}).sort("$natural")

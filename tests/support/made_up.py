@@ -1,4 +1,4 @@
-"""A fine-tuning module made up, and workers that call it over the store in memory."""
+"""Scripted fine-tuning modules, and workers that call them over the store in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,11 +14,14 @@ from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import ENDED, Phase, RunState, TrainingProgress
 from clickstream.domain.training_inputs import TrainingInput
-from clickstream.workers.batch_upkeep import BatchLife
+from clickstream.workers.batch_upkeep import BatchUpkeep
 from clickstream.workers.improvement_queue import ImprovementQueue
 from clickstream.workers.promoter import Promoter
-from clickstream.workers.run_worker import TrainingRunWorker
-from clickstream.workers.wake_signal import Waking
+from clickstream.workers.run_batches import RunBatches
+from clickstream.workers.run_leases import RunLeases
+from clickstream.workers.run_source import RunSources
+from clickstream.workers.run_worker import RunWorker
+from clickstream.workers.wake_signal import WakeSignal
 from support.builders import model_version
 from support.memory_store import MemoryDao
 from support.serving import DEFAULTS, POLICY, Clock, until
@@ -30,7 +33,7 @@ FineTune = Callable[[str, Any, AsyncIterator[TrainingInput], Sequence[JudgedQuer
 
 
 class Module:
-    """A fine-tuning module that reads all inputs and then does as told."""
+    """A fine-tuning module that reads all inputs and then returns, or raises, what `then` does."""
 
     def __init__(self, then: Callable[[], Any] = model_version) -> None:
         self.calls: list[list[str]] = []
@@ -67,24 +70,27 @@ class Endless(Module):
             self.closed += 1
 
 
-def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWorker:
-    """A worker like that of a server."""
-    inputs, lease = InputReader(dao, POLICY), timedelta(seconds=LEASE)
+def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> RunWorker:
+    """A worker, composed as in a server."""
+    improvement = queue(dao, clock)
     upkeep = {
-        "batches": BatchLife(dao, BatchRules(), clock).look_after,
-        "promotions": Promoter(dao, clock, by_itself=True).look_after,
+        "batches": BatchUpkeep(dao, BatchRules(), clock).run_once,
+        "promotions": Promoter(dao, clock, automatic=True).run_once,
+        "improvement queue": improvement.run_once,
     }
-    return TrainingRunWorker(dao, inputs, queue(dao, clock), upkeep, fine_tune, clock, lease, Waking())
+    sources = RunSources(RunBatches(dao, InputReader(dao, POLICY), clock), improvement)
+    leases = RunLeases(dao.runs, clock, timedelta(seconds=LEASE))
+    return RunWorker(dao, sources, upkeep, fine_tune, leases, WakeSignal())
 
 
 def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueue:
-    """The improvement queue as a worker looks after it."""
+    """The improvement queue of a worker."""
     inputs = InputReader(dao, POLICY)
     return ImprovementQueue(dao, inputs, RULES, lambda: DEFAULTS, clock, timedelta(seconds=LEASE))
 
 
 def play(*workers: tuple[MemoryDao, FineTune, Clock], scenario: Callable[[], Any]) -> None:
-    """Lets workers work until the scenario is over."""
+    """Runs one worker per (store, fine-tuning module, clock) until the scenario has ended."""
 
     async def run() -> None:
         working = [asyncio.create_task(worker(*each).work()) for each in workers]
@@ -100,7 +106,7 @@ def play(*workers: tuple[MemoryDao, FineTune, Clock], scenario: Callable[[], Any
 
 
 def raising(error: Exception) -> Callable[[], Any]:
-    """Raises instead of making a model."""
+    """A `then` that raises the error instead of making a model."""
 
     def then() -> None:
         raise error
@@ -109,12 +115,12 @@ def raising(error: Exception) -> Callable[[], Any]:
 
 
 def state(dao: MemoryDao, run_id: str = "run-1") -> RunState:
-    """How a run stands."""
+    """The state of a run."""
     return dao.runs.get(run_id).state
 
 
 def ended(dao: MemoryDao, run_id: str = "run-1") -> Callable[[], Any]:
-    """Waits for a run's end."""
+    """A scenario that lasts until the run has ended."""
 
     async def wait() -> None:
         await until(lambda: state(dao, run_id) in ENDED)
@@ -123,5 +129,5 @@ def ended(dao: MemoryDao, run_id: str = "run-1") -> Callable[[], Any]:
 
 
 def statuses(dao: MemoryDao, batch: int = 1) -> list[str]:
-    """What a batch has been since its release."""
+    """The statuses of a batch since its release, the first one first."""
     return [str(change.status) for change in dao.batches.get(batch).history]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from clickstream.dao.interface.list_cursor import ListCursor
-from clickstream.domain.improvement import RETRYABLE, ImprovementState, ImprovementTask, Outcome
+from clickstream.domain.improvement import RETRYABLE, ImprovementState, ImprovementTask, TaskOutcome
 from clickstream.domain.sessions import StoredSession
 from support.memory_state import Part, locked
 
@@ -76,13 +76,13 @@ class MemoryImprovement(Part):
         return len(pending)
 
     @locked
-    def hold(self, run_id: str, lease_until: datetime) -> Any:
+    def renew_lease(self, run_id: str, lease_until: datetime) -> Any:
         for task in self._in_run(run_id):
             self._set(task, lease_ends_at=lease_until)
         return sorted(self._in_run(run_id), key=lambda task: (task.batch, task.number))
 
     @locked
-    def unattended(self, now: datetime) -> str | None:
+    def expired_run(self, now: datetime) -> str | None:
         expired = self._where(lambda task: task.lease_ends_at is not None and task.lease_ends_at <= now)
         return min(expired, key=lambda task: task.lease_ends_at).run_id if expired else None
 
@@ -93,7 +93,7 @@ class MemoryImprovement(Part):
                 self._let_go(task, state=PENDING, run_id="", updated_at=at)
 
     @locked
-    def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
+    def settle(self, run_id: str, session_ids: Sequence[str], outcome: TaskOutcome, at: datetime) -> None:
         for task in self._in_run(run_id):
             if task.session_id in session_ids:
                 self._let_go(

@@ -1,4 +1,4 @@
-"""What the store in memory keeps, and the lock around it."""
+"""The state of the store in memory, and the lock around it."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ Listed = dict[int, SessionEvents]
 
 @dataclass
 class State:
-    """Everything that is kept, under one lock; while `down` is set, every operation is Unavailable."""
+    """All data, under one lock. While `down` is set, every operation raises Unavailable."""
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     down: bool = False
@@ -34,7 +34,8 @@ class State:
     tasks: dict[str, ImprovementTask] = field(default_factory=dict)
     queries: dict[str, str] = field(default_factory=dict)
     runs: dict[str, TrainingRun] = field(default_factory=dict)
-    held: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    # Run id → (available at, owner), until the run ends.
+    leases: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     curves: dict[str, dict[int, CurvePoint]] = field(default_factory=dict)
     judgements: dict[str, bytes] = field(default_factory=dict)
     promotions_due: set[str] = field(default_factory=set)
@@ -42,7 +43,7 @@ class State:
 
 
 def locked(method: Callable[..., Any]) -> Callable[..., Any]:
-    """One operation at a time."""
+    """Runs one operation at a time, and none while the store is down."""
 
     @wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -56,7 +57,7 @@ def locked(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def fitting_page(sizes: Sequence[int]) -> int:
-    """How many of the rows with these sizes fit one page; at least one, if there is any."""
+    """The number of rows with these sizes that fit one page; at least one, if there are any."""
     total = 0
     for index, size in enumerate(sizes):
         total += size

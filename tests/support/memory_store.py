@@ -10,7 +10,7 @@ from clickstream.domain import limits
 from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
 from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFound
 from clickstream.domain.model_versions import ModelVersion
-from clickstream.domain.promotions import Promotion, PromotionOrder, following
+from clickstream.domain.promotions import Promotion, PromotionOrder, next_entry
 from clickstream.domain.runs import CURVE_POINTS, ENDED, CurvePoint, RunState, TrainingProgress, TrainingRun
 from clickstream.domain.sessions import (
     Appended,
@@ -79,11 +79,11 @@ class MemoryEvents(Part):
         if place is None:
             return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
         events = self._state.events.setdefault(place, {})
-        holders: list[StoredEvent | None] = []
+        earlier: list[StoredEvent | None] = []
         for event in push.events:
-            holders.append(events.get(event.event_id))
+            earlier.append(events.get(event.event_id))
             events.setdefault(event.event_id, StoredEvent(place[1], event.event_id, event.server_time, event.payload))
-        return holders
+        return earlier
 
     @locked
     def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
@@ -206,7 +206,7 @@ class MemoryRuns(Part):
             raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over")
         kept = self._state.runs.setdefault(run.run_id, run)
         if kept is run:
-            self._state.held[run.run_id] = (run.queued_at, "")
+            self._state.leases[run.run_id] = (run.queued_at, "")
         return kept, kept is run
 
     @locked
@@ -222,11 +222,11 @@ class MemoryRuns(Part):
 
     @locked
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
-        free = sorted((until, run_id) for run_id, (until, _) in self._state.held.items() if until <= now)
+        free = sorted((until, run_id) for run_id, (until, _) in self._state.leases.items() if until <= now)
         if not free:
             return None
         run_id = free[0][1]
-        self._state.held[run_id] = (lease_until, owner)
+        self._state.leases[run_id] = (lease_until, owner)
         run = self._state.runs[run_id]
         changes = {"state": RunState.RUNNING, "reason": "", "started_at": run.started_at or now}
         return self._set(run_id, attempts=run.attempts + 1, **changes)
@@ -237,7 +237,7 @@ class MemoryRuns(Part):
     ) -> TrainingRun | None:
         if not self._holds(run_id, owner):
             return None
-        self._state.held[run_id] = (lease_until, owner)
+        self._state.leases[run_id] = (lease_until, owner)
         if progress is None:
             return self._state.runs[run_id]
         if progress.points:
@@ -248,12 +248,12 @@ class MemoryRuns(Part):
         curve = self._state.curves.get(run_id, {})
         curve = {step: point for step, point in curve.items() if step <= progress.step}
         for point in progress.points:
-            curve[point.step] = curve[point.step].joined(point) if point.step in curve else point
+            curve[point.step] = curve[point.step].merged(point) if point.step in curve else point
         self._state.curves[run_id] = curve
 
     @locked
     def lease(self, run_id: str) -> tuple[str, datetime] | None:
-        until, owner = self._state.held.get(run_id, (None, ""))
+        until, owner = self._state.leases.get(run_id, (None, ""))
         return (owner, until) if owner and until else None
 
     @locked
@@ -271,7 +271,7 @@ class MemoryRuns(Part):
         self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
     ) -> None:
         if self._holds(run_id, owner):
-            self._state.held[run_id] = (not_before, "")
+            self._state.leases[run_id] = (not_before, "")
             self._set(run_id, state=state, reason=reason, attempts=attempts)
 
     @locked
@@ -280,7 +280,7 @@ class MemoryRuns(Part):
     ) -> bool:
         if not self._holds(run_id, owner):
             return False
-        del self._state.held[run_id]
+        del self._state.leases[run_id]
         self._set(run_id, state=state, reason=reason, model_version=model_version, ended_at=at)
         if model_version is not None and model_version.gate_passed:
             self._state.promotions_due.add(run_id)
@@ -318,22 +318,22 @@ class MemoryRuns(Part):
 
     @locked
     def open_improvement_run(self) -> str | None:
-        open_runs = {*self._state.held, *self._state.promotions_due}
+        open_runs = {*self._state.leases, *self._state.promotions_due}
         return next((run_id for run_id in open_runs if self._state.runs[run_id].from_improvement_queue), None)
 
     @locked
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
         run = self._state.runs.get(run_id)
-        if run is None or run_id not in self._state.held:
+        if run is None or run_id not in self._state.leases:
             return run
         if run.started_at is None:
-            del self._state.held[run_id]
+            del self._state.leases[run_id]
             reason = "canceled by request before it started"
             self._set(run_id, state=RunState.CANCELED, reason=reason, ended_at=at)
         return self._set(run_id, cancel_requested=True)
 
     def _holds(self, run_id: str, owner: str) -> bool:
-        return self._state.held.get(run_id, (None, ""))[1] == owner
+        return self._state.leases.get(run_id, (None, ""))[1] == owner
 
     def _set(self, run_id: str, **changes: Any) -> TrainingRun:
         self._state.runs[run_id] = replace(self._state.runs[run_id], **changes)
@@ -371,19 +371,19 @@ class MemoryPromotions(Part):
                 return each, False
         current = self.current()
         previous = self._state.promotions[current.previous - 1] if current and current.previous else None
-        self._state.promotions.append(following(order, current, previous, at))
+        self._state.promotions.append(next_entry(order, current, previous, at))
         return self._state.promotions[-1], True
 
 
 class MemoryChanges(Part):
-    """`ChangeDao` of a store that tells of nothing, like a MongoDB that is no replica set."""
+    """`ChangeDao` of a store that reports no changes, like a MongoDB that is no replica set."""
 
-    def follow(self, _told: Callable[[], None], _is_stopped: Callable[[], bool]) -> bool:
+    def follow(self, _on_change: Callable[[], None], _is_stopped: Callable[[], bool]) -> bool:
         return False
 
     @locked
-    def next_end(self, after: datetime) -> datetime | None:
-        ends = [end for end, _ in self._state.held.values()]
+    def next_due(self, after: datetime) -> datetime | None:
+        ends = [end for end, _ in self._state.leases.values()]
         ends += [task.lease_ends_at for task in self._state.tasks.values() if task.lease_ends_at]
         return min((end for end in ends if end > after), default=None)
 
@@ -404,7 +404,7 @@ class MemoryDao:
 
     @property
     def down(self) -> bool:
-        """Whether the store answers nothing but Unavailable."""
+        """Whether every operation raises Unavailable."""
         return self._state.down
 
     @down.setter
@@ -413,7 +413,7 @@ class MemoryDao:
 
     @property
     def refusals(self) -> int:
-        """How many operations met a store that was down."""
+        """The number of operations that failed because the store was down."""
         return self._state.refusals
 
     @locked

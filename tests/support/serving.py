@@ -127,10 +127,12 @@ class InProcessServer:
 
     def __exit__(self, *_: object) -> None:
         self.channel.close()
-        self.run(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
-        self._loop.close()
+        try:
+            self.run(self._stop())
+        finally:  # a loop that went on would keep the tests' process from ending
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(PATIENCE)
+            self._loop.close()
 
     async def _stop(self) -> None:
         await self._server.drain(0)

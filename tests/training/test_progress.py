@@ -55,7 +55,7 @@ def test_every_step_is_in_the_points_of_some_report(tmp_path: Path) -> None:
     assert [(point.step, point.loss) for point in points] == [(0, None), (1, 1), (2, 1 / 2), (3, 1 / 3), (3, None)]
     curve = read_curve(tmp_path / "curve.jsonl")
     assert curve[:3] == points[:3]
-    assert curve[3] == points[3].joined(points[4])
+    assert curve[3] == points[3].merged(points[4])
 
 
 def test_progress_without_a_curve_reports_everything_else() -> None:

@@ -17,7 +17,7 @@ from support.serving import Clock, InProcessServer
 
 from clickstream.cli.commands import main
 from clickstream.client import admin
-from clickstream.domain.improvement import ImprovementState, Outcome
+from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import RunState
 from clickstream.views.columns import BATCHES, RUNS, TASKS, Form
@@ -35,9 +35,9 @@ def run(server: InProcessServer) -> Callable[..., Result]:
     for number, session in enumerate(dao.sessions.page(1, 0, 5, include_irrelevant=True).sessions):
         dao.improvement.queue(session, NOW + number * SECOND)
     dao.improvement.take(["s-1", "s-2"], "run-1", NOW, NOW + MINUTE)
-    done = Outcome(ImprovementState.DONE, "better", model_version_id="model-run-1")
+    done = TaskOutcome(ImprovementState.DONE, "better", model_version_id="model-run-1")
     dao.improvement.settle("run-1", ["s-1"], done, NOW)
-    dao.improvement.settle("run-1", ["s-2"], Outcome(ImprovementState.FAILED, "out of [memory]"), NOW)
+    dao.improvement.settle("run-1", ["s-2"], TaskOutcome(ImprovementState.FAILED, "out of [memory]"), NOW)
     dao.batches.release("r-1", None, NOW)
     for run_id, state in (("run-1", RunState.SUCCEEDED), ("run-2", RunState.FAILED)):
         dao.runs.create(training_run(run_id, at=NOW))
@@ -86,7 +86,7 @@ def test_the_queue_shows_a_new_session_behind_many_failures(
     for number in range(25):
         improvement.queue(stored_session(f"old-{number}"), NOW - MINUTE)
     improvement.take([f"old-{number}" for number in range(25)], "run-0", NOW, NOW + MINUTE)
-    failed = Outcome(ImprovementState.FAILED, "out of memory")
+    failed = TaskOutcome(ImprovementState.FAILED, "out of memory")
     improvement.settle("run-0", [f"old-{number}" for number in range(25)], failed, NOW)
     shown = run("queue")
     assert [row[0] for row in rows(shown)] == ["s-3", "s-4", "s-5"]
@@ -109,7 +109,7 @@ def test_the_queue_says_why_its_sessions_wait(
 def test_a_task_that_failed_says_when_it_is_tried_next(run: Callable[..., Result], server: InProcessServer) -> None:
     """The column is empty for what waits for no next try."""
     server.dao.improvement.take(["s-3"], "run-3", NOW, NOW + MINUTE)
-    later = Outcome(ImprovementState.PENDING, "too few", not_before=NOW + 10 * MINUTE)
+    later = TaskOutcome(ImprovementState.PENDING, "too few", not_before=NOW + 10 * MINUTE)
     server.dao.improvement.settle("run-3", ["s-3"], later, NOW)
     assert {row[0]: row[5] for row in rows(run("queue", "--all"))} == {
         "s-1": "",

@@ -1,16 +1,16 @@
-"""A store with work for a worker that is in a hurry."""
+"""A store with work, and workers with short intervals."""
 
 import pytest
 from support.builders import NOW, push, session_drafts, training_run
 from support.memory_store import MemoryDao
 
-from clickstream.workers import run_worker, wake_signal
+from clickstream.workers import run_leases, wake_signal
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heartbeats and polls follow each other quickly."""
-    monkeypatch.setattr(run_worker, "HEARTBEAT_SECONDS", 0.01)
+    """Shortens the intervals of heartbeats and polls."""
+    monkeypatch.setattr(run_leases, "HEARTBEAT_SECONDS", 0.01)
     monkeypatch.setattr(wake_signal, "POLL_SECONDS", 0.01)
 
 

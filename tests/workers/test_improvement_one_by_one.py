@@ -1,4 +1,4 @@
-"""Runs of the improvement queue are one after another, each from what the one before was promoted to (R15, R17)."""
+"""Runs of the improvement queue follow one another, each from the version promoted before it (R15, R17)."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -34,13 +34,13 @@ def dao(request: pytest.FixtureRequest) -> ClickstreamDao:
 
 
 def put_forward(dao: ClickstreamDao, numbers: range) -> None:
-    """Queues these sessions."""
+    """Puts these sessions into the queue."""
     for number in numbers:
         dao.improvement.queue(dao.sessions.get(f"s-{number}"), NOW + number * SECOND / 1000)
 
 
 def improvement(dao: ClickstreamDao, clock: Clock) -> ImprovementQueue:
-    """The queue of a worker that begins from the promoted model."""
+    """The queue of a worker whose runs begin from the promoted version."""
 
     def from_promoted() -> FineTuningSettings:
         current = dao.promotions.current()
@@ -56,33 +56,33 @@ def runs(dao: ClickstreamDao) -> list[TrainingRun]:
 
 
 def states(dao: ClickstreamDao) -> dict[str, str]:
-    """How each task stands, by session id."""
+    """The state of each task, by session id."""
     return {task.session_id: str(task.state) for task in dao.improvement.list(None, 100, frozenset())}
 
 
 def test_r17_the_next_run_learns_from_what_the_last_one_made(dao: ClickstreamDao, clock: Clock) -> None:
-    """R17: sessions wait while a run is open and while its promotion is undecided; then they train the new model."""
+    """R17: sessions wait while a run is open or its promotion is undecided; the next begins from the new version."""
     clock.forward(1)
     queue = improvement(dao, clock)
-    queue.look_after()
+    queue.run_once()
     put_forward(dao, range(GROUP + 1, 2 * GROUP + 1))
     [first] = runs(dao)
-    queue.look_after()
+    queue.run_once()
     assert dao.runs.claim("me", clock(), clock() + LEASE * SECOND).run_id == first.run_id
-    queue.look_after()
+    queue.run_once()
     version = model_version(first.run_id)
     assert dao.runs.finish(first.run_id, "me", RunState.SUCCEEDED, "better", version, clock())
     queue.settle(first.run_id)
-    queue.look_after()
+    queue.run_once()
     assert len(runs(dao)) == 1
-    Promoter(dao, clock, by_itself=True).look_after()
-    queue.look_after()
+    Promoter(dao, clock, automatic=True).run_once()
+    queue.run_once()
     begun = {run.settings.base_model for run in runs(dao)}
     assert begun == {DEFAULTS.base_model, version.model_version_id}
 
 
 def test_r15_two_workers_that_look_at_once_begin_one_run(dao: ClickstreamDao, clock: Clock, monkeypatch: Any) -> None:
-    """R15: the one that comes second to the store puts its sessions back as they were; they are in the next run."""
+    """R15: the store refuses the second run, whose sessions go back unchanged and are in the next run."""
     monkeypatch.setattr(limits, "IMPROVEMENT_GROUP", GROUP)
     put_forward(dao, range(GROUP + 1, 2 * GROUP + 1))
     clock.forward(1)
@@ -98,7 +98,7 @@ def test_r15_two_workers_that_look_at_once_begin_one_run(dao: ClickstreamDao, cl
         return take(*arguments)
 
     monkeypatch.setattr(dao.improvement, "take", after_another)
-    improvement(dao, clock).look_after()
+    improvement(dao, clock).run_once()
     [run] = runs(dao)
     found = states(dao)
     assert {found[f"s-{number}"] for number in range(1, GROUP + 1)} == {"pending"}
@@ -108,17 +108,17 @@ def test_r15_two_workers_that_look_at_once_begin_one_run(dao: ClickstreamDao, cl
 
 
 def test_r15_a_group_that_another_worker_is_taking_is_left_to_it(dao: ClickstreamDao, clock: Clock) -> None:
-    """R15: between the first of its sessions and the rest nobody else takes any of them."""
+    """R15: after a worker has taken the first session of a group, no other worker takes the rest."""
     put_forward(dao, range(GROUP + 1, 2 * GROUP + 1))
     clock.forward(1)
     dao.improvement.take(["s-1"], "improve-other", clock(), clock() + LEASE * SECOND)
-    improvement(dao, clock).look_after()
+    improvement(dao, clock).run_once()
     assert runs(dao) == []
     assert list(states(dao).values()) == ["processing"] + ["pending"] * (2 * GROUP - 1)
 
 
-def test_r15_the_next_group_is_trained_by_itself(memory_dao: MemoryDao, clock: Clock) -> None:
-    """R15: what waited behind a run is trained when that is over, with nobody's help."""
+def test_r15_the_next_group_is_trained_without_a_call(memory_dao: MemoryDao, clock: Clock) -> None:
+    """R15: sessions that waited behind a run are trained when that run is over, without another call."""
     memory_dao.sessions.append(session_drafts(2 * GROUP))
     memory_dao.events.append([push(f"s-{number}", "e-1") for number in range(1, 2 * GROUP + 1)])
     put_forward(memory_dao, range(1, 2 * GROUP + 1))

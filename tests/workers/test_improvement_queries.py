@@ -1,4 +1,4 @@
-"""Sessions wait until a run over them can be measured: with too few queries nothing is ever promoted (R15, R17)."""
+"""Sessions wait until they have enough distinct queries for a run to be measured (R15, R17)."""
 
 import logging
 
@@ -35,19 +35,19 @@ def tasks(dao: MemoryDao) -> list[ImprovementTask]:
 def test_r15_too_few_queries_wait_whatever_their_age_and_number(
     memory_dao: MemoryDao, clock: Clock, asked: list[str]
 ) -> None:
-    """R15, R17: nothing is used up for a verdict that cannot be; one query more, and all of them are trained."""
+    """R15, R17: sessions with too few queries keep waiting; with one query more, all of them are trained."""
     for again in ("", " again", " and again"):
         put_forward(memory_dao, *asked, again=again)
     waiting = tasks(memory_dao)
     improvement = queue(memory_dao, clock)
     for seconds in (0, RULES.age.total_seconds(), 86_400):
         clock.forward(seconds)
-        improvement.look_after()
+        improvement.run_once()
     assert memory_dao.runs.list(None, 9, frozenset()) == []
     assert tasks(memory_dao) == waiting
     put_forward(memory_dao, *set(ENOUGH) - set(asked))
     clock.forward(MEASURE_PAUSE.total_seconds())
-    improvement.look_after()
+    improvement.run_once()
     [run] = memory_dao.runs.list(None, 9, frozenset())
     assert {task.run_id for task in tasks(memory_dao)} == {run.run_id}
 
@@ -55,16 +55,16 @@ def test_r15_too_few_queries_wait_whatever_their_age_and_number(
 def test_r15_why_they_wait_is_logged_once(
     memory_dao: MemoryDao, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """R15: with the numbers, and not at every look."""
+    """R15: the reason is logged with its numbers, and not at every look."""
     put_forward(memory_dao, *ENOUGH[:-1])
     improvement = queue(memory_dao, clock)
     with caplog.at_level(logging.INFO, "clickstream.workers.improvement_queue"):
         for _ in range(3):
-            improvement.look_after()
+            improvement.run_once()
             clock.forward(MEASURE_PAUSE.total_seconds())
     [message] = caplog.messages
     assert message == (
-        "13 sessions of the queue keep waiting: "
+        "13 sessions of the improvement queue keep waiting: "
         "distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed"
     )
 
@@ -72,26 +72,26 @@ def test_r15_why_they_wait_is_logged_once(
 def test_r15_queries_are_read_only_when_they_may_matter(
     memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R15: a look counts; the queries are read once count or age says due, and if too few then not again at once."""
+    """R15: queries are read only when a run is due by count or age, and after too few only after a pause."""
     reads, due = [], memory_dao.improvement.due
     monkeypatch.setattr(memory_dao.improvement, "due", lambda *where: (reads.append(where), due(*where))[1])
     improvement = queue(memory_dao, clock)
     put_forward(memory_dao, *ENOUGH[: RULES.least - 1])
-    improvement.look_after()
+    improvement.run_once()
     assert len(reads) == 0
     put_forward(memory_dao, ENOUGH[-1])
     for _ in range(5):
-        improvement.look_after()
+        improvement.run_once()
     assert len(reads) == 1
     clock.forward(MEASURE_PAUSE.total_seconds())
-    improvement.look_after()
+    improvement.run_once()
     assert len(reads) == 2
 
 
 def test_r15_a_popular_query_does_not_block_the_queue(
     memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R15: more sessions of one query than a run takes, put forward first, keep the others from no run."""
+    """R15: sessions of other queries are trained even if more sessions of one query than fit a run wait first."""
     monkeypatch.setattr(limits, "IMPROVEMENT_GROUP", 20)
     monkeypatch.setattr(limits, "IMPROVEMENT_GROUP_OF_A_QUERY", 2)
     for number in range(25):
@@ -101,14 +101,14 @@ def test_r15_a_popular_query_does_not_block_the_queue(
         memory_dao.sessions.append([session_draft(query, query=query)])
         memory_dao.events.append([push(query, "e-1")])
         memory_dao.improvement.queue(memory_dao.sessions.get(query), clock(), normalised(query))
-    queue(memory_dao, clock).look_after()
+    queue(memory_dao, clock).run_once()
     [run] = memory_dao.runs.list(None, 9, frozenset())
     taken = {task.session_id for task in tasks(memory_dao) if task.run_id == run.run_id}
     assert taken == {f"{ENOUGH[0]} 00", f"{ENOUGH[0]} 01", *ENOUGH[1:]}
 
 
-def test_r15_what_is_refused_may_leave_too_few(memory_dao: MemoryDao, clock: Clock) -> None:
-    """R13, R15, R17: such a run makes no model; what cannot train is refused, and the others wait for company."""
+def test_r15_refused_sessions_may_leave_too_few_queries(memory_dao: MemoryDao, clock: Clock) -> None:
+    """R13, R15, R17: such a run makes no model; sessions that cannot train are refused, and the others wait again."""
     put_forward(memory_dao, *ENOUGH)
     memory_dao.sessions.mark_irrelevant(ENOUGH[-1], NOW)
 
@@ -123,7 +123,7 @@ def test_r15_what_is_refused_may_leave_too_few(memory_dao: MemoryDao, clock: Clo
 
 
 def test_r17_a_session_that_measured_does_not_say_that_it_trained(memory_dao: MemoryDao, clock: Clock) -> None:
-    """R15, R17: the reason tells the held-out sessions from those that were learned from."""
+    """R15, R17: the reason of a held-out session says that it was measured, not learned from."""
     put_forward(memory_dao, *ENOUGH)
 
     async def done() -> None:
@@ -137,11 +137,11 @@ def test_r17_a_session_that_measured_does_not_say_that_it_trained(memory_dao: Me
 
 
 def test_r15_acts_that_count_for_nothing_measure_nothing(memory_dao: MemoryDao, clock: Clock) -> None:
-    """R12, R17: a query whose sessions have no grade above 0 cannot be measured, and does not count as one."""
+    """R12, R17: a query whose sessions have no grade above 0 does not count as a query to measure on."""
     put_forward(memory_dao, *ENOUGH[:-1])
-    memory_dao.sessions.append([session_draft("in vain", query=ENOUGH[-1])])
-    memory_dao.events.append([push("in vain", "e-1", type="unknown")])
-    memory_dao.improvement.queue(memory_dao.sessions.get("in vain"), NOW, normalised(ENOUGH[-1]))
+    memory_dao.sessions.append([session_draft("ungraded", query=ENOUGH[-1])])
+    memory_dao.events.append([push("ungraded", "e-1", type="unknown")])
+    memory_dao.improvement.queue(memory_dao.sessions.get("ungraded"), NOW, normalised(ENOUGH[-1]))
 
     async def ended() -> None:
         await until(lambda: {task.attempts for task in tasks(memory_dao)} == {1})

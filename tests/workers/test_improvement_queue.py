@@ -39,7 +39,7 @@ def dao(memory_dao: MemoryDao) -> MemoryDao:
 
 
 def put_forward(dao: MemoryDao, *session_ids: str, at: float = 0) -> None:
-    """Queues sessions."""
+    """Puts sessions into the queue."""
     for session_id in session_ids:
         stored = dao.sessions.get(session_id)
         assert stored is not None
@@ -66,7 +66,7 @@ def settled(dao: MemoryDao) -> Callable[[], Any]:
 
 
 def settled_and_promoted(dao: MemoryDao) -> Callable[[], Any]:
-    """Waits until the next run may begin, too."""
+    """Waits until every task is final and the next run may begin."""
 
     async def wait() -> None:
         await settled(dao)()
@@ -76,7 +76,7 @@ def settled_and_promoted(dao: MemoryDao) -> Callable[[], Any]:
 
 
 def test_r15_waiting_sessions_become_a_run(dao: MemoryDao, clock: Clock) -> None:
-    """R14, R15: the inputs of the run are its sessions, by place; each ends as done with gate's words and model."""
+    """R14, R15: the run's inputs are its sessions, by place; each ends as done, with the gate's reason and model."""
     fine_tune = Module()
     play((dao, fine_tune, clock), scenario=settled(dao))
     [run] = runs(dao)
@@ -95,14 +95,14 @@ def test_r15_waiting_sessions_become_a_run(dao: MemoryDao, clock: Clock) -> None
 
 
 def test_r15_fewer_sessions_wait_until_the_first_is_old_enough(dao: MemoryDao, clock: Clock) -> None:
-    """R15: below the count nothing begins before the age."""
+    """R15: with fewer sessions than the rule, no run begins before the first has waited for the age."""
     dao.improvement.cancel("b1-1", NOW)
-    look_after = queue(dao, clock).look_after
+    run_once = queue(dao, clock).run_once
     clock.forward(RULES.age.total_seconds() - 1)
-    look_after()
+    run_once()
     assert runs(dao) == []
     clock.forward(1)
-    look_after()
+    run_once()
     [run] = runs(dao)
     assert {each.session_id for each in tasks(dao).values() if each.run_id == run.run_id} == {"b2-1", "b1-3"}
 
@@ -147,7 +147,7 @@ def test_r13_a_session_that_cannot_train_is_refused_alone(dao: MemoryDao, clock:
 def test_r13_a_template_that_says_nothing_of_any_item_refuses_no_session(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R13, R15: where no session has text the template is at fault; what never trains is refused all the same."""
+    """R13, R15: if no session has text, the sessions wait again, except those that can never train."""
     monkeypatch.setattr(made_up, "DEFAULTS", replace(DEFAULTS, item_template="{titel}"))
     dao.sessions.mark_irrelevant("b1-1", NOW)
 
@@ -155,19 +155,19 @@ def test_r13_a_template_that_says_nothing_of_any_item_refuses_no_session(
         await until(lambda: {task.attempts for task in tasks(dao).values()} == {1})
 
     play((dao, Module(), clock), scenario=scenario)
-    said = "no item has text by the template '{titel}'"
-    assert (runs(dao)[0].state, runs(dao)[0].reason) == (RunState.FAILED, said)
+    reason = "no item has text by the template '{titel}'"
+    assert (runs(dao)[0].state, runs(dao)[0].reason) == (RunState.FAILED, reason)
     assert {(task.session_id, str(task.state), task.reason) for task in tasks(dao).values()} == {
         ("b1-1", "refused", "irrelevant"),
-        ("b1-3", "pending", said),
-        ("b2-1", "pending", said),
+        ("b1-3", "pending", reason),
+        ("b2-1", "pending", reason),
     }
 
 
 def test_r13_a_malformed_template_refuses_no_session(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R13, R15: the run fails with what the trainer says of it, and its sessions wait for a better one."""
+    """R13, R15: the run fails with the trainer's message, and its sessions wait again."""
     monkeypatch.setattr(made_up, "DEFAULTS", replace(DEFAULTS, item_template="{"))
 
     async def scenario() -> None:
@@ -214,7 +214,7 @@ def test_r15_a_run_that_waits_keeps_its_sessions(dao: MemoryDao, clock: Clock) -
 
 
 def test_r15_a_refused_session_is_not_tried_again(dao: MemoryDao, clock: Clock) -> None:
-    """R15: of a run that failed, what can never train is refused at once, and the others wait."""
+    """R15: after a failed run, sessions that can never train are refused at once, and the others wait."""
     dao.sessions.mark_irrelevant("b1-1", NOW)
 
     async def scenario() -> None:
@@ -239,19 +239,19 @@ def test_r15_a_canceled_run_cancels_its_sessions(dao: MemoryDao, clock: Clock) -
 
 
 def test_r15_a_run_canceled_before_it_began_cancels_its_sessions(dao: MemoryDao, clock: Clock) -> None:
-    """R15, R16: also where no worker ended the run, its sessions are settled, when their lease has expired."""
+    """R15, R16: the sessions of a run that ended without a worker are settled when their lease has expired."""
     improvement = queue(dao, clock)
-    improvement.look_after()
+    improvement.run_once()
     dao.runs.request_cancel(runs(dao)[0].run_id, NOW)
-    improvement.look_after()
+    improvement.run_once()
     assert {task.state for task in tasks(dao).values()} == {"processing"}
     clock.forward(LEASE)
-    improvement.look_after()
+    improvement.run_once()
     assert {task.state for task in tasks(dao).values()} == {"canceled"}
 
 
 def test_r14_a_run_that_goes_on_elsewhere_sees_the_same_sessions_and_events(dao: MemoryDao, clock: Clock) -> None:
-    """R14, R16: what came after the first reading, be it events, marks or sessions, changes nothing for the run."""
+    """R14, R16: events, marks and sessions that come after the first reading change nothing for the run."""
     stopped = Endless()
 
     async def first_reading() -> None:
@@ -273,9 +273,9 @@ def test_r14_a_run_that_goes_on_elsewhere_sees_the_same_sessions_and_events(dao:
 
 
 def test_r14_what_came_late_for_one_run_counts_for_the_next(dao: MemoryDao, clock: Clock) -> None:
-    """R14, R15: when a run failed, the next is over what its sessions are by then."""
+    """R14, R15: after a failed run, the next run reads its sessions as they are by then."""
     improvement = queue(dao, clock)
-    improvement.look_after()
+    improvement.run_once()
     [failed] = runs(dao)
     run_inputs(dao, clock, failed)
     dao.events.append([push("b2-1", "late")])
@@ -283,7 +283,7 @@ def test_r14_what_came_late_for_one_run_counts_for_the_next(dao: MemoryDao, cloc
     dao.runs.finish(failed.run_id, "me", RunState.FAILED, "too few queries", None, NOW)
     improvement.settle(failed.run_id)
     clock.forward(RULES.backoff.total_seconds())
-    improvement.look_after()
+    improvement.run_once()
     inputs = run_inputs(dao, clock, runs(dao)[-1])
     assert [each.results[0].event_ids for [each] in inputs] == [("e-1",), ("e-1",), ("e-1", "late")]
 
@@ -299,7 +299,7 @@ def test_r15_a_group_whose_worker_died_goes_back(dao: MemoryDao, clock: Clock) -
     dao.improvement.take(["b1-1", "b1-3"], "improve-never", NOW, NOW + LEASE * SECOND)
     improvement = queue(dao, clock)
     clock.forward(LEASE - 1)
-    improvement.look_after()
+    improvement.run_once()
     assert tasks(dao)["b1-1"].run_id == "improve-never"
     clock.forward(1)
     fine_tune = Module()
@@ -316,7 +316,7 @@ def test_r15_a_run_that_was_created_late_has_nothing_left(dao: MemoryDao, clock:
     create, fine_tune = dao.runs.create, Module()
     late: list[TrainingRun] = []
     dao.runs.create = late.append  # type: ignore[method-assign,assignment]
-    queue(dao, clock).look_after()
+    queue(dao, clock).run_once()
     dao.runs.create = create  # type: ignore[method-assign]
     clock.forward(LEASE)
     play((dao, fine_tune, clock), scenario=settled_and_promoted(dao))
@@ -332,23 +332,23 @@ def test_r15_a_run_that_was_created_late_has_nothing_left(dao: MemoryDao, clock:
 
 
 def test_r15_a_run_that_was_read_keeps_its_sessions(dao: MemoryDao, clock: Clock) -> None:
-    """R15: whoever took the run for missing just before it was created cannot put its sessions back once it is read."""
+    """R15: a worker that took a run for missing cannot put its sessions back once the run has begun."""
     improvement = queue(dao, clock)
-    improvement.look_after()
+    improvement.run_once()
     [run] = runs(dao)
     clock.forward(LEASE)
     next(improvement.pages(run, improvement._inputs.new_summary()))
     dao.improvement.put_back(run.run_id, clock(), clock())
     assert {task.run_id for task in tasks(dao).values()} == {run.run_id}
     clock.forward(LEASE)
-    improvement.look_after()  # the run goes on: nobody takes its sessions away
+    improvement.run_once()  # the run goes on and keeps its sessions
     assert {task.lease_ends_at for task in tasks(dao).values()} == {clock() + LEASE * SECOND}
 
 
 def test_r15_what_one_worker_left_unsettled_another_settles(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R15: between the end of a run and of its sessions a worker may die; the rest is settled as the run ended."""
+    """R15: if a worker dies while it settles the sessions of an ended run, another settles the rest."""
     settle, calls = dao.improvement.settle, []
 
     def fail(*arguments: Any) -> None:
@@ -369,7 +369,7 @@ def test_r15_what_one_worker_left_unsettled_another_settles(
 def test_r20_a_worker_that_is_stopped_while_it_groups_creates_the_run(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R15, R20: what a stopped worker has taken becomes its run before the worker ends."""
+    """R15, R20: a worker that is stopped after it took sessions still queues their run."""
     create, entered, goes_on = dao.runs.create, threading.Event(), threading.Event()
 
     def slowly(run: TrainingRun) -> Any:
@@ -396,7 +396,7 @@ def test_r15_a_queue_that_cannot_be_read_stops_no_run(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R15, R16: an unexpected exception in the queue is logged, and training runs go on."""
-    monkeypatch.setattr(dao.improvement, "unattended", lambda now: 1 / 0)
+    monkeypatch.setattr(dao.improvement, "expired_run", lambda now: 1 / 0)
     dao.runs.create(made_up_run())
     play((dao, Module(), clock), scenario=made_up.ended(dao))
     assert made_up.state(dao) is RunState.SUCCEEDED
@@ -412,14 +412,14 @@ def test_r15_a_group_has_a_largest_size(dao: MemoryDao, clock: Clock, monkeypatc
     monkeypatch.setattr(limits, "IMPROVEMENT_GROUP", 4)
     put_forward(dao, "b1-2", "b2-2", at=1)
     clock.forward(1)
-    queue(dao, clock).look_after()
+    queue(dao, clock).run_once()
     [run] = runs(dao)
     taken = {task.session_id for task in tasks(dao).values() if task.run_id == run.run_id}
     assert taken == {"b2-1", "b1-3", "b1-1", "b1-2"}
 
 
 def test_r7_a_long_reason_is_cut(dao: MemoryDao, clock: Clock) -> None:
-    """R7: however much a run has to say, a page of its tasks can be read."""
+    """R7: a long reason of a run is cut in its tasks, so that a page of them can be read."""
     endless = FailedPrecondition("TRAINING_IMPOSSIBLE", "x" * 10_000)
 
     async def scenario() -> None:
@@ -430,7 +430,7 @@ def test_r7_a_long_reason_is_cut(dao: MemoryDao, clock: Clock) -> None:
 
 
 def test_r15_the_model_of_the_run_is_the_model_of_its_tasks(dao: MemoryDao, clock: Clock) -> None:
-    """R15: a model that the gate did not promote is named, too, with the gate's reason."""
+    """R15: a model that did not pass its gate is named, too, with the gate's reason."""
     kept = replace(model_version(), model_version_id="model-9", gate_passed=False, gate_reason="no gain beyond noise")
     play((dao, Module(lambda: kept), clock), scenario=settled(dao))
     assert {(task.state, task.reason, task.model_version_id) for task in tasks(dao).values()} == {

@@ -1,6 +1,7 @@
 """The worker of training runs: how runs share batches (R10, R16)."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ from support.serving import PATIENCE, Clock, until
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.runs import RunState
 from clickstream.workers import run_worker as module
+from clickstream.workers.run_batches import BatchBusy, RunBatches
 
 
 def train_elsewhere(dao: MemoryDao, batch: int) -> None:
-    """Lets the run `other` of a worker elsewhere train a batch."""
+    """Puts a batch into training for the run `other` of another worker."""
     dao.runs.create(training_run("other", (batch,)))
-    dao._state.held["other"] = (NOW + 999 * SECOND, "elsewhere")
+    dao._state.leases["other"] = (NOW + 999 * SECOND, "elsewhere")
     released = frozenset({BatchStatus.RELEASED})
     dao.batches.change_status(batch, released, BatchStatus.TRAINING, run_id="other", reason="", at=NOW)
 
@@ -31,7 +33,7 @@ def test_r16_a_run_after_a_failed_one_trains_the_same_batch(dao: MemoryDao, cloc
 
 
 def test_r10_a_run_waits_for_a_busy_batch(dao: MemoryDao, clock: Clock) -> None:
-    """R10, R16: runs over one batch train one after the other; waiting says for whom, and is no attempt."""
+    """R10, R16: runs over one batch train one after the other; waiting names the other run, and counts no attempt."""
     train_elsewhere(dao, 1)
 
     async def scenario() -> None:
@@ -48,7 +50,7 @@ def test_r10_a_run_waits_for_a_busy_batch(dao: MemoryDao, clock: Clock) -> None:
 
 
 def test_r10_a_run_that_waits_for_one_batch_takes_no_other(dao: MemoryDao, clock: Clock) -> None:
-    """R10, R16: a run over two batches of which one is busy leaves the other as it was, also when it is cancelled."""
+    """R10, R16: a run with one busy batch leaves its other batch unchanged, also when the run is cancelled."""
     train_elsewhere(dao, 2)
     dao.runs.request_cancel("run-1", NOW)
     before = dao.batches.get(1)
@@ -69,7 +71,7 @@ def test_r10_a_run_that_waits_for_one_batch_takes_no_other(dao: MemoryDao, clock
 def test_r10_a_batch_that_comes_free_at_the_wrong_moment_is_tried_again(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10, R16: a run that could not take a batch, which nobody holds any more when it asks why, waits and trains."""
+    """R10, R16: a run that could not take a batch, which is free again at its next check, waits and then trains."""
     change, refused = dao.batches.change_status, []
 
     def once_refused(*arguments: Any, **named: Any) -> Any:
@@ -91,7 +93,7 @@ def test_r10_a_batch_that_comes_free_at_the_wrong_moment_is_tried_again(
 def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10, R16: a run whose second batch another took while it took the first frees the first when it is cancelled."""
+    """R10, R16: a cancelled run that got its first batch, but not its second, frees the first."""
     change = dao.batches.change_status
 
     def late(sequence: int, *arguments: Any, **named: Any) -> Any:
@@ -116,21 +118,32 @@ def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(
     assert dao.batches.get(2).run_id == "other"
 
 
-def test_r10_runs_that_share_batches_never_wait_for_each_other(dao: MemoryDao, clock: Clock) -> None:
-    """R10, R16: a run that names its batches in another order than the one that has begun holds none in vain."""
-    train_elsewhere(dao, 1)
-    dao.runs.request_cancel("run-1", NOW)
-    dao.runs.create(training_run("both", batches=(2, 1)))
+def test_r10_runs_that_share_batches_never_wait_for_each_other(
+    dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10, R16: if two runs begin at once, one gets all batches and the other none, in any order of their batches."""
+    change, both, begun = dao.batches.change_status, threading.Barrier(2), set()
 
-    async def scenario() -> None:
-        await until(lambda: "waits" in dao.runs.get("both").reason)
-        assert dao.batches.get(2).status is BatchStatus.RELEASED
+    def side_by_side(*arguments: Any, **named: Any) -> Any:
+        if named["run_id"] in begun:
+            return change(*arguments, **named)
+        begun.add(named["run_id"])
+        both.wait(PATIENCE)  # both runs found their batches free
+        changed = change(*arguments, **named)
+        both.wait(PATIENCE)  # both have made their first change
+        return changed
 
-    play((dao, Module(), clock), scenario=scenario)
+    monkeypatch.setattr(dao.batches, "change_status", side_by_side)
+    runs = [training_run("forth", batches=(1, 2)), training_run("back", batches=(2, 1))]
+    with ThreadPoolExecutor(2) as pool:
+        beginning = {run.run_id: pool.submit(RunBatches(dao, None, clock).begin, run) for run in runs}  # type: ignore[arg-type]
+    waiting = [run_id for run_id, each in beginning.items() if isinstance(each.exception(), BatchBusy)]
+    [winner] = beginning.keys() - waiting
+    assert [dao.batches.get(batch).run_id for batch in (1, 2)] == [winner, winner]
 
 
 def test_r16_the_batches_of_a_run_are_read_in_the_order_given(dao: MemoryDao, clock: Clock) -> None:
-    """R14, R16: inputs come batch by batch as the run names them."""
+    """R14, R16: the inputs come batch by batch, in the order in which the run names the batches."""
     dao.runs.request_cancel("run-1", NOW)
     dao.runs.create(training_run("both", batches=(2, 1)))
     fine_tune = Module(lambda: model_version("both"))
@@ -139,7 +152,7 @@ def test_r16_the_batches_of_a_run_are_read_in_the_order_given(dao: MemoryDao, cl
 
 
 def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> None:
-    """R10: a batch that was archived after the run was queued ends it with the reason."""
+    """R10: a run fails, with the reason, if its batch was archived after the run was queued."""
     released = frozenset({BatchStatus.RELEASED})
     dao.batches.change_status(1, released, BatchStatus.ARCHIVED, run_id="", reason="", at=NOW)
     play((dao, Module(), clock), scenario=ended(dao))
@@ -147,8 +160,16 @@ def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> No
     assert dao.batches.get(1).status is BatchStatus.ARCHIVED
 
 
+def test_r16_a_batch_that_does_not_exist_fails_the_run(dao: MemoryDao, clock: Clock) -> None:
+    """R10: a run over a batch that does not exist fails, and the reason does not call the batch archived."""
+    dao.runs.request_cancel("run-1", NOW)
+    dao.runs.create(training_run("run-2", batches=(9,)))
+    play((dao, Module(), clock), scenario=ended(dao, "run-2"))
+    assert (state(dao, "run-2"), dao.runs.get("run-2").reason) == (RunState.FAILED, "batch-9 does not exist")
+
+
 def test_r10_a_run_that_cannot_begin_leaves_its_batches_as_they_were(dao: MemoryDao, clock: Clock) -> None:
-    """R10: a run of which one batch is archived fails, and what was trained before it stays so."""
+    """R10: a run with one archived batch fails, and its other batches keep their status."""
     play((dao, Module(), clock), scenario=ended(dao))
     trained = dao.batches.get(1)
     assert (trained.status, trained.run_id) == (BatchStatus.TRAINED, "run-1")
@@ -163,7 +184,7 @@ def test_r10_a_run_that_cannot_begin_leaves_its_batches_as_they_were(dao: Memory
 def test_r16_a_worker_that_stalled_leaves_no_batch_in_training(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10, R16: one that slept between claiming a run and beginning its batches begins them after the run's end.
+    """R10, R16: batches are freed if a stalled worker puts them into training after its run has ended.
 
     Another worker has ended them by then; they are taken out of training again, and the next run trains them.
     """

@@ -35,7 +35,7 @@ def test_r16_a_run_succeeds_with_its_model_version(dao: MemoryDao, clock: Clock)
 def test_r16_a_run_that_cannot_train_fails_with_the_reason(
     dao: MemoryDao, clock: Clock, error: Exception, reason: str
 ) -> None:
-    """R10, R16: what the module says, or an exception that should not be, ends run and batch as failed."""
+    """R10, R16: a refusal by the trainer, or an unexpected exception, fails run and batch with its message."""
     play((dao, Module(raising(error)), clock), scenario=ended(dao))
     run = dao.runs.get("run-1")
     assert (run.state, run.reason, run.model_version) == (RunState.FAILED, reason, None)
@@ -59,7 +59,7 @@ def test_r16_a_running_run_is_canceled_within_a_heartbeat(dao: MemoryDao, clock:
 
 
 def test_r16_a_run_canceled_while_queued_never_begins(dao: MemoryDao, clock: Clock) -> None:
-    """R10, R16: cancelled before any worker took it, a run trains nothing and touches no batch."""
+    """R10, R16: a run that is cancelled before a worker claims it trains nothing and changes no batch."""
     dao.runs.request_cancel("run-1", NOW)
     dao.runs.create(training_run("run-2", batches=(2,)))
     fine_tune = Module(lambda: model_version("run-2"))
@@ -69,7 +69,7 @@ def test_r16_a_run_canceled_while_queued_never_begins(dao: MemoryDao, clock: Clo
 
 
 def test_r18_a_runs_judgements_go_to_the_module(dao: MemoryDao, clock: Clock) -> None:
-    """R18: the module gets the judgements that the run names; a run whose judgements are gone says so."""
+    """R18: the trainer gets the judgements that the run names; a run whose judgements are gone fails and says so."""
     judged = [JudgedQuery("red shoe", {"a": 1})]
     sha256, content = packed(judged)
     dao.judgements.keep(sha256, content)

@@ -11,16 +11,17 @@ from support.serving import Clock, until
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.errors import FailedPrecondition, Unavailable
 from clickstream.domain.runs import RunState
+from clickstream.workers import run_leases
 from clickstream.workers import run_worker as module
 
 
 def test_r16_a_lost_lease_ends_nothing(dao: MemoryDao, clock: Clock) -> None:
-    """R16: a worker whose run was taken by another stops training and leaves run and batch to that one."""
+    """R16: a worker that has lost its lease stops training, and leaves run and batch to the new owner."""
     fine_tune = Endless()
 
     async def scenario() -> None:
         await until(lambda: dao.runs.get("run-1").progress == REPORT)
-        dao._state.held["run-1"] = (NOW + 999 * SECOND, "another")
+        dao._state.leases["run-1"] = (NOW + 999 * SECOND, "another")
         await until(lambda: fine_tune.closed)
 
     play((dao, fine_tune, clock), scenario=scenario)
@@ -32,11 +33,11 @@ def test_r16_a_lost_lease_ends_nothing(dao: MemoryDao, clock: Clock) -> None:
 def test_r16_a_worker_that_lost_its_lease_as_it_ended_ends_nothing(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10, R16: between two heartbeats the run may be taken; its result is then the other worker's to write."""
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 60)
+    """R10, R16: a worker that lost its lease since its last heartbeat does not end the run."""
+    monkeypatch.setattr(run_leases, "HEARTBEAT_SECONDS", 60)
 
     def taken() -> None:
-        dao._state.held["run-1"] = (NOW + 999 * SECOND, "another")
+        dao._state.leases["run-1"] = (NOW + 999 * SECOND, "another")
         raise FailedPrecondition("TRAINING_IMPOSSIBLE", "too late")
 
     fine_tune = Module(taken)
@@ -53,7 +54,7 @@ def test_r16_a_worker_that_lost_its_lease_as_it_ended_ends_nothing(
 
 
 def test_r16_an_absent_trainer_is_tried_again_and_then_given_up(dao: MemoryDao, clock: Clock) -> None:
-    """R16: while the module is away the run waits with the reason, longer each time; in the end it fails with it."""
+    """R16: while the trainer is away the run waits with the reason, longer each time, and fails with it in the end."""
     fine_tune = Module(raising(Unavailable("STORE_UNAVAILABLE", "connection refused")))
     pauses = [5, 10, 20, 40, 80, 160, 300, 300, 300]
 
@@ -74,7 +75,7 @@ def test_r16_an_absent_trainer_is_tried_again_and_then_given_up(dao: MemoryDao, 
 
 
 def test_r16_a_module_that_ends_without_a_model_is_tried_again(dao: MemoryDao, clock: Clock) -> None:
-    """R16: a stream that closes early is no result."""
+    """R16: a stream that ends without a model version is tried again."""
     fine_tune = Module(lambda: REPORT)
 
     async def scenario() -> None:
@@ -88,7 +89,7 @@ def test_r16_a_module_that_ends_without_a_model_is_tried_again(dao: MemoryDao, c
 
 
 def test_r16_a_stopped_worker_gives_its_run_back(dao: MemoryDao, clock: Clock) -> None:
-    """R16, R20: a drained server lets another go on at once; being stopped is no attempt."""
+    """R16, R20: a stopping worker gives its run back at once, and the stop counts as no attempt."""
     fine_tune = Endless()
 
     async def scenario() -> None:
@@ -103,8 +104,8 @@ def test_r16_a_stopped_worker_gives_its_run_back(dao: MemoryDao, clock: Clock) -
     assert statuses(dao) == ["released", "training", "trained"]
 
 
-def test_r16_a_crashed_workers_run_is_taken_up_and_sees_the_same_inputs(dao: MemoryDao, clock: Clock) -> None:
-    """R14, R16: after the lease of a worker that fell silent another begins again, with the same inputs."""
+def test_r16_a_crashed_workers_run_is_taken_up_with_the_same_inputs(dao: MemoryDao, clock: Clock) -> None:
+    """R14, R16: after a dead worker's lease another worker trains the run with the same inputs."""
     fine_tune = Module()
     dao.runs.claim("crashed", NOW, NOW + LEASE * SECOND)
     trainable = frozenset({BatchStatus.RELEASED})
@@ -125,7 +126,7 @@ def test_r16_a_crashed_workers_run_is_taken_up_and_sees_the_same_inputs(dao: Mem
 
 
 def test_r16_a_run_that_kills_its_process_each_time_ends(dao: MemoryDao, clock: Clock) -> None:
-    """R16: also a run that never lives to say why it fails ends in a state with a reason."""
+    """R16: a run whose worker dies at each attempt ends in a state with a reason."""
     for _ in range(module.MAX_ATTEMPTS):
         assert dao.runs.claim("crashed", clock(), clock() + LEASE * SECOND) is not None
         clock.forward(LEASE)
@@ -137,7 +138,7 @@ def test_r16_a_run_that_kills_its_process_each_time_ends(dao: MemoryDao, clock: 
 
 
 def test_r16_a_store_that_goes_away_stops_the_worker_for_that_long_only(dao: MemoryDao, clock: Clock) -> None:
-    """R3, R16: claims and heartbeats outlive an outage shorter than the lease; the run goes on."""
+    """R3, R16: a run goes on through an outage that is shorter than the lease."""
     fine_tune = Endless()
     dao.down = True
 
@@ -146,21 +147,64 @@ def test_r16_a_store_that_goes_away_stops_the_worker_for_that_long_only(dao: Mem
         assert fine_tune.calls == []
         dao.down = False
         await until(lambda: dao.runs.get("run-1").progress == REPORT)
-        before = dao.refusals
         dao.down = True
-        await until(lambda: dao.refusals > before + 2)  # heartbeats
+        await heartbeats_fail(dao)
         dao.down = False
-        before = dao._state.held["run-1"][0]
+        before = dao._state.leases["run-1"][0]
         clock.forward(1)
-        await until(lambda: dao._state.held["run-1"][0] > before)
+        await until(lambda: dao._state.leases["run-1"][0] > before)
         assert fine_tune.closed == 0
 
     play((dao, fine_tune, clock), scenario=scenario)
     assert len(fine_tune.calls) == 1
 
 
+def test_r16_an_outage_longer_than_the_lease_ends_the_training(dao: MemoryDao, clock: Clock) -> None:
+    """R3, R16: a worker that cannot renew its lease until it has ended stops training."""
+    fine_tune = Endless()
+
+    async def scenario() -> None:
+        await until(lambda: dao.runs.get("run-1").progress == REPORT)
+        dao.down = True
+        await heartbeats_fail(dao)
+        clock.forward(LEASE)
+        await heartbeats_fail(dao)
+        assert fine_tune.closed == 0
+        clock.forward(1)
+        await until(lambda: fine_tune.closed)
+        dao.down = False
+        await until(lambda: len(fine_tune.calls) == 2)  # a worker has claimed the run again
+
+    play((dao, fine_tune, clock), scenario=scenario)
+
+
+def test_r16_outages_that_are_over_do_not_add_up(dao: MemoryDao, clock: Clock) -> None:
+    """R3, R16: two short outages, further apart than the lease, stop no training."""
+    fine_tune = Endless()
+
+    async def scenario() -> None:
+        await until(lambda: dao.runs.get("run-1").progress == REPORT)
+        for _ in range(2):
+            dao.down = True
+            await heartbeats_fail(dao)
+            dao.down = False
+            before = dao._state.leases["run-1"][0]
+            clock.forward(LEASE + 1)
+            await until(lambda before=before: dao._state.leases["run-1"][0] > before)
+        assert fine_tune.closed == 0
+
+    play((dao, fine_tune, clock), scenario=scenario)
+    assert len(fine_tune.calls) == 1
+
+
+async def heartbeats_fail(dao: MemoryDao) -> None:
+    """Waits until several heartbeats have failed because the store is down."""
+    before = dao.refusals
+    await until(lambda: dao.refusals > before + 2)
+
+
 def test_r16_two_workers_share_the_runs(dao: MemoryDao, clock: Clock) -> None:
-    """R16: every run is trained exactly once, whoever takes it."""
+    """R16: two workers train every run exactly once."""
     dao.sessions.append([session_draft("b3-1")])
     dao.events.append([push("b3-1", "e-1")])
     dao.batches.release("r-3", None, NOW)

@@ -1,4 +1,4 @@
-"""The worker of training runs: what a run reported last is kept, however it ends (R16)."""
+"""The worker of training runs: the last report of a run is stored, however the run ends (R16)."""
 
 import threading
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from support.serving import Clock, until
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.runs import ENDED, CurvePoint, Phase, RunState
 from clickstream.domain.training_inputs import TrainingInput
-from clickstream.workers import run_worker as module
+from clickstream.workers import run_leases
 
 STEPS = 5
 
@@ -25,7 +25,7 @@ def point(step: int) -> CurvePoint:
 
 
 class Logging(Module):
-    """A module that logs some steps at once and then does as told."""
+    """A module that logs some steps at once and then returns, or raises, what `then` does."""
 
     async def __call__(
         self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Any
@@ -46,11 +46,11 @@ class Logging(Module):
         (raising(RuntimeError("boom")), RunState.FAILED),
     ],
 )
-def test_r16_what_came_after_the_last_heartbeat_is_kept(
+def test_r16_a_report_after_the_last_heartbeat_is_stored(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch, then: Any, state: RunState
 ) -> None:
-    """R16: curve and last progress are stored with the run's end, also where no heartbeat came in between."""
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 60)
+    """R16: the curve and the last progress are stored at the run's end, also without a heartbeat before it."""
+    monkeypatch.setattr(run_leases, "HEARTBEAT_SECONDS", 60)
     play((dao, Logging(then), clock), scenario=ended(dao))
     run = dao.runs.get("run-1")
     assert (run.state, run.progress.phase, run.progress.step) == (state, Phase.SAVING, STEPS)
@@ -60,7 +60,7 @@ def test_r16_what_came_after_the_last_heartbeat_is_kept(
 def test_r16_a_point_that_comes_during_a_heartbeat_is_kept_for_the_next(
     dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R16: what is reported between a heartbeat's start and its end is stored, and once."""
+    """R16: a point that is reported during a heartbeat is stored once."""
     renew, begun, go_on = dao.runs.renew, threading.Event(), threading.Event()
     sent: list[int] = []
 
@@ -91,7 +91,7 @@ def test_r16_a_point_that_comes_during_a_heartbeat_is_kept_for_the_next(
 
 
 def test_r16_no_point_is_lost_while_the_store_is_away(dao: MemoryDao, clock: Clock) -> None:
-    """R3, R16: points wait for the store and come with the next heartbeat, each once."""
+    """R3, R16: points wait while the store is away, and the next heartbeat stores each once."""
 
     class Slow(Logging):
         async def __call__(

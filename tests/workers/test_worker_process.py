@@ -60,7 +60,7 @@ def test_r16_r20_a_stopped_worker_gives_its_run_back(
     database: Database[Document],
     tmp_path: Path,
 ) -> None:
-    """R16, R20: a worker trains in its own process; told to stop it ends with 0, and the next goes on where it was."""
+    """R16, R20: a worker process that is stopped exits with 0, and the next worker resumes its run."""
     server = serve(**environment, CLICKSTREAM_RUN_TRAINING="false")
     with grpc.insecure_channel(server.address) as channel:
         play_searches(channel)
@@ -90,7 +90,7 @@ def test_r16_r20_a_stopped_worker_gives_its_run_back(
 def test_r15_a_serving_process_looks_after_the_queue(
     serve: Callable[..., ServeProcess], environment: dict[str, str], database: Database[Document]
 ) -> None:
-    """R15: by default no worker is needed; a run of the queue says over what it is."""
+    """R15: by default no worker process is needed; a run of the queue lists its sessions."""
     asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
     group = {"CLICKSTREAM_IMPROVEMENT_GROUP": str(len(asked)), "CLICKSTREAM_TRAINER": "127.0.0.1:1"}
     server = serve(**environment, **group)

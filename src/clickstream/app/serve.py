@@ -25,6 +25,7 @@ from clickstream.conversion.importance import ImportancePolicy, load_policy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.signals import NoSignals
 from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
@@ -35,7 +36,7 @@ from clickstream.servicers.readiness import keep_readiness
 from clickstream.servicers.server import Server
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
-from clickstream.workers.wake_signal import Waking
+from clickstream.workers.wake_signal import WakeSignal
 
 __all__ = ["follow_trainer", "packaged_model", "serve", "serve_in_processes", "serve_trainer", "work"]
 
@@ -74,15 +75,16 @@ async def serve_in_processes(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> AsyncIterator[None]:
-    commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE)
+    signals = NoSignals()
+    commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE, signals=signals)
     inputs = InputReader(dao, policy)
     defaults = default_settings(settings)
-    waking = Waking()
+    wake_signal = WakeSignal()
     services = [
         ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), now),
         BatchServicer(dao, now),
         ImprovementServicer(dao, now, defaults),
-        TrainingServicer(dao, inputs, defaults, now, waking.wake),
+        TrainingServicer(dao, inputs, defaults, now, wake_signal.wake),
     ]
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     if not settings.trainer:
@@ -100,7 +102,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     await server.start()
     readiness = asyncio.create_task(keep_readiness(server, dao.ping))
     try:
-        async with working(settings, dao, inputs, trainer, waking) if settings.run_training else nullcontext():
+        async with working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext():
             say_up(settings, address)
             yield
     finally:

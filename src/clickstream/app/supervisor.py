@@ -5,10 +5,8 @@ With SO_REUSEPORT the kernel spreads new connections over the processes that lis
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,16 +16,13 @@ from typing import Any
 
 from clickstream.app.settings import Settings
 from clickstream.domain.errors import StartError
+from clickstream.processes.parent_death import stop_with_parent
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 8.0
 # Uptime after which a new death is taken for a new cause: the pause starts anew.
 STEADY_SECONDS = 30.0
-PR_SET_PDEATHSIG = 1
 MAX_PORT = 65535
-
-# Loaded here: after a fork only what is loaded already may be called.
-_libc = ctypes.CDLL(None)
 
 logger = logging.getLogger(__name__)
 
@@ -116,9 +111,7 @@ class Child:
             return bool(await asyncio.get_running_loop().sock_recv(up, 1))
 
     def _before_exec(self) -> None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != self._parent:  # it was killed before the line above
-            os._exit(1)
+        stop_with_parent(self._parent)
         if self._core is not None:
             usable = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {usable[self._core % len(usable)]})

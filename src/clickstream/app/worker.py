@@ -19,11 +19,14 @@ from clickstream.domain.improvement import QueueRules
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.servicers.server import Server
 from clickstream.trainer_client.fine_tuning import FineTuningClient
-from clickstream.workers.batch_upkeep import BatchLife
+from clickstream.workers.batch_upkeep import BatchUpkeep
 from clickstream.workers.improvement_queue import ImprovementQueue
 from clickstream.workers.promoter import Promoter
-from clickstream.workers.run_worker import TrainingRunWorker
-from clickstream.workers.wake_signal import Waking
+from clickstream.workers.run_batches import RunBatches
+from clickstream.workers.run_leases import RunLeases
+from clickstream.workers.run_source import RunSources
+from clickstream.workers.run_worker import RunWorker
+from clickstream.workers.wake_signal import WakeSignal
 
 
 async def work(settings: Settings) -> None:
@@ -40,7 +43,7 @@ async def work(settings: Settings) -> None:
         inputs = InputReader(dao, policy)
         async with (
             trainer_of(settings) as trainer,
-            working(settings, dao, inputs, trainer, Waking()),
+            working(settings, dao, inputs, trainer, WakeSignal()),
         ):
             say("working")
             await until_stopped(settings)
@@ -48,7 +51,7 @@ async def work(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def working(
-    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: str, waking: Waking
+    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: str, wake_signal: WakeSignal
 ) -> AsyncIterator[None]:
     """Training runs and the improvement queue are worked on; a run in hand is given back at the end."""
     lease = timedelta(seconds=settings.run_lease)
@@ -56,11 +59,13 @@ async def working(
     improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
     client = FineTuningClient(trainer)
     upkeep = {
-        "promotions": Promoter(dao, now, by_itself=settings.auto_promote).look_after,
-        "batches": BatchLife(dao, _batch_rules(settings), now).look_after,
+        "promotions": Promoter(dao, now, automatic=settings.auto_promote).run_once,
+        "batches": BatchUpkeep(dao, _batch_rules(settings), now).run_once,
+        "improvement queue": improvement.run_once,
     }
-    worker = TrainingRunWorker(dao, inputs, improvement, upkeep, client.fine_tune, now, lease, waking)
-    tasks = [asyncio.create_task(worker.work()), asyncio.create_task(waking.follow(dao.changes))]
+    sources = RunSources(RunBatches(dao, inputs, now), improvement)
+    worker = RunWorker(dao, sources, upkeep, client.fine_tune, RunLeases(dao.runs, now, lease), wake_signal)
+    tasks = [asyncio.create_task(worker.work()), asyncio.create_task(wake_signal.follow(dao.changes))]
     try:
         yield
     finally:

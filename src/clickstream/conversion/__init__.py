@@ -1,1 +1,1 @@
-"""From a session to a graded training input."""
+"""Conversion of sessions to graded training inputs."""

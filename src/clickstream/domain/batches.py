@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class BatchStatus(StrEnum):
-    """Where a batch is in its life."""
+    """The state of a batch."""
 
     COLLECTING = "collecting"
     RELEASED = "released"
@@ -30,7 +30,7 @@ ALLOWED_CHANGES: dict[BatchStatus, frozenset[BatchStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """One step of a batch's life; the time is in UTC."""
+    """One change of a batch's status; the time is in UTC."""
 
     status: BatchStatus
     at: datetime
@@ -38,13 +38,13 @@ class StatusChange:
 
     @classmethod
     def release(cls, release_id: str, at: datetime) -> "StatusChange":
-        """The first one."""
+        """A batch's first change: its release."""
         return cls(BatchStatus.RELEASED, at, f"release {release_id}")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch; `sequence` counts batches from 1."""
+    """A batch; `sequence` counts batches from 1, and times are in UTC."""
 
     sequence: int
     status: BatchStatus
@@ -57,16 +57,16 @@ class Batch:
 
     @property
     def batch_id(self) -> str:
-        """The name in the contract."""
+        """The batch's name in the contract."""
         return batch_id_of(self.sequence)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRules:
-    """What workers do with batches by themselves; 0 sessions and no time mean that they do not.
+    """When workers release and archive batches. A rule of 0 sessions, or of no time, is off.
 
-    The collecting batch is released when it has `release_sessions`, or at `release_age` after its first
-    session. A batch is archived at `archive_after` after it was trained or its training failed.
+    The collecting batch is released when it has `release_sessions`, or `release_age` after its first session. A
+    batch is archived `archive_after` after its training succeeded or failed.
     """
 
     release_sessions: int = 0
@@ -80,6 +80,6 @@ def batch_id_of(sequence: int) -> str:
 
 
 def sequence_of(batch_id: str) -> int | None:
-    """The sequence number behind a batch's name, or None if no batch can have this name."""
+    """The sequence number in a batch's name; None if no batch can have this name."""
     match = re.fullmatch(r"batch-([1-9][0-9]{0,8})", batch_id)
     return int(match.group(1)) if match else None

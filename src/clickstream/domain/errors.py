@@ -43,19 +43,19 @@ class InvalidArgument(ClickstreamError):
 
 
 class NotFound(ClickstreamError):
-    """The named thing does not exist."""
+    """What the request names does not exist."""
 
 
 class AlreadyExists(ClickstreamError):
-    """The id is taken by other content."""
+    """The id is taken by something with other content."""
 
 
 class FailedPrecondition(ClickstreamError):
-    """The thing exists but its state forbids the call."""
+    """What the request names exists, but its state forbids the call."""
 
 
 class ResourceExhausted(ClickstreamError):
-    """The server holds as much as it may; `retry_after` is in seconds."""
+    """The server's queue is full; `retry_after` is in seconds."""
 
     def __init__(self, reason: str, message: str, retry_after: float = 1.0) -> None:
         super().__init__(reason, message)
@@ -63,7 +63,7 @@ class ResourceExhausted(ClickstreamError):
 
 
 class Unavailable(ClickstreamError):
-    """The outcome is unknown and the call must be retried; `retry_after` is in seconds."""
+    """The outcome is unknown, and the call must be repeated; `retry_after` is in seconds."""
 
     def __init__(self, reason: str, message: str, retry_after: float = 1.0) -> None:
         super().__init__(reason, message)

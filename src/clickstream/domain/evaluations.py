@@ -1,4 +1,4 @@
-"""How models measured: base and new, on held-out and on judged queries, and click models on held-out sessions."""
+"""What was measured: base and new model on held-out and judged queries, click models on held-out sessions."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ class Metrics:
     recall_at_100: float = 0.0
 
     def named(self, whose: str) -> dict[str, float]:
-        """By name: `{whose}_ndcg_at_10` and so on."""
+        """The metrics by name, `{whose}_ndcg_at_10` and so on."""
         return {f"{whose}_{name}": value for name, value in asdict(self).items()}
 
 
@@ -28,7 +28,7 @@ class Gain:
     upper: float = 0.0
 
     def __str__(self) -> str:
-        """For people."""
+        """The gain and its interval, for people."""
         return f"{self.mean:+.4f}, 95 % interval {self.lower:+.4f} to {self.upper:+.4f}"
 
 
@@ -53,7 +53,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Both models on the held-out queries of one kind."""
+    """Base and new model on the held-out queries of one kind."""
 
     kind: str
     value: str
@@ -62,7 +62,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class JudgedEvaluation:
-    """Both models on the queries that people judged; the contract's message states each field's meaning."""
+    """Base and new model on the queries that people judged; the contract's message defines each field."""
 
     judgements_sha256: str
     unsearched: Comparison
@@ -110,10 +110,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class ClickModelScore:
-    """How well a click model predicts sessions that it did not learn from.
+    """How well a click model predicts the clicks of sessions that it did not learn from.
 
-    `perplexity` is the mean over the positions, 1 to 2 and the lower the better; `log_likelihood` the mean
-    per session, in nats. `chosen` is the one whose grades the run learned from.
+    `perplexity` is the mean over the positions, 1 for a perfect model and 2 for a coin toss; `log_likelihood` is
+    the mean per session, in nats. `chosen` marks the model by whose labels the run learned.
     """
 
     name: str

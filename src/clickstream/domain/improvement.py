@@ -1,4 +1,4 @@
-"""The improvement queue: sessions that were put forward one by one, and the rules by which they are trained."""
+"""The improvement queue: sessions that were put forward one by one, and the rules for training on them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ LONGEST_BACKOFF = timedelta(days=1)
 
 
 class ImprovementState(StrEnum):
-    """Where a task is in its life."""
+    """The state of a task."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -23,18 +23,18 @@ class ImprovementState(StrEnum):
     CANCELED = "canceled"
 
 
+# The states from which a task may be retried: the trainer, the template or a person may have been at fault.
 RETRYABLE = frozenset({ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED})
-"""What somebody may put forward again: the fault may have been a trainer's, a template's or a person's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImprovementTask:
-    """One session in the queue, with its place in the log; times are in UTC.
+    """One session in the queue, with its batch and number; times are in UTC.
 
-    `attempts` counts the runs that have ended with it, since it was put forward or retried. `run_id` is the run
-    that it belongs to while it is processing, and the last one afterwards. `lease_ends_at` is set meanwhile only:
-    then somebody looks whether its run goes on. Who works on it is said by the run's own lease, which is renewed
-    more often.
+    `attempts` counts the ended runs with this task since it was put forward or retried. `run_id` is the task's
+    run while it is processing, and its last run afterwards. `lease_ends_at` is set only while processing; when it
+    passes, a worker checks whether the run still exists. The worker itself is named by the run's lease, which is
+    renewed more often. A pending task may be tried from `not_before` on.
     """
 
     session_id: str
@@ -52,8 +52,8 @@ class ImprovementTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run that has ended means for a task: a final state, or pending again from `not_before` on."""
+class TaskOutcome:
+    """What the end of its run makes of a task: a final state, or pending again from `not_before` on."""
 
     state: ImprovementState
     reason: str
@@ -65,9 +65,9 @@ class Outcome:
 class QueueRules:
     """When waiting sessions become a training run, and how often each is tried.
 
-    A run begins when `least` sessions wait, or one of them for `age`, if it could be judged: see `split.Split`.
-    A session fails after `attempts` runs that failed; in between it waits for `backoff`, and for twice as long
-    each time.
+    A run begins when `least` sessions wait or one of them has waited for `age`, provided that their distinct
+    queries suffice (`query_split.Split.shortage`). A session fails after `attempts` failed runs. It waits for
+    `backoff` after the first, and twice as long after each further one, up to `LONGEST_BACKOFF`.
     """
 
     least: int
@@ -76,25 +76,26 @@ class QueueRules:
     backoff: timedelta
 
     def is_due(self, waiting: int, since: datetime | None, now: datetime) -> bool:
-        """Whether so many sessions are to become a run, of which the first has waited since then."""
+        """Whether `waiting` sessions, the first of which has waited since `since`, are to become a run."""
         return waiting >= self.least or (since is not None and since <= now - self.age)
 
-    def after_failure(self, attempts: int, reason: str, now: datetime) -> Outcome:
-        """What becomes of a session whose run failed, after so many failed runs before."""
+    def after_failure(self, attempts: int, reason: str, now: datetime) -> TaskOutcome:
+        """The outcome for a session whose run failed, after `attempts` failed runs before this one."""
         if attempts + 1 >= self.attempts:
-            return Outcome(ImprovementState.FAILED, reason)
-        # As a number: a timedelta would overflow.
+            return TaskOutcome(ImprovementState.FAILED, reason)
+        # Computed as a number of seconds: a timedelta would overflow.
         seconds = min(self.backoff.total_seconds() * 2**attempts, LONGEST_BACKOFF.total_seconds())
-        return Outcome(ImprovementState.PENDING, reason, not_before=now + timedelta(seconds=seconds))
+        return TaskOutcome(ImprovementState.PENDING, reason, not_before=now + timedelta(seconds=seconds))
 
 
 def group_of(waiting: Mapping[str, str]) -> dict[str, str]:
-    """The sessions that a run takes: all that wait or, if these are too many for one, of each query the first ones.
+    """The sessions for one run: all that wait or, if they are too many, the first ones of each query.
 
-    Thousands of a few queries, over which no run begins, would else keep all others waiting.
+    Otherwise thousands of sessions with few distinct queries, for which no run begins, would keep all others
+    waiting.
 
     Args:
-        waiting: Session id → normalised query, those that wait longest first.
+        waiting: Session id → normalised query, the longest waiting first.
     """
     if len(waiting) <= limits.IMPROVEMENT_GROUP:
         return dict(waiting)

@@ -10,9 +10,9 @@ from clickstream.domain.errors import FailedPrecondition
 class ItemTemplate:
     """Makes an item's text from its meta.
 
-    `{name}` is a part; dots reach into nested data (`{brand.name}`); `{{` and `}}` are plain
-    braces. A part that is missing or empty stays empty, and the words beside it go with it, so
-    that `{title} by {brand}` never ends in "by". Without any part there is no text.
+    `{name}` is a part; dots reach into nested data (`{brand.name}`); `{{` and `}}` are plain braces. A part that
+    is missing or empty is left out together with the words between it and its neighbours, so that
+    `{title} by {brand}` never ends in "by". If all parts are empty, the text is empty.
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the template is malformed or names no part.
@@ -41,7 +41,7 @@ class ItemTemplate:
             raise _bad_template(template, "it names no part such as `{title}`")
 
     def render(self, meta: Mapping[str, Any]) -> str:
-        """The text, whitespace collapsed; empty if no part of the template has any."""
+        """The item's text with whitespace collapsed; empty if no part has text."""
         parts = ["", *(_text(_reach(meta, path)) for path in self._paths), ""]
         if not any(parts):
             return ""
@@ -65,7 +65,7 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool) or value is None:
-        return ""  # a flag or a gap is no word of the item
+        return ""  # a flag or a missing value describes nothing
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # numbers of a protobuf Struct are all floats
     if isinstance(value, int | float):

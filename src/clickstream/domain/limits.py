@@ -14,37 +14,38 @@ META_DEPTH = 16
 SESSION_BYTES = 1024 * 1024
 EVENT_BYTES = 20 * 1024
 REQUEST_BYTES = 4 * 1024 * 1024
-# Bound of gRPC's transport: requests beyond REQUEST_BYTES are received and refused in words.
+# Bound of gRPC's transport: requests beyond REQUEST_BYTES are received and refused with an explanation.
 TRANSPORT_BYTES = 4 * REQUEST_BYTES
 EMBED_TEXTS = 256
 EMBED_TEXT_CHARACTERS = 8_192
-# Texts of all callers that may wait to be embedded, and models that stay loaded.
+# Texts of all callers that may wait to be embedded at once.
 WAITING_TEXTS = 4_096
+# Models that stay loaded.
 LOADED_MODELS = 2
 MODEL_CHUNK_BYTES = 1024 * 1024
-# Unacknowledged messages of one Ingest stream beyond which nothing more is read.
+# Unacknowledged messages of one Ingest stream; the server reads no more of it beyond.
 INGEST_WINDOW_BYTES = 8 * 1024 * 1024
 
 PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 100
-# Two sessions of full size with all their listed events stay below gRPC's default of 4 MiB
-# for a received message.
+# Two sessions of full size with all their listed events stay below 4 MiB, gRPC's default limit for a received
+# message.
 PAGE_BYTES = 2 * 1024 * 1024
 LISTED_EVENTS = 10_000
 LISTED_EVENT_BYTES = 1024 * 1024
 BATCHES_PER_RUN = 100
-# Sessions of the improvement queue that one run takes at most.
+# The most sessions of the improvement queue in one run.
 IMPROVEMENT_GROUP = 10_000
-# … and so many, where more wait, of one query: the others would else have no turn.
+# The most sessions of one query in a run, where more sessions wait than one run takes: every query gets its turn.
 IMPROVEMENT_GROUP_OF_A_QUERY = 100
-# So many of those that wait are looked at for them.
+# The most waiting sessions that are read to choose those of a run.
 IMPROVEMENT_LOOK = 100_000
 JUDGED_QUERIES = 10_000
 JUDGEMENTS = 100_000
-# Below REQUEST_BYTES by what else a FineTuneStart holds.
+# Below REQUEST_BYTES, to leave room for the rest of a FineTuneStart.
 JUDGEMENT_BYTES = 3 * 1024 * 1024
 MAX_GRADE = 10
 STATUS_CHANGES_KEPT = 100
-# Violations that a refusal names, and bytes of a field's path that it shows: a refused request costs its own size.
+# Violations that a refusal names, and bytes of a field's path that it shows: a refusal costs about its own size.
 NAMED_VIOLATIONS = 20
 PATH_BYTES = 160

@@ -1,4 +1,4 @@
-"""Model versions: what a training run made."""
+"""Model versions, which training runs make."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ VERSION_ID_CHARACTERS = limits.RUN_ID_CHARACTERS + 1 + IDENTITY_CHARACTERS
 
 @dataclass(frozen=True, slots=True)
 class DataCounts:
-    """What a model was trained and measured on."""
+    """Counts of the data that a model was trained and measured on."""
 
     input_count: int
     training_queries: int
@@ -30,7 +30,7 @@ class DataCounts:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A trained model: where it lies, what it came from and how it measured."""
+    """A trained model: its folder, its origin and its measurements. `path` is on the training machine."""
 
     model_version_id: str
     run_id: str
@@ -62,15 +62,15 @@ class ModelVersion:
 
 
 def version_id(run_id: str, training_identity: str) -> str:
-    """A run's model version: the same for the same run, also when it is run again after a crash.
+    """The id of a run's model version. It stays the same when the run is repeated after a crash.
 
     Args:
-        run_id: Of the run.
-        training_identity: A SHA-256 in hexadecimal, see `training.encoder.version_folder.training_identity`.
+        run_id: The run's id.
+        training_identity: A SHA-256 in hexadecimal, of everything that the training depends on.
     """
     return f"{run_id}-{training_identity[:IDENTITY_CHARACTERS]}"
 
 
 def is_version_id(name: str) -> bool:
-    """Whether a base model's name is that of a model version, and of nothing that a hub or a folder holds."""
+    """Whether a base model's name is the id of a model version, rather than of a hub's model or a folder."""
     return re.fullmatch(r"[A-Za-z0-9_.-]+-[0-9a-f]{12}", name) is not None

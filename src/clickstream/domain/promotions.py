@@ -1,4 +1,4 @@
-"""The log of promotions: which model version serves, what was before it, and who said so."""
+"""The log of promotions: which model version serves, which one served before, and by which order."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,9 +8,9 @@ from clickstream.domain.errors import AlreadyExists, FailedPrecondition
 
 @dataclass(frozen=True, slots=True)
 class PromotionOrder:
-    """What is asked for, once per request id: a version to promote or, without one, a rollback.
+    """An order, carried out once per request id: a version to promote or, without one, a rollback.
 
-    `expected` holds the ids of which one must be promoted now ("" for none); None means any.
+    One of the ids in `expected` must be promoted now ("" for no version); None means any.
     """
 
     request_id: str
@@ -22,7 +22,7 @@ class PromotionOrder:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """An entry of the log, counted from 1; a rollback returns to entry `previous` (0: there is none)."""
+    """An entry of the log, counted from 1. A rollback returns to the entry number `previous`, 0 if there is none."""
 
     sequence: int
     model_version_id: str
@@ -34,15 +34,21 @@ class Promotion:
     promoted_at: datetime
 
     def check_same(self, order: PromotionOrder) -> None:
-        """Raises AlreadyExists unless this entry came of the same order."""
+        """Raises AlreadyExists unless an equal order made this entry."""
         target = order.model_version_id or self.model_version_id
         asked = (target, not order.model_version_id, order.forced, order.reason)
         if (self.model_version_id, self.rollback, self.forced, self.reason) != asked:
             raise AlreadyExists("CONTENT_CONFLICT", "request_id: taken by another promotion or rollback")
 
 
-def following(order: PromotionOrder, current: Promotion | None, previous: Promotion | None, at: datetime) -> Promotion:
-    """The entry that carries an order out behind `current`; `previous` is the entry before that one.
+def next_entry(order: PromotionOrder, current: Promotion | None, previous: Promotion | None, at: datetime) -> Promotion:
+    """The log's next entry, which carries out an order.
+
+    Args:
+        order: The order.
+        current: The last entry; None if the log is empty.
+        previous: The entry number `current.previous`; None if there is none.
+        at: The time of the promotion.
 
     Raises:
         FailedPrecondition: another version is promoted than expected, or there is nothing to roll back to.

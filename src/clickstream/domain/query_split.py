@@ -1,58 +1,58 @@
-"""Which queries train, which stop the training and which measure (R17)."""
+"""The split of queries into those that train, those that stop the training early and those that measure (R17)."""
 
 import hashlib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# The share of the training queries that decide when training stops early.
 VALIDATION_SHARE = 0.1
-"""Of the training queries, where training stops early."""
 
+# Below this number of distinct training queries, nothing is trained.
 MIN_TRAINING_QUERIES = 4
-"""Distinct queries below which nothing is trained."""
 
+# Below this number of distinct held-out queries, the gate cannot tell a gain from noise, and promotes nothing.
 MIN_HELD_OUT_QUERIES = 10
-"""Distinct held-out queries below which the gate cannot tell, and promotes nothing."""
 
 
 def normalised(query: str) -> str:
-    """The form under which queries count as the same: Unicode NFKC, case folded, whitespace collapsed."""
+    """The form in which equal queries are equal text: Unicode NFKC, case folded, whitespace collapsed."""
     return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
 
 
 def is_held_out(normalised_query: str, seed: int, share: float) -> bool:
     """Whether a query is for measuring only (R17).
 
-    A hash decides, not a draw over the queries at hand: a later run with this seed holds out the same
-    queries, so a model that starts from this run's model is again measured on queries that neither saw.
+    A hash of the query decides, not a draw among the queries at hand. A later run with the same seed holds out
+    the same queries, so a model that continues this run's model is measured on queries that neither has seen.
     """
-    return _place(f"{seed}\n{normalised_query}") < share
+    return _fraction(f"{seed}\n{normalised_query}") < share
 
 
 def is_validation(normalised_query: str, seed: int) -> bool:
-    """Whether a query that is not held out decides when training stops, instead of being learned.
+    """Whether a query that is not held out decides when training stops, instead of training.
 
-    Held-out queries must not decide it: the gate would then measure on queries by which the weights were
-    chosen, and take luck for improvement.
+    Held-out queries must not decide this: the gate would then measure on queries by which the weights were
+    chosen, and mistake luck for improvement.
     """
-    return _place(f"validation\n{seed}\n{normalised_query}") < VALIDATION_SHARE
+    return _fraction(f"validation\n{seed}\n{normalised_query}") < VALIDATION_SHARE
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How many distinct queries there are to train on and to measure."""
+    """The numbers of distinct queries to train on and to measure on."""
 
     training: int
     held_out: int
 
     @classmethod
     def of(cls, normalised_queries: Iterable[str], seed: int, share: float) -> "Split":
-        """Counts the distinct ones; an empty query counts as none, for it gives no input."""
+        """Counts the distinct queries; an empty query does not count, because it gives no input."""
         parts = [is_held_out(query, seed, share) for query in {*normalised_queries} - {""}]
         return cls(training=parts.count(False), held_out=parts.count(True))
 
     def shortage(self) -> str:
-        """What there is too little of, in words; empty if a run can train and its gate can tell."""
+        """What is missing, in words; empty if there are enough queries for a run and its gate."""
         if self.training >= MIN_TRAINING_QUERIES and self.held_out >= MIN_HELD_OUT_QUERIES:
             return ""
         return (
@@ -61,6 +61,6 @@ class Split:
         )
 
 
-def _place(text: str) -> float:
-    """A place from 0 to 1, the same for the same text."""
+def _fraction(text: str) -> float:
+    """A number from 0 to 1, uniformly distributed over texts and always the same for one text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -24,7 +24,7 @@ def is_run_id(value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FineTuningSettings:
-    """How to train. The contract's `FineTuningSettings` states each field's meaning and range."""
+    """How to train. The contract's `FineTuningSettings` defines each field's meaning and range."""
 
     base_model: str
     item_template: str
@@ -44,15 +44,15 @@ class FineTuningSettings:
     held_out_after: datetime | None = None
 
 
+# The most losses that a run logs: a longer run logs those of every second step, every third and so on.
 CURVE_POINTS = 2_000
-"""So many losses of a run are logged at most: of longer runs, every second, third and so on."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """What was logged after an optimizer step, or before the first (step 0).
+    """What was logged after an optimizer step, or before the first one (step 0); the time is in UTC.
 
-    `loss` is the mean since the point before; None, like `learning_rate`, where there are metrics only.
+    `loss` is the mean since the previous point. It is None, like `learning_rate`, if only metrics were logged.
     """
 
     step: int
@@ -61,8 +61,8 @@ class CurvePoint:
     learning_rate: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
-    def joined(self, later: "CurvePoint") -> "CurvePoint":
-        """With what was logged later at the same step."""
+    def merged(self, later: "CurvePoint") -> "CurvePoint":
+        """This point with what was logged later at the same step."""
         return replace(
             self,
             loss=self.loss if later.loss is None else later.loss,
@@ -72,7 +72,7 @@ class CurvePoint:
 
 
 class Phase(StrEnum):
-    """What a training run is doing."""
+    """What a training run does at present."""
 
     RECEIVING_INPUTS = "receiving_inputs"
     EVALUATING_BASE = "evaluating_base"
@@ -83,7 +83,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """A report from the fine-tuning module; times in seconds, loss and points since the last report."""
+    """A report from the fine-tuning module. `loss` and `points` are those since the previous report."""
 
     phase: Phase
     input_count: int = 0
@@ -98,7 +98,7 @@ class TrainingProgress:
 
 
 class RunState(StrEnum):
-    """Where a training run is in its life."""
+    """The state of a training run."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""Sessions and events as they are written and kept. The payload is the contract's own message, as bytes."""
+"""Sessions and events as they are written and stored. A payload is the contract's message, encoded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class SessionDraft:
     """A checked session, ready to be appended.
 
     `payload` is the contract's `Session` with `created_at` and every position filled in;
-    `server_time` says that the client sent no `created_at`. Times are in UTC.
+    `server_time` means that the client sent no `created_at`. Times are in UTC.
     """
 
     session_id: str
@@ -23,7 +23,7 @@ class SessionDraft:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A session as kept: its draft, and its place (batch and 1-based number) for ever."""
+    """A stored session: its draft and its place (batch, and number from 1), which never changes."""
 
     session_id: str
     batch: int
@@ -37,14 +37,14 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a session draft. Not created: the id was taken, by the session given."""
+    """The outcome of a session draft: the stored session, and whether the draft created it or found its id taken."""
 
     session: StoredSession
     created: bool
 
 
 class EventDraft(NamedTuple):
-    """A checked event, ready to be appended; `payload` is the contract's `Event`."""
+    """A checked event, ready to be stored; `payload` is the contract's `Event`, and the time is in UTC."""
 
     event_id: str
     type: str
@@ -55,7 +55,7 @@ class EventDraft(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as kept, under its session's number."""
+    """A stored event; `number` is its session's number in the batch."""
 
     number: int
     event_id: str
@@ -72,9 +72,10 @@ class EventPush(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SessionEvents:
-    """The events of one session by event id, and how many more were left out of the list.
+    """The events of one session in order of their ids.
 
-    `late` counts those that came after the session's batch was first read for training.
+    `omitted` counts the events beyond the listing limits, and `late` those that arrived after the session's batch
+    was first read for training.
     """
 
     events: Sequence[StoredEvent] = ()
@@ -87,7 +88,7 @@ NO_EVENTS = SessionEvents()
 
 @dataclass(frozen=True, slots=True)
 class SessionPage:
-    """Sessions of a batch by number; `complete` if nothing further is registered."""
+    """Sessions of a batch in order of their numbers; `complete` if the batch has no further session by now."""
 
     sessions: Sequence[StoredSession]
     complete: bool
@@ -95,7 +96,7 @@ class SessionPage:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """The events of a range of sessions, by session number; the range was read up to number `last`."""
+    """The events of the sessions up to number `last`, by session number; sessions without events are absent."""
 
     of: Mapping[int, SessionEvents]
     last: int

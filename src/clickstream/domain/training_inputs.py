@@ -1,4 +1,4 @@
-"""Training inputs: the sessions that conversion reads, and the graded results that it gives."""
+"""Training inputs: the sessions that conversion reads, and the graded results that it returns."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ UNSHOWN_OBJECT = "unshown_object"
 LATE = "late"
 OVER_LIMIT = "over_limit"
 
-# Types are the clients' own: an account with an entry for each might become too large to be kept.
+# Clients choose the event types: a summary with an entry for each might become too large for the store.
 COUNTED_TYPES = 1_000
 OTHER_TYPES = "(other)"
 
 
 @dataclass(frozen=True, slots=True)
 class ShownResult:
-    """One shown item. `meta` is carried through untouched."""
+    """One shown item. Conversion passes `meta` on unchanged."""
 
     object_id: str
     position: int
@@ -46,9 +46,9 @@ class SessionEvent:
 
 @dataclass(frozen=True, slots=True)
 class SearchSession:
-    """A session as the converter sees it, with the events that count for it.
+    """A session as conversion reads it, with the events that count for training.
 
-    `late_events` and `over_limit_events` only count events that were left out before.
+    `late_events` and `over_limit_events` are the numbers of events that do not count; `searched_at` is in UTC.
     """
 
     session_id: str
@@ -90,7 +90,7 @@ class TrainingInput:
 
 @dataclass(slots=True)
 class ConversionSummary:
-    """Counts of what a conversion read, used and left out."""
+    """Counts of what a conversion read, used and left out: sessions by reason, events by type or reason."""
 
     policy_version: str
     session_count: int = 0
@@ -106,12 +106,19 @@ class ConversionSummary:
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in values.items()}
 
     def skip(self, reason: str) -> None:
-        """Counts one session that gives no input."""
+        """Counts one session that gives no input, and why."""
         self.session_count += 1
         self.skipped_sessions[reason] += 1
 
 
 def has_text(results: Sequence[GradedResult], texts: Sequence[str]) -> bool:
-    """Whether a session says something of an item with text: one acted on or, where nothing was done, one shown."""
+    """Whether the session has a usable item text.
+
+    Among the items acted on (grade above 0) or, if there were no acts, among all shown.
+
+    Args:
+        results: The session's graded results.
+        texts: The item text of each result, in the same order; "" if it has none.
+    """
     graded = [text for result, text in zip(results, texts, strict=True) if result.grade > 0]
     return any(graded or texts)

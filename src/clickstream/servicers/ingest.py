@@ -92,12 +92,12 @@ class IngestStream:
             at = self._arrival(request.historical)
             if request.HasField("session"):
                 draft = admission.session(request.session, at)
-                await self._commit.room(size)
+                await self._commit.wait_for_room(size)
                 done, answer = self._commit.append_session(draft), partial(_session_answer, draft)
             elif request.HasField("events"):
                 sent = request.events
                 drafts, rejected = admission.events(sent.session_id, sent.events, at, "events.")
-                await self._commit.room(size)
+                await self._commit.wait_for_room(size)
                 done = self._commit.append_events(EventPush(sent.session_id, drafts))
                 answer = partial(_events_answer, drafts, rejected)
             else:

@@ -85,7 +85,7 @@ def _merged(points: Iterable[CurvePoint]) -> list[CurvePoint]:
     by_step: dict[int, CurvePoint] = {}
     for point in points:
         before = by_step.get(point.step)
-        by_step[point.step] = before.joined(point) if before else point
+        by_step[point.step] = before.merged(point) if before else point
     return [by_step[step] for step in sorted(by_step)]
 
 

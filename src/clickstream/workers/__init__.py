@@ -1,1 +1,1 @@
-"""Work that goes on without a caller."""
+"""Work in the background, without a caller: training runs, the improvement queue, batches, promotions."""

@@ -1,4 +1,4 @@
-"""What workers do with batches by themselves (R10): free those of ended runs; where told to, release and archive."""
+"""Batch work without a caller (R10): frees batches of ended runs and, where configured, releases and archives."""
 
 import logging
 import uuid
@@ -10,7 +10,7 @@ from clickstream.domain.batches import Batch, BatchRules, BatchStatus
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.runs import ENDED, RunState
 
-# Batches archived in one go, what is left waits for the next; and batches in training read at a time.
+# Batches that one pass archives (the rest waits for the next pass), and batches in training that one query reads.
 LOOKS = 100
 NEVER = timedelta()
 TRAINING = frozenset({BatchStatus.TRAINING})
@@ -18,16 +18,16 @@ TRAINING = frozenset({BatchStatus.TRAINING})
 logger = logging.getLogger(__name__)
 
 
-class BatchLife:
-    """Looks after batches for one worker. Blocks, and can be repeated by any number of workers at once."""
+class BatchUpkeep:
+    """Batch work for one worker. Blocks; any number of workers may do it at once."""
 
     def __init__(self, dao: ClickstreamDao, rules: BatchRules, clock: Callable[[], datetime]) -> None:
         self._dao = dao
         self._rules = rules
         self._clock = clock
 
-    def look_after(self) -> None:
-        """Frees batches whose run is over, releases the collecting batch if it is due, and archives those that are."""
+    def run_once(self) -> None:
+        """Frees batches whose run has ended, releases the collecting batch if it is due, and archives the due ones."""
         self._free()
         if self._rules.release_sessions or self._rules.release_age > NEVER:
             self._release()
@@ -37,14 +37,15 @@ class BatchLife:
     def _free(self) -> None:
         """Takes batches out of training whose run has ended or is gone.
 
-        A worker ends a run's batches before the run. But one that stalls between claiming a run and beginning
-        its batches, for longer than its lease, begins them after another worker has ended them.
+        A worker ends a run's batches before it ends the run. Batches stay in training all the same if it stalled
+        for longer than its lease between claiming the run and putting the batches into training: it then does so
+        after another worker has ended both.
         """
         before = None
-        while held := self._dao.batches.list(before, LOOKS, TRAINING):
-            for batch in held:
+        while in_training := self._dao.batches.list(before, LOOKS, TRAINING):
+            for batch in in_training:
                 self._free_of_ended_run(batch)
-            before = held[-1].sequence
+            before = in_training[-1].sequence
 
     def _free_of_ended_run(self, batch: Batch) -> None:
         run = self._dao.runs.get(batch.run_id)
@@ -52,7 +53,7 @@ class BatchLife:
             return
         to = BatchStatus.TRAINED if run is not None and run.state is RunState.SUCCEEDED else BatchStatus.FAILED
         reason = f"freed: run {batch.run_id} {f'has {run.state}' if run else 'is gone'}"
-        # The run is part of the comparison: a batch that another run has begun meanwhile stays with that one.
+        # The run is part of the comparison: a batch that another run has taken meanwhile stays with that run.
         freed = self._dao.batches.change_status(
             batch.sequence, TRAINING, to, run_id=batch.run_id, reason=reason, at=self._clock()
         )
@@ -64,7 +65,7 @@ class BatchLife:
         if not batch.session_count or not self._is_due(batch):
             return
         try:
-            # The sequence decides: whoever is late, worker or scheduler, never releases the batch behind it.
+            # The sequence number is given: a worker or scheduler that comes late never releases the next batch.
             self._dao.batches.release(f"auto-{batch.batch_id}-{uuid.uuid4().hex}", batch.sequence, self._clock())
         except FailedPrecondition as error:
             logger.info("%s is not released by this worker: %s", batch.batch_id, error)
@@ -78,7 +79,7 @@ class BatchLife:
         if rules.release_age <= NEVER:
             return False
         [first] = self._dao.sessions.page(batch.sequence, 0, 1, include_irrelevant=True).sessions
-        # A client may have dated the session back: the batch is no older than since it opened.
+        # A client may have dated the session back; the batch is still no older than its opening.
         began = max(first.created_at, batch.opened_at or first.created_at)
         return self._clock() - began >= rules.release_age
 
@@ -86,7 +87,7 @@ class BatchLife:
         for _ in range(LOOKS):
             now = self._clock()
             after = f"{self._rules.archive_after.total_seconds():g} s after its last training"
-            # A run that is queued at this very moment may come too late; it then fails and takes none of its batches.
+            # A run that is queued after this read finds its batch archived: it fails and takes none of its batches.
             in_use = self._dao.runs.batches_in_use()
             batch = self._dao.batches.archive(now - self._rules.archive_after, after, now, leaving=in_use)
             if batch is None:

@@ -1,4 +1,4 @@
-"""The promotion of what passed its gate."""
+"""The promotion of model versions that passed their gate."""
 
 import logging
 from collections.abc import Callable
@@ -13,22 +13,28 @@ logger = logging.getLogger(__name__)
 
 
 class Promoter:
-    """Promotes what passed its gate, for one worker. Blocks, and can be repeated by any number of workers at once."""
+    """Decides on the promotion of versions that passed their gate. Blocks; any number of workers may do it at once.
 
-    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime], *, by_itself: bool) -> None:
+    Args:
+        dao: The store.
+        clock: The current time, in UTC.
+        automatic: Whether to promote; otherwise people do, and each version counts as decided.
+    """
+
+    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime], *, automatic: bool) -> None:
         self._dao = dao
         self._clock = clock
-        self._by_itself = by_itself  # else people promote
+        self._automatic = automatic
 
-    def look_after(self) -> None:
-        """Decides about a version that passed its gate: promoted, if nothing else is that it was not measured against.
+    def run_once(self) -> None:
+        """Promotes the next version that passed its gate, unless a version other than its parent is promoted.
 
-        Apart from the end of its run, and asked again until it is decided: a crash in between loses nothing.
+        A separate step from finishing the run, repeated until decided, so a crash between the two loses nothing.
         """
         version = self._dao.runs.promotion_due()
         if version is None:
             return
-        if self._by_itself:
+        if self._automatic:
             self._promote(version)
         self._dao.runs.promotion_decided(version.run_id)
 
@@ -42,4 +48,4 @@ class Promoter:
         try:
             self._dao.promotions.append(order, self._clock())
         except (AlreadyExists, FailedPrecondition) as error:
-            logger.warning("%s is not promoted by itself: %s", version.model_version_id, error)
+            logger.warning("%s is not promoted automatically: %s", version.model_version_id, error)

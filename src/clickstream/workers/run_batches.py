@@ -1,7 +1,9 @@
-"""Runs over released batches: what they hold, read and leave behind (R10)."""
+"""Runs over released batches: how they reserve, read and free their batches (R10)."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+
+from typing_extensions import override
 
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
@@ -9,6 +11,7 @@ from clickstream.domain.batches import BatchStatus
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.runs import RunState, TrainingRun
 from clickstream.domain.training_inputs import ConversionSummary, TrainingInput
+from clickstream.workers.run_source import RunSource
 
 TRAINABLE = frozenset({BatchStatus.RELEASED, BatchStatus.TRAINED, BatchStatus.FAILED})
 
@@ -17,24 +20,22 @@ class BatchBusy(Exception):
     """Another run trains on a batch of this one."""
 
 
-class RunBatches:
-    """The batches of the runs of one worker. Every method blocks and can be repeated."""
+class RunBatches(RunSource):
+    """The batches of the runs of one worker. Every method blocks and may be repeated."""
 
     def __init__(self, dao: ClickstreamDao, inputs: InputReader, clock: Callable[[], datetime]) -> None:
         self._dao = dao
         self._inputs = inputs
         self._clock = clock
 
+    @override
+    def new_summary(self) -> ConversionSummary:
+        return self._inputs.new_summary()
+
+    @override
     def begin(self, run: TrainingRun) -> None:
-        """Puts the run's batches into training; all stay as they were if one of them cannot be trained now.
-
-        Only what another worker does to a batch between the look at it and its turn comes too late for that: those
-        before it are this run's from then on.
-
-        Raises:
-            BatchBusy: Another run holds one.
-            FailedPrecondition: One is archived.
-        """
+        # All are checked first, so that a run that cannot train now leaves its batches as they were. A batch that
+        # another worker changes after its check comes too late for that: those before it are in training already.
         for sequence in run.batches:
             self._check_free(sequence, run)
         # In one order for all runs: two that share batches never wait for each other.
@@ -49,27 +50,29 @@ class RunBatches:
 
     def _check_free(self, sequence: int, run: TrainingRun) -> None:
         batch = self._dao.batches.get(sequence)
-        if batch is None or batch.status is BatchStatus.ARCHIVED:
+        if batch is None:
+            raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} does not exist")
+        if batch.status is BatchStatus.ARCHIVED:
             raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
         if batch.status is BatchStatus.TRAINING and batch.run_id != run.run_id:
             raise BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
+    @override
     def pages(self, run: TrainingRun, summary: ConversionSummary) -> Iterator[list[TrainingInput]]:
-        """The inputs of the run, batch by batch; counts in `summary` as it goes.
-
-        Raises:
-            FailedPrecondition: There is no such batch.
-        """
         for sequence in run.batches:
             batch = self._dao.batches.get(sequence)
             if batch is None:
                 raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} is gone")
             yield from self._inputs.pages(sequence, batch.session_count, 0, summary)
 
+    @override
     def end(self, run: TrainingRun, state: RunState, reason: str) -> None:
-        """Takes those of the run's batches that it holds out of training."""
         training = frozenset({BatchStatus.TRAINING})
         status = BatchStatus.TRAINED if state is RunState.SUCCEEDED else BatchStatus.FAILED
         for sequence in run.batches:
             why, at = f"run {run.run_id} {state}: {reason}", self._clock()
             self._dao.batches.change_status(sequence, training, status, run_id=run.run_id, reason=why, at=at)
+
+    @override
+    def settle(self, run_id: str) -> None:
+        pass  # `end` has freed the batches

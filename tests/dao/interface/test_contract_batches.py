@@ -16,7 +16,7 @@ NONE: frozenset = frozenset()
 
 
 def release(dao: ClickstreamDao, count: int = 1) -> None:
-    """Fills and releases so many batches, under the release ids r-1, r-2 and so on."""
+    """Fills and releases `count` batches, under the release ids r-1, r-2 and so on."""
     for number in range(1, count + 1):
         dao.sessions.append([session_draft(f"of-{number}")])
         dao.batches.release(f"r-{number}", None, NOW + number * SECOND)
@@ -216,7 +216,7 @@ def test_r10_a_batch_in_training_is_never_archived(dao: ClickstreamDao) -> None:
     assert dao.batches.archive(NOW + SECOND, "old", NOW + SECOND, leaving=NONE).status is BatchStatus.ARCHIVED
 
 
-def test_r10_archiving_leaves_the_batches_that_it_is_told_to_leave(dao: ClickstreamDao) -> None:
+def test_r10_archiving_leaves_the_batches_that_it_has_report_to_leave(dao: ClickstreamDao) -> None:
     """R10: of batches whose training ended long ago, those to be left stay as they are, and the next one goes."""
     release(dao, 3)
     for sequence in (1, 2, 3):

@@ -28,7 +28,7 @@ def report(dao: ClickstreamDao, step: int, *points: CurvePoint, run_id: str = "r
 
 
 def begun(dao: ClickstreamDao, *run_ids: str) -> None:
-    """Runs that `me` holds."""
+    """Runs that are leased to `me`."""
     for run_id in run_ids:
         dao.runs.create(training_run(run_id))
         dao.runs.claim("me", NOW, NOW + 60 * SECOND)
@@ -38,8 +38,8 @@ def test_r16_points_join_the_curve_of_their_run(dao: ClickstreamDao) -> None:
     """R16: points of all reports are read back by step, apart from other runs', and are no part of the progress."""
     begun(dao, "run-1", "run-10")
     assert dao.runs.curve("run-1") == []
-    held = report(dao, 2, point(0, None, base_ndcg_at_10=0.25), point(1), point(2))
-    assert held.progress == TrainingProgress(Phase.TRAINING, step=2, step_count=9)
+    renewed = report(dao, 2, point(0, None, base_ndcg_at_10=0.25), point(1), point(2))
+    assert renewed.progress == TrainingProgress(Phase.TRAINING, step=2, step_count=9)
     report(dao, 1, point(1, 0.75), run_id="run-10")
     report(dao, 10, point(9, 0.0), point(10))
     assert dao.runs.curve("run-1") == [
@@ -76,7 +76,7 @@ def test_r16_a_resumed_run_logs_its_steps_again(dao: ClickstreamDao) -> None:
 
 
 def test_r16_who_lost_the_run_writes_no_curve(dao: ClickstreamDao) -> None:
-    """R16: the points of a worker that no longer holds the run are dropped."""
+    """R16: the points of a worker that has lost its lease are dropped."""
     begun(dao, "run-1")
     report(dao, 1, point(1))
     assert report(dao, 0, point(0), owner="another") is None

@@ -8,11 +8,11 @@ import pytest
 from support.builders import NOW, SECOND, push, session_drafts, stored_session
 
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.improvement import ImprovementState, ImprovementTask, Outcome
+from clickstream.domain.improvement import ImprovementState, ImprovementTask, TaskOutcome
 
 NONE: frozenset = frozenset()
 PENDING, PROCESSING = ImprovementState.PENDING, ImprovementState.PROCESSING
-DONE = Outcome(ImprovementState.DONE, "nDCG@10 rose", "model-1")
+DONE = TaskOutcome(ImprovementState.DONE, "nDCG@10 rose", "model-1")
 
 
 def queue(dao: ClickstreamDao, *session_ids: str, at: float = 0) -> None:
@@ -22,13 +22,13 @@ def queue(dao: ClickstreamDao, *session_ids: str, at: float = 0) -> None:
 
 
 def take(dao: ClickstreamDao, run_id: str, *session_ids: str, at: float = 0, lease: float = 10) -> int:
-    """Moves tasks into a run, held for `lease` seconds."""
+    """Moves tasks into a run under a lease of `lease` seconds."""
     now = NOW + at * SECOND
     return dao.improvement.take(session_ids, run_id, now, now + lease * SECOND)
 
 
 def put_back(dao: ClickstreamDao, run_id: str, at: float) -> None:
-    """Puts back what nobody has attended to by then."""
+    """Puts tasks with an expired lease back."""
     dao.improvement.put_back(run_id, NOW + at * SECOND, NOW + at * SECOND)
 
 
@@ -38,7 +38,7 @@ def tasks(dao: ClickstreamDao) -> dict[str, ImprovementTask]:
 
 
 def test_r15_a_session_is_queued_once(dao: ClickstreamDao) -> None:
-    """R15: queueing again returns the task as it is, however it stands; it names the session's place."""
+    """R15: queueing again returns the task in its present state; a task names its session's batch and number."""
     session = stored_session("s-1", 3, 7)
     task, created = dao.improvement.queue(session, NOW)
     assert created
@@ -61,14 +61,14 @@ def test_r15_a_pending_task_is_canceled_once(dao: ClickstreamDao) -> None:
 
 @pytest.mark.parametrize("state", list(ImprovementState))
 def test_r15_a_task_that_no_run_improved_is_retried(dao: ClickstreamDao, state: ImprovementState) -> None:
-    """R15: what failed, was refused or canceled is as if it were queued now, in its old place; the rest stays."""
+    """R15: a failed, refused or canceled task is pending again as if queued now; tasks in other states stay."""
     queue(dao, "s-1")
     if state is ImprovementState.CANCELED:
         dao.improvement.cancel("s-1", NOW)
     elif state is not PENDING:
         take(dao, "run-1", "s-1")
     if state not in (PENDING, PROCESSING, ImprovementState.CANCELED):
-        dao.improvement.settle("run-1", ["s-1"], Outcome(state, "because"), NOW)
+        dao.improvement.settle("run-1", ["s-1"], TaskOutcome(state, "because"), NOW)
     before, later = tasks(dao)["s-1"], NOW + 5 * SECOND
     assert before.state is state
     is_retried = state in (ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED)
@@ -105,7 +105,7 @@ def test_r15_tasks_are_listed_by_run(dao: ClickstreamDao) -> None:
 
 
 def test_r15_tasks_are_counted_by_state(dao: ClickstreamDao) -> None:
-    """R15: each task once, in the state that it is in; what there is none of is not named."""
+    """R15: each task is counted once, by its present state; a state without tasks is absent."""
     assert dao.improvement.counts() == {}
     queue(dao, "a", "b", "c", "d")
     dao.improvement.cancel("a", NOW)
@@ -114,7 +114,7 @@ def test_r15_tasks_are_counted_by_state(dao: ClickstreamDao) -> None:
 
 
 def test_r15_what_waits_longest_is_due_first(dao: ClickstreamDao) -> None:
-    """R15: due is what is pending and may be tried by now, the longest waiting first, up to the limit."""
+    """R15: pending tasks that may be tried by now are due, the longest waiting first, up to the limit."""
     for at, session_id in enumerate(["c", "b", "a", "later"]):
         queue(dao, session_id, at=at)
     dao.improvement.cancel("b", NOW)
@@ -124,7 +124,7 @@ def test_r15_what_waits_longest_is_due_first(dao: ClickstreamDao) -> None:
 
 
 def test_r15_what_waits_is_counted_up_to_a_limit(dao: ClickstreamDao) -> None:
-    """R15: a look at a long queue costs no more than the count that it asks for, and tells how old the first is."""
+    """R15: waiting tasks are counted up to the limit, with the time since which the first has waited."""
     assert dao.improvement.waiting(NOW, 9) == (0, None)
     for at, session_id in enumerate(["c", "b", "a", "later"], start=1):
         queue(dao, session_id, at=at)
@@ -142,7 +142,7 @@ def test_r15_what_is_due_comes_with_its_query(dao: ClickstreamDao) -> None:
 
 
 def test_r15_a_task_belongs_to_one_run(dao: ClickstreamDao) -> None:
-    """R15: taking moves pending tasks only, under a lease that is theirs to see, and they are due no more."""
+    """R15: taking moves pending tasks only; each then shows its lease and is no longer due."""
     queue(dao, "a", "b", "c")
     dao.improvement.cancel("b", NOW)
     assert take(dao, "run-1", "a", "b", "c", at=1) == 2
@@ -153,8 +153,8 @@ def test_r15_a_task_belongs_to_one_run(dao: ClickstreamDao) -> None:
     assert dao.improvement.cancel("a", NOW) == taken
 
 
-def test_r15_of_those_who_see_the_same_tasks_one_takes_them_all(dao: ClickstreamDao) -> None:
-    """R15: whoever does not get the first task takes none, so that no group is torn in two."""
+def test_r15_one_of_several_workers_takes_all_of_the_same_tasks(dao: ClickstreamDao) -> None:
+    """R15: a worker that does not get the first task takes none, so that no group is split."""
     session_ids = [f"s-{number}" for number in range(20)]
     queue(dao, *session_ids)
     with ThreadPoolExecutor(8) as pool:
@@ -164,42 +164,42 @@ def test_r15_of_those_who_see_the_same_tasks_one_takes_them_all(dao: Clickstream
     assert take(dao, "empty") == 0
 
 
-def test_r15_whoever_comes_second_takes_nothing(dao: ClickstreamDao) -> None:
-    """R15: where the first of the tasks is another's, the rest stays, though it still waits."""
+def test_r15_the_second_worker_takes_nothing(dao: ClickstreamDao) -> None:
+    """R15: if the first task is taken already, the others stay pending."""
     queue(dao, "a", "b")
     take(dao, "run-1", "a")
     assert take(dao, "run-2", "a", "b") == 0
     assert tasks(dao)["b"].state is PENDING
 
 
-def test_r15_held_tasks_come_by_place(dao: ClickstreamDao) -> None:
+def test_r15_a_renewed_lease_returns_tasks_by_place(dao: ClickstreamDao) -> None:
     """R14, R15: a run's tasks come in the order of the log, with their lease renewed; no others are touched."""
     for session_id, batch, number in (("a", 2, 1), ("b", 1, 10), ("c", 1, 9), ("other", 1, 1)):
         dao.improvement.queue(stored_session(session_id, batch, number), NOW)
     take(dao, "run-1", "a", "b", "c")
     take(dao, "run-2", "other")
-    held = dao.improvement.hold("run-1", NOW + 99 * SECOND)
-    assert [(task.session_id, task.lease_ends_at) for task in held] == [
+    renewed = dao.improvement.renew_lease("run-1", NOW + 99 * SECOND)
+    assert [(task.session_id, task.lease_ends_at) for task in renewed] == [
         (session_id, NOW + 99 * SECOND) for session_id in ("c", "b", "a")
     ]
     assert tasks(dao)["other"].lease_ends_at == NOW + 10 * SECOND
 
 
 def test_r15_an_expired_lease_is_noticed(dao: ClickstreamDao) -> None:
-    """R15: the run whose tasks wait longest for somebody comes first; what was settled waits for nobody."""
+    """R15: the run whose lease expired first comes first; settled tasks have no lease."""
     queue(dao, "a", "b", "c")
     take(dao, "run-2", "b", lease=20)
     take(dao, "run-1", "a", lease=10)
     take(dao, "run-3", "c", lease=5)
     dao.improvement.settle("run-3", ["c"], DONE, NOW)
-    assert dao.improvement.unattended(NOW + 9.999 * SECOND) is None
-    assert dao.improvement.unattended(NOW + 10 * SECOND) == "run-1"
-    assert dao.improvement.unattended(NOW + 60 * SECOND) == "run-1"
-    dao.improvement.hold("run-1", NOW + 70 * SECOND)
-    assert dao.improvement.unattended(NOW + 60 * SECOND) == "run-2"
+    assert dao.improvement.expired_run(NOW + 9.999 * SECOND) is None
+    assert dao.improvement.expired_run(NOW + 10 * SECOND) == "run-1"
+    assert dao.improvement.expired_run(NOW + 60 * SECOND) == "run-1"
+    dao.improvement.renew_lease("run-1", NOW + 70 * SECOND)
+    assert dao.improvement.expired_run(NOW + 60 * SECOND) == "run-2"
 
 
-def test_r15_only_what_nobody_attends_to_goes_back(dao: ClickstreamDao) -> None:
+def test_r15_only_tasks_with_an_expired_lease_go_back(dao: ClickstreamDao) -> None:
     """R15: tasks with an expired lease are pending again as if never taken; a renewed lease keeps the others."""
     queue(dao, "a", "b", "c")
     before = tasks(dao)["a"]
@@ -211,13 +211,13 @@ def test_r15_only_what_nobody_attends_to_goes_back(dao: ClickstreamDao) -> None:
     found = tasks(dao)
     assert found["a"] == replace(before, updated_at=NOW + 10 * SECOND)
     assert [found[session_id].state for session_id in "abc"] == [PENDING, PENDING, PROCESSING]
-    dao.improvement.hold("run-2", NOW + 20 * SECOND)
+    dao.improvement.renew_lease("run-2", NOW + 20 * SECOND)
     put_back(dao, "run-2", at=10)
     assert tasks(dao)["c"].state is PROCESSING
 
 
 def test_r15_a_task_is_settled_once_and_by_its_run(dao: ClickstreamDao) -> None:
-    """R15: an outcome counts for the tasks named that are processing in that run, and is written once."""
+    """R15: an outcome is applied once, to the named tasks that are processing in that run."""
     queue(dao, "a", "b", "c")
     take(dao, "run-1", "a", "b")
     take(dao, "run-2", "c")
@@ -228,7 +228,7 @@ def test_r15_a_task_is_settled_once_and_by_its_run(dao: ClickstreamDao) -> None:
     assert (done.attempts, done.run_id, done.updated_at) == (1, "run-1", NOW + SECOND)
     assert done.lease_ends_at is None
     assert [found[session_id].state for session_id in "bc"] == [PROCESSING, PROCESSING]
-    dao.improvement.settle("run-1", ["a"], Outcome(ImprovementState.FAILED, "late"), NOW + 2 * SECOND)
+    dao.improvement.settle("run-1", ["a"], TaskOutcome(ImprovementState.FAILED, "late"), NOW + 2 * SECOND)
     put_back(dao, "run-1", at=99)
     assert tasks(dao)["a"] == done
 
@@ -237,7 +237,7 @@ def test_r15_a_failed_attempt_waits_for_the_next(dao: ClickstreamDao) -> None:
     """R15: a task that is to be tried again is pending with the reason, counts the attempt, and is due later."""
     queue(dao, "a")
     take(dao, "run-1", "a")
-    later = Outcome(PENDING, "too few queries", not_before=NOW + 60 * SECOND)
+    later = TaskOutcome(PENDING, "too few queries", not_before=NOW + 60 * SECOND)
     dao.improvement.settle("run-1", ["a"], later, NOW + SECOND)
     task = tasks(dao)["a"]
     assert (task.state, task.reason, task.attempts, task.run_id) == (PENDING, "too few queries", 1, "run-1")

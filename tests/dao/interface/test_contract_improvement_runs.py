@@ -27,7 +27,7 @@ def end(dao: ClickstreamDao, run_id: str, state: RunState, version: ModelVersion
 
 
 def test_r15_no_run_of_the_queue_begins_while_another_is_open(dao: ClickstreamDao) -> None:
-    """R15: it leaves no trace; runs over batches begin all the same."""
+    """R15: a refused run leaves no trace, and runs over batches begin all the same."""
     assert dao.runs.open_improvement_run() is None
     assert begin(dao, "improve-1")
     assert dao.runs.open_improvement_run() == "improve-1"
@@ -42,7 +42,7 @@ def test_r15_no_run_of_the_queue_begins_while_another_is_open(dao: ClickstreamDa
 
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELED, RunState.SUCCEEDED])
 def test_r15_the_next_begins_once_a_run_has_ended(dao: ClickstreamDao, state: RunState) -> None:
-    """R15: whatever came of it, unless its version passed the gate."""
+    """R15: the next run may begin after a run with any end, unless its version passed the gate."""
     begin(dao, "improve-1")
     version = replace(model_version("improve-1"), gate_passed=False) if state is RunState.SUCCEEDED else None
     end(dao, "improve-1", state, version)
@@ -69,7 +69,7 @@ def test_r17_the_next_waits_for_the_promotion(dao: ClickstreamDao) -> None:
 
 
 def test_r15_of_many_that_begin_at_once_one_does(dao: ClickstreamDao) -> None:
-    """R15: the store lets one in, however many saw that none was open."""
+    """R15: of several runs that are created at once, the store admits one."""
     with ThreadPoolExecutor(8) as pool:
         begun = list(pool.map(lambda number: begin(dao, f"improve-{number}"), range(8)))
     assert begun.count(True) == 1

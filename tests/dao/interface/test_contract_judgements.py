@@ -4,7 +4,7 @@ from clickstream.dao.interface.store import ClickstreamDao
 
 
 def test_r18_judgements_are_kept_once_under_their_name(dao: ClickstreamDao) -> None:
-    """R18: what a name holds is what was kept under it first, for every run that names it; others are unknown."""
+    """R18: judgements stay as they were first stored under their name; another name has none."""
     dao.judgements.keep("f00d", b"one")
     dao.judgements.keep("beef", b"two")
     dao.judgements.keep("f00d", b"packed by another version")

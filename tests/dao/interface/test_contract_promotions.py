@@ -28,13 +28,13 @@ def ids(found: list) -> list[str]:
 
 
 def append(dao: ClickstreamDao, request_id: str, model_version_id: str = "", **fields: object) -> tuple[int, str]:
-    """Carries an order out; gives its number and the version that it promoted."""
+    """Carries an order out; returns its number and the version that it promoted."""
     promotion, _ = dao.promotions.append(PromotionOrder(request_id, model_version_id, **fields), NOW)
     return promotion.sequence, promotion.model_version_id
 
 
 def test_r16_a_late_loser_leaves_no_version(dao: ClickstreamDao) -> None:
-    """R16: a worker that no longer holds its run makes neither a version nor a promotion due."""
+    """R16: a worker that has lost its lease makes neither a version nor a promotion."""
     dao.runs.create(training_run())
     dao.runs.claim("dead", NOW, NOW + SECOND)
     dao.runs.claim("me", LATER, LATER + SECOND)
@@ -45,7 +45,7 @@ def test_r16_a_late_loser_leaves_no_version(dao: ClickstreamDao) -> None:
 
 
 def test_versions_are_listed_newest_first_in_pages(dao: ClickstreamDao) -> None:
-    """Listing covers all versions once, also of one moment, and runs without a version never."""
+    """A listing has every version once, also versions of one moment, and no run without a version."""
     for number in range(5):
         finished(dao, f"run-{number}", number // 2, gate_passed=number % 2 == 0)
     dao.runs.create(training_run("run-9", batches=(2,), at=LATER))
@@ -63,7 +63,7 @@ def test_versions_are_listed_newest_first_in_pages(dao: ClickstreamDao) -> None:
 
 
 def test_r17_a_promotion_is_due_until_it_is_decided(dao: ClickstreamDao) -> None:
-    """R17: only a version whose gate said yes waits for its promotion, and only until that is decided."""
+    """R17: only a version that passed its gate waits for its promotion, and only until that is decided."""
     finished(dao, "no", gate_passed=False)
     assert dao.runs.promotion_due() is None
     finished(dao, "yes", 1)

@@ -41,7 +41,7 @@ def test_r16_runs_are_listed_newest_first(dao: ClickstreamDao) -> None:
 
 
 def test_r16_the_run_that_waits_longest_is_claimed_first(dao: ClickstreamDao) -> None:
-    """R16: each claim takes another run, the oldest first, and none when all are held."""
+    """R16: each claim takes another run, the oldest first, and none when all are leased."""
     for run_id, at in (("new", 2), ("old", 1), ("future", 60)):
         dao.runs.create(training_run(run_id, at=NOW + at * SECOND))
     claimed = claim(dao, "me", after=5)
@@ -74,7 +74,7 @@ def test_r10_the_batches_in_use_are_those_of_runs_that_have_not_ended(dao: Click
 
 
 def test_r16_an_expired_lease_lets_the_next_worker_in(dao: ClickstreamDao) -> None:
-    """R16: a dead worker's run is taken up when its lease ends, not before; the dead one can do nothing more."""
+    """R16: a run can be claimed again when its lease ends, not before; the former owner can then change nothing."""
     dao.runs.create(training_run())
     first = claim(dao, "dead", lease=10)
     assert claim(dao, "next", after=9.9) is None
@@ -100,7 +100,7 @@ def test_r16_a_renewed_lease_holds_and_shows_progress(dao: ClickstreamDao) -> No
 
 
 def test_r16_the_lease_of_a_run_is_there_to_see(dao: ClickstreamDao) -> None:
-    """R16: it names who holds the run now and until when, and nobody while none does."""
+    """R16: the lease names its owner and its end; there is none while no worker has the run."""
     dao.runs.create(training_run())
     assert dao.runs.lease("run-1") is None
     claim(dao, "dead", lease=10)
@@ -117,7 +117,7 @@ def test_r16_the_lease_of_a_run_is_there_to_see(dao: ClickstreamDao) -> None:
 
 
 def test_r16_a_run_that_was_given_back_waits_and_is_taken_again(dao: ClickstreamDao) -> None:
-    """R16: a run given back shows why, is nobody's, and can be claimed from the given time on."""
+    """R16: a run that was given back has the reason and no owner, and can be claimed from the given time on."""
     dao.runs.create(training_run())
     claim(dao, "me")
     dao.runs.give_back("run-1", "me", RunState.QUEUED, "the trainer is away", NOW + 5 * SECOND, 1)
@@ -167,7 +167,7 @@ def test_r16_a_queued_run_is_canceled_at_once(dao: ClickstreamDao) -> None:
 
 
 def test_r16_a_running_run_is_asked_to_stop(dao: ClickstreamDao) -> None:
-    """R16: the holder of a running run learns of the cancel by its next renewal; the run goes on until it ends it."""
+    """R16: the owner of a running run learns of a cancel by its next renewal, and ends the run itself."""
     dao.runs.create(training_run())
     claim(dao, "me")
     asked = dao.runs.request_cancel("run-1", NOW)
@@ -176,15 +176,10 @@ def test_r16_a_running_run_is_asked_to_stop(dao: ClickstreamDao) -> None:
 
 
 def test_r16_a_run_that_began_and_waits_again_is_ended_by_a_worker_only(dao: ClickstreamDao) -> None:
-    """R10, R16: a run that waits after it began may hold batches; cancelling leaves it to the next worker to end."""
+    """R10, R16: a run that waits after it began may have batches in training; the next worker ends it."""
     dao.runs.create(training_run())
     claim(dao, "me")
     dao.runs.give_back("run-1", "me", RunState.QUEUED, "waits for run-0", NOW, 0)
     asked = dao.runs.request_cancel("run-1", NOW)
     assert (asked.state, asked.cancel_requested) == (RunState.QUEUED, True)
     assert claim(dao, "you").cancel_requested
-
-
-def test_the_store_answers_a_ping(dao: ClickstreamDao) -> None:
-    """A store that can take writes says so."""
-    dao.ping()

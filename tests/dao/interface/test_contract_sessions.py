@@ -53,7 +53,7 @@ def test_r1_one_id_twice_in_one_append_is_created_once(dao: ClickstreamDao) -> N
 
 
 def test_r1_everything_about_a_session_is_kept(dao: ClickstreamDao) -> None:
-    """R1: what a draft holds comes back as it was, byte for byte."""
+    """R1: a draft is read back as it was, byte for byte."""
     draft = session_draft("s-ünïcode-🙂", user_id="u-1")
     dao.sessions.append([draft])
     stored = dao.sessions.get(draft.session_id)
@@ -63,7 +63,7 @@ def test_r1_everything_about_a_session_is_kept(dao: ClickstreamDao) -> None:
 
 
 def test_an_unknown_session_is_none_everywhere(dao: ClickstreamDao) -> None:
-    """R4: a store has nothing to say about an id that it never saw."""
+    """R4: an id that was never stored is unknown to every method."""
     assert dao.sessions.get("never") is None
     assert dao.sessions.mark_irrelevant("never", NOW) is None
     assert dao.sessions.restore("never") is None
@@ -115,8 +115,16 @@ def test_r4_events_of_an_unknown_session_are_not_stored(dao: ClickstreamDao) -> 
     assert event_ids(dao.events.of_sessions(1, 1, 2).of) == {1: ["e-1"]}
 
 
+def test_r4_after_a_retry_of_a_session_its_events_still_go_to_it(dao: ClickstreamDao) -> None:
+    """R1, R4: a session sent again in a group with new ones keeps its place, and so do its later events."""
+    dao.sessions.append(session_drafts(2))
+    dao.sessions.append([session_draft("new"), session_draft("s-1"), session_draft("newer")])
+    dao.events.append([push("s-1", "e-1"), push("newer", "e-2")])
+    assert event_ids(dao.events.of_sessions(1, 1, 9).of) == {1: ["e-1"], 4: ["e-2"]}
+
+
 def test_r2_an_event_id_is_taken_once_across_calls(dao: ClickstreamDao) -> None:
-    """R2: per event the store tells what held its id before, and the holder stays as it was."""
+    """R2: the store returns, per event, the stored event that already had its id, unchanged."""
     dao.sessions.append([session_draft("s-1")])
     first = event_draft("e-1", "a")
     assert dao.events.append([EventPush("s-1", [first])]) == [[None]]
@@ -128,7 +136,7 @@ def test_r2_an_event_id_is_taken_once_across_calls(dao: ClickstreamDao) -> None:
 
 
 def test_r2_an_event_id_is_taken_once_within_a_group(dao: ClickstreamDao) -> None:
-    """R2: of equal ids in one push, or in two pushes of one group, the first is stored and holds the id."""
+    """R2: of equal ids in one push, or in two pushes of one group, the first is stored and has the id."""
     dao.sessions.append([session_draft("s-1")])
     one, two, three = event_draft("e-1", "a"), event_draft("e-1", "b"), event_draft("e-1", "c")
     [[first, second], [third]] = dao.events.append([EventPush("s-1", [one, two]), EventPush("s-1", [three])])
@@ -229,7 +237,7 @@ def test_r15_a_session_has_events_or_none(dao: ClickstreamDao) -> None:
 
 
 def test_r2_threads_pushing_the_same_events_store_each_once(dao: ClickstreamDao) -> None:
-    """R2: whoever races with the same event, exactly one of them is told that it was new."""
+    """R2: of several threads that push the same event at once, exactly one gets the answer that it was new."""
     dao.sessions.append(session_drafts(1))
     pushes = [push("s-1", *(f"e-{number}" for number in range(20))) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:

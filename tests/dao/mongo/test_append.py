@@ -1,4 +1,4 @@
-"""The append scheme under many writers, on the real server (R8, R9)."""
+"""The append scheme on the real server: many writers, and what the store does not take (R3, R8, R9)."""
 
 import itertools
 import multiprocessing
@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pymongo
 import pytest
 from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
 from support.builders import NOW, session_draft, session_drafts
 from support.serving import wait_for
 
@@ -26,7 +27,7 @@ Answer = tuple[str, int, int, bool]
 
 
 def write(uri: str, database: str, writer: str, groups: int = GROUPS) -> list[Answer]:
-    """Appends groups of own sessions and of some that every writer sends, from a client of its own."""
+    """Appends groups of sessions, some of which every writer sends, through a client of its own."""
     answers = []
     with connect(uri, 30) as client:
         dao = MongoDao(client[database])
@@ -48,7 +49,7 @@ def release_again_and_again(dao: MongoDao, stop: threading.Event) -> None:
 
 
 def read_everything(dao: MongoDao, stop: threading.Event) -> list[tuple[int, int, str]]:
-    """Pages by number through batch after batch, until nothing is written any more."""
+    """Pages by number through batch after batch, until the writing has ended."""
     seen: list[tuple[int, int, str]] = []
     batch, after = 1, 0
     while True:
@@ -121,7 +122,7 @@ def test_r8_a_killed_writer_leaves_no_gap(mongod: EmbeddedMongo, database: Datab
 
 
 def seal_only(database: Database[Document], batch: int, number: int) -> None:
-    """What is left of a release that died between its two writes."""
+    """The state after a release that died between its two writes."""
     database["sessions"].insert_one(
         {
             "_id": {"seal": batch},
@@ -136,7 +137,7 @@ def seal_only(database: Database[Document], batch: int, number: int) -> None:
 
 @pytest.mark.parametrize("look", ["get", "list", "release", "collecting", "append"])
 def test_r10_a_release_that_died_half_way_is_completed(database: Database[Document], look: str) -> None:
-    """R10: once the seal is written the batch is released, whatever is done first after the crash."""
+    """R10: once its seal is written a batch is released, whichever call comes first after the crash."""
     MongoDao(database).sessions.append(session_drafts(2))
     seal_only(database, batch=1, number=3)
     dao = MongoDao(database)
@@ -158,7 +159,7 @@ def test_r10_a_release_that_died_half_way_is_completed(database: Database[Docume
 
 
 def test_r10_the_next_release_completes_the_one_before(database: Database[Document]) -> None:
-    """R10: releasing on top of a half-done release leaves no batch without its document."""
+    """R10: a release makes the document of the batch whose release died half-way before it."""
     MongoDao(database).sessions.append(session_drafts(2))
     seal_only(database, batch=1, number=3)
     dao = MongoDao(database)
@@ -169,7 +170,7 @@ def test_r10_the_next_release_completes_the_one_before(database: Database[Docume
 
 
 def test_r8_a_server_that_slept_through_a_release_goes_on_in_the_next_batch(database: Database[Document]) -> None:
-    """R8: a process that remembers the end of a batch appends behind what others wrote and sealed since."""
+    """R8: a process with an outdated end of the log appends behind what others wrote and sealed since."""
     sleeper, other = MongoDao(database), MongoDao(database)
     sleeper.sessions.append(session_drafts(2, "a"))
     other.sessions.append(session_drafts(2, "b"))
@@ -194,7 +195,7 @@ class NeverFree:
 
 
 def test_r10_a_release_that_never_finds_the_end_gives_up() -> None:
-    """R3, R10: while a write of others stays unacknowledged, a release ends with UNAVAILABLE, not never."""
+    """R3, R10: while another write stays unacknowledged, a release ends with UNAVAILABLE instead of never."""
     log = NeverFree()
     dao = MongoDao(defaultdict(lambda: log))  # type: ignore[arg-type]
     with pytest.raises(Unavailable):
@@ -209,3 +210,27 @@ def test_r10_an_empty_batch_is_not_released_however_often(database: Database[Doc
         with pytest.raises(FailedPrecondition):
             dao.batches.release("r-1", None, NOW)
     assert database["sessions"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("stored_before", [[], ["s-2"]], ids=["all new", "one a duplicate"])
+def test_r3_sessions_that_no_majority_acknowledged_are_not_created(
+    database: Database[Document], stored_before: list[str]
+) -> None:
+    """R3: if the store wrote sessions but no majority acknowledged them, none is answered as stored."""
+    MongoDao(database).sessions.append([session_draft(each) for each in stored_before])
+    # The tests' replica set has one member: it writes, and reports that two cannot acknowledge.
+    dao = MongoDao(database.with_options(write_concern=WriteConcern(w=2)))
+    with pytest.raises(Unavailable, match="not acknowledged by a majority"):
+        dao.sessions.append(session_drafts(2))
+    answers = MongoDao(database).sessions.append(session_drafts(2))
+    assert [answer.created for answer in answers] == [False, False]
+    assert [number for _, number, _ in everything(MongoDao(database))] == [1, 2]
+
+
+def test_r1_a_session_that_the_store_refuses_fails_alone(database: Database[Document]) -> None:
+    """R1, R8: the sessions before and behind a refused one are stored, with dense numbers."""
+    database.command("collMod", "sessions", validator={"_id": {"$ne": "s-2"}})
+    first, refused, last = MongoDao(database).sessions.append(session_drafts(3))
+    assert isinstance(refused, Unavailable)
+    assert [(each.session.session_id, each.created) for each in (first, last)] == [("s-1", True), ("s-3", True)]
+    assert everything(MongoDao(database)) == [(1, 1, "s-1"), (1, 2, "s-3")]

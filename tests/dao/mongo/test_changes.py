@@ -1,4 +1,4 @@
-"""Changes that bring work, on a real replica set and on a server that is none."""
+"""Changes that mean work, on a real replica set and on a server that is none."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import Unavailable
 from clickstream.domain.runs import Phase, RunState, TrainingProgress
 from clickstream.workers import wake_signal
-from clickstream.workers.wake_signal import Waking
+from clickstream.workers.wake_signal import WakeSignal
 
 pytestmark = pytest.mark.mongod
 PATIENCE = 30
@@ -27,10 +27,10 @@ LATER = NOW + timedelta(minutes=1)
 
 
 class Follower:
-    """Follows a store's changes in a thread, and takes down what it is told."""
+    """Follows a store's changes in a thread, and counts the reports."""
 
     def __init__(self, dao: MongoDao) -> None:
-        self._told: Queue[None] = Queue()
+        self._reports: Queue[None] = Queue()
         self._stopped = threading.Event()
         self.ended: Queue[bool | Exception] = Queue()
         self._thread = threading.Thread(target=self._follow, args=(dao,))
@@ -38,20 +38,20 @@ class Follower:
 
     def _follow(self, dao: MongoDao) -> None:
         try:
-            self.ended.put(dao.changes.follow(lambda: self._told.put(None), self._stopped.is_set))
+            self.ended.put(dao.changes.follow(lambda: self._reports.put(None), self._stopped.is_set))
         except Unavailable as error:
             self.ended.put(error)
 
-    def is_told(self, patience: float = PATIENCE) -> bool:
-        """Whether it is told of something."""
+    def has_report(self, patience: float = PATIENCE) -> bool:
+        """Whether a change is reported within `patience` seconds."""
         try:
-            self._told.get(timeout=patience)
+            self._reports.get(timeout=patience)
         except Empty:
             return False
         return True
 
     def stop(self) -> None:
-        """Ends it."""
+        """Ends the thread."""
         self._stopped.set()
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
@@ -59,10 +59,10 @@ class Follower:
 
 @contextmanager
 def following(dao: MongoDao) -> Iterator[Follower]:
-    """A follower from its first word on."""
+    """A follower, after its first report."""
     follower = Follower(dao)
     try:
-        assert follower.is_told()
+        assert follower.has_report()
         yield follower
     finally:
         follower.stop()
@@ -82,17 +82,17 @@ BRINGING_WORK: dict[str, Callable[[MongoDao], object]] = {
 
 
 @pytest.mark.parametrize("change", BRINGING_WORK)
-def test_new_work_is_told(database: Database[Document], change: str) -> None:
-    """A run that is started and a session that is queued are told of."""
+def test_new_work_is_reported(database: Database[Document], change: str) -> None:
+    """A queued run and a queued session are reported."""
     dao = MongoDao(database)
     with following(dao) as follower:
         BRINGING_WORK[change](dao)
-        assert follower.is_told()
+        assert follower.has_report()
 
 
 @pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.FAILED])
-def test_the_life_of_a_run_is_told_where_it_brings_work(database: Database[Document], state: RunState) -> None:
-    """A run's claim and its heartbeats wake nobody; that it is given back or ends does."""
+def test_changes_of_a_run_are_reported_where_they_mean_work(database: Database[Document], state: RunState) -> None:
+    """A run that is given back or ends is reported; its claim and its heartbeats are not."""
     dao = MongoDao(database)
     dao.runs.create(training_run())
     [run] = dao.runs.list(None, 1, set())
@@ -100,31 +100,31 @@ def test_the_life_of_a_run_is_told_where_it_brings_work(database: Database[Docum
         dao.runs.claim("w-1", NOW, LATER)
         for step in range(3):
             dao.runs.renew(run.run_id, "w-1", LATER, TrainingProgress(Phase.TRAINING, step=step))
-        assert not follower.is_told(patience=2)
+        assert not follower.has_report(patience=2)
         dao.runs.give_back(run.run_id, "w-1", RunState.QUEUED, "", NOW, 1)
-        assert follower.is_told()
+        assert follower.has_report()
         dao.runs.claim("w-2", NOW, LATER)
         dao.runs.finish(run.run_id, "w-2", state, "", None, NOW)
-        assert follower.is_told()
+        assert follower.has_report()
 
 
-def test_r20_a_run_that_a_stopped_worker_gives_back_is_told(database: Database[Document]) -> None:
-    """R16, R20: a run that stays running while nobody holds it wakes the worker that is to go on with it."""
+def test_r20_a_run_that_a_stopped_worker_gives_back_is_reported(database: Database[Document]) -> None:
+    """R16, R20: a run that a stopping worker gives back in state running is reported to the other workers."""
     dao = MongoDao(database)
     dao.runs.create(training_run())
     dao.runs.claim("w-1", NOW, LATER)
     with following(dao) as follower:
         dao.runs.renew("run-1", "w-1", LATER, TrainingProgress(Phase.TRAINING, step=1))
         dao.runs.request_cancel("run-1", NOW)
-        assert not follower.is_told(patience=2)
+        assert not follower.has_report(patience=2)
         dao.runs.give_back("run-1", "w-1", RunState.RUNNING, "the worker stopped", NOW, 0)
-        assert follower.is_told()
+        assert follower.has_report()
         dao.runs.claim("w-2", NOW, LATER)
-        assert not follower.is_told(patience=2)
+        assert not follower.has_report(patience=2)
 
 
-def test_a_burst_is_told_to_its_end(database: Database[Document]) -> None:
-    """However many changes come at once, one is told after the last of them."""
+def test_the_last_change_of_a_burst_is_reported(database: Database[Document]) -> None:
+    """After many changes at once, a report follows the last of them."""
     dao = MongoDao(database)
     with following(dao) as follower:
         dao.sessions.append(session_drafts(200))
@@ -132,7 +132,7 @@ def test_a_burst_is_told_to_its_end(database: Database[Document]) -> None:
         for session in sessions:
             dao.improvement.queue(session, NOW)
         looks = 0
-        while follower.is_told(patience=3):
+        while follower.has_report(patience=3):
             looks += 1
         assert 1 <= looks < len(sessions)
 
@@ -149,44 +149,44 @@ class Standalone(EmbeddedMongo):
 
 
 def test_a_server_that_is_no_replica_set_says_so(tmp_path: Path) -> None:
-    """A store that cannot tell of changes says that at once, instead of failing."""
+    """A store that cannot report changes returns False at once, instead of raising."""
     mongo = Standalone(tmp_path, cache_gb=0.25)
     mongo.start()
-    told: list[None] = []
+    reports: list[None] = []
     try:
         with connect(mongo.uri, timeout=20) as client:
-            assert not MongoDao(client["test"]).changes.follow(lambda: told.append(None), lambda: False)
+            assert not MongoDao(client["test"]).changes.follow(lambda: reports.append(None), lambda: False)
     finally:
         mongo.stop()
-    assert not told
+    assert not reports
 
 
 def test_a_lost_stream_is_an_error(tmp_path: Path) -> None:
-    """A mongod that dies ends the stream with an error, so that whoever follows begins again."""
+    """A mongod that dies ends the stream with an error, so that the follower opens it again."""
     mongo = EmbeddedMongo(tmp_path, cache_gb=0.25)
     mongo.start()
     with connect(mongo.uri, timeout=2) as client:
         follower = Follower(MongoDao(client["test"]))
-        assert follower.is_told()
+        assert follower.has_report()
         mongo.stop()
         assert isinstance(follower.ended.get(timeout=PATIENCE), Unavailable)
         follower.stop()
 
 
 def test_a_dropped_database_is_an_error(database: Database[Document]) -> None:
-    """A stream that is dead for good ends with an error, too, instead of being asked for ever."""
+    """A stream that can never continue ends with an error, too, instead of being read for ever."""
     with following(MongoDao(database)) as follower:
         database.client.drop_database(database.name)
         assert isinstance(follower.ended.get(timeout=PATIENCE), Unavailable)
 
 
-def test_a_worker_is_told_again_after_its_database_was_dropped(
+def test_a_worker_is_woken_again_after_its_database_was_dropped(
     database: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stream is opened again and tells of later work, and the wait for it takes next to no processor time."""
+    """The stream is opened again and reports later work, and waiting takes almost no processor time."""
     monkeypatch.setattr(wake_signal, "POLL_SECONDS", 3_600)
     monkeypatch.setattr(wake_signal, "FOLLOWED_POLL_SECONDS", 3_600)
-    dao, made = MongoDao(database), Waking()
+    dao, made = MongoDao(database), WakeSignal()
 
     async def scenario() -> None:
         await made.wait()

@@ -7,15 +7,26 @@ import pymongo
 import pytest
 from support.builders import new_id
 
-from clickstream.dao.mongo.connection import Document
+from clickstream.dao.mongo.connection import Document, connect
 from clickstream.dao.mongo.schema import prepare_schema
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.errors import Unavailable
 
 TOGETHER = 4
 
 
+def test_r3_a_store_that_is_away_answers_no_ping() -> None:
+    """R3: a ping raises Unavailable if nothing listens at the address of the store."""
+    with (
+        connect("mongodb://127.0.0.1:1/?directConnection=true", timeout=0.1) as client,
+        pytest.raises(Unavailable, match="did not acknowledge"),
+    ):
+        MongoDao(client["clickstream"]).ping()
+
+
 @pytest.mark.mongod
 def test_r20_processes_that_start_together_prepare_one_schema(mongo_client: pymongo.MongoClient[Document]) -> None:
-    """R20: who comes second finds the collection made, also where nobody saw it before."""
+    """R20: processes that prepare an empty database at the same time all succeed."""
     barrier = threading.Barrier(TOGETHER)
 
     def start(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Every query that the DAOs send is served by an index: the real commands, caught on their way and explained."""
+"""Every query that the DAOs send is served by an index: the real commands are recorded and explained."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain import limits
 from clickstream.domain.batches import BatchStatus
-from clickstream.domain.improvement import ImprovementState, Outcome
+from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import CurvePoint, Phase, RunState, TrainingProgress
 from clickstream.domain.training_inputs import ConversionSummary
@@ -38,7 +38,7 @@ ROWS = BATCHES * SESSIONS * EVENTS
 
 
 class Recorder(monitoring.CommandListener):
-    """Keeps the commands that search for documents."""
+    """Records the commands that search for documents."""
 
     def __init__(self) -> None:
         self.commands: list[tuple[str, Document]] = []
@@ -55,7 +55,7 @@ class Recorder(monitoring.CommandListener):
 
 
 def fill(dao: MongoDao) -> None:
-    """Enough rows that a scan shows."""
+    """Enough documents that a scan would show."""
     for batch in range(1, BATCHES + 1):
         dao.sessions.append(session_drafts(SESSIONS, f"b{batch}"))
         pushes = [
@@ -112,10 +112,10 @@ def use_queues(dao: MongoDao) -> None:
         for states in ({ImprovementState.PENDING, ImprovementState.DONE}, {ImprovementState.PROCESSING}):
             dao.improvement.list(after, 3, frozenset(states))
             dao.improvement.list(after, 3, frozenset(states), "improve-1")
-    dao.improvement.unattended(NOW + 20 * SECOND)
-    dao.changes.next_end(NOW + 10 * SECOND)
-    dao.improvement.hold("improve-1", NOW + 40 * SECOND)
-    dao.improvement.settle("improve-1", tasks[:3], Outcome(ImprovementState.DONE, "", "model-1"), NOW)
+    dao.improvement.expired_run(NOW + 20 * SECOND)
+    dao.changes.next_due(NOW + 10 * SECOND)
+    dao.improvement.renew_lease("improve-1", NOW + 40 * SECOND)
+    dao.improvement.settle("improve-1", tasks[:3], TaskOutcome(ImprovementState.DONE, "", "model-1"), NOW)
     dao.improvement.put_back("improve-1", NOW + 50 * SECOND, NOW + 50 * SECOND)
     for before in (None, (NOW + 5 * SECOND, "run-5")):
         dao.runs.list(before, 3, frozenset())

@@ -1,4 +1,4 @@
-"""What a page read fetches, counted on its way from the real server (R7, R11)."""
+"""What a page read fetches from the real server, counted (R7, R11)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ REPLY_BYTES = 17 * MEBIBYTE
 
 
 class Replies(monitoring.CommandListener):
-    """Keeps the names of the commands, their collections, and how many payload bytes came back."""
+    """Records the commands, their collections, and the number of payload bytes in the replies."""
 
     def __init__(self) -> None:
         self.commands: list[tuple[str, str]] = []
@@ -43,7 +43,7 @@ class Replies(monitoring.CommandListener):
 
 @pytest.fixture
 def replies() -> Replies:
-    """What was sent and came back so far."""
+    """The commands and payload bytes so far."""
     return Replies()
 
 

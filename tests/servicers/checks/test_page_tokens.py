@@ -1,6 +1,7 @@
 """Pages of the listing methods."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +34,14 @@ def test_r7_a_page_is_bounded_in_bytes_and_rows(monkeypatch: pytest.MonkeyPatch)
         page, goes_on = page_tokens.fitting(batches, batch_message, page_size)
         assert ([each.batch_id for each in page], goes_on) == ([f"batch-{9 - at}" for at in range(count)], more)
     assert page_tokens.fitting([], batch_message, 10) == ([], False)
+
+
+def test_r7_a_token_goes_on_at_exactly_the_row_that_it_was_made_for() -> None:
+    """R7: every millisecond survives a page token: one that came back earlier or later would lose or repeat rows."""
+    for millisecond in range(1_000):
+        at = NOW + timedelta(milliseconds=millisecond)
+        token = page_tokens.encode_position("List", at, "row", ())
+        assert page_tokens.decode_position(token, "List", ()) == (at, "row")
 
 
 def fill(dao: MemoryDao) -> None:

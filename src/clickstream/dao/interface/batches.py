@@ -15,15 +15,20 @@ class BatchDao(Protocol):
         ...
 
     def get(self, sequence: int) -> Batch | None:
-        """The batch with this sequence number, counted from 1."""
+        """The batch with this sequence number, counted from 1; None if there is none."""
         ...
 
     def list(self, before: int | None, limit: int, statuses: Set[BatchStatus]) -> list[Batch]:
-        """The newest batches, below sequence number `before`; no status means any."""
+        """Up to `limit` batches, the newest first, below sequence number `before`; an empty `statuses` selects all."""
         ...
 
     def release(self, release_id: str, sequence: int | None, at: datetime) -> Batch:
-        """Closes the collecting batch; the same release id again gives the same batch.
+        """Closes the collecting batch. The same release id again returns the same batch, and changes nothing.
+
+        Args:
+            release_id: Chosen by the client.
+            sequence: The batch that the client means; None for the collecting one.
+            at: The time of the release.
 
         Raises:
             NotFound: there is no batch with this sequence number.
@@ -35,16 +40,19 @@ class BatchDao(Protocol):
     def change_status(
         self, sequence: int, expected: Set[BatchStatus], to: BatchStatus, *, run_id: str, reason: str, at: datetime
     ) -> Batch | None:
-        """Compare-and-set along the allowed arrows; None if the status is none of the expected.
+        """Sets the status if it is one of `expected`; returns the batch, or None if it is not.
 
-        A change to `training` from `training` is allowed to the run that holds the batch, and
-        changes nothing; a change away from `training` only to that run.
+        While a batch is in training, only the run that trains it may change its status. The same change again
+        changes nothing and returns the batch.
+
+        Raises:
+            ValueError: `domain.batches.ALLOWED_CHANGES` forbids the change from an expected status.
         """
         ...
 
     def archive(self, before: datetime, reason: str, at: datetime, *, leaving: Set[int]) -> Batch | None:
-        """Archives the batch whose training ended or failed first, if that was before this time; None if none was.
+        """Archives the batch whose training ended longest ago, if that was before `before`; None if there is none.
 
-        The batches in `leaving`, by sequence number, are not considered.
+        Batches whose sequence number is in `leaving` are left alone.
         """
         ...

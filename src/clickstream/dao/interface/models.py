@@ -7,14 +7,14 @@ from clickstream.domain.promotions import Promotion, PromotionOrder
 
 
 class PromotionDao(Protocol):
-    """The log of promotions; its last entry says which model version is promoted."""
+    """The log of promotions; its last entry names the promoted model version."""
 
     def current(self) -> Promotion | None:
         """The last entry; None if nothing was ever promoted."""
         ...
 
     def list(self, before: int | None, limit: int) -> list[Promotion]:
-        """Entries, the newest first, below sequence number `before`."""
+        """Up to `limit` entries, the newest first, below sequence number `before` (None: from the last)."""
         ...
 
     def knows(self, request_id: str) -> bool:
@@ -22,7 +22,7 @@ class PromotionDao(Protocol):
         ...
 
     def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
-        """Carries an order out, once per request id; says whether it was now.
+        """Carries out an order, once per request id; returns its entry, and False if it was carried out before.
 
         Raises:
             FailedPrecondition: another version is promoted than expected, or nothing to roll back to.

@@ -11,10 +11,10 @@ from clickstream.domain.training_inputs import ConversionSummary
 
 
 class RunDao(Protocol):
-    """Training runs, held by one worker at a time under a lease."""
+    """Training runs. One worker at a time, the `owner`, has a lease on a run."""
 
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
-        """Stores a queued run unless its id is taken; says whether it was created.
+        """Stores a queued run. If its id is taken, returns the stored run and False.
 
         Raises:
             FailedPrecondition: the run is one of the improvement queue, and another such run is open: see
@@ -23,35 +23,38 @@ class RunDao(Protocol):
         ...
 
     def get(self, run_id: str) -> TrainingRun | None:
-        """The run with this id."""
+        """The run with this id; None if there is none."""
         ...
 
     def of_batch(self, batch: int, before: ListCursor | None, limit: int) -> list[TrainingRun]:
-        """Runs over the batch with this sequence number, the newest first."""
+        """Up to `limit` runs over the batch with this sequence number, the newest first."""
         ...
 
     def batches_in_use(self) -> Set[int]:
-        """The batches, by sequence number, that a run names which has not ended."""
+        """The sequence numbers of the batches of all runs that have not ended."""
         ...
 
     def model_version(self, model_version_id: str) -> ModelVersion | None:
-        """The model version with this id."""
+        """The model version with this id; None if there is none."""
         ...
 
     def model_versions(self, before: ListCursor | None, limit: int, *, gate_passed_only: bool) -> list[ModelVersion]:
-        """Model versions, the newest first; positions are of `created_at` and the run's id."""
+        """Up to `limit` model versions, the newest first; the cursor is of `created_at` and the run's id."""
         ...
 
     def list(self, before: ListCursor | None, limit: int, states: Set[RunState]) -> list[TrainingRun]:
-        """Runs, the newest first; no state means any."""
+        """Up to `limit` runs, the newest first; an empty `states` selects all."""
         ...
 
     def promotion_due(self) -> ModelVersion | None:
-        """A version whose gate said yes and about whose promotion nobody has decided yet."""
+        """A version that passed its gate and whose promotion is not decided yet; None if there is none."""
         ...
 
     def promotion_decided(self, run_id: str) -> None:
-        """Says that the promotion of this run's version was made, or refused."""
+        """Marks the promotion of this run's version as decided (made or refused).
+
+        No worker takes it up again.
+        """
         ...
 
     def open_improvement_run(self) -> str | None:
@@ -59,54 +62,54 @@ class RunDao(Protocol):
         ...
 
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
-        """Takes the oldest run that nobody holds: queued, or running with an expired lease."""
+        """Leases the oldest free run to `owner`, a queued one or one with an expired lease; None if no run is free."""
         ...
 
     def renew(
         self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
     ) -> TrainingRun | None:
-        """Renews a lease and stores progress; None if the owner no longer holds the run.
+        """Renews a lease and stores progress; None if the owner has lost the lease.
 
-        The points of the progress join the run's curve, which then ends at the progress's step.
+        The progress's points are merged into the run's curve, and points beyond the progress's step are removed.
         """
         ...
 
     def lease(self, run_id: str) -> tuple[str, datetime] | None:
-        """Who holds this run, and until when; None if nobody does."""
+        """The owner of the run's lease, and when it ends; None if no worker has one."""
         ...
 
     def curve(self, run_id: str) -> Sequence[CurvePoint]:
-        """A run's curve, by step; what was logged at one step is one point."""
+        """A run's curve, one point per step, in order of the steps."""
         ...
 
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
-        """Stores what the conversion counted, if the owner still holds the run."""
+        """Stores the counts of the conversion, if the owner still has the lease."""
         ...
 
     def give_back(
         self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
     ) -> None:
-        """Lets go of a run that has not ended, for any worker to take from `not_before` on."""
+        """Ends the owner's lease on a run that goes on; any worker may claim it from `not_before` on."""
         ...
 
     def finish(
         self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
     ) -> bool:
-        """Ends a run, if the owner still holds it; only then its model version exists."""
+        """Ends a run and creates its model version, if the owner still has the lease; otherwise returns False."""
         ...
 
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
-        """Ends a queued run as canceled, or asks the holder of a running one to stop; None if unknown."""
+        """Cancels a queued run, or asks the owner of a running one to stop; None if there is no such run."""
         ...
 
 
 class JudgementDao(Protocol):
-    """Judgements as `judgements.packed` made them, by the SHA-256 that names them."""
+    """Judgements by their SHA-256, both as `domain.judgements.packed` makes them."""
 
     def keep(self, sha256: str, content: bytes) -> None:
-        """Keeps them, if they are not kept already."""
+        """Stores judgements unless they are stored already."""
         ...
 
     def get(self, sha256: str) -> bytes | None:
-        """What is kept under this name."""
+        """The judgements with this SHA-256; None if there are none."""
         ...

@@ -20,14 +20,14 @@ class SessionDao(Protocol):
     """Sessions, in dense commit order within their batch."""
 
     def append(self, drafts: Sequence[SessionDraft]) -> list[Appended | Exception]:
-        """Appends drafts to the collecting batch, in their order; one outcome per draft.
+        """Appends drafts to the collecting batch, in their order; returns one outcome per draft.
 
-        Not to be called by two threads at once: the order of the numbers is the order of the calls.
+        Must not be called by two threads at once: the numbers are given in the order of the calls.
         """
         ...
 
     def get(self, session_id: str) -> StoredSession | None:
-        """The session with this id."""
+        """The session with this id; None if there is none."""
         ...
 
     def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> SessionPage:
@@ -43,7 +43,7 @@ class SessionDao(Protocol):
         ...
 
     def restore(self, session_id: str) -> StoredSession | None:
-        """Takes the mark back; None if the session is unknown."""
+        """Removes the mark; None if the session is unknown."""
         ...
 
 
@@ -51,14 +51,19 @@ class EventDao(Protocol):
     """Events, kept under their session's batch and number."""
 
     def append(self, pushes: Sequence[EventPush]) -> list[list[StoredEvent | None] | Exception]:
-        """Stores events; per push, either an error (unknown session) or per event what held its id already."""
+        """Stores events.
+
+        Returns:
+            One result per push: an exception if the session is unknown; otherwise, per event, the stored event
+            that already had its id, or None if it is new.
+        """
         ...
 
     def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
         """The events of the sessions numbered `first` to `last`, in one range read.
 
-        Each session is within the listing limits. The reading ends before the session whose
-        listed events would take it beyond `limits.PAGE_BYTES`, but never before the first with any.
+        Each session is cut to the listing limits. The page ends before the session whose listed events would
+        take it beyond `limits.PAGE_BYTES`, but never before its first session with events.
         """
         ...
 
@@ -69,9 +74,12 @@ class EventDao(Protocol):
     def frozen(
         self, batch: int, first: int, last: int, run_id: str = ""
     ) -> tuple[dict[int, SessionEvents], frozenset[int]]:
-        """The same for training, fixed for ever by the first call for this range of a released batch.
+        """The events that count for training, fixed for ever by the first call for this range of a released batch.
 
-        With a run id it is fixed for that run alone, and the batch may still collect. Also returns the
-        numbers of the sessions that were marked irrelevant at that moment.
+        With a run id they are fixed for that run alone, and the batch may still collect.
+
+        Returns:
+            The events by session number, and the numbers of the sessions that were marked irrelevant at the time
+            of the first call.
         """
         ...

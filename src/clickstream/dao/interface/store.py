@@ -1,7 +1,8 @@
 """What the service needs of a store. Two implementations: MongoDB, and the in-memory fake of the tests.
 
-Every method blocks, may be called from any thread and raises `errors.Unavailable` when the
-store does not answer; a write that was answered is durable.
+Every method blocks, may be called from any thread unless it says otherwise, and raises `errors.Unavailable`
+when the store does not answer. A write whose method has returned is durable. Times are in UTC. Callers
+must not change what a method returns.
 """
 
 from typing import Protocol
@@ -44,7 +45,7 @@ class ClickstreamDao(Protocol):
 
     @property
     def judgements(self) -> JudgementDao:
-        """Judgements of people."""
+        """Judgements by people."""
         ...
 
     @property
@@ -54,9 +55,9 @@ class ClickstreamDao(Protocol):
 
     @property
     def changes(self) -> ChangeDao:
-        """Changes that bring work."""
+        """Changes that mean work for workers."""
         ...
 
     def ping(self) -> None:
-        """Returns if the store can take writes."""
+        """Returns if the store can take writes; otherwise raises Unavailable."""
         ...

@@ -1,9 +1,9 @@
 """Batches in MongoDB.
 
-Which batch collects is not stored but read off the end of the session log: the batch of the
-last session, or the one behind the last seal. So exactly one collects at every moment (R8),
-also after a crash in the middle of a release. `session_batches` holds the released ones; the
-document is made from the seal, by the release or by whoever first misses it.
+Which batch collects is not stored: it follows from the end of the session log, as the batch of the last
+session or the one behind the last seal. So exactly one batch collects at every moment (R8), also after a crash
+in the middle of a release. `session_batches` contains the released batches. Their documents are made from the
+seals: by the release or, if it died before that, by the first read that misses one.
 """
 
 import builtins
@@ -13,7 +13,9 @@ from datetime import datetime
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
+from typing_extensions import override
 
+from clickstream.dao.interface.batches import BatchDao
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.dao.mongo.sessions import APPEND_ATTEMPTS, MongoSessions
 from clickstream.domain import limits
@@ -23,7 +25,7 @@ from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFoun
 TRAINING_ENDED = frozenset({BatchStatus.TRAINED, BatchStatus.FAILED})
 
 
-class MongoBatches:
+class MongoBatches(BatchDao):
     """`BatchDao` over `session_batches` and the seals in `sessions`."""
 
     def __init__(self, batches: MongoCollection, sessions: MongoCollection, log: MongoSessions) -> None:
@@ -31,26 +33,26 @@ class MongoBatches:
         self._sessions = sessions
         self._log = log
 
+    @override
     @translated
     def collecting(self) -> Batch:
-        """See `BatchDao`."""
         tail = self._log.tail()
         before = self._released(tail.batch - 1)
         return Batch(tail.batch, BatchStatus.COLLECTING, tail.number, opened_at=before.released_at if before else None)
 
+    @override
     @translated
     def get(self, sequence: int) -> Batch | None:
-        """See `BatchDao`."""
         if batch := self._released(sequence):
             return batch
         collecting = self.collecting()
         if sequence == collecting.sequence:
             return collecting
-        return self._released(sequence)  # released between the two looks, or not there at all
+        return self._released(sequence)  # released between the two reads, or there is no such batch
 
+    @override
     @translated
     def list(self, before: int | None, limit: int, statuses: Set[BatchStatus]) -> builtins.list[Batch]:
-        """See `BatchDao`."""
         found = []
         collecting = self.collecting()
         if (not statuses or BatchStatus.COLLECTING in statuses) and (before is None or collecting.sequence < before):
@@ -64,12 +66,12 @@ class MongoBatches:
             found += [_batch(document) for document in cursor]
         return found
 
+    @override
     @translated
     def release(self, release_id: str, sequence: int | None, at: datetime) -> Batch:
-        """See `BatchDao`."""
         for _ in range(APPEND_ATTEMPTS):
-            # The end before the id: were it looked up first, a release under the same id could come in
-            # between, and its retry would find the next batch empty.
+            # The log's end is read before the release id. In the other order, a release under the same id could come
+            # in between, and its retry would be refused because the next batch is empty.
             tail = self._log.tail()
             seal = self._sessions.find_one({"seal": True, "release_id": release_id})
             if seal is not None:
@@ -77,7 +79,7 @@ class MongoBatches:
                     raise AlreadyExists("CONTENT_CONFLICT", "release_id: taken by the release of another batch")
                 return self._from_seal(seal)
             _check_releasable(sequence, tail.batch, tail.number)
-            self._released(tail.batch - 1)  # its document, should the release before have died half-way
+            self._released(tail.batch - 1)  # makes its document if the release before died half-way
             seal = {
                 "_id": {"seal": tail.batch},
                 "batch": tail.batch,
@@ -89,12 +91,12 @@ class MongoBatches:
             try:
                 self._sessions.insert_one(seal)
             except DuplicateKeyError:
-                continue  # a session or another release came first: look again
+                continue  # a session or another release came first: try again
             return self._from_seal(seal)
         raise Unavailable("STORE_UNAVAILABLE", "other servers kept taking the next session number")
 
     def _released(self, sequence: int) -> Batch | None:
-        """A batch that was released, with its document made if a release died before making it."""
+        """A released batch; makes its document if the release died before that."""
         document = self._batches.find_one({"_id": sequence})
         if document is not None:
             return _batch(document)
@@ -121,11 +123,11 @@ class MongoBatches:
             document = self._batches.find_one({"_id": sequence}) or document
         return _batch(document)
 
+    @override
     @translated
     def change_status(
         self, sequence: int, expected: Set[BatchStatus], to: BatchStatus, *, run_id: str, reason: str, at: datetime
     ) -> Batch | None:
-        """See `BatchDao`."""
         forbidden = [status for status in expected if to not in ALLOWED_CHANGES[status]]
         if forbidden:
             raise ValueError(f"a batch never goes from {forbidden[0]} to {to}")
@@ -145,9 +147,9 @@ class MongoBatches:
             document = self._batches.find_one({"_id": sequence, "status": to, "run_id": run_id})
         return _batch(document) if document else None
 
+    @override
     @translated
     def archive(self, before: datetime, reason: str, at: datetime, *, leaving: Set[int]) -> Batch | None:
-        """See `BatchDao`."""
         to = BatchStatus.ARCHIVED
         ended: Document = {"status": {"$in": sorted(TRAINING_ENDED)}, "changed_at": {"$lt": before}}
         document = self._batches.find_one_and_update(

@@ -1,4 +1,4 @@
-"""What brings work for a worker: changes in MongoDB, and the time when a lease ends."""
+"""When there may be work for a worker: changes in MongoDB, and the moments at which leases end."""
 
 import time
 from collections.abc import Callable
@@ -7,57 +7,58 @@ from typing import Any
 
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
+from typing_extensions import override
 
+from clickstream.dao.interface.changes import ChangeDao
 from clickstream.dao.mongo.connection import Document, translated
 from clickstream.domain.errors import Unavailable
 from clickstream.domain.improvement import ImprovementState
 from clickstream.domain.runs import ENDED, RunState
 
+# The error codes with which a server refuses a change stream because it is no replica set.
 NO_CHANGE_STREAMS = frozenset({40573})
-"""What a server answers that is no replica set."""
 
-HOLDING = ("training_runs", "sessions_for_improvement")
-"""Whose documents say in `held` until when nobody else may take them."""
+# Collection → the field with the moment from which any worker may take a document.
+DUE_FIELDS = {"training_runs": "available_at", "sessions_for_improvement": "lease_ends_at"}
 
+# How long the server waits for a change before it answers that there is none: the longest time to stop.
 WAIT_MILLISECONDS = 1_000
-"""The server answers after so long when nothing happens: how long a stop may take, and an idle worker's pace."""
 
+# Changes within this time are reported as one, so that a thousand queued sessions wake the worker once.
 QUIET_SECONDS = 0.1
-"""What comes so soon after another change is told with the next, or when the server has waited: a worker that looks for
-work anyway need not hear of each of a thousand queued sessions."""
 
 
 def _set_to(collection: str, states: list[str]) -> Document:
     return {"ns.coll": collection, "updateDescription.updatedFields.state": {"$in": states}}
 
 
+# Matched by the server: heartbeats, progress and claims, which are most of the writes, wake no worker.
 BRINGS_WORK: list[dict[str, Any]] = [
     {
         "$match": {
             "$or": [
-                {"operationType": "insert", "ns.coll": {"$in": ["training_runs", "sessions_for_improvement"]}},
-                # An end is work too: what the run means for its sessions, and whether its version is promoted.
+                {"operationType": "insert", "ns.coll": {"$in": sorted(DUE_FIELDS)}},
+                # The end of a run is work too: its sessions are settled, and its version may be promoted.
                 _set_to("training_runs", sorted({RunState.QUEUED, *ENDED})),
                 _set_to("sessions_for_improvement", [ImprovementState.PENDING]),
-                # A worker that stops lets go of its run, which stays running.
+                # A stopping worker gives its run back without changing its state.
                 {"ns.coll": "training_runs", "updateDescription.removedFields": "owner"},
             ]
         }
     },
     {"$project": {"_id": 1}},
 ]
-"""Matched by the server: heartbeats, progress and claims, which are most of the writes, wake nobody."""
 
 
-class MongoChanges:
+class MongoChanges(ChangeDao):
     """`ChangeDao` over a MongoDB change stream."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
 
+    @override
     @translated
-    def follow(self, told: Callable[[], None], is_stopped: Callable[[], bool]) -> bool:
-        """See `ChangeDao`."""
+    def follow(self, on_change: Callable[[], None], is_stopped: Callable[[], bool]) -> bool:
         try:
             stream = self._database.watch(BRINGS_WORK, max_await_time_ms=WAIT_MILLISECONDS)
         except OperationFailure as error:
@@ -65,22 +66,27 @@ class MongoChanges:
                 return False
             raise
         with stream:
-            # From here on nothing is missed; what came before is what this look is for.
-            told()
-            last_told, untold = time.monotonic(), False
+            # The stream misses nothing from here on; the look that this call starts finds what came before.
+            on_change()
+            last_call, has_pending = time.monotonic(), False
             while not is_stopped():
                 if not stream.alive:
-                    # Its database was dropped, for example: it would answer nothing, at once, for ever.
+                    # Its database was dropped, for example: `try_next` would return at once, and nothing, for ever.
                     raise Unavailable("STORE_UNAVAILABLE", "the change stream has ended")
-                untold |= stream.try_next() is not None
-                if untold and time.monotonic() - last_told >= QUIET_SECONDS:
-                    told()
-                    last_told, untold = time.monotonic(), False
+                has_pending |= stream.try_next() is not None
+                if has_pending and time.monotonic() - last_call >= QUIET_SECONDS:
+                    on_change()
+                    last_call, has_pending = time.monotonic(), False
         return True
 
+    @override
     @translated
-    def next_end(self, after: datetime) -> datetime | None:
-        """See `ChangeDao`."""
-        query, fields = {"held": {"$gt": after}}, {"_id": 0, "held": 1}
-        first = (self._database[name].find_one(query, fields, sort=[("held", 1)]) for name in HOLDING)
-        return min((document["held"] for document in first if document), default=None)
+    def next_due(self, after: datetime) -> datetime | None:
+        moments = (self._first(collection, field, after) for collection, field in DUE_FIELDS.items())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _first(self, collection: str, field: str, after: datetime) -> datetime | None:
+        query, fields = {field: {"$gt": after}}, {"_id": 0, field: 1}
+        document = self._database[collection].find_one(query, fields, sort=[(field, 1)])
+        moment: datetime | None = document[field] if document else None
+        return moment

@@ -39,8 +39,8 @@ def connect(uri: str, timeout: float) -> pymongo.MongoClient[Document]:
 def translated(method: Callable[P, R]) -> Callable[P, R]:
     """Turns every failure of the driver or the server into `Unavailable`.
 
-    Nothing a caller sends can make these operations fail: what is left is the store's state
-    (no primary, no majority, disk full, no permission), and a retry is the right answer.
+    No content that a caller sends can make these operations fail. The cause is the store's state (no primary,
+    no majority, disk full, no permission), so a retry is the right answer.
     """
 
     @functools.wraps(method)
@@ -54,7 +54,7 @@ def translated(method: Callable[P, R]) -> Callable[P, R]:
 
 
 def check_acknowledged(details: Mapping[str, Any]) -> None:
-    """Raises `Unavailable` if a bulk write's own outcome is known but its durability is not."""
+    """Raises `Unavailable` if a bulk write was carried out, but not acknowledged by a majority."""
     if details.get("writeConcernErrors"):
         raise Unavailable("STORE_UNAVAILABLE", "the write was not acknowledged by a majority in time")
 

@@ -1,8 +1,7 @@
 """The improvement queue in MongoDB.
 
-A task belongs to at most one training run: `run_id` is set by compare-and-set on its state, and taken back
-or settled by compare-and-set on the run. `held` is there while it is processing: until then somebody
-looks after it.
+A task belongs to at most one training run: `run_id` is set by compare-and-set on the task's state, and
+cleared or settled by compare-and-set on the run. `lease_ends_at` is present only while the task is processing.
 """
 
 import builtins
@@ -10,24 +9,27 @@ from collections.abc import Sequence, Set
 from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
+from typing_extensions import override
 
+from clickstream.dao.interface.improvement import ImprovementDao
 from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
-from clickstream.domain.improvement import RETRYABLE, ImprovementState, ImprovementTask, Outcome
+from clickstream.domain.improvement import RETRYABLE, ImprovementState, ImprovementTask, TaskOutcome
 from clickstream.domain.sessions import StoredSession
 
+# Those that wait longest first.
 LONGEST_FIRST = [("not_before", 1), ("_id", 1)]
 
 
-class MongoImprovement:
+class MongoImprovement(ImprovementDao):
     """`ImprovementDao` over `sessions_for_improvement`, keyed by session id."""
 
     def __init__(self, collection: MongoCollection) -> None:
         self._collection = collection
 
+    @override
     @translated
     def queue(self, session: StoredSession, at: datetime, query: str = "") -> tuple[ImprovementTask, bool]:
-        """See `ImprovementDao`."""
         document: Document = {
             "_id": session.session_id,
             "state": ImprovementState.PENDING,
@@ -48,17 +50,17 @@ class MongoImprovement:
             return self.get(session.session_id) or _task(document), False
         return _task(document), True
 
+    @override
     @translated
     def get(self, session_id: str) -> ImprovementTask | None:
-        """See `ImprovementDao`."""
         document = self._collection.find_one({"_id": session_id})
         return _task(document) if document else None
 
+    @override
     @translated
     def list(
         self, after: ListCursor | None, limit: int, states: Set[ImprovementState], run_id: str = ""
     ) -> builtins.list[ImprovementTask]:
-        """See `ImprovementDao`."""
         query: Document = {"run_id": run_id} if run_id else {}
         if states:
             query["state"] = {"$in": sorted(states)}
@@ -69,26 +71,26 @@ class MongoImprovement:
         cursor = self._collection.find(query, sort=[("queued_at", 1), ("_id", 1)], limit=limit)
         return [_task(document) for document in cursor]
 
+    @override
     @translated
     def counts(self) -> dict[ImprovementState, int]:
-        """See `ImprovementDao`."""
-        # That names every state lets an index answer, without the tasks themselves.
+        # The condition names every state so that an index answers it, without reading the tasks.
         any_state: Document = {"$match": {"state": {"$in": sorted(ImprovementState)}}}
         counted = self._collection.aggregate([any_state, {"$group": {"_id": "$state", "count": {"$sum": 1}}}])
         return {ImprovementState(document["_id"]): document["count"] for document in counted}
 
+    @override
     @translated
     def cancel(self, session_id: str, at: datetime) -> ImprovementTask | None:
-        """See `ImprovementDao`."""
         self._collection.update_one(
             {"_id": session_id, "state": ImprovementState.PENDING},
             {"$set": {"state": ImprovementState.CANCELED, "updated_at": at, "reason": "canceled by request"}},
         )
         return self.get(session_id)
 
+    @override
     @translated
     def retry(self, session_id: str, at: datetime) -> bool:
-        """See `ImprovementDao`."""
         changes = {"state": ImprovementState.PENDING, "updated_at": at, "not_before": at}
         changes |= {"reason": "", "attempts": 0, "run_id": ""}
         updated = self._collection.update_one(
@@ -96,28 +98,28 @@ class MongoImprovement:
         )
         return updated.matched_count == 1
 
+    @override
     @translated
     def waiting(self, now: datetime, limit: int) -> tuple[int, datetime | None]:
-        """See `ImprovementDao`."""
         first = self._collection.find_one(_due(now), {"not_before": 1}, sort=LONGEST_FIRST)
         if first is None:
             return 0, None
         return self._collection.count_documents(_due(now), limit=limit), first["not_before"]
 
+    @override
     @translated
     def due(self, now: datetime, limit: int) -> dict[str, str]:
-        """See `ImprovementDao`."""
         cursor = self._collection.find(_due(now), {"query": 1}, sort=LONGEST_FIRST, limit=limit)
         # A task that was queued before queries were kept has none.
         return {document["_id"]: document.get("query", "") for document in cursor}
 
+    @override
     @translated
     def take(self, session_ids: Sequence[str], run_id: str, now: datetime, lease_until: datetime) -> int:
-        """See `ImprovementDao`."""
         changes = {
             "state": ImprovementState.PROCESSING,
             "run_id": run_id,
-            "held": lease_until,
+            "lease_ends_at": lease_until,
             "updated_at": now,
             "reason": "",
         }
@@ -129,31 +131,33 @@ class MongoImprovement:
                 break
         return taken
 
+    @override
     @translated
-    def hold(self, run_id: str, lease_until: datetime) -> builtins.list[ImprovementTask]:
-        """See `ImprovementDao`."""
-        self._collection.update_many(_in_run(run_id), {"$set": {"held": lease_until}})
+    def renew_lease(self, run_id: str, lease_until: datetime) -> builtins.list[ImprovementTask]:
+        self._collection.update_many(_in_run(run_id), {"$set": {"lease_ends_at": lease_until}})
         tasks = [_task(document) for document in self._collection.find(_in_run(run_id))]
         return sorted(tasks, key=lambda task: (task.batch, task.number))
 
+    @override
     @translated
-    def unattended(self, now: datetime) -> str | None:
-        """See `ImprovementDao`."""
-        document = self._collection.find_one({"held": {"$lte": now}}, {"run_id": 1}, sort=[("held", 1)])
+    def expired_run(self, now: datetime) -> str | None:
+        document = self._collection.find_one(
+            {"lease_ends_at": {"$lte": now}}, {"run_id": 1}, sort=[("lease_ends_at", 1)]
+        )
         return document["run_id"] if document else None
 
+    @override
     @translated
     def put_back(self, run_id: str, lease_ended_by: datetime, at: datetime) -> None:
-        """See `ImprovementDao`."""
         changes = {"state": ImprovementState.PENDING, "run_id": "", "updated_at": at}
         self._collection.update_many(
-            {**_in_run(run_id), "held": {"$lte": lease_ended_by}},
-            {"$set": changes, "$unset": {"held": ""}},
+            {**_in_run(run_id), "lease_ends_at": {"$lte": lease_ended_by}},
+            {"$set": changes, "$unset": {"lease_ends_at": ""}},
         )
 
+    @override
     @translated
-    def settle(self, run_id: str, session_ids: Sequence[str], outcome: Outcome, at: datetime) -> None:
-        """See `ImprovementDao`."""
+    def settle(self, run_id: str, session_ids: Sequence[str], outcome: TaskOutcome, at: datetime) -> None:
         changes: Document = {
             "state": outcome.state,
             "reason": outcome.reason,
@@ -164,7 +168,7 @@ class MongoImprovement:
             changes["not_before"] = outcome.not_before
         self._collection.update_many(
             {"_id": {"$in": list(session_ids)}, **_in_run(run_id)},
-            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"held": ""}},
+            {"$set": changes, "$inc": {"attempts": 1}, "$unset": {"lease_ends_at": ""}},
         )
 
 
@@ -189,5 +193,5 @@ def _task(document: Document) -> ImprovementTask:
         attempts=document["attempts"],
         run_id=document["run_id"],
         model_version_id=document["model_version_id"],
-        lease_ends_at=document.get("held"),
+        lease_ends_at=document.get("lease_ends_at"),
     )

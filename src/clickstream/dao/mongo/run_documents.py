@@ -12,12 +12,12 @@ from clickstream.domain.training_inputs import ConversionSummary
 
 
 def point_key(run_id: str, step: int) -> Document:
-    """The key of what was logged at a step of a run."""
+    """The key of the curve point at a step of a run."""
     return {"run_id": run_id, "step": step}
 
 
 def logged(run_id: str, point: CurvePoint) -> UpdateOne:
-    """Takes up a point, or joins it with what was logged at this step before."""
+    """The write that stores a curve point, or merges it into the point that was logged at its step before."""
     logged: Document = {f"metrics.{name}": value for name, value in point.metrics.items()}
     if point.loss is not None:
         logged |= {"loss": point.loss, "learning_rate": point.learning_rate}
@@ -26,7 +26,7 @@ def logged(run_id: str, point: CurvePoint) -> UpdateOne:
 
 
 def point_of(document: Document) -> CurvePoint:
-    """The point of a curve in a document."""
+    """The curve point in a document."""
     return CurvePoint(
         step=document["_id"]["step"],
         logged_at=document["logged_at"],
@@ -37,14 +37,14 @@ def point_of(document: Document) -> CurvePoint:
 
 
 def version_of(run: TrainingRun) -> ModelVersion:
-    """The version that a run made. Raises ValueError if it made none."""
+    """The model version that a run made. Raises ValueError if it made none."""
     if run.model_version is None:
         raise ValueError(f"run {run.run_id} made no model version")
     return run.model_version
 
 
 def pairs(conversion: dict[str, Any]) -> Document:
-    """Counters as pairs: an event type may hold what a MongoDB field name may not."""
+    """Counters as lists of pairs: an event type may contain characters that a MongoDB field name may not."""
     return {name: list(value.items()) if isinstance(value, dict) else value for name, value in conversion.items()}
 
 

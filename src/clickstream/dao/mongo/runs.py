@@ -1,10 +1,10 @@
 """Training runs in MongoDB.
 
-The document of a run that succeeded is also that of its model version: one write ends the run and
+The document of a run that succeeded is also the document of its model version: one write ends the run and
 makes the version, so that a worker that has lost its lease leaves no version behind.
 
-A run is held by one worker at a time: `held` is the end of its lease while it runs, the
-earliest time of the next attempt while it waits, and absent once it has ended.
+One worker at a time has a lease on a run. `available_at` is the moment from which any worker may claim it: the
+end of the lease while the run runs, the earliest time of the next attempt while it waits, absent once it ended.
 
 A run of the improvement queue carries `open_improvement_run` until it has ended and the promotion of its
 version is decided.
@@ -19,8 +19,10 @@ from datetime import UTC, datetime
 from bson import Binary
 from pymongo import DeleteMany, ReturnDocument
 from pymongo.errors import DuplicateKeyError
+from typing_extensions import override
 
 from clickstream.dao.interface.list_cursor import ListCursor
+from clickstream.dao.interface.runs import RunDao
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.dao.mongo.run_documents import logged, pairs, point_key, point_of, run_of, version_of
 from clickstream.domain.errors import FailedPrecondition
@@ -30,20 +32,20 @@ from clickstream.domain.training_inputs import ConversionSummary
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_STEP = 2**63 - 1
-# Logged losses, and as many steps at which only something was measured.
+# Points of a curve that are read: the logged losses, and the same number of steps with metrics only.
 MOST_POINTS = 2 * CURVE_POINTS
 
 
-class MongoRuns:
+class MongoRuns(RunDao):
     """`RunDao` over `training_runs` and `curve_points`."""
 
     def __init__(self, runs: MongoCollection, points: MongoCollection) -> None:
         self._runs = runs
         self._points = points
 
+    @override
     @translated
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
-        """See `RunDao`."""
         document: Document = {
             "_id": run.run_id,
             "batches": list(run.batches),
@@ -55,7 +57,7 @@ class MongoRuns:
             "attempts": 0,
             "cancel_requested": False,
             "judgements_sha256": run.judgements_sha256,
-            "held": run.queued_at,
+            "available_at": run.queued_at,
             "from_improvement_queue": run.from_improvement_queue,
         }
         if run.from_improvement_queue:
@@ -69,40 +71,40 @@ class MongoRuns:
             return kept or run, False
         return run, True
 
+    @override
     @translated
     def get(self, run_id: str) -> TrainingRun | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"_id": run_id})
         return run_of(document) if document else None
 
+    @override
     @translated
     def list(self, before: ListCursor | None, limit: int, states: Set[RunState]) -> builtins.list[TrainingRun]:
-        """See `RunDao`."""
         return self._newest({"state": {"$in": sorted(states)}} if states else {}, "queued_at", before, limit)
 
+    @override
     @translated
     def of_batch(self, batch: int, before: ListCursor | None, limit: int) -> builtins.list[TrainingRun]:
-        """See `RunDao`."""
         return self._newest({"batches": batch}, "queued_at", before, limit)
 
+    @override
     @translated
     def batches_in_use(self) -> Set[int]:
-        """See `RunDao`."""
-        going_on = {"state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
-        return {batch for document in self._runs.find(going_on, {"batches": 1}) for batch in document["batches"]}
+        unfinished = {"state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
+        return {batch for document in self._runs.find(unfinished, {"batches": 1}) for batch in document["batches"]}
 
+    @override
     @translated
     def model_version(self, model_version_id: str) -> ModelVersion | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"model_version.model_version_id": model_version_id})
         return version_of(run_of(document)) if document else None
 
+    @override
     @translated
     def model_versions(
         self, before: ListCursor | None, limit: int, *, gate_passed_only: bool
     ) -> builtins.list[ModelVersion]:
-        """See `RunDao`."""
-        # Bounded from below, it is answered by index without the runs that made no version.
+        # The lower bound lets the index leave out the runs that made no version.
         query: Document = {"model_version.created_at": {"$gte": EPOCH}}
         if gate_passed_only:
             query["model_version.gate_passed"] = True
@@ -116,100 +118,102 @@ class MongoRuns:
         cursor = self._runs.find(query, sort=[(by, -1), ("_id", -1)], limit=limit)
         return [run_of(document) for document in cursor]
 
+    @override
     @translated
     def promotion_due(self) -> ModelVersion | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"promotion_due": True})
         return version_of(run_of(document)) if document else None
 
+    @override
     @translated
     def promotion_decided(self, run_id: str) -> None:
-        """See `RunDao`."""
         self._runs.update_one({"_id": run_id}, {"$unset": {"promotion_due": "", "open_improvement_run": ""}})
 
+    @override
     @translated
     def open_improvement_run(self) -> str | None:
-        """See `RunDao`."""
         document = self._runs.find_one({"open_improvement_run": True}, {"_id": 1})
         return document["_id"] if document else None
 
+    @override
     @translated
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:
-        """See `RunDao`."""
         document = self._runs.find_one_and_update(
-            {"held": {"$lte": now}},
+            {"available_at": {"$lte": now}},
             {
-                "$set": {"state": RunState.RUNNING, "owner": owner, "held": lease_until, "reason": ""},
+                "$set": {"state": RunState.RUNNING, "owner": owner, "available_at": lease_until, "reason": ""},
                 "$min": {"started_at": now},
                 "$inc": {"attempts": 1},
             },
-            sort=[("held", 1)],
+            sort=[("available_at", 1)],
             return_document=ReturnDocument.AFTER,
         )
         return run_of(document) if document else None
 
+    @override
     @translated
     def renew(
         self, run_id: str, owner: str, lease_until: datetime, progress: TrainingProgress | None
     ) -> TrainingRun | None:
-        """See `RunDao`."""
-        changes: Document = {"held": lease_until}
+        changes: Document = {"available_at": lease_until}
         if progress is not None:
             changes["progress"] = asdict(replace(progress, points=()))
             del changes["progress"]["points"]
         document = self._runs.find_one_and_update(
-            _held_by(run_id, owner), {"$set": changes}, return_document=ReturnDocument.AFTER
+            _leased_by(run_id, owner), {"$set": changes}, return_document=ReturnDocument.AFTER
         )
         if document and progress and progress.points:
-            # Each point under its own key: sent twice, after an answer that was lost, it is there once.
+            # Each point has a key of its own: sent again after a lost answer, it is still stored once.
             beyond = {"_id": {"$gt": point_key(run_id, progress.step), "$lte": point_key(run_id, LAST_STEP)}}
             self._points.bulk_write([DeleteMany(beyond), *(logged(run_id, point) for point in progress.points)])
         return run_of(document) if document else None
 
+    @override
     @translated
     def lease(self, run_id: str) -> tuple[str, datetime] | None:
-        """See `RunDao`."""
-        document = self._runs.find_one({"_id": run_id, "owner": {"$exists": True}}, {"owner": 1, "held": 1})
-        return (document["owner"], document["held"]) if document else None
+        document = self._runs.find_one({"_id": run_id, "owner": {"$exists": True}}, {"owner": 1, "available_at": 1})
+        return (document["owner"], document["available_at"]) if document else None
 
+    @override
     @translated
     def curve(self, run_id: str) -> builtins.list[CurvePoint]:
-        """See `RunDao`."""
         of_run = {"_id": {"$gte": point_key(run_id, 0), "$lte": point_key(run_id, LAST_STEP)}}
         return [point_of(document) for document in self._points.find(of_run, sort=[("_id", 1)], limit=MOST_POINTS)]
 
+    @override
     @translated
     def set_conversion(self, run_id: str, owner: str, conversion: ConversionSummary) -> None:
-        """See `RunDao`."""
-        self._runs.update_one(_held_by(run_id, owner), {"$set": {"conversion": pairs(conversion.plain())}})
+        self._runs.update_one(_leased_by(run_id, owner), {"$set": {"conversion": pairs(conversion.plain())}})
 
+    @override
     @translated
     def give_back(
         self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
     ) -> None:
-        """See `RunDao`."""
-        changes = {"state": state, "reason": reason, "held": not_before, "attempts": attempts}
-        self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
+        changes = {"state": state, "reason": reason, "available_at": not_before, "attempts": attempts}
+        self._runs.update_one(_leased_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
 
+    @override
     @translated
     def finish(
         self, run_id: str, owner: str, state: RunState, reason: str, model_version: ModelVersion | None, at: datetime
     ) -> bool:
-        """See `RunDao`."""
         changes: Document = {"state": state, "reason": reason, "ended_at": at}
-        gone = ["held", "owner"]
+        removed = ["available_at", "owner"]
         if model_version is not None:
             changes["model_version"] = asdict(model_version)
         if model_version is not None and model_version.gate_passed:
             changes["promotion_due"] = True
         else:
-            gone.append("open_improvement_run")
-        updated = self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": dict.fromkeys(gone, "")})
+            removed.append("open_improvement_run")
+        updated = self._runs.update_one(
+            _leased_by(run_id, owner), {"$set": changes, "$unset": dict.fromkeys(removed, "")}
+        )
         return updated.matched_count == 1
 
+    @override
     @translated
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
-        """See `RunDao`."""
         self._runs.update_one(
             {"_id": run_id, "state": RunState.QUEUED, "started_at": None},
             {
@@ -219,10 +223,10 @@ class MongoRuns:
                     "cancel_requested": True,
                     "ended_at": at,
                 },
-                "$unset": {"held": "", "owner": "", "open_improvement_run": ""},
+                "$unset": {"available_at": "", "owner": "", "open_improvement_run": ""},
             },
         )
-        # A run that was begun holds batches: only a worker ends it.
+        # A run that was begun has reserved batches: only a worker ends it.
         self._runs.update_one(
             {"_id": run_id, "state": {"$in": [RunState.QUEUED, RunState.RUNNING]}},
             {"$set": {"cancel_requested": True}},
@@ -230,5 +234,5 @@ class MongoRuns:
         return self.get(run_id)
 
 
-def _held_by(run_id: str, owner: str) -> Document:
+def _leased_by(run_id: str, owner: str) -> Document:
     return {"_id": run_id, "owner": owner, "state": RunState.RUNNING}

@@ -12,10 +12,10 @@ NAMESPACE_EXISTS = 48
 # Kept in `clickstream_meta`. It rises with every change that an older version could not read.
 SCHEMA_VERSION = 1
 
-# The collections' indexes: collection → (name, keys, options). `_id` is there by itself.
+# The collections' indexes: collection → (name, keys, options). MongoDB itself indexes `_id`.
 INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
     "sessions": [
-        # The fence of the append scheme: a number is taken once, and pages read along it.
+        # The fence of the append scheme: a number is taken once, and pages are read in its order.
         ("batch_number", [("batch", 1), ("number", 1)], {"unique": True}),
         ("release_id", [("release_id", 1)], {"unique": True, "partialFilterExpression": {"seal": True}}),
     ],
@@ -28,12 +28,12 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
         ("state_queued", [("state", 1), ("queued_at", 1), ("_id", 1)], {}),
         ("run_queued", [("run_id", 1), ("queued_at", 1), ("_id", 1)], {}),
         ("due", [("state", 1), ("not_before", 1), ("_id", 1)], {}),
-        ("held", [("held", 1)], {"sparse": True}),
+        ("lease_ends_at", [("lease_ends_at", 1)], {"sparse": True}),
     ],
     "training_runs": [
         ("queued", [("queued_at", -1), ("_id", -1)], {}),
         ("state_queued", [("state", 1), ("queued_at", -1), ("_id", -1)], {}),
-        ("held", [("held", 1)], {}),
+        ("available_at", [("available_at", 1)], {}),
         ("batches", [("batches", 1), ("queued_at", -1), ("_id", -1)], {}),
         ("model_version", [("model_version.model_version_id", 1)], {"unique": True, "sparse": True}),
         ("versions", [("model_version.created_at", -1), ("_id", -1)], {}),
@@ -56,10 +56,10 @@ def prepare_schema(database: Database[Document]) -> None:
     """
     _check_version(database)
     try:
-        # Clustered by key: no second index to write, and a page of events is one sequential read.
+        # Clustered by key: no second index is written, and a page of events is one sequential read.
         database.create_collection("session_events", clusteredIndex={"key": {"_id": 1}, "unique": True})
     except CollectionInvalid:
-        pass  # the driver saw that it is there
+        pass  # the driver found the collection
     except OperationFailure as error:
         if error.code != NAMESPACE_EXISTS:  # another process made it a moment ago
             raise

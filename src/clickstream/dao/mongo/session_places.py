@@ -1,13 +1,13 @@
-"""Where sessions lie in the log, remembered: a session keeps its batch and number for ever."""
+"""A cache of sessions' places in the log. A place never changes, so nothing here becomes stale."""
 
 from collections.abc import Set
 
 from clickstream.dao.mongo.connection import MongoCollection
 
+# (batch, number within the batch)
 Place = tuple[int, int]
-"""(batch, number)"""
 
-# About 12 MB. Events follow their session within minutes; an older one costs a query by key.
+# About 12 MB. Events follow their session within minutes; an older session costs a query by key.
 PLACES_KEPT = 50_000
 
 
@@ -35,6 +35,6 @@ class Places:
     def remember(self, places: dict[str, Place]) -> None:
         """Remembers places that a majority has acknowledged."""
         if len(self._known) + len(places) > PLACES_KEPT:
-            # All at once: what is still in use comes back with one query per group.
+            # Emptied at once: the sessions still in use are read again, by one query per group.
             self._known = {}
         self._known.update(places)

@@ -1,11 +1,10 @@
 """Sessions in MongoDB, by the append scheme.
 
-A group of sessions goes out as one ordered insert under the numbers last + 1, last + 2, …
-of the collecting batch. The unique index on (batch, number) is the fence: where another
-process took a number first, the insert stops there, and the rest is renumbered behind what is
-now the last. Number k can only be written once k - 1 exists, so no gap is ever visible, and
-neither a counter nor a transaction is needed. A release takes the next number for a *seal*
-(a document with `_id = {seal: batch}`), after which nothing can be appended to that batch.
+A group of sessions is one ordered insert under the numbers last + 1, last + 2, … of the collecting batch.
+The unique index on (batch, number) is the fence: where another process took a number first, the insert stops
+there, and the rest is renumbered behind the new last session. Number k can only be written once k - 1 exists,
+so no gap is ever visible, and neither a counter nor a transaction is needed. A release takes the next number
+for a *seal* (a document with `_id = {seal: batch}`), after which nothing can be appended to that batch.
 """
 
 from collections.abc import Sequence
@@ -15,15 +14,17 @@ from typing import NamedTuple
 from bson import Binary
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
+from typing_extensions import override
 
+from clickstream.dao.interface.sessions import SessionDao
 from clickstream.dao.mongo.connection import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
 from clickstream.dao.mongo.session_places import Places
 from clickstream.domain import limits
 from clickstream.domain.errors import Unavailable
 from clickstream.domain.sessions import Appended, SessionDraft, SessionPage, StoredSession
 
-# Other processes can win the next number only as often as they write; this many losses in a
-# row mean that something else is wrong.
+# Other processes take the next number only as often as they write. This many lost races in a row mean
+# another fault.
 APPEND_ATTEMPTS = 1_000
 
 
@@ -34,7 +35,7 @@ class Tail(NamedTuple):
     number: int
 
 
-class MongoSessions:
+class MongoSessions(SessionDao):
     """`SessionDao` over the `sessions` collection."""
 
     def __init__(self, collection: MongoCollection, places: Places) -> None:
@@ -42,9 +43,9 @@ class MongoSessions:
         self._places = places
         self._tail: Tail | None = None
 
+    @override
     @translated
     def append(self, drafts: Sequence[SessionDraft]) -> list[Appended | Exception]:
-        """See `SessionDao`."""
         outcomes: dict[str, Appended | Exception] = {}
         firsts: dict[str, SessionDraft] = {}
         for draft in drafts:
@@ -59,7 +60,7 @@ class MongoSessions:
         return [_as_answer(outcomes[draft.session_id], draft is firsts[draft.session_id]) for draft in drafts]
 
     def _append_once(self, drafts: list[SessionDraft], outcomes: dict[str, Appended | Exception]) -> list[SessionDraft]:
-        """Inserts drafts until the first that cannot be; returns those still to be appended."""
+        """Inserts drafts up to the first that fails; returns the drafts still to be appended."""
         batch, last = self._tail or self.tail()
         self._tail = None  # unknown until the write is answered
         sessions = [_place(draft, batch, last + index) for index, draft in enumerate(drafts, start=1)]
@@ -80,8 +81,8 @@ class MongoSessions:
         if failure["code"] != DUPLICATE_KEY:
             outcomes[rest[0].session_id] = Unavailable("STORE_UNAVAILABLE", "the store refused the session")
             return rest[1:]
-        # Either the id or the number is taken. Both are settled at once: what is stored by now
-        # needs no number, and the rest goes behind the new tail.
+        # Either the id or the number is taken. One look settles both: a session that is stored by now needs no
+        # number, and the rest is appended behind the new tail.
         stored = self._by_id([draft.session_id for draft in rest])
         outcomes.update((session_id, Appended(session, False)) for session_id, session in stored.items())
         return [draft for draft in rest if draft.session_id not in stored]
@@ -98,21 +99,21 @@ class MongoSessions:
             return Tail(1, 0)
         return Tail(last["batch"] + 1, 0) if last.get("seal") else Tail(last["batch"], last["number"])
 
+    @override
     @translated
     def get(self, session_id: str) -> StoredSession | None:
-        """See `SessionDao`."""
         document = self._collection.find_one({"_id": session_id})
         return _session(document) if document else None
 
+    @override
     @translated
     def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> SessionPage:
-        """See `SessionDao`."""
         query: Document = {"batch": batch, "number": {"$gt": after}, "seal": None}
         if not include_irrelevant:
             query["irrelevant_at"] = None
         sessions: list[StoredSession] = []
         size = 0
-        # One round trip where the page fits MongoDB's largest reply (16 MB), which bounds memory, too.
+        # One round trip if the page fits MongoDB's largest reply (16 MB), which also bounds the memory.
         with self._collection.find(query, sort=[("batch", 1), ("number", 1)], limit=limit, batch_size=limit) as found:
             for document in found:
                 size += len(document["payload"])
@@ -121,16 +122,16 @@ class MongoSessions:
                 sessions.append(_session(document))
         return SessionPage(sessions, complete=len(sessions) < limit)
 
+    @override
     @translated
     def mark_irrelevant(self, session_id: str, at: datetime) -> StoredSession | None:
-        """See `SessionDao`."""
-        # Also a mark that changes nothing is acknowledged by a majority, and with it the mark before.
+        # A mark that changes nothing is acknowledged by a majority, too, and with it the earlier mark.
         self._collection.update_one({"_id": session_id, "irrelevant_at": None}, {"$set": {"irrelevant_at": at}})
         return self.get(session_id)
 
+    @override
     @translated
     def restore(self, session_id: str) -> StoredSession | None:
-        """See `SessionDao`."""
         document = self._collection.find_one_and_update(
             {"_id": session_id}, {"$unset": {"irrelevant_at": ""}}, return_document=ReturnDocument.AFTER
         )
@@ -138,7 +139,7 @@ class MongoSessions:
 
 
 def _as_answer(outcome: Appended | Exception, first: bool) -> Appended | Exception:
-    """Of several drafts with one id in a group, only the first can have created the session."""
+    """The outcome of one draft: of several with one id in a group, only the first can have created the session."""
     if isinstance(outcome, Appended) and not first:
         return Appended(outcome.session, False)
     return outcome

@@ -12,6 +12,7 @@ from clickstream.dao.mongo.promotions import MongoPromotions
 from clickstream.dao.mongo.runs import MongoRuns
 from clickstream.dao.mongo.session_places import Places
 from clickstream.dao.mongo.sessions import MongoSessions
+from clickstream.dao.mongo.training_pages import TrainingPages
 
 
 class MongoDao:
@@ -21,7 +22,8 @@ class MongoDao:
         self._database = database
         places = Places(database["sessions"])
         self.sessions = MongoSessions(database["sessions"], places)
-        self.events = MongoEvents(database["session_events"], database["sessions"], database["training_pages"], places)
+        pages = TrainingPages(database["training_pages"], database["sessions"])
+        self.events = MongoEvents(database["session_events"], pages, places)
         self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
         self.improvement = MongoImprovement(database["sessions_for_improvement"])
         self.runs = MongoRuns(database["training_runs"], database["curve_points"])
@@ -31,5 +33,5 @@ class MongoDao:
 
     @translated
     def ping(self) -> None:
-        """See `ClickstreamDao`."""
+        """Returns if the store can take writes; otherwise raises Unavailable."""
         self._database.command("ping")

@@ -1,0 +1,1 @@
+"""What parent and child processes of the service share."""
