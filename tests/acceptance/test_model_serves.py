@@ -23,7 +23,8 @@ def test_r17_a_better_model_serves_by_itself(
 ) -> None:
     """R17: a run that passes its gate is promoted; its vectors, files and lineage are to be had where it serves."""
     encoder = make_tiny_encoder(tmp_path / "tiny")
-    server = serve(CLICKSTREAM_TRAINER=train().address) if own_trainer else serve()
+    trainer = {"CLICKSTREAM_TRAINER": train().address} if own_trainer else {}
+    server = serve(CLICKSTREAM_AUTO_PROMOTE="true", **trainer)
     with grpc.insecure_channel(server.address) as channel:
         model = ModelServiceStub(channel)
         sessions = play_searches(channel)

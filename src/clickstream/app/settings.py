@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         600, ge=0, le=DAY, description="Wait after a session's first failed run; it doubles, up to a day."
     )
     auto_promote: bool = Field(
-        True, description="Whether a worker promotes a model version that passed its gate. Else people do."
+        False, description="Whether a worker promotes a model version that passed its gate. Otherwise people do."
     )
     auto_release_sessions: int = Field(
         0, ge=0, description="A worker releases the collecting batch at so many sessions. 0: it does not."
