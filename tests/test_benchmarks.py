@@ -10,6 +10,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = [path for path in sorted(FOLDER.glob("*.py")) if "argparse.ArgumentParser" in path.read_text("utf-8")]
 
 
+@pytest.mark.usefixtures("torch_installed")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_benchmark_says_what_it_does(script: Path) -> None:
     """All that a script imports is there, and it has a page in benchmarks/README.md."""

@@ -17,7 +17,6 @@ from pymongo.database import Database
 from support.builders import create_request, event, push_request, queries, training_run
 from support.processes import processor_seconds
 from support.serving import PATIENCE, ServeProcess, wait_for
-from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import play_searches, release
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
@@ -58,16 +57,15 @@ def test_r16_r20_a_stopped_worker_gives_its_run_back(
     work: Callable[..., ServeProcess],
     environment: dict[str, str],
     database: Database[Document],
-    tmp_path: Path,
+    tiny_encoder: Path,
 ) -> None:
     """R16, R20: a worker trains in its own process; told to stop it ends with 0, and the next goes on where it was."""
     server = serve(**environment, CLICKSTREAM_RUN_TRAINING="false")
     with grpc.insecure_channel(server.address) as channel:
         play_searches(channel)
         release(channel)
-    encoder = make_tiny_encoder(tmp_path / "tiny")
     runs = MongoDao(database).runs
-    settings = FineTuningSettings(str(encoder), "{title}", epochs=90, max_tokens=16)
+    settings = FineTuningSettings(str(tiny_encoder), "{title}", epochs=90, max_tokens=16)
     runs.create(replace(training_run(), settings=settings))
 
     def step() -> int:
