@@ -11,8 +11,6 @@ from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceS
 from support.serving import ServeProcess, wait_for
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 
-pytestmark = pytest.mark.mongod
-
 
 @pytest.mark.parametrize("own_trainer", [False, True])
 def test_r17_a_better_model_serves_by_itself(

@@ -4,13 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2, training_service_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from support.serving import ServeProcess
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
-
-pytestmark = pytest.mark.mongod
 
 
 def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tiny_encoder: Path) -> None:

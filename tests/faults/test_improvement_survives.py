@@ -18,7 +18,7 @@ SEED = int(os.environ.get("CLICKSTREAM_FAULT_SEED", "5"))
 KILLS = 3
 PATIENCE = 180
 
-pytestmark = [pytest.mark.mongod, pytest.mark.timeout(120 + PATIENCE * ROUNDS)]
+pytestmark = pytest.mark.timeout(120 + PATIENCE * ROUNDS)
 
 
 def check_lives(fleet: Fleet) -> None:

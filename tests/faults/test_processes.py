@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-import pytest
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pymongo.database import Database
@@ -26,7 +25,6 @@ SESSIONS = 3_000
 WRITERS = 32
 
 Serve = Callable[..., ServeProcess]
-pytestmark = pytest.mark.mongod
 
 
 async def traffic_with_a_kill(server: ServeProcess) -> Traffic:

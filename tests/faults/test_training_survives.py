@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-import pytest
 from embedding_studio.clickstream.v1 import training_service_pb2
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from support.serving import ServeProcess, wait_for
@@ -13,8 +12,6 @@ from support.whole_path import TIMEOUT, get_run, play_searches, release, start_t
 
 EPOCHS = 30
 LEASE = "3"
-
-pytestmark = pytest.mark.mongod
 
 
 def begin(server: ServeProcess, encoder: Path) -> None:

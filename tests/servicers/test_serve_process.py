@@ -20,8 +20,6 @@ from support.serving import ServeProcess, reason, refused
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 
-pytestmark = pytest.mark.mongod
-
 HEAVY = ("torch", "transformers", "sentence_transformers", "numpy")
 
 

@@ -28,8 +28,6 @@ from clickstream.domain.runs import ENDED, FineTuningSettings, RunState
 
 LEASE = 30
 
-pytestmark = pytest.mark.mongod
-
 
 @pytest.fixture
 def environment(mongod: EmbeddedMongo, database: Database[Document]) -> dict[str, str]:

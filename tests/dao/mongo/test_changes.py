@@ -21,7 +21,6 @@ from clickstream.domain.runs import Phase, RunState, TrainingProgress
 from clickstream.workers import wake_signal
 from clickstream.workers.wake_signal import Waking
 
-pytestmark = pytest.mark.mongod
 PATIENCE = 30
 LATER = NOW + timedelta(minutes=1)
 
@@ -148,7 +147,7 @@ class Standalone(EmbeddedMongo):
             self._poll(lambda: bool(client.admin.command("ping")))
 
 
-def test_a_server_that_is_no_replica_set_says_so(tmp_path: Path) -> None:
+def test_a_server_that_is_no_replica_set_says_so(mongod_program: None, tmp_path: Path) -> None:
     """A store that cannot tell of changes says that at once, instead of failing."""
     mongo = Standalone(tmp_path, cache_gb=0.25)
     mongo.start()
@@ -161,7 +160,7 @@ def test_a_server_that_is_no_replica_set_says_so(tmp_path: Path) -> None:
     assert not told
 
 
-def test_a_lost_stream_is_an_error(tmp_path: Path) -> None:
+def test_a_lost_stream_is_an_error(mongod_program: None, tmp_path: Path) -> None:
     """A mongod that dies ends the stream with an error, so that whoever follows begins again."""
     mongo = EmbeddedMongo(tmp_path, cache_gb=0.25)
     mongo.start()

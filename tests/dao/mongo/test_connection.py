@@ -4,7 +4,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pymongo
-import pytest
 from support.builders import new_id
 
 from clickstream.dao.mongo.connection import Document
@@ -13,7 +12,6 @@ from clickstream.dao.mongo.schema import prepare_schema
 TOGETHER = 4
 
 
-@pytest.mark.mongod
 def test_r20_processes_that_start_together_prepare_one_schema(mongo_client: pymongo.MongoClient[Document]) -> None:
     """R20: who comes second finds the collection made, also where nobody saw it before."""
     barrier = threading.Barrier(TOGETHER)

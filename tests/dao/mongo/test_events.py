@@ -11,8 +11,6 @@ from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import Unavailable
 
-pytestmark = pytest.mark.mongod
-
 
 def test_r2_of_equal_events_in_groups_at_once_one_is_accepted(database: Database[Document]) -> None:
     """R2: the same events in groups that are written at the same time are accepted once, and else duplicates."""
