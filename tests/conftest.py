@@ -50,11 +50,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Gives each test the marks of its folder and fixtures; tests that run alone come last."""
+    """Gives each test the marks of its folder and fixtures, and orders them for a parallel run.
+
+    Tests that train in processes of their own are the slowest and come first, so that the others fill the time beside
+    them; tests that run alone come last.
+    """
     for item in items:
         for mark in parts.marks_of(item):
             item.add_marker(mark)
-    items.sort(key=is_alone)
+    items.sort(key=lambda item: (is_alone(item), not {"mongod", "torch"} <= parts.marks_of(item)))
     config.stash[LEFT_OUT] = parts.left_out(items, config.option.markexpr)
     if hasattr(config, "workeroutput"):
         config.workeroutput["left_out"] = config.stash[LEFT_OUT]
