@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import pytest
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pymongo.database import Database
@@ -84,6 +85,7 @@ def test_a_killed_process_comes_back_while_the_other_serves(
     wait_for(is_served_by_it)
 
 
+@pytest.mark.alone
 def test_r20_one_sigterm_drains_every_process(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
 ) -> None:

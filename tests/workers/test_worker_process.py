@@ -103,6 +103,7 @@ def test_r15_a_serving_process_looks_after_the_queue(
     assert (run.improves, run.batches) == (True, ())
 
 
+@pytest.mark.alone
 def test_an_idle_worker_leaves_the_processor_alone(
     work: Callable[..., ServeProcess], environment: dict[str, str]
 ) -> None:
