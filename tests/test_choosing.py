@@ -35,7 +35,9 @@ def test_the_quick_tests_are_collected_without_torch() -> None:
     files = dict(line.rsplit(": ", 1) for line in ran.stdout.splitlines() if line.startswith("tests/"))
     assert sum(map(int, files.values())) > 1000
     assert not [file for file in files if file.startswith("tests/training/")]
-    assert "tests/training (scripts/test)" in ran.stdout.splitlines()[-1]
+    line = ran.stdout.splitlines()[-1]
+    assert "that need torch or mongod, and tests/training (scripts/test)" in line
+    assert "that need apt, npm or root (scripts/test full)" in line
 
 
 def test_marks_follow_from_folder_and_fixtures(request: pytest.FixtureRequest) -> None:

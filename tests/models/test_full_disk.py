@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Model folders on a disk that is full."""
 
 from pathlib import Path
 
