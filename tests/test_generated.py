@@ -1,6 +1,8 @@
 """The committed generated code is what `scripts/generate` makes of the protos."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -14,7 +16,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_generated_code_is_up_to_date(tmp_path: Path) -> None:
     """Whoever changes a proto commits what it generates; nobody edits that."""
-    subprocess.run([ROOT / "scripts" / "generate", tmp_path], check=True, capture_output=True)
+    environment = os.environ | {"CLICKSTREAM_PYTHON": sys.executable}
+    subprocess.run([ROOT / "scripts" / "generate", tmp_path], env=environment, check=True, capture_output=True)
     expected = contents(tmp_path / "embedding_studio")
     assert len(expected) >= 21
     assert contents(ROOT / "generated" / "embedding_studio") == expected

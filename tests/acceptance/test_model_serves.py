@@ -5,30 +5,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-import numpy
 import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
-from sentence_transformers import SentenceTransformer
 from support.serving import ServeProcess, wait_for
-from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
-
-pytestmark = pytest.mark.mongod
 
 
 @pytest.mark.parametrize("own_trainer", [False, True])
 def test_r17_a_better_model_serves_by_itself(
-    serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path, own_trainer: bool
+    serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tiny_encoder: Path, own_trainer: bool
 ) -> None:
     """R17: a run that passes its gate is promoted, if the settings say so; its vectors, files and lineage are there."""
-    encoder = make_tiny_encoder(tmp_path / "tiny")
+    import numpy
+    from sentence_transformers import SentenceTransformer
+
     promoting = {"CLICKSTREAM_AUTO_PROMOTE": "true"}
     server = serve(CLICKSTREAM_TRAINER=train().address, **promoting) if own_trainer else serve(**promoting)
     with grpc.insecure_channel(server.address) as channel:
         model = ModelServiceStub(channel)
         sessions = play_searches(channel)
-        start_training(channel, release(channel), encoder, epochs=6)
+        start_training(channel, release(channel), tiny_encoder, epochs=6)
         version = watch_to_the_end(channel)[-1].model_version
         wait_for(lambda: model.ListPromotions(pb.ListPromotionsRequest()).promotions)
         asked = pb.EmbedRequest(texts=["red lamp", "rain lamp"], kind=pb.TEXT_KIND_QUERY)

@@ -17,8 +17,6 @@ from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.schema import prepare_schema
 from clickstream.dao.mongo.store import MongoDao
 
-pytestmark = pytest.mark.mongod
-
 VERSIONS = sorted(
     path.name.removeprefix("database-").removesuffix(".jsonl.gz") for path in database_dump.FOLDER.glob("database-*")
 )

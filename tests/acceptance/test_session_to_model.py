@@ -4,27 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
-from sentence_transformers import SentenceTransformer
 from support.serving import ServeProcess
-from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
-from transformers import AutoModel
-
-pytestmark = pytest.mark.mongod
 
 
-def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
+def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tiny_encoder: Path) -> None:
     """R16, R17: searches in, release, run; out comes a promoted model that both libraries load, and a trained batch."""
-    encoder = make_tiny_encoder(tmp_path / "tiny")
     server = serve()
     with grpc.insecure_channel(server.address) as channel:
         sessions = play_searches(channel)
         batch_id = release(channel)
-        start_training(channel, batch_id, encoder, epochs=6)
+        start_training(channel, batch_id, tiny_encoder, epochs=6)
         run = watch_to_the_end(channel)[-1]
         batch = BatchServiceStub(channel).GetBatch(batch_service_pb2.GetBatchRequest(batch_id=batch_id)).batch
 
@@ -36,6 +29,9 @@ def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_
     assert batch.status == batch_service_pb2.BATCH_STATUS_TRAINED
     assert batch.run_id == "acceptance"
 
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoModel
+
     model = SentenceTransformer(run.model_version.path, device="cpu")
     query, wanted, other = model.encode(["red lamp", "rain lamp", "garden lamp"])
     assert query @ wanted > query @ other
@@ -43,15 +39,14 @@ def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_
 
 
 def test_a_trainer_of_its_own_makes_the_same_model(
-    serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path
+    serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tiny_encoder: Path, tmp_path: Path
 ) -> None:
     """R16, R18: with a trainer address inputs and judgements go to another process, which registers the version."""
-    encoder = make_tiny_encoder(tmp_path / "tiny")
     trainer = train()
     server = serve(CLICKSTREAM_TRAINER=trainer.address)
     with grpc.insecure_channel(server.address) as channel:
         play_searches(channel)
-        start_training(channel, release(channel), encoder, epochs=2)
+        start_training(channel, release(channel), tiny_encoder, epochs=2)
         run = watch_to_the_end(channel)[-1]
     assert run.state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED, run.reason
     assert run.model_version.path.startswith(str(tmp_path / "trainer"))

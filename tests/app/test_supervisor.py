@@ -30,7 +30,6 @@ from clickstream.dao.mongo.connection import Document
 from clickstream.domain.errors import StartError
 
 Serve = Callable[..., ServeProcess]
-pytestmark = pytest.mark.mongod
 
 
 def test_processes_take_shares_of_one_port(serve: Serve, mongod: EmbeddedMongo, database: Database[Document]) -> None:

@@ -30,8 +30,6 @@ NEVER = 3_600.0
 NOTICED = 1.0
 """Seconds that a worker takes at most to notice what time has brought."""
 
-pytestmark = pytest.mark.mongod
-
 
 @pytest.fixture
 def worked(database: Database[Document], tmp_path: Path) -> Callable[..., MongoDao]:

@@ -70,7 +70,6 @@ def test_processes_are_as_verbose_as_their_parent(caplog: pytest.LogCaptureFixtu
     assert "--verbose" in supervisor._command("serve", "127.0.0.1:1")
 
 
-@pytest.mark.mongod
 def test_a_worker_tells_of_a_run_that_fails(
     mongod: EmbeddedMongo, database: Database[Document], tmp_path: Path
 ) -> None:

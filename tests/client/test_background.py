@@ -295,7 +295,6 @@ def test_what_is_left_at_the_close_is_reported(make_client: Make) -> None:
         client.push("s-1", event())
 
 
-@pytest.mark.mongod
 def test_a_killed_server_loses_and_doubles_nothing(mongod: EmbeddedMongo, tmp_path: Path, make_client: Make) -> None:
     """R1, R3: events that are pushed while the server is killed and started again are all stored once."""
     environment = {"MONGODB_URI": mongod.uri, "CLICKSTREAM_DATABASE": new_id("client")}

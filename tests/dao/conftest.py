@@ -9,7 +9,7 @@ from clickstream.dao.mongo.schema import create_indexes
 from clickstream.dao.mongo.store import MongoDao
 
 
-@pytest.fixture(params=["memory", "mongomock", pytest.param("mongod", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["memory", "mongomock", "mongod"])
 def dao(request: pytest.FixtureRequest) -> ClickstreamDao:
     """An empty store of each kind."""
     if request.param == "memory":

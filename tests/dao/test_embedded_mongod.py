@@ -16,7 +16,7 @@ from clickstream.dao import embedded_mongod
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.domain.errors import StartError
 
-pytestmark = pytest.mark.mongod
+pytestmark = pytest.mark.usefixtures("mongod_program")
 
 PARENT = """
 import sys, time

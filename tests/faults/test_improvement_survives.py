@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from support.fleet import FINAL, GROUP, Fleet, torment
 from support.serving import wait_for
-from support.tiny_encoder import make_tiny_encoder
 
 ROUNDS = int(os.environ.get("CLICKSTREAM_FAULT_ROUNDS", "1"))
 SEED = int(os.environ.get("CLICKSTREAM_FAULT_SEED", "5"))
 KILLS = 3
 PATIENCE = 180
 
-pytestmark = [pytest.mark.mongod, pytest.mark.timeout(120 + PATIENCE * ROUNDS)]
+pytestmark = pytest.mark.timeout(120 + PATIENCE * ROUNDS)
 
 
 def check_lives(fleet: Fleet) -> None:
@@ -47,10 +46,12 @@ def check_runs(fleet: Fleet) -> None:
         assert not {"lease_ends_at", "owner"} & set(task)
 
 
-def test_r15_every_session_ends_once_whatever_is_killed(tmp_path: Path) -> None:
+def test_r15_every_session_ends_once_whatever_is_killed(
+    mongod_program: None, tiny_encoder: Path, tmp_path: Path
+) -> None:
     """R15, R16: kill -9 of worker, trainer, server and mongod at random moments loses, doubles and leaves nothing."""
     source = random.Random(SEED)
-    with Fleet(tmp_path / "fleet", make_tiny_encoder(tmp_path / "tiny")) as fleet, ThreadPoolExecutor(1) as client:
+    with Fleet(tmp_path / "fleet", tiny_encoder) as fleet, ThreadPoolExecutor(1) as client:
         expected = 0
         for number in range(ROUNDS):
             putting = client.submit(fleet.put_forward, f"round-{number}")

@@ -26,7 +26,6 @@ SESSIONS = 3_000
 WRITERS = 32
 
 Serve = Callable[..., ServeProcess]
-pytestmark = pytest.mark.mongod
 
 
 async def traffic_with_a_kill(server: ServeProcess) -> Traffic:
@@ -86,6 +85,7 @@ def test_a_killed_process_comes_back_while_the_other_serves(
     wait_for(is_served_by_it)
 
 
+@pytest.mark.alone
 def test_r20_one_sigterm_drains_every_process(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
 ) -> None:

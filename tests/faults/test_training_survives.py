@@ -5,18 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-import pytest
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from support.serving import ServeProcess, wait_for
-from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import TIMEOUT, get_run, play_searches, release, start_training, watch_to_the_end
 
 EPOCHS = 30
 LEASE = "3"
-
-pytestmark = pytest.mark.mongod
 
 
 def begin(server: ServeProcess, encoder: Path) -> None:
@@ -32,11 +28,10 @@ def steps_seen(runs: list[runs_pb.TrainingRun], attempt: int) -> list[int]:
     return [run.progress.step for run in runs if run.attempts == attempt and run.progress.step]
 
 
-def test_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
+def test_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tiny_encoder: Path) -> None:
     """R16: after kill -9 of server, worker, module and MongoDB the next start ends the run from its checkpoint."""
-    encoder = make_tiny_encoder(tmp_path / "tiny")
     first = serve(CLICKSTREAM_RUN_LEASE=LEASE)
-    begin(first, encoder)
+    begin(first, tiny_encoder)
     first.kill()
 
     second = serve(CLICKSTREAM_RUN_LEASE=LEASE)
@@ -48,16 +43,15 @@ def test_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tmp_path:
 
 
 def test_a_run_outlives_its_trainer(
-    serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path
+    serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tiny_encoder: Path
 ) -> None:
     """R16: after kill -9 of the trainer the run waits, and goes on from its checkpoint when a trainer is back.
 
     Its curve has every step once.
     """
-    encoder = make_tiny_encoder(tmp_path / "tiny")
     trainer = train()
     server = serve(CLICKSTREAM_TRAINER=trainer.address)
-    begin(server, encoder)
+    begin(server, tiny_encoder)
     trainer.kill()
     train(listen=trainer.address)
     with grpc.insecure_channel(server.address) as channel:
@@ -74,11 +68,12 @@ def test_a_run_outlives_its_trainer(
     assert sorted({json.loads(line)["step"] for line in lines}) == [point.step for point in curve]
 
 
-def test_cancel_stops_a_run_and_keeps_the_server(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
+def test_cancel_stops_a_run_and_keeps_the_server(
+    serve: Callable[..., ServeProcess], tiny_encoder: Path, tmp_path: Path
+) -> None:
     """R16: a canceled run ends as canceled with a reason, leaves no model, and the batch can be trained again."""
-    encoder = make_tiny_encoder(tmp_path / "tiny")
     server = serve()
-    begin(server, encoder)
+    begin(server, tiny_encoder)
     with grpc.insecure_channel(server.address) as channel:
         request = training_service_pb2.CancelTrainingRunRequest(run_id="acceptance")
         TrainingServiceStub(channel).CancelTrainingRun(request, timeout=TIMEOUT)

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-import pytest
 from support.serving import ServeProcess, until
 from support.two_servers import Traffic
 
@@ -13,8 +12,6 @@ from clickstream.dao.embedded_mongod import EmbeddedMongo
 SESSIONS = 20_000
 WRITERS = 64
 RELEASE_SECONDS = 0.7
-
-pytestmark = pytest.mark.mongod
 
 
 async def traffic_with_a_kill(survivor: ServeProcess, victim: ServeProcess) -> Traffic:

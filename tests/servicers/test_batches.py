@@ -24,7 +24,7 @@ from clickstream.domain.batches import BatchStatus
 from clickstream.servicers.batch_pages import BatchReader, Page
 
 
-@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["server", "mongo_server"])
 def any_server(request: pytest.FixtureRequest) -> InProcessServer:
     """A server over either store."""
     return request.getfixturevalue(request.param)
@@ -164,7 +164,6 @@ def test_r21_a_stream_reads_no_further_than_its_client(server: InProcessServer, 
     assert len(read) < sessions / 2
 
 
-@pytest.mark.mongod
 def test_r7_pages_of_huge_sessions_stay_below_four_mebibytes(mongo_server: InProcessServer) -> None:
     """R7: sessions of full size with a megabyte of events each come through with a client's default limits."""
     meta = struct(text="x" * 16_000)

@@ -26,7 +26,7 @@ def get(server: InProcessServer, session_id: str) -> session_pb2.StoredSession:
     return server.clickstream.GetSession(pb.GetSessionRequest(session_id=session_id)).stored_session
 
 
-@pytest.mark.parametrize("kind", ["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+@pytest.mark.parametrize("kind", ["server", "mongo_server"])
 def test_r1_a_retry_answers_the_same_place(request: pytest.FixtureRequest, kind: str, clock: Clock) -> None:
     """R1: a retry with the same content answers the first call's place and time; other content is refused."""
     server = request.getfixturevalue(kind)
@@ -139,7 +139,6 @@ def test_r5_an_impossible_time_is_refused(server: InProcessServer, seconds: int,
     assert (error.code(), fields(error)) == (StatusCode.INVALID_ARGUMENT, ["session.created_at"])
 
 
-@pytest.mark.mongod
 @pytest.mark.parametrize("seconds", [-62_135_596_800, 253_402_300_799])
 def test_r5_the_first_and_last_moments_can_be_stored_and_read(mongo_server: InProcessServer, seconds: int) -> None:
     """R5, R7: times at the ends of the calendar do not break later reads."""

@@ -103,7 +103,6 @@ def check(server: InProcessServer, method: str, request: bytes) -> None:
         error_reason_pb2.ErrorReason.Value(info.reason)  # raises if the contract does not know it
 
 
-@pytest.mark.mongod
 @given(
     method=st.sampled_from(unary_methods()),
     request=st.binary(max_size=60) | st.integers(0, 2**32).map(mutated),
@@ -124,7 +123,6 @@ def ingest_requests() -> list[pb.IngestRequest]:
     ]
 
 
-@pytest.mark.mongod
 @given(
     st.lists(
         st.binary(max_size=40) | st.integers(0, 2**32).map(lambda seed: mutated(seed, ingest_requests())), max_size=6
@@ -152,7 +150,6 @@ def test_r7_no_stream_whatever_is_a_defect(fuzzed: InProcessServer, requests: li
     assert sequences == sorted(set(sequences))
 
 
-@pytest.mark.mongod
 def test_r7_the_fuzzed_store_can_still_be_read(fuzzed: InProcessServer) -> None:
     """R7: whatever the fuzzing stored, every session of every batch can be read."""
     for batch in fuzzed.batch.ListBatches(batch_pb.ListBatchesRequest()).batches:
@@ -177,7 +174,6 @@ TOKENS = {
 }
 
 
-@pytest.mark.mongod
 @pytest.mark.parametrize("forged", TOKENS)
 def test_r7_a_forged_page_token_is_named(fuzzed: InProcessServer, forged: str) -> None:
     """R7: a token that the method did not issue is INVALID_PAGE_TOKEN, however it was made."""

@@ -15,7 +15,7 @@ from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QU
 from clickstream.domain.runs import RunState
 
 
-@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["server", "mongo_server"])
 def any_server(request: pytest.FixtureRequest) -> InProcessServer:
     """A server over either store."""
     return request.getfixturevalue(request.param)

@@ -88,7 +88,7 @@ def stored(server: InProcessServer, session_id: str) -> list[str]:
     return [each.event_id for each in found.events]
 
 
-@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["server", "mongo_server"])
 def either(request: pytest.FixtureRequest) -> InProcessServer:
     """A server over either store."""
     server: InProcessServer = request.getfixturevalue(request.param)
@@ -271,7 +271,6 @@ def test_r3_a_store_that_fails_ends_the_stream_where_it_failed(
     assert stored(server, "s-1") == [f"e-{number}" for number in range(2, 8)]
 
 
-@pytest.mark.mongod
 def test_r1_a_broken_stream_is_resumed_without_loss(mongo_server: InProcessServer) -> None:
     """R1, R3: what was acknowledged before a cut is stored; sending the rest again stores each event once."""
     requests = sessions_of("s-1")
@@ -449,7 +448,6 @@ def test_streams_share_a_small_queue_and_leave_room_for_calls(
             assert [each.events.accepted_count for each in talk.call] == [1000] * 10
 
 
-@pytest.mark.mongod
 def test_r8_r9_several_streams_at_once(mongo_server: InProcessServer) -> None:
     """R8, R9: sessions of four streams get dense numbers, each stream's in its order, and all events are kept."""
 

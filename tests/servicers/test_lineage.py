@@ -13,7 +13,7 @@ from clickstream.domain.runs import RunState
 pytestmark = pytest.mark.usefixtures("few_queries_do")
 
 
-@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["server", "mongo_server"])
 def improved(request: pytest.FixtureRequest) -> InProcessServer:
     """A server over either store, with a model that was trained on the second, third and fourth of five sessions."""
     server: InProcessServer = request.getfixturevalue(request.param)

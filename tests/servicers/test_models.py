@@ -34,7 +34,7 @@ def lengths(model_version_id: str) -> Embedder:
     return lambda kind, texts: [[float(len(text))] for text in texts]
 
 
-@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["server", "mongo_server"])
 def any_server(request: pytest.FixtureRequest) -> InProcessServer:
     """A server over either store, whose machine of the models can load any version."""
     server: InProcessServer = request.getfixturevalue(request.param)
@@ -241,7 +241,6 @@ def test_r7_embed_beyond_the_queue_says_when_to_come_back(host: InProcessServer)
     assert detail(error, error_details_pb2.RetryInfo).retry_delay.seconds == 1
 
 
-@pytest.mark.mongod
 def test_a_switch_under_load_drops_no_call(mongo_server: InProcessServer) -> None:
     """While versions are promoted, every Embed answers, with the vectors of the version that it names."""
     server = mongo_server

@@ -38,7 +38,7 @@ def stored(server: InProcessServer, session_id: str = "s-1"):
     return server.clickstream.GetSession(pb.GetSessionRequest(session_id=session_id)).stored_session.events
 
 
-@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["server", "mongo_server"])
 def known(request: pytest.FixtureRequest) -> InProcessServer:
     """A server, over either store, that knows session s-1."""
     server = request.getfixturevalue(request.param)

@@ -21,8 +21,6 @@ from support.serving import ServeProcess, reason, refused, wait_for
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 
-pytestmark = pytest.mark.mongod
-
 HEAVY = ("torch", "transformers", "sentence_transformers", "numpy")
 
 
@@ -32,6 +30,7 @@ def test_serving_imports_no_training_library() -> None:
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"
 
 
+@pytest.mark.alone
 def test_serve_is_up_beside_a_running_mongod_without_torch(
     serve: Callable[..., ServeProcess], mongod: EmbeddedMongo, record_property: Callable[[str, Any], None]
 ) -> None:
@@ -45,6 +44,7 @@ def test_serve_is_up_beside_a_running_mongod_without_torch(
     assert process.start_seconds < 10
 
 
+@pytest.mark.alone
 def test_r3_r20_sigterm_drains_and_the_next_start_goes_on(serve: Callable[..., ServeProcess]) -> None:
     """R3, R20: SIGTERM ends streams with UNAVAILABLE and the process with 0; the next start has every write."""
     process = serve(CLICKSTREAM_RUN_TRAINING="false")

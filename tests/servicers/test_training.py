@@ -28,7 +28,7 @@ from clickstream.domain.judgements import JudgedQuery, unpacked
 from clickstream.domain.runs import CurvePoint, Phase, RunState, TrainingProgress
 
 
-@pytest.fixture(params=["server", pytest.param("mongo_server", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["server", "mongo_server"])
 def any_server(request: pytest.FixtureRequest) -> InProcessServer:
     """A server over either store."""
     return request.getfixturevalue(request.param)

@@ -214,7 +214,6 @@ def test_r10_a_batch_that_another_run_has_begun_meanwhile_is_not_freed(
     assert (batch.status, batch.run_id) == (BatchStatus.TRAINING, "next")
 
 
-@pytest.mark.mongod
 def test_r10_workers_and_a_scheduler_at_once_release_each_batch_once(database: Database[Document]) -> None:
     """R10: racing with writers, each other and ReleaseBatch, workers release no batch that is not full."""
     clock, written, half = Clock(), threading.Event(), threading.Event()

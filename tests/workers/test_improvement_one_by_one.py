@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("few_queries_do")
 GROUP = RULES.least
 
 
-@pytest.fixture(params=["memory", pytest.param("mongod", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["memory", "mongod"])
 def dao(request: pytest.FixtureRequest) -> ClickstreamDao:
     """A store of either kind with two groups of sessions, of which the first is put forward."""
     dao = MongoDao(request.getfixturevalue("database")) if request.param == "mongod" else MemoryDao()

@@ -17,7 +17,6 @@ from pymongo.database import Database
 from support.builders import create_request, event, push_request, queries, training_run
 from support.processes import processor_seconds
 from support.serving import PATIENCE, ServeProcess, wait_for
-from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import play_searches, release
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
@@ -28,8 +27,6 @@ from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QU
 from clickstream.domain.runs import ENDED, FineTuningSettings, RunState
 
 LEASE = 30
-
-pytestmark = pytest.mark.mongod
 
 
 @pytest.fixture
@@ -58,16 +55,15 @@ def test_r16_r20_a_stopped_worker_gives_its_run_back(
     work: Callable[..., ServeProcess],
     environment: dict[str, str],
     database: Database[Document],
-    tmp_path: Path,
+    tiny_encoder: Path,
 ) -> None:
     """R16, R20: a worker process that is stopped exits with 0, and the next worker resumes its run."""
     server = serve(**environment, CLICKSTREAM_RUN_TRAINING="false")
     with grpc.insecure_channel(server.address) as channel:
         play_searches(channel)
         release(channel)
-    encoder = make_tiny_encoder(tmp_path / "tiny")
     runs = MongoDao(database).runs
-    settings = FineTuningSettings(str(encoder), "{title}", epochs=90, max_tokens=16)
+    settings = FineTuningSettings(str(tiny_encoder), "{title}", epochs=90, max_tokens=16)
     runs.create(replace(training_run(), settings=settings))
 
     def step() -> int:
@@ -107,6 +103,7 @@ def test_r15_a_serving_process_looks_after_the_queue(
     assert (run.from_improvement_queue, run.batches) == (True, ())
 
 
+@pytest.mark.alone
 def test_an_idle_worker_leaves_the_processor_alone(
     work: Callable[..., ServeProcess], environment: dict[str, str]
 ) -> None:

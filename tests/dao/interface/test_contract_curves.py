@@ -9,7 +9,7 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.runs import CURVE_POINTS, CurvePoint, Phase, TrainingProgress
 
 
-@pytest.fixture(params=["memory", pytest.param("mongod", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["memory", "mongod"])
 def dao(request: pytest.FixtureRequest) -> ClickstreamDao:
     """An empty store of each kind; mongomock's bulk writes know no updates of this pymongo."""
     return MemoryDao() if request.param == "memory" else MongoDao(request.getfixturevalue("database"))

@@ -19,8 +19,6 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.errors import FailedPrecondition, Unavailable
 
-pytestmark = pytest.mark.mongod
-
 GROUPS = 30
 ENDLESS = 1_000_000
 Answer = tuple[str, int, int, bool]

@@ -21,7 +21,6 @@ from clickstream.domain.runs import Phase, RunState, TrainingProgress
 from clickstream.workers import wake_signal
 from clickstream.workers.wake_signal import WakeSignal
 
-pytestmark = pytest.mark.mongod
 PATIENCE = 30
 LATER = NOW + timedelta(minutes=1)
 

@@ -24,7 +24,6 @@ def test_r3_a_store_that_is_away_answers_no_ping() -> None:
         MongoDao(client["clickstream"]).ping()
 
 
-@pytest.mark.mongod
 def test_r20_processes_that_start_together_prepare_one_schema(mongo_client: pymongo.MongoClient[Document]) -> None:
     """R20: processes that prepare an empty database at the same time all succeed."""
     barrier = threading.Barrier(TOGETHER)

@@ -12,8 +12,6 @@ from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import Unavailable
 
-pytestmark = pytest.mark.mongod
-
 # The tests' replica set has one member: it writes, and reports that two cannot acknowledge.
 NO_MAJORITY = WriteConcern(w=2)
 

@@ -28,8 +28,6 @@ from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import CurvePoint, Phase, RunState, TrainingProgress
 from clickstream.domain.training_inputs import ConversionSummary
 
-pytestmark = pytest.mark.mongod
-
 QUERYING = {"find", "findAndModify", "update", "delete", "aggregate", "count", "distinct"}
 EXPLAINED = {"filter", "sort", "projection", "limit", "query", "update", "updates", "fields", "new", "upsert"}
 EXPLAINED |= {"pipeline", "cursor", "deletes"}

@@ -15,8 +15,6 @@ from clickstream.domain import limits
 from clickstream.domain.sessions import EventDraft, EventPush
 from clickstream.servicers.batch_pages import BatchReader
 
-pytestmark = pytest.mark.mongod
-
 MEBIBYTE = 1024 * 1024
 # MongoDB's largest reply, which a cursor holds at most, and a little for the rest of it.
 REPLY_BYTES = 17 * MEBIBYTE

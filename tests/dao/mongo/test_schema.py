@@ -11,8 +11,6 @@ from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.schema import SCHEMA_VERSION, prepare_schema
 from clickstream.domain.errors import StartError
 
-pytestmark = pytest.mark.mongod
-
 
 def test_an_empty_database_gets_the_version_and_is_taken_again(database: Database[Document]) -> None:
     """The first start writes the schema version; the next one finds it and changes nothing."""
