@@ -85,7 +85,7 @@ def is_passing(error: grpc.RpcError) -> bool:
     """Whether the same call may succeed later."""
     code = error.code()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        # A message that is too large gets the same status, and would get it for ever.
+        # A message that is too large is refused under the same status, for ever.
         return reason(error) == "WRITE_QUEUE_FULL"
     return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
