@@ -10,7 +10,7 @@ import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
 from sentence_transformers import SentenceTransformer
-from support.serving import ServeProcess, wait_for
+from support.servers import ServeProcess, wait_for
 from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 

@@ -9,7 +9,7 @@ from embedding_studio.clickstream.v1 import batch_service_pb2
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from sentence_transformers import SentenceTransformer
-from support.serving import ServeProcess
+from support.servers import ServeProcess
 from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 from transformers import AutoModel

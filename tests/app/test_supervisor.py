@@ -20,7 +20,7 @@ from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingSe
 from pymongo.database import Database
 from support.builders import create_request, release_request
 from support.processes import CLIENTS, children, clients, connections
-from support.serving import PATIENCE, ServeProcess, until
+from support.servers import PATIENCE, ServeProcess, until
 
 from clickstream.app import supervisor
 from clickstream.app.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 from support.builders import NOW, SECOND, model_version, push, queries, session_draft, session_drafts, training_run
-from support.serving import POLICY, until
+from support.servers import POLICY, until
 
 from clickstream.app.settings import Settings
 from clickstream.app.worker import working

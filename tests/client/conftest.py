@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from support.memory_store import MemoryDao
 from support.scripted import InMemoryService, serving
-from support.serving import InProcessServer
+from support.servers import InProcessServer
 
 from clickstream.client import ClickstreamClient
 

@@ -5,7 +5,7 @@ import pytest
 from embedding_studio.clickstream.v1.clickstream_service_pb2 import EventOutcome
 from support.builders import event, session
 from support.scripted import InMemoryService
-from support.serving import InProcessServer, until
+from support.servers import InProcessServer, until
 
 from clickstream.client import AsyncClickstreamClient
 

@@ -12,7 +12,7 @@ from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from google.rpc import code_pb2
 from support.builders import event, new_id, session
 from support.scripted import InMemoryService, first, refuse, serving
-from support.serving import InProcessServer, ServeProcess, wait_for
+from support.servers import InProcessServer, ServeProcess, wait_for
 
 from clickstream.client import ClickstreamClient, Failure, QueueFullError, QueueSettings, background
 from clickstream.dao.embedded_mongod import EmbeddedMongo

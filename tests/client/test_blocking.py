@@ -4,7 +4,7 @@ import grpc
 from embedding_studio.clickstream.v1.clickstream_service_pb2 import EventOutcome
 from support.builders import event, session
 from support.scripted import InMemoryService
-from support.serving import InProcessServer, refused
+from support.servers import InProcessServer, refused
 
 from clickstream.client import ClickstreamClient
 

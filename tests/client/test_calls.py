@@ -3,7 +3,7 @@ import pytest
 from google.rpc import code_pb2, status_pb2
 from support.builders import create_request
 from support.scripted import InMemoryService, refuse
-from support.serving import refused
+from support.servers import refused
 
 from clickstream.client.calls import call, clickstream_stub, pause_before_retry, reason, violations
 

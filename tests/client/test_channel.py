@@ -9,7 +9,7 @@ import pytest
 from google.rpc import code_pb2
 from support.builders import session, struct
 from support.scripted import InMemoryService, first, serving
-from support.serving import refused, wait_for
+from support.servers import refused, wait_for
 
 from clickstream.client import AsyncClickstreamClient, ClickstreamClient, channel
 

@@ -3,7 +3,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from support.builders import event, session, struct
-from support.serving import wait_for
+from support.servers import wait_for
 
 from clickstream.client.outbox import (
     ACCEPTED,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.builders import push, session_draft
-from support.serving import until
+from support.servers import until
 
 from clickstream.dao import group_commit as module
 from clickstream.dao.group_commit import GroupCommit

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from support.serving import ServeProcess, until
+from support.servers import ServeProcess, until
 from support.two_servers import Traffic
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo

@@ -31,7 +31,7 @@ from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceS
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from pymongo.database import Database
 
-from support.serving import ServeProcess, wait_for
+from support.servers import ServeProcess, wait_for
 from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 

@@ -9,7 +9,7 @@ import pytest
 from pymongo.database import Database
 from support.builders import NOW, session_draft, session_drafts, training_run
 from support.memory_store import MemoryDao
-from support.serving import Clock
+from support.servers import Clock
 
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.dao.mongo.connection import Document
