@@ -18,7 +18,7 @@ from cranfield_collection import SHOWN, Collection, read_collection
 from measuring import header, write_table
 from numpy.typing import NDArray
 
-from clickstream.app.serve import packaged_model
+from clickstream.app.trainer import packaged_model
 from clickstream.demo.simulated_reader import simulate_clicks
 from clickstream.training.clicks.click_log import ClickLog, LoggedSession, Showing
 from clickstream.training.clicks.counting import RankCtr

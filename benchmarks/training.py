@@ -41,7 +41,7 @@ from training_worlds import (
     true_inputs,
 )
 
-from clickstream.app.serve import packaged_model
+from clickstream.app.trainer import packaged_model
 from clickstream.conversion.importance import PACKAGED_POLICY, load_policy
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.training_inputs import TrainingInput

@@ -24,7 +24,7 @@ from measuring import header, peak_memory, write_table
 from sentence_transformers import SentenceTransformer
 from training_worlds import Clicks, cranfield, true_inputs
 
-from clickstream.app.serve import packaged_model
+from clickstream.app.trainer import packaged_model
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.training.data.dataset import Dataset, read_dataset
 from clickstream.training.encoder.encoder import embed, load_encoder

@@ -12,21 +12,21 @@ FOUND = {"sku-1": "Red running shoe", "sku-2": "Blue sandal"}
 
 
 def searched(query: str) -> Session:
-    """What a search page showed."""
+    """A search with the results that its page showed."""
     session = Session(session_id=str(uuid.uuid4()), query=query)
     for object_id, title in FOUND.items():
         session.results.add(object_id=object_id).meta["title"] = title
     return session
 
 
-def tell(failure: Failure) -> None:
-    """Hears of everything that will not be stored: a place for an alert, or for a file to send again from."""
+def report(failure: Failure) -> None:
+    """Called with each item that will not be stored: the place for an alert, or for a file to send again from."""
     print("not stored:", failure.session_id, failure.reason, failure.description, file=sys.stderr)
 
 
 def with_threads(address: str) -> None:
     """As in Flask or Django: one client per process, for all its threads."""
-    client = ClickstreamClient(address, on_failure=tell)
+    client = ClickstreamClient(address, on_failure=report)
     session = searched("red shoes")
     try:
         client.register(session)
@@ -43,7 +43,7 @@ def with_threads(address: str) -> None:
 
 async def with_asyncio(address: str) -> None:
     """As in FastAPI: one client per event loop, made and closed in the lifespan."""
-    async with AsyncClickstreamClient(address, on_failure=tell) as client:
+    async with AsyncClickstreamClient(address, on_failure=report) as client:
         session = searched("blue sandals")
         client.register(session)
         client.push(session.session_id, Event(object_id="sku-2", type="purchase"))

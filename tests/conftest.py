@@ -19,7 +19,7 @@ from support import parts
 from support.alone import turn
 from support.builders import new_id
 from support.memory_store import MemoryDao
-from support.serving import Clock, InProcessServer, ServeProcess
+from support.servers import Clock, InProcessServer, ServeProcess
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.dao.mongo.connection import Document, connect

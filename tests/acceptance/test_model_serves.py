@@ -8,7 +8,8 @@ import grpc
 import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
-from support.serving import ServeProcess, wait_for
+from sentence_transformers import SentenceTransformer
+from support.servers import ServeProcess, wait_for
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 
 
@@ -18,7 +19,6 @@ def test_r17_a_better_model_serves_by_itself(
 ) -> None:
     """R17: a run that passes its gate is promoted, if the settings say so; its vectors, files and lineage are there."""
     import numpy
-    from sentence_transformers import SentenceTransformer
 
     promoting = {"CLICKSTREAM_AUTO_PROMOTE": "true"}
     server = serve(CLICKSTREAM_TRAINER=train().address, **promoting) if own_trainer else serve(**promoting)

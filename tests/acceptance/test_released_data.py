@@ -11,7 +11,7 @@ from embedding_studio.clickstream.v1 import (
 )
 from pymongo.database import Database
 from support import database_dump
-from support.serving import Clock, InProcessServer
+from support.servers import Clock, InProcessServer
 
 from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.schema import prepare_schema

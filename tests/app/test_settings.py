@@ -1,4 +1,4 @@
-"""Settings that no process can work with are refused at its start."""
+"""A setting that no process can work with is refused at the start."""
 
 import math
 from datetime import timedelta
@@ -22,14 +22,14 @@ def longest(name: str) -> float:
 
 
 def test_there_are_settings_to_check() -> None:
-    """The names below are those of the real settings."""
+    """FLOATS are real settings."""
     assert {"archive_after", "auto_release_age", "mongod_cache_gb", "run_lease", "store_timeout"} <= set(FLOATS)
 
 
 @pytest.mark.parametrize("value", EXTREMES)
 @pytest.mark.parametrize("name", FLOATS)
-def test_a_number_beyond_all_sense_is_refused(name: str, value: str) -> None:
-    """No number is infinite, none, negative or endless: the command ends before it begins, and names the setting."""
+def test_a_senseless_number_is_refused(name: str, value: str) -> None:
+    """An infinite, undefined, negative or huge number ends the command at once, with the name of the setting."""
     ended = CliRunner().invoke(main, ["worker"], env={f"CLICKSTREAM_{name.upper()}": value})
     assert ended.exit_code == 2
     assert isinstance(ended.exception, SystemExit)
@@ -38,7 +38,7 @@ def test_a_number_beyond_all_sense_is_refused(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", DURATIONS)
 def test_the_longest_duration_can_be_computed_with(name: str) -> None:
-    """The bound itself is allowed, the next number is not, and now has a time so long ago and so far ahead."""
+    """The upper bound is allowed, the next number is refused, and now minus or plus the bound is still a date."""
     bound = longest(name)
     assert getattr(Settings(**{name: bound}), name) == bound
     with pytest.raises(ValueError, match=name):

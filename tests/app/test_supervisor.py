@@ -1,4 +1,4 @@
-"""Several serving processes on one port: their shares, what ends their start, and how they are kept running."""
+"""Several serving processes on one port: how they share it, what prevents their start, how they are kept running."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingSe
 from pymongo.database import Database
 from support.builders import create_request, release_request
 from support.processes import CLIENTS, children, clients, connections
-from support.serving import PATIENCE, ServeProcess, until
+from support.servers import PATIENCE, ServeProcess, until
 
 from clickstream.app import supervisor
 from clickstream.app.settings import Settings
@@ -33,7 +33,7 @@ Serve = Callable[..., ServeProcess]
 
 
 def test_processes_take_shares_of_one_port(serve: Serve, mongod: EmbeddedMongo, database: Database[Document]) -> None:
-    """Two pinned processes answer on the one port, which is announced once; Ctrl-C reaches neither of them."""
+    """Two pinned processes answer on one port, which the log names once; Ctrl-C reaches neither of them."""
     server = serve("--processes", "2", "--pin", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     pids = children(server.pid, b"serve")
     with clients(server.address) as channels:
@@ -55,7 +55,7 @@ def test_processes_take_shares_of_one_port(serve: Serve, mongod: EmbeddedMongo, 
 def test_training_runs_in_a_process_of_its_own(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
 ) -> None:
-    """One of the processes works on training runs and has the trainer do it: no serving process loads torch."""
+    """One serving process works on training runs, and the trainer does the training: no serving process loads torch."""
     server = serve("--processes", "2", "--no-pin", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     with grpc.insecure_channel(server.address) as channel:
         ClickstreamServiceStub(channel).CreateSession(create_request("s-1"))
@@ -75,8 +75,8 @@ def test_training_runs_in_a_process_of_its_own(
         assert os.sched_getaffinity(pid) == os.sched_getaffinity(0)
 
 
-def serve_in_vain(tmp_path: Path, listen: str = "127.0.0.1:0", **environment: str) -> str:
-    """Starts processes that cannot start; what they said."""
+def failed_start(tmp_path: Path, listen: str = "127.0.0.1:0", **environment: str) -> str:
+    """Runs a server that must fail to start; returns its stderr."""
     command = [sys.executable, "-m", "clickstream", "serve", "--processes", "2"]
     command += ["--listen", listen, "--data-dir", str(tmp_path)]
     ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
@@ -88,14 +88,14 @@ def serve_in_vain(tmp_path: Path, listen: str = "127.0.0.1:0", **environment: st
 def test_a_taken_port_is_explained(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document], tmp_path: Path
 ) -> None:
-    """Processes never join the port of another server, be it one of processes too."""
+    """Processes never join the port of another server, even if that also consists of processes."""
     server = serve("--processes", "1", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
-    said = serve_in_vain(tmp_path, server.address, MONGODB_URI=mongod.uri)
-    assert said.startswith(f"clickstream: cannot listen on {server.address}: is the port taken?")
+    stderr = failed_start(tmp_path, server.address, MONGODB_URI=mongod.uri)
+    assert stderr.startswith(f"clickstream: cannot listen on {server.address}: is the port taken?")
 
 
-def test_a_port_is_held_for_one_server() -> None:
-    """A reserved port is refused to others before any process listens on it, and is free afterwards."""
+def test_a_port_is_reserved_for_one_server() -> None:
+    """A reserved port is refused to other servers before any process listens on it, and is free afterwards."""
     with reserved("127.0.0.1:0") as address:
         assert not address.endswith(":0")
         with pytest.raises(StartError, match=f"cannot listen on {address}.*taken"), reserved(address):
@@ -105,7 +105,7 @@ def test_a_port_is_held_for_one_server() -> None:
 
 
 def test_a_port_that_others_share_is_refused() -> None:
-    """Not even a foreign server that listens with SO_REUSEPORT is joined."""
+    """A port on which a foreign server listens with SO_REUSEPORT is refused, too."""
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(StartError, match=f"cannot listen on {address}.*taken"), reserved(address):
@@ -114,29 +114,29 @@ def test_a_port_that_others_share_is_refused() -> None:
 
 @pytest.mark.parametrize("listen", ["unix:/tmp/socket", "127.0.0.1", "127.0.0.1:65536", "no.such.host.invalid:1"])
 def test_an_address_that_cannot_be_shared_is_refused(listen: str) -> None:
-    """What is no HOST:PORT of this machine is named in the refusal."""
+    """The refusal names an address that is not HOST:PORT of this machine."""
     with pytest.raises(StartError, match=listen), reserved(listen):
         pass
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "cause"),
     [
         ({"CLICKSTREAM_IMPORTANCE_POLICY": "/nowhere.toml"}, "importance policy /nowhere.toml"),
         ({"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"}, "store"),
     ],
 )
-def test_what_no_process_can_start_without_is_said_once(tmp_path: Path, environment, said: str) -> None:
-    """A bad policy or database ends the start with one line."""
-    line = serve_in_vain(tmp_path, **environment)
-    assert said in line
+def test_the_cause_of_a_failed_start_is_reported_once(tmp_path: Path, environment, cause: str) -> None:
+    """An unusable policy or database ends the start with one line for all processes."""
+    line = failed_start(tmp_path, **environment)
+    assert cause in line
     assert line.count("\n") == 1
 
 
 def test_a_process_that_cannot_start_ends_the_start(
     mongod: EmbeddedMongo, database: Database[Document], tmp_path: Path, monkeypatch, capfd
 ) -> None:
-    """The first start is not repeated: the process gives its reason, and the others are stopped."""
+    """A failed first start is not repeated: its process reports the reason, and the others are stopped."""
     monkeypatch.setenv("CLICKSTREAM_DATABASE", database.name)
     settings = Settings(processes=2, data_dir=tmp_path)
 
@@ -187,13 +187,13 @@ def test_r20_the_trainer_stops_after_the_serving_processes(tmp_path: Path, monke
     ("processes", "pin", "pinned"), [(1, None, True), (2, None, False), (2, True, True), (1, False, False)]
 )
 def test_processes_keep_to_a_core_if_one_is_left(processes: int, pin: bool | None, pinned: bool, monkeypatch) -> None:
-    """On two cores a single process is pinned, two are not, and the setting overrides that."""
+    """On two cores one process is pinned and two are not; the setting overrides that."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     assert supervisor.pins(Settings(processes=processes, pin=pin)) is pinned
 
 
-def test_a_process_that_dies_at_once_is_started_less_and_less_often(monkeypatch, caplog) -> None:
-    """The pause before the next start doubles up to a limit; the log names process and exit code."""
+def test_a_process_that_dies_at_once_is_restarted_less_and_less_often(monkeypatch, caplog) -> None:
+    """The pause before a restart doubles up to a limit; the log names process and exit code."""
     monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.04)
     script = "import os; os.write(int(os.environ['CLICKSTREAM_READY_FD']), b'.'); os._exit(7)"
@@ -209,14 +209,14 @@ def test_a_process_that_dies_at_once_is_started_less_and_less_often(monkeypatch,
 
     with caplog.at_level(logging.ERROR):
         asyncio.run(keep())
-    said = [record.getMessage() for record in caplog.records]
-    assert [line.partition("again in ")[2] for line in said[:4]] == ["0.01 s", "0.02 s", "0.04 s", "0.04 s"]
-    assert "the short-lived process (pid " in said[0]
-    assert "exit code 7" in said[0]
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.partition("again in ")[2] for line in lines[:4]] == ["0.01 s", "0.02 s", "0.04 s", "0.04 s"]
+    assert "the short-lived process (pid " in lines[0]
+    assert "exit code 7" in lines[0]
 
 
 def test_a_process_that_does_not_stop_is_killed() -> None:
-    """SIGTERM that has no effect is followed by SIGKILL."""
+    """A process that does not end after SIGTERM gets SIGKILL."""
     script = (
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         "os.write(int(os.environ['CLICKSTREAM_READY_FD']), b'.'); time.sleep(60)"

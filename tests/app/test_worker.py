@@ -1,4 +1,4 @@
-"""What a worker process is made of does what the settings tell it, over a real MongoDB."""
+"""The parts of a worker process follow its settings, over a real MongoDB."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 from support.builders import NOW, SECOND, model_version, push, queries, session_draft, session_drafts, training_run
-from support.serving import POLICY, until
+from support.servers import POLICY, until
 
 from clickstream.app.settings import Settings
 from clickstream.app.worker import working
@@ -27,8 +27,8 @@ from clickstream.workers.wake_signal import WakeSignal
 
 NOBODY = "127.0.0.1:1"
 NEVER = 3_600.0
+# Seconds within which a worker must notice that a lease or a wait has ended.
 NOTICED = 1.0
-"""Seconds that a worker takes at most to notice what time has brought."""
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def worked(database: Database[Document], tmp_path: Path) -> Callable[..., MongoD
 
 
 def statuses(dao: MongoDao) -> list[BatchStatus]:
-    """Of all batches, the oldest first."""
+    """The statuses of all batches, the oldest first."""
     return [batch.status for batch in reversed(dao.batches.list(None, 100, frozenset()))]
 
 
 def trained(dao: MongoDao) -> None:
-    """Batch 1, released and trained just now."""
+    """Releases batch 1 and marks it as trained, both now."""
     at = datetime.now(UTC)
     dao.batches.release("r-1", None, at)
     for before, to in (
@@ -71,7 +71,7 @@ def trained(dao: MongoDao) -> None:
 
 
 def improved(dao: MongoDao) -> None:
-    """A run that succeeded with a version that passed its gate."""
+    """Makes a run that succeeded with a version that passed its gate."""
     dao.runs.create(training_run())
     dao.runs.claim("me", NOW, NOW + SECOND)
     dao.runs.finish("run-1", "me", RunState.SUCCEEDED, "", model_version(), NOW)
@@ -80,7 +80,7 @@ def improved(dao: MongoDao) -> None:
 def test_r10_without_settings_a_worker_releases_and_archives_nothing(
     database: Database[Document], worked: Callable[..., MongoDao]
 ) -> None:
-    """R10: schedulers do that, unless a worker is told to."""
+    """R10: schedulers do that, unless the settings make a worker do it."""
     dao = MongoDao(database)
     dao.sessions.append(session_drafts(3))
     trained(dao)
@@ -99,7 +99,7 @@ def test_r10_a_worker_releases_as_the_settings_say(
     variable: str,
     value: str,
 ) -> None:
-    """R10: by size, or by age."""
+    """R10: a worker releases the collecting batch by its size or by its age."""
     monkeypatch.setenv(variable, value)
     dao = MongoDao(database)
     dao.sessions.append(session_drafts(3))
@@ -110,7 +110,7 @@ def test_r10_a_worker_releases_as_the_settings_say(
 def test_r10_a_worker_archives_as_the_settings_say(
     database: Database[Document], worked: Callable[..., MongoDao], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R10: so long after the training."""
+    """R10: a worker archives a batch when `archive_after` has passed since its training."""
     monkeypatch.setenv("CLICKSTREAM_ARCHIVE_AFTER", "0.01")
     dao = MongoDao(database)
     dao.sessions.append(session_drafts(1))
@@ -139,9 +139,9 @@ def test_r17_a_worker_promotes_unless_the_settings_say_no(
 def noticed(
     database: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[datetime, datetime]]:
-    """Lets a worker that never polls see to it that a condition comes true at the end of a lease or a wait.
+    """Runs a worker that never polls until `known` gives the end of a lease or wait, and then until `condition` holds.
 
-    Answers with that end, as it was told once it was known, and the moment when the condition was true.
+    Returns that end, and the moment when the condition became true.
     """
     monkeypatch.setattr(module, "FOLLOWED_POLL_SECONDS", NEVER)
     dao = MongoDao(database)
@@ -160,7 +160,7 @@ def noticed(
 def test_r16_a_dead_workers_run_goes_on_when_its_lease_ends(
     database: Database[Document], noticed: Callable[..., tuple[datetime, datetime]]
 ) -> None:
-    """R16: an idle worker takes up the run of one that was killed as soon as its lease ends."""
+    """R16: an idle worker takes up a killed worker's run as soon as the lease ends."""
     dao, runs = MongoDao(database), database["training_runs"]
     dao.runs.create(training_run())
     ends = datetime.now(UTC) + timedelta(seconds=4)
@@ -172,7 +172,7 @@ def test_r16_a_dead_workers_run_goes_on_when_its_lease_ends(
 def test_r16_a_run_is_tried_again_at_the_end_of_its_wait(
     database: Database[Document], noticed: Callable[..., tuple[datetime, datetime]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R16: a run whose trainer is away is tried again as soon as it has waited."""
+    """R16: a run whose trainer is away is tried again as soon as its wait ends."""
     monkeypatch.setattr(run_worker, "RETRY_SECONDS", 2.0)
     dao, runs = MongoDao(database), database["training_runs"]
     dao.sessions.append(session_drafts(1))
@@ -190,7 +190,7 @@ def test_r16_a_run_is_tried_again_at_the_end_of_its_wait(
 def test_r15_a_dead_workers_sessions_go_back_when_their_lease_ends(
     database: Database[Document], noticed: Callable[..., tuple[datetime, datetime]]
 ) -> None:
-    """R15: sessions of a worker that was killed while it grouped wait again as soon as its lease ends."""
+    """R15: sessions that a killed worker had taken for a group wait again as soon as its lease ends."""
     dao = MongoDao(database)
     dao.sessions.append(session_drafts(1))
     dao.improvement.queue(dao.sessions.get("s-1"), NOW)

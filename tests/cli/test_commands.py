@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from support.builders import NOW, SECOND, model_version, push, session_drafts
-from support.serving import InProcessServer, wait_for
+from support.servers import InProcessServer, wait_for
 
 from clickstream.cli.commands import main
 from clickstream.domain.judgements import JudgedQuery, unpacked

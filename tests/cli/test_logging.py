@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pymongo.database import Database
 from support.builders import session_drafts, training_run
-from support.serving import ServeProcess, wait_for
+from support.servers import ServeProcess, wait_for
 
 from clickstream.app import supervisor
 from clickstream.dao.embedded_mongod import EmbeddedMongo

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner, Result
 from support.builders import NOW, push, session_drafts
-from support.serving import InProcessServer
+from support.servers import InProcessServer
 
 from clickstream.cli.commands import main
 from clickstream.domain.improvement import ImprovementState, TaskOutcome

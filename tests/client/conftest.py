@@ -1,4 +1,4 @@
-"""What tests of the client may use: the real server at the present time, and one whose faults they choose."""
+"""Fixtures of the client's tests: the real server at the present time, and a server whose faults a test chooses."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 import pytest
 from support.memory_store import MemoryDao
 from support.scripted import InMemoryService, serving
-from support.serving import InProcessServer
+from support.servers import InProcessServer
 
 from clickstream.client import ClickstreamClient
 
 
 @pytest.fixture
 def server(memory_dao: MemoryDao) -> Iterator[InProcessServer]:
-    """A running server over the store in memory, whose clock is the client's."""
+    """A running server over the store in memory, with the same clock as the client."""
     with InProcessServer(memory_dao, lambda: datetime.now(UTC)) as server:
         yield server
 
@@ -26,14 +26,14 @@ def scripted() -> InMemoryService:
 
 @pytest.fixture
 def scripted_address(scripted: InMemoryService) -> Iterator[str]:
-    """Where the scripted service listens."""
+    """The address of the scripted service."""
     with serving(scripted) as address:
         yield address
 
 
 @pytest.fixture
 def make_client() -> Iterator[Callable[..., ClickstreamClient]]:
-    """Makes clients; at the end they close at once, whatever still waits."""
+    """Makes clients. At the end they close at once, without sending what waits."""
     made: list[ClickstreamClient] = []
 
     def make(address: str, **options: object) -> ClickstreamClient:

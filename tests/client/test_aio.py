@@ -5,7 +5,7 @@ import pytest
 from embedding_studio.clickstream.v1.clickstream_service_pb2 import EventOutcome
 from support.builders import event, session
 from support.scripted import InMemoryService
-from support.serving import InProcessServer, until
+from support.servers import InProcessServer, until
 
 from clickstream.client import AsyncClickstreamClient
 
@@ -13,7 +13,7 @@ PATIENCE = 20
 
 
 def test_direct_calls_answer(server: InProcessServer) -> None:
-    """Every direct call of the contract gives what the server answered."""
+    """Every direct call returns what the server answered."""
 
     async def main() -> None:
         async with AsyncClickstreamClient(server.address) as client:
@@ -30,8 +30,8 @@ def test_direct_calls_answer(server: InProcessServer) -> None:
     asyncio.run(main())
 
 
-def test_what_is_queued_is_sent(server: InProcessServer) -> None:
-    """Sessions and events that are queued in a loop arrive, in their order, by the end of `async with`."""
+def test_queued_items_are_sent(server: InProcessServer) -> None:
+    """Sessions and events that are queued in an event loop are stored by the end of `async with`."""
 
     async def main() -> AsyncClickstreamClient:
         async with AsyncClickstreamClient(server.address) as client:
@@ -46,7 +46,7 @@ def test_what_is_queued_is_sent(server: InProcessServer) -> None:
 
 
 def test_a_flush_leaves_the_loop_to_others(scripted: InMemoryService, scripted_address: str) -> None:
-    """While a flush waits for a slow server, the loop runs other tasks: here the one that makes it answer."""
+    """While a flush waits for a slow server, the event loop runs other tasks: here the one that makes it answer."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

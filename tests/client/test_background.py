@@ -12,7 +12,7 @@ from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from google.rpc import code_pb2
 from support.builders import event, new_id, session
 from support.scripted import InMemoryService, first, refuse, serving
-from support.serving import InProcessServer, ServeProcess, wait_for
+from support.servers import InProcessServer, ServeProcess, wait_for
 
 from clickstream.client import ClickstreamClient, Failure, QueueFullError, QueueSettings, background
 from clickstream.dao.embedded_mongod import EmbeddedMongo
@@ -23,7 +23,7 @@ EVENTS = 20
 
 
 def is_balanced(client: ClickstreamClient) -> bool:
-    """Whether the counters account for everything that was queued."""
+    """Whether the counters add up to the number of queued items."""
     stats = client.stats
     ended = stats.accepted + stats.duplicate + sum(stats.failed.values()) + stats.dropped
     return stats.queued == ended + stats.waiting
@@ -37,17 +37,17 @@ def queue_session(client: ClickstreamClient, session_id: str = "s-1") -> None:
 
 
 def push_until_full(client: ClickstreamClient) -> int:
-    """How many events of one session a client's queue takes."""
+    """Pushes events of one session until the queue is full; returns their number."""
     for number in range(1_000):
         try:
             client.push("s-1", event(f"e-{number}"))
         except QueueFullError:
             return number
-    raise AssertionError("the queue has no bound")
+    raise AssertionError("the queue has no limit")
 
 
 def closed_port() -> int:
-    """A port on which nobody listens."""
+    """A port on which no process listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -57,10 +57,10 @@ def closed_port() -> int:
 @pytest.mark.parametrize(
     ("code", "reason"), [(code_pb2.UNAVAILABLE, "STORE_UNAVAILABLE"), (code_pb2.RESOURCE_EXHAUSTED, "WRITE_QUEUE_FULL")]
 )
-def test_what_may_pass_is_sent_again(
+def test_r1_an_error_that_may_pass_is_retried(
     code: int, reason: str, scripted: InMemoryService, scripted_address: str, make_client: Make
 ) -> None:
-    """R1: a refused session is repeated, its events wait for it, and all arrive once."""
+    """R1: a session that met such an error is sent again, its events wait for it, and each is stored once."""
     scripted.faults.append(first(3, code, reason))
     client = make_client(scripted_address)
     queue_session(client)
@@ -75,10 +75,10 @@ def test_what_may_pass_is_sent_again(
     assert is_balanced(client)
 
 
-def test_a_lost_answer_stores_nothing_twice(
+def test_r1_a_lost_answer_stores_nothing_twice(
     scripted: InMemoryService, make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R1: the repeated call has the same ids and times, so that it finds its own content stored."""
+    """R1: a repeated call has the same ids and times, so the server finds the same content and stores nothing."""
     store = scripted.PushEvents
     answers = iter(range(2))
 
@@ -100,7 +100,7 @@ def test_a_lost_answer_stores_nothing_twice(
     assert (client.stats.accepted, client.stats.duplicate, client.stats.retries) == (1, EVENTS, 2)
 
 
-def test_an_answer_that_comes_after_the_deadline_loses_nothing(
+def test_r1_an_answer_that_comes_after_the_deadline_loses_nothing(
     scripted: InMemoryService, scripted_address: str, make_client: Make
 ) -> None:
     """R1: a call whose answer is slower than its deadline is sent again, until an answer comes in time."""
@@ -117,10 +117,10 @@ def test_an_answer_that_comes_after_the_deadline_loses_nothing(
     assert is_balanced(client)
 
 
-def test_an_event_without_a_time_gets_that_of_its_push(
+def test_an_event_without_a_time_gets_the_time_of_its_push(
     scripted: InMemoryService, scripted_address: str, make_client: Make
 ) -> None:
-    """`created_at` is filled in when an event is queued, however much later it is sent."""
+    """`created_at` is filled in when an event is queued, and not when it is sent."""
     client = make_client(scripted_address, queue=QueueSettings(linger=1_000))
     client.register(session())
     before = datetime.now(UTC)
@@ -132,7 +132,7 @@ def test_an_event_without_a_time_gets_that_of_its_push(
 
 
 def test_many_threads_share_a_client(server: InProcessServer, make_client: Make) -> None:
-    """Threads push at the same time: all is stored, and the counters account for everything at every moment."""
+    """When threads push at the same time, every item is stored, and the counters add up at every moment."""
     client = make_client(server.address, queue=QueueSettings(linger=0.001, batch_events=50))
     threads = [threading.Thread(target=queue_session, args=(client, f"s-{number}")) for number in range(50)]
     for thread in threads:
@@ -146,8 +146,8 @@ def test_many_threads_share_a_client(server: InProcessServer, make_client: Make)
     assert client.stats.failed == {}
 
 
-def test_poison_costs_itself_only(server: InProcessServer, make_client: Make) -> None:
-    """A bad event, an unknown session and taken ids are counted and reported, never repeated; the rest is stored."""
+def test_a_refused_item_fails_alone(server: InProcessServer, make_client: Make) -> None:
+    """A bad event, an unknown session and a taken id are counted, reported and not retried; the rest is stored."""
     failures: list[Failure] = []
     client = make_client(server.address, on_failure=failures.append)
     client.create_session(session("taken"))
@@ -173,8 +173,8 @@ def test_poison_costs_itself_only(server: InProcessServer, make_client: Make) ->
     assert all(failure.description for failure in failures)
 
 
-def test_a_message_that_is_too_large_is_not_repeated(scripted_address: str, make_client: Make) -> None:
-    """R7: RESOURCE_EXHAUSTED for a size fails the item at once, and its neighbours are sent."""
+def test_r7_a_message_that_is_too_large_is_not_retried(scripted_address: str, make_client: Make) -> None:
+    """R7: RESOURCE_EXHAUSTED for a size fails the item at once, and the items around it are stored."""
     client = make_client(scripted_address)
     queue_session(client)
     client.push("s-1", event("huge", object_id="x" * 5_000_000))
@@ -184,10 +184,10 @@ def test_a_message_that_is_too_large_is_not_repeated(scripted_address: str, make
 
 
 def test_a_failing_callback_stops_nothing(server: InProcessServer, make_client: Make) -> None:
-    """An exception of `on_failure` is logged; what comes later is sent."""
+    """An exception of `on_failure` is logged, and later items are sent."""
 
     def fail(_: Failure) -> None:
-        raise RuntimeError("of the caller")
+        raise RuntimeError("a defect of the caller")
 
     client = make_client(server.address, on_failure=fail, queue=QueueSettings(in_flight=1))
     client.push("unknown", event())
@@ -198,7 +198,7 @@ def test_a_failing_callback_stops_nothing(server: InProcessServer, make_client: 
 
 
 def test_events_before_their_session_stop_nothing(server: InProcessServer, make_client: Make) -> None:
-    """An event that was queued before its session fails alone; the session and what comes later are stored."""
+    """An event that was queued before its session fails alone; the session and later items are stored."""
     client = make_client(server.address, queue=QueueSettings(in_flight=1))
     client.push("s-1", event("early"))
     client.register(session())
@@ -209,13 +209,13 @@ def test_events_before_their_session_stop_nothing(server: InProcessServer, make_
     assert client.stats.accepted == 2
 
 
-def test_a_defect_costs_its_own_call_only(
+def test_a_defect_fails_its_own_call_only(
     scripted: InMemoryService, scripted_address: str, make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unexpected exception in a sending thread fails the items of its call, and the thread sends on."""
+    """An unexpected exception in a sending thread fails the items of its call, and the thread continues."""
 
     def broken(*_: object) -> float:
-        raise ZeroDivisionError("of the client's own")
+        raise ZeroDivisionError("a defect of the client")
 
     monkeypatch.setattr(background, "pause_before_retry", broken)
     scripted.faults.append(first(1))
@@ -228,10 +228,8 @@ def test_a_defect_costs_its_own_call_only(
     assert client.stats.accepted == 1
 
 
-def test_an_answer_that_makes_no_sense_stops_nothing(
-    scripted: InMemoryService, scripted_address: str, make_client: Make
-) -> None:
-    """Outcomes that do not fit the events, and reasons of a newer contract, are failures with a name."""
+def test_an_unusable_answer_stops_nothing(scripted: InMemoryService, scripted_address: str, make_client: Make) -> None:
+    """Outcomes that do not fit the events, and reasons of a newer contract, become failures with a reason."""
     client = make_client(scripted_address, queue=QueueSettings(in_flight=1))
     client.register(session())
     scripted.outcomes = [service.EventOutcome(), service.EventOutcome()]
@@ -247,7 +245,7 @@ def test_an_answer_that_makes_no_sense_stops_nothing(
 def test_an_error_with_broken_details_stops_nothing(
     scripted: InMemoryService, scripted_address: str, make_client: Make
 ) -> None:
-    """A status whose details a proxy has broken is judged by its code, and what comes later is sent."""
+    """A status whose details a proxy has broken is judged by its code, and later items are sent."""
 
     def fault(request: object, context: grpc.ServicerContext) -> None:
         if isinstance(request, service.PushEventsRequest) and request.events[0].event_id == "e-1":
@@ -265,8 +263,8 @@ def test_an_error_with_broken_details_stops_nothing(
     assert client.stats.accepted == 2
 
 
-def test_a_server_that_is_away_reaches_no_caller(scripted: InMemoryService, make_client: Make) -> None:
-    """While nobody listens, `push` returns until the queue is full and then says so; all arrives later."""
+def test_a_server_that_is_away_delays_no_caller(scripted: InMemoryService, make_client: Make) -> None:
+    """While the server is away, `push` returns at once until the queue is full; later every queued item is stored."""
     port = closed_port()
     client = make_client(f"127.0.0.1:{port}", queue=QueueSettings(max_bytes=100_000))
     client.register(session())
@@ -280,8 +278,8 @@ def test_a_server_that_is_away_reaches_no_caller(scripted: InMemoryService, make
     assert client.stats.accepted == queued + 1
 
 
-def test_what_is_left_at_the_close_is_reported(make_client: Make) -> None:
-    """Nothing is lost silently: each item that waits when the client closes fails as CLIENT_CLOSED."""
+def test_items_left_at_the_close_are_reported(make_client: Make) -> None:
+    """Each item that still waits when the client closes fails as CLIENT_CLOSED."""
     failures: list[Failure] = []
     client = make_client(f"127.0.0.1:{closed_port()}", on_failure=failures.append)
     queue_session(client)
@@ -295,8 +293,8 @@ def test_what_is_left_at_the_close_is_reported(make_client: Make) -> None:
         client.push("s-1", event())
 
 
-def test_a_killed_server_loses_and_doubles_nothing(mongod: EmbeddedMongo, tmp_path: Path, make_client: Make) -> None:
-    """R1, R3: events that are pushed while the server is killed and started again are all stored once."""
+def test_r3_a_killed_server_loses_and_doubles_nothing(mongod: EmbeddedMongo, tmp_path: Path, make_client: Make) -> None:
+    """R1, R3: events that are pushed while the server is killed and restarted are each stored once."""
     environment = {"MONGODB_URI": mongod.uri, "CLICKSTREAM_DATABASE": new_id("client")}
     process = ServeProcess(tmp_path, environment)
     try:
@@ -315,7 +313,7 @@ def test_a_killed_server_loses_and_doubles_nothing(mongod: EmbeddedMongo, tmp_pa
         process.kill()
 
 
-LAST_WORDS = """
+QUEUE_AND_EXIT = """
 import os, sys
 from embedding_studio.clickstream.v1.session_pb2 import Event, Session
 from clickstream.client import ClickstreamClient, QueueSettings
@@ -337,13 +335,13 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def run(script: str, address: str) -> int:
-    """Runs a script to its end; returns the exit code."""
+    """Runs a script and returns its exit code."""
     return subprocess.run([sys.executable, "-c", script, address], timeout=60, check=False).returncode
 
 
-def test_what_waits_at_exit_is_sent(server: InProcessServer) -> None:
-    """A script that ends without closing its client has sent everything."""
-    assert run(LAST_WORDS, server.address) == 0
+def test_waiting_items_are_sent_at_exit(server: InProcessServer) -> None:
+    """A script that ends without closing its client has sent every queued item."""
+    assert run(QUEUE_AND_EXIT, server.address) == 0
     stored = server.clickstream.GetSession(service.GetSessionRequest(session_id="s-1")).stored_session
     assert len(stored.events) == 100
 
@@ -357,7 +355,7 @@ def test_what_waits_at_exit_is_sent(server: InProcessServer) -> None:
     ],
 )
 def test_a_forked_child_may_not_use_the_queue(call: str, server: InProcessServer) -> None:
-    """A child of a fork, where no thread sends, gets an error at once; its exit neither waits nor sends."""
-    assert run(LAST_WORDS + FORK.replace("CALL", call), server.address) == 7
+    """In a forked child every call of the queue raises at once, and the child's exit neither waits nor sends."""
+    assert run(QUEUE_AND_EXIT + FORK.replace("CALL", call), server.address) == 7
     stored = server.clickstream.GetSession(service.GetSessionRequest(session_id="s-1")).stored_session
     assert len(stored.events) == 100

@@ -4,7 +4,7 @@ import grpc
 from embedding_studio.clickstream.v1.clickstream_service_pb2 import EventOutcome
 from support.builders import event, session
 from support.scripted import InMemoryService
-from support.serving import InProcessServer, refused
+from support.servers import InProcessServer, refused
 
 from clickstream.client import ClickstreamClient
 
@@ -12,7 +12,7 @@ PATIENCE = 20
 
 
 def test_direct_calls_answer(server: InProcessServer) -> None:
-    """Every direct call of the contract gives what the server answered."""
+    """Every direct call returns what the server answered."""
     with ClickstreamClient(server.address) as client:
         assert client.create_session(session()).created
         assert not client.create_session(session()).created
@@ -24,8 +24,8 @@ def test_direct_calls_answer(server: InProcessServer) -> None:
         assert refused(client.get_session, "s-2").code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_direct_calls_have_a_deadline(scripted: InMemoryService, scripted_address: str) -> None:
-    """R21: a direct call to a server that does not answer ends at the client's deadline, or at its own."""
+def test_r21_direct_calls_have_a_deadline(scripted: InMemoryService, scripted_address: str) -> None:
+    """R21: a direct call to a server that does not answer ends at its own deadline, by default the client's."""
     answer = threading.Event()
     scripted.faults.append(lambda *_: answer.wait(PATIENCE))
     with ClickstreamClient(scripted_address, timeout=0.1) as hasty, ClickstreamClient(scripted_address) as client:
@@ -35,8 +35,8 @@ def test_direct_calls_have_a_deadline(scripted: InMemoryService, scripted_addres
         assert client.create_session(session("s-2")).created
 
 
-def test_what_is_queued_is_a_copy_with_id_and_time(server: InProcessServer) -> None:
-    """The caller may change its messages afterwards; what it left out is filled in when they are queued."""
+def test_a_queued_item_is_a_copy_with_id_and_time(server: InProcessServer) -> None:
+    """The caller may change its messages after queueing; a missing id or time is filled in when they are queued."""
     with ClickstreamClient(server.address) as client:
         shown = session()
         click = event(event_id="")
@@ -52,7 +52,7 @@ def test_what_is_queued_is_a_copy_with_id_and_time(server: InProcessServer) -> N
     assert stored.session.created_at.ToNanoseconds() < stored.events[0].created_at.ToNanoseconds()
 
 
-def test_leaving_the_context_sends_what_waits(server: InProcessServer) -> None:
+def test_leaving_the_context_sends_the_queue(server: InProcessServer) -> None:
     """`with` closes the client, and closing flushes."""
     with ClickstreamClient(server.address) as client:
         client.register(session())

@@ -9,28 +9,28 @@ import pytest
 from google.rpc import code_pb2
 from support.builders import session, struct
 from support.scripted import InMemoryService, first, serving
-from support.serving import refused, wait_for
+from support.servers import refused, wait_for
 
 from clickstream.client import AsyncClickstreamClient, ClickstreamClient, channel
 
-# More than gRPC keeps for a retry by default.
+# A session larger than gRPC by default keeps for a retry.
 LARGE = session("large", objects=[f"o-{n}" for n in range(60)])
 for result in LARGE.results:
     result.meta.CopyFrom(struct(text="x" * 10_000))
 
 
 @pytest.mark.parametrize("sent", [session(), LARGE], ids=["small", "large"])
-def test_grpc_retries_what_was_unavailable(
+def test_r1_grpc_retries_unavailable(
     sent: object, scripted: InMemoryService, scripted_address: str, make_client: Callable[..., ClickstreamClient]
 ) -> None:
-    """R1: a direct call survives four UNAVAILABLE answers by the service config alone, large sessions too."""
+    """R1: gRPC alone, by the service config, repeats a direct call after four UNAVAILABLE answers, also a large one."""
     scripted.faults.append(first(4))
     assert make_client(scripted_address, timeout=20).create_session(sent).created
     assert len(scripted.requests) == 5
     assert len(scripted.sessions) == 1
 
 
-def test_grpc_retries_in_asyncio_too(scripted: InMemoryService, scripted_address: str) -> None:
+def test_r1_grpc_retries_in_asyncio_too(scripted: InMemoryService, scripted_address: str) -> None:
     """R1: the asyncio channel has the same service config."""
     scripted.faults.append(first(2))
 
@@ -45,7 +45,7 @@ def test_grpc_retries_in_asyncio_too(scripted: InMemoryService, scripted_address
 def test_grpc_gives_up_after_five_attempts(
     scripted: InMemoryService, scripted_address: str, make_client: Callable[..., ClickstreamClient]
 ) -> None:
-    """A direct call ends with UNAVAILABLE when five attempts met it."""
+    """A direct call ends with UNAVAILABLE after five attempts."""
     scripted.faults.append(first(100))
     error = refused(make_client(scripted_address, timeout=20).create_session, session())
     assert error.code() is grpc.StatusCode.UNAVAILABLE
@@ -63,20 +63,20 @@ def test_grpc_retries_nothing_else(
     assert len(scripted.requests) == 1
 
 
-# An empty SETTINGS frame of HTTP/2 and the acknowledgement of the client's: enough for a connection to be ready.
+# An empty HTTP/2 SETTINGS frame and the acknowledgement of the client's frame: they make a connection ready.
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0])
 
 
 @pytest.fixture
 def faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes all times of a channel twenty times shorter."""
+    """Divides all times of a channel by twenty."""
     options = [(name, value // 20 if name.endswith("_ms") else value) for name, value in channel.OPTIONS]
     monkeypatch.setattr(channel, "OPTIONS", options)
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A socket that a test answers on itself."""
+    """A listening socket on which a test itself plays the server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)
         yield listener
@@ -84,7 +84,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def states(listener: socket.socket) -> Iterator[list[grpc.ChannelConnectivity]]:
-    """The states of a channel that connects to the listener, the latest last."""
+    """The states of a channel that connects to the listener, in their order."""
     states: list[grpc.ChannelConnectivity] = []
     with channel.open_channel(f"127.0.0.1:{listener.getsockname()[1]}", None, retries=False) as opened:
         opened.subscribe(states.append, try_to_connect=True)
@@ -93,7 +93,7 @@ def states(listener: socket.socket) -> Iterator[list[grpc.ChannelConnectivity]]:
 
 @pytest.mark.usefixtures("faster")
 def test_a_silent_server_is_noticed(listener: socket.socket, states: list[grpc.ChannelConnectivity]) -> None:
-    """A connection on which the server falls silent is given up after 40 s, also while no call runs."""
+    """The channel closes a connection on which the server is silent for 40 s, also while no call runs."""
     server, _ = listener.accept()
     with server:
         server.sendall(SETTINGS)
@@ -103,7 +103,7 @@ def test_a_silent_server_is_noticed(listener: socket.socket, states: list[grpc.C
 
 @pytest.mark.usefixtures("states")
 def test_a_server_that_restarts_is_dialled_at_once(listener: socket.socket) -> None:
-    """The first pauses between two attempts to connect are short, so that gRPC's retries of a call outlast them."""
+    """The first pauses between attempts to connect are shorter than the time in which gRPC repeats a call."""
     began = time.monotonic()
     for _ in range(3):
         listener.accept()[0].close()
@@ -112,7 +112,7 @@ def test_a_server_that_restarts_is_dialled_at_once(listener: socket.socket) -> N
 
 @pytest.mark.usefixtures("faster", "states")
 def test_a_server_that_is_away_is_dialled_every_few_seconds(listener: socket.socket) -> None:
-    """However long a server is away, the pauses between two attempts to connect stay at a few seconds."""
+    """The pauses between attempts to connect stay at a few seconds, however long the server is away."""
     began = time.monotonic()
     for _ in range(15):
         listener.accept()[0].close()
@@ -130,10 +130,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]
     return (folder / "key").read_bytes(), (folder / "certificate").read_bytes()
 
 
-def test_credentials_are_used_for_all_calls(
+def test_r19_credentials_are_used_for_all_calls(
     scripted: InMemoryService, certificate: tuple[bytes, bytes], make_client: Callable[..., ClickstreamClient]
 ) -> None:
-    """R19: with credentials, direct, queued and asyncio calls reach a port that speaks TLS only."""
+    """R19: with credentials, direct, queued and asyncio calls reach a port that accepts TLS only."""
     credentials = grpc.ssl_channel_credentials(certificate[1])
     with serving(scripted, credentials=grpc.ssl_server_credentials([certificate])) as address:
         address = address.replace("127.0.0.1", "localhost")

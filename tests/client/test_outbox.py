@@ -3,7 +3,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from support.builders import event, session, struct
-from support.serving import wait_for
+from support.servers import wait_for
 
 from clickstream.client.outbox import (
     ACCEPTED,
@@ -11,12 +11,11 @@ from clickstream.client.outbox import (
     CLIENT_CLOSED,
     DUPLICATE,
     OVERHEAD_BYTES,
-    Failure,
+    ItemOutcome,
     Lane,
     Outbox,
-    QueueFullError,
-    Verdict,
 )
+from clickstream.client.queue_reports import Failure, QueueFullError
 from clickstream.client.queue_settings import QueueSettings
 
 AT_ONCE = QueueSettings(linger=0)
@@ -24,32 +23,32 @@ PATIENCE = 20
 
 
 def take(outbox: Outbox) -> Lane:
-    """The next lane, which must be due."""
+    """Takes the next lane, which must be due."""
     lane = outbox.take()
     assert lane is not None
     return lane
 
 
 def ids(lane: Lane) -> list[str]:
-    """What a lane has in flight, by id."""
+    """The ids of the items that a lane has in flight."""
     messages = [item.message for item in lane.in_flight]
     return [getattr(message, "event_id", "") or message.session_id for message in messages]
 
 
 def settle(outbox: Outbox, lane: Lane, outcome: str = ACCEPTED) -> list[Failure]:
-    """Gives everything in flight the same outcome."""
-    return outbox.settle(lane, [(outcome, "because")] * len(lane.in_flight))
+    """Settles every item in flight with the same outcome."""
+    return outbox.settle(lane, [ItemOutcome(outcome, "because")] * len(lane.in_flight))
 
 
 def is_balanced(outbox: Outbox) -> bool:
-    """Whether the counters account for everything that was queued."""
+    """Whether the counters add up to the number of queued items."""
     stats = outbox.stats
     ended = stats.accepted + stats.duplicate + sum(stats.failed.values()) + stats.dropped
     return stats.queued == ended + stats.waiting
 
 
 def test_no_event_overtakes_its_session() -> None:
-    """A session goes out alone, and its events only once it is settled; other sessions do not wait for it."""
+    """A session is sent alone, and its events only after it is settled; other sessions do not wait for it."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", session("s-1"))
     first = take(outbox)
@@ -64,7 +63,7 @@ def test_no_event_overtakes_its_session() -> None:
 
 
 def test_a_session_and_its_events_never_share_a_call() -> None:
-    """What was queued together is taken apart: the session, then its events."""
+    """Items that were queued together are sent in two calls: the session, then its events."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", session("s-1"))
     outbox.put("s-1", event("e-1"))
@@ -74,8 +73,8 @@ def test_a_session_and_its_events_never_share_a_call() -> None:
     assert ids(take(outbox)) == ["e-1"]
 
 
-def test_events_that_were_queued_before_their_session_go_out_without_it() -> None:
-    """A call carries events only, also where the session was queued after them: it goes out next."""
+def test_events_that_were_queued_before_their_session_are_sent_without_it() -> None:
+    """A call with events carries no session; a session that was queued after them is sent next."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", event("e-1"))
     outbox.put("s-1", session("s-1"))
@@ -86,7 +85,7 @@ def test_events_that_were_queued_before_their_session_go_out_without_it() -> Non
 
 
 def test_a_settled_call_is_over() -> None:
-    """Closing fails what still waits, and no item whose call was settled before."""
+    """Closing fails the items that still wait, and none whose call was settled before."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", session("s-1"))
     lane = take(outbox)
@@ -100,8 +99,8 @@ def test_a_settled_call_is_over() -> None:
     assert is_balanced(outbox)
 
 
-def test_a_call_carries_a_thousand_events_at_most() -> None:
-    """R7: a lane's events are split into calls within the contract's bound."""
+def test_r7_a_call_carries_a_thousand_events_at_most() -> None:
+    """R7: a lane's events are split into calls within the contract's limit."""
     outbox = Outbox(AT_ONCE)
     for number in range(1_001):
         outbox.put("s-1", event(f"e-{number}"))
@@ -112,7 +111,7 @@ def test_a_call_carries_a_thousand_events_at_most() -> None:
 
 
 def test_a_call_stays_below_its_bytes() -> None:
-    """Large events are split into calls of a MiB, and one that is larger by itself goes alone."""
+    """Large events are split into calls of 1 MiB, and an event that alone is larger is sent alone."""
     outbox = Outbox(AT_ONCE)
     for number in range(100):
         outbox.put("s-1", event(f"e-{number}", meta=struct(text="x" * 16_000)))
@@ -128,7 +127,7 @@ def test_a_call_stays_below_its_bytes() -> None:
 
 
 class Clock:
-    """A time that a test sets; `looked` says that another thread than the test's has asked for it."""
+    """A time that a test sets. `looked` is set when a thread other than the test's has read it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -142,7 +141,7 @@ class Clock:
 
 
 def test_events_linger_until_they_are_many_or_old() -> None:
-    """What waits goes out together: once enough wait, or once the oldest has waited long enough."""
+    """Waiting items are sent together when `batch_events` wait, or when the oldest has waited for `linger`."""
     clock = Clock()
     outbox = Outbox(QueueSettings(linger=1_000, batch_events=3), clock)
     with ThreadPoolExecutor(1) as pool:
@@ -163,7 +162,7 @@ def test_events_linger_until_they_are_many_or_old() -> None:
 
 @pytest.mark.parametrize("outcome", [ACCEPTED, DUPLICATE, "INVALID_FIELD"])
 def test_a_full_queue_refuses_until_something_is_settled(outcome: str) -> None:
-    """The queue holds no more bytes than told, what is in flight included."""
+    """The queue takes at most `max_bytes`, items in flight included."""
     one = event("e-1").ByteSize() + OVERHEAD_BYTES
     outbox = Outbox(QueueSettings(linger=0, max_bytes=2 * one))
     outbox.put("s-1", event("e-1"))
@@ -178,8 +177,8 @@ def test_a_full_queue_refuses_until_something_is_settled(outcome: str) -> None:
     assert is_balanced(outbox)
 
 
-def test_a_full_queue_drops_and_counts_if_told_to() -> None:
-    """With `drop` the newest item goes, and the counter says so."""
+def test_a_full_queue_with_overflow_drop_drops_and_counts() -> None:
+    """With `drop` the newest item is dropped and counted."""
     outbox = Outbox(QueueSettings(linger=0, overflow="drop", max_bytes=OVERHEAD_BYTES + 100))
     for number in range(5):
         outbox.put("s-1", event(f"e-{number}"))
@@ -188,8 +187,8 @@ def test_a_full_queue_drops_and_counts_if_told_to() -> None:
     assert is_balanced(outbox)
 
 
-def test_a_flush_waits_for_what_was_queued_before_it_only() -> None:
-    """A flush ends although newer items wait, makes nothing linger, and says when it did not succeed."""
+def test_a_flush_waits_only_for_items_queued_before_it() -> None:
+    """A flush ends although newer items wait, ends the lingering, and returns false if items are unsettled."""
     outbox = Outbox(QueueSettings(linger=1_000))
     assert outbox.flush(timeout=0)
     outbox.put("s-1", event("e-1"))
@@ -203,45 +202,45 @@ def test_a_flush_waits_for_what_was_queued_before_it_only() -> None:
     assert outbox.stats.waiting == 1
 
 
-@pytest.mark.parametrize("verdicts", [[], [(ACCEPTED, "")], [(ACCEPTED, "")] * 3])
-def test_verdicts_that_do_not_fit_the_items_change_nothing(verdicts: list[Verdict]) -> None:
-    """Too few or too many verdicts are refused as a whole, and the same call can be settled afterwards."""
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_outcomes_that_do_not_fit_the_items_change_nothing(count: int) -> None:
+    """Too few or too many outcomes are refused as a whole, and the same call can be settled afterwards."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", event("e-1"))
     outbox.put("s-1", event("e-2"))
     lane = take(outbox)
-    with pytest.raises(ValueError, match="verdicts on 2 items"):
-        outbox.settle(lane, verdicts)
+    with pytest.raises(ValueError, match="outcomes for 2 items"):
+        outbox.settle(lane, [ItemOutcome(ACCEPTED)] * count)
     assert outbox.stats.accepted == 0
     assert [failure.reason for failure in settle(outbox, lane, "INVALID_FIELD")] == ["INVALID_FIELD"] * 2
     assert is_balanced(outbox)
 
 
 def test_every_flush_ends_when_the_last_item_is_settled() -> None:
-    """Several threads may flush at the same time, and the settled item ends all of their flushes."""
+    """Several threads may flush at the same time, and settling the last item ends every flush."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", event("e-1"))
     with ThreadPoolExecutor(3) as pool:
         flushes = [pool.submit(outbox.flush, 2 * PATIENCE) for _ in range(3)]
-        # A flush counts itself with the lock that `settle` needs, and gives the lock back when it waits.
+        # A flush counts itself under the lock that `settle` needs, and releases the lock when it waits.
         wait_for(lambda: outbox._flushing == 3)
         settle(outbox, take(outbox))
         assert [flush.result(PATIENCE) for flush in flushes] == [True] * 3
 
 
 def test_failures_are_counted_by_reason_and_returned() -> None:
-    """Each failed item comes back with its message, and the good ones beside it do not."""
+    """`settle` returns each failed item with its message, and no stored one."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", event("e-1"))
     outbox.put("s-1", event("e-2"))
-    failures = outbox.settle(take(outbox), [("INVALID_FIELD", "too long"), (ACCEPTED, "")])
+    failures = outbox.settle(take(outbox), [ItemOutcome("INVALID_FIELD", "too long"), ItemOutcome(ACCEPTED)])
     assert failures == [Failure("s-1", event("e-1"), "INVALID_FIELD", "too long")]
     assert outbox.stats.failed == {"INVALID_FIELD": 1}
     assert is_balanced(outbox)
 
 
-def test_what_is_abandoned_is_failed_once() -> None:
-    """Closing accounts for all that waits or is in flight, and a late answer changes nothing."""
+def test_abandoned_items_fail_once() -> None:
+    """`abandon` fails every item that waits or is in flight, and a late answer changes nothing."""
     outbox = Outbox(AT_ONCE)
     outbox.put("s-1", event("e-1"))
     lane = take(outbox)

@@ -6,7 +6,7 @@ import pytest
 from embedding_studio.clickstream.v1 import session_pb2
 from support.builders import NOW, push, session_draft, struct
 from support.memory_store import MemoryDao
-from support.serving import POLICY
+from support.servers import POLICY
 
 from clickstream.contract.training_inputs import training_input_message
 from clickstream.conversion import reader as module

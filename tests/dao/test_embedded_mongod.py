@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pymongo
 import pytest
-from support.serving import wait_for
+from support.servers import wait_for
 
 from clickstream.dao import embedded_mongod
 from clickstream.dao.embedded_mongod import EmbeddedMongo

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.builders import push, session_draft
 from support.gated_store import Gate, blocked, events_sent, play, quiet, sent
-from support.serving import until
+from support.servers import until
 
 from clickstream.dao import group_commit as module
 from clickstream.dao.group_commit import GroupCommit

@@ -14,7 +14,7 @@ from google.protobuf.json_format import Parse
 from google.protobuf.message_factory import GetMessageClass
 from support.builders import NOW, SECOND, model_version, training_run
 from support.memory_store import MemoryDao
-from support.serving import Clock, InProcessServer
+from support.servers import Clock, InProcessServer
 
 from clickstream.domain.runs import RunState
 

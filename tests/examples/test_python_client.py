@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from support.memory_store import MemoryDao
-from support.serving import InProcessServer
+from support.servers import InProcessServer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "python_client.py"
 

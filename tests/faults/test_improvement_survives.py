@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.fleet import FINAL, GROUP, Fleet, torment
-from support.serving import wait_for
+from support.servers import wait_for
 
 ROUNDS = int(os.environ.get("CLICKSTREAM_FAULT_ROUNDS", "1"))
 SEED = int(os.environ.get("CLICKSTREAM_FAULT_SEED", "5"))

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pymongo.database import Database
 from support.builders import create_request
 from support.processes import CLIENTS, children, clients, connections, is_alive
-from support.serving import PATIENCE, ServeProcess, until, wait_for
+from support.servers import PATIENCE, ServeProcess, until, wait_for
 from support.two_servers import Traffic
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo

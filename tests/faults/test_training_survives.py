@@ -8,7 +8,7 @@ import grpc
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
-from support.serving import ServeProcess, wait_for
+from support.servers import ServeProcess, wait_for
 from support.whole_path import TIMEOUT, get_run, play_searches, release, start_training, watch_to_the_end
 
 EPOCHS = 30

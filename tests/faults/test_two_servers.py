@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from support.serving import ServeProcess, until
+from support.servers import ServeProcess, until
 from support.two_servers import Traffic
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from support.serving import until
+from support.servers import until
 
 from clickstream.domain import limits
 from clickstream.domain.errors import NotFound, ResourceExhausted

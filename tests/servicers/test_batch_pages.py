@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.builders import session_drafts
 from support.memory_store import MemoryDao
-from support.serving import until
+from support.servers import until
 
 from clickstream.domain import limits
 from clickstream.domain.errors import Unavailable

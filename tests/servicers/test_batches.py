@@ -17,7 +17,7 @@ from support.builders import (
     session_drafts,
     struct,
 )
-from support.serving import PATIENCE, InProcessServer, fields, reason, refused
+from support.servers import PATIENCE, InProcessServer, fields, reason, refused
 
 from clickstream.domain import limits
 from clickstream.domain.batches import BatchStatus

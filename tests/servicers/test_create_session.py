@@ -9,7 +9,7 @@ from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from support.builders import NOW, create_request, event, push_request, session, struct
-from support.serving import Clock, InProcessServer, fields, reason, refused
+from support.servers import Clock, InProcessServer, fields, reason, refused
 
 BACK, AHEAD = timedelta(hours=12), timedelta(minutes=5)
 

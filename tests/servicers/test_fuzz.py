@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import NOW, create_request, event, nested, push_request, release_request, session_drafts, struct
-from support.serving import Clock, InProcessServer, detail, reason
+from support.servers import Clock, InProcessServer, detail, reason
 
 from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao

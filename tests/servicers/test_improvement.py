@@ -8,7 +8,7 @@ from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstre
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as pb
 from grpc import StatusCode
 from support.builders import SECOND, create_request, event, push_request, queries, training_run
-from support.serving import Clock, InProcessServer, fields, reason, refused
+from support.servers import Clock, InProcessServer, fields, reason, refused
 
 from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES

@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2
 from grpc import StatusCode
 from support.builders import NOW, create_request, event, push_request, session
 from support.memory_store import MemoryDao
-from support.serving import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused, until, wait_for
+from support.servers import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused, until, wait_for
 
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.domain.errors import Unavailable

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2
 from grpc import StatusCode
 from grpc_status import rpc_status
 from support.builders import create_request, event, nested, push_request, session
-from support.serving import InProcessServer, detail, fields, reason, refused
+from support.servers import InProcessServer, detail, fields, reason, refused
 
 from clickstream.domain import limits
 

@@ -6,7 +6,7 @@ import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from support.builders import NOW, SECOND, model_version, push, session_drafts
 from support.made_up import queue
-from support.serving import InProcessServer
+from support.servers import InProcessServer
 
 from clickstream.domain.runs import RunState
 

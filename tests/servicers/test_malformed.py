@@ -9,7 +9,7 @@ from embedding_studio.clickstream.v1 import improvement_service_pb2 as improveme
 from embedding_studio.clickstream.v1 import session_pb2
 from grpc import StatusCode
 from support.builders import create_request, event, push_request, struct
-from support.serving import InProcessServer, fields, reason, refused
+from support.servers import InProcessServer, fields, reason, refused
 
 
 @pytest.mark.parametrize("identifier", ["", "a\0b", "a\nb", "\x7f", "\t"])

@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2
 from grpc import StatusCode
 from support.builders import NOW, SECOND, model_version, push, session_drafts, training_run
 from support.memory_store import MemoryDao
-from support.serving import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused
+from support.servers import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused
 
 from clickstream.domain import limits
 from clickstream.domain.errors import NotFound

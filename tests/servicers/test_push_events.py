@@ -10,7 +10,7 @@ from grpc import StatusCode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.builders import NOW, create_request, event, push_request, session_draft
-from support.serving import Clock, InProcessServer, fields, reason, refused
+from support.servers import Clock, InProcessServer, fields, reason, refused
 
 Outcome = pb.EventOutcome
 ACCEPTED, DUPLICATE, CONFLICT, REJECTED = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from support.serving import InProcessServer, wait_for
+from support.servers import InProcessServer, wait_for
 
 from clickstream.servicers import readiness
 from clickstream.servicers.server import READINESS

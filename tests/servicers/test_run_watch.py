@@ -11,7 +11,7 @@ import pytest
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from support.builders import NOW, SECOND, model_version, training_run
-from support.serving import InProcessServer, refused, until, wait_for
+from support.servers import InProcessServer, refused, until, wait_for
 
 from clickstream.domain.errors import NotFound, Unavailable
 from clickstream.domain.runs import Phase, RunState, TrainingProgress, TrainingRun

@@ -17,7 +17,7 @@ from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import Clickst
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.builders import create_request, release_request
-from support.serving import ServeProcess, reason, refused, wait_for
+from support.servers import ServeProcess, reason, refused, wait_for
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 

@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from support.builders import NOW, create_request, session_drafts
 from support.memory_store import MemoryDao
-from support.serving import PATIENCE, InProcessServer, detail, reason, refused, wait_for
+from support.servers import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
 import clickstream
 from clickstream.contract.statuses import STATUS_CODES, grpc_status

@@ -21,7 +21,7 @@ from support.builders import (
     struct,
     training_run,
 )
-from support.serving import InProcessServer, fields, reason, refused
+from support.servers import InProcessServer, fields, reason, refused
 
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.judgements import JudgedQuery, unpacked

@@ -19,7 +19,7 @@ from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import Improve
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES
 from support.builders import create_request, event, push_request, queries, struct
-from support.serving import ServeProcess, wait_for
+from support.servers import ServeProcess, wait_for
 from support.shop_log import THINGS, WANTED
 
 TRAINED, HELD_OUT = 14, MIN_HELD_OUT_QUERIES

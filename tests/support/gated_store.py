@@ -8,7 +8,7 @@ from typing import Any
 from clickstream.dao.group_commit import NO_SIGNALS, GroupCommit
 from clickstream.domain.signals import Signals
 from support.builders import push, session_draft
-from support.serving import until
+from support.servers import until
 
 MEGABYTE = 2**20
 

@@ -24,7 +24,7 @@ from clickstream.workers.run_worker import RunWorker
 from clickstream.workers.wake_signal import WakeSignal
 from support.builders import model_version
 from support.memory_store import MemoryDao
-from support.serving import DEFAULTS, POLICY, Clock, until
+from support.servers import DEFAULTS, POLICY, Clock, until
 
 LEASE = 10
 RULES = QueueRules(least=3, age=timedelta(seconds=60), attempts=3, backoff=timedelta(seconds=20))

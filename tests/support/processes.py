@@ -1,4 +1,4 @@
-"""Running processes and their connections, by the kernel's own books."""
+"""Running processes and their connections, as /proc shows them."""
 
 import contextlib
 import os
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import grpc
 
+# Number of channels that `clients` opens.
 CLIENTS = 20
 
 
 def children(parent: int, command: bytes = b"") -> list[int]:
-    """The pids of a process's children that have this word on their command line."""
+    """The pids of a process's children, or of those with this word on their command line."""
     pids = [int(pid) for task in Path(f"/proc/{parent}/task").glob("*/children") for pid in task.read_text().split()]
     return [pid for pid in pids if not command or command in command_line(pid)]
 
@@ -31,21 +32,21 @@ def is_alive(pid: int) -> bool:
 
 
 def processor_seconds(pid: int) -> float:
-    """How long all threads of the process have run so far, in user and in system mode together."""
+    """Seconds of processor time of all threads of the process so far, user and system mode together."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def connections(pid: int, address: str) -> int:
-    """How many clients of this address are connected to this very process, by the kernel's own books."""
+    """The number of clients of this address that are connected to this very process."""
     port = f":{int(address.rpartition(':')[2]):04X}"
     rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
     established = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(port) and row[3] == "01"}
-    held = 0
+    count = 0
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed while we look
-            held += os.readlink(descriptor) in established
-    return held
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            count += os.readlink(descriptor) in established
+    return count
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ Fault = Callable[[object, grpc.ServicerContext], None]
 
 
 class InMemoryService(ClickstreamServiceServicer):
-    """Keeps what the contract says; `faults` run before each call and may end it, `outcomes` replace its answer."""
+    """Stores as the contract demands. `faults` run before each call and may end it; `outcomes` replace its answer."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, service.CreateSessionRequest] = {}
@@ -26,7 +26,7 @@ class InMemoryService(ClickstreamServiceServicer):
         self.pushes: list[service.PushEventsRequest] = []
         self.faults: list[Fault] = []
         self.outcomes: list[service.EventOutcome] = []
-        # Every request that arrived, also one that a fault ended.
+        # Every request that arrived, also if a fault ended its call.
         self.requests: list[object] = []
 
     def _arrived(self, request, context):
@@ -65,7 +65,7 @@ class InMemoryService(ClickstreamServiceServicer):
 def serving(
     service: InMemoryService, port: int = 0, credentials: grpc.ServerCredentials | None = None
 ) -> Iterator[str]:
-    """Serves it on loopback, by default on a free port; gives the address."""
+    """Serves it on loopback, by default on a free port; yields the address."""
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
     add_ClickstreamServiceServicer_to_server(service, server)
     address = f"127.0.0.1:{port}"
@@ -76,7 +76,7 @@ def serving(
 
 
 def refuse(context: grpc.ServicerContext, code: int, reason: str, *fields: str, delay: float = 0) -> None:
-    """Ends a call the way the server does: with an ErrorInfo, given fields a BadRequest, given a delay RetryInfo."""
+    """Ends a call as the server does: with ErrorInfo, and for fields a BadRequest, for a delay a RetryInfo."""
     details = [any_pb2.Any()]
     details[0].Pack(error_details_pb2.ErrorInfo(reason=reason))
     if fields:
@@ -94,7 +94,7 @@ def refuse(context: grpc.ServicerContext, code: int, reason: str, *fields: str, 
 
 
 def first(times: int, code: int = code_pb2.UNAVAILABLE, reason: str = "STORE_UNAVAILABLE") -> Fault:
-    """A fault that ends the first calls only."""
+    """A fault that ends the first `times` calls only."""
     left = iter(range(times))
 
     def fault(request: object, context: grpc.ServicerContext) -> None:

@@ -10,17 +10,26 @@ from google.rpc import code_pb2
 from rich.console import Console
 from support.scripted import InMemoryService, refuse, serving
 
-from clickstream.ubi.account import NEVER_SHOWN, NO_QUERY_TEXT, SAME_SEARCH, SEARCH, SHOWN, Account, Bucket, Outcome
+from clickstream.ubi.account import (
+    NEVER_SHOWN,
+    NO_QUERY_TEXT,
+    SAME_SEARCH,
+    SEARCH,
+    SHOWN,
+    Bucket,
+    DocumentOutcome,
+    ImportAccount,
+)
 from clickstream.ubi.importer import import_ubi
 from clickstream.views.import_account import show_account
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[InMemoryService, grpc.Channel]]:
-    """The in-memory service behind a real channel."""
-    kept = InMemoryService()
-    with serving(kept) as address, grpc.insecure_channel(address) as channel:
-        yield kept, channel
+    """The service in memory, and a real channel to it."""
+    service_in_memory = InMemoryService()
+    with serving(service_in_memory) as address, grpc.insecure_channel(address) as channel:
+        yield service_in_memory, channel
 
 
 def query(query_id: str = "q1", text: str = "shoes", hits: tuple[str, ...] = ("a", "b")) -> dict:
@@ -45,20 +54,20 @@ def act(number: int, action: str = "click", object_id: str = "a", query_id: str 
 
 
 def write(path: Path, *documents: dict) -> Path:
-    """A plain ndjson file."""
+    """Writes a plain ndjson file."""
     path.write_text("".join(json.dumps(document) + "\n" for document in documents))
     return path
 
 
-def run(path: Path, channel: grpc.Channel) -> Account:
-    """Imports without waiting between attempts and without showing anything."""
+def run(path: Path, channel: grpc.Channel) -> ImportAccount:
+    """Imports without pauses between attempts and without a progress bar."""
     account = import_ubi(path, channel, Console(quiet=True), sleep=lambda _: None)
     assert account.balanced
     return account
 
 
-def buckets(account: Account) -> dict[tuple[str, str], int]:
-    """(outcome, reason) → documents."""
+def buckets(account: ImportAccount) -> dict[tuple[str, str], int]:
+    """The number of documents by (outcome, reason)."""
     return {(bucket.outcome.value, bucket.reason): counts.total() for bucket, counts in account.counts.items()}
 
 
@@ -74,9 +83,9 @@ DOCUMENTS = (
 )
 
 
-def test_every_document_lands_in_one_bucket_and_what_was_shown_is_sent(server, tmp_path):
-    """Searches, merged lines, acts that train, acts that cannot, and what is no act: each counted once."""
-    kept, channel = server
+def test_every_document_is_in_one_bucket_and_shown_results_are_sent(server, tmp_path):
+    """Searches, merged lines, acts that train, acts that never train, and other actions: each is counted once."""
+    service_in_memory, channel = server
     account = run(write(tmp_path / "ubi", *DOCUMENTS), channel)
     assert buckets(account) == {
         ("accepted", SEARCH): 1,
@@ -86,18 +95,18 @@ def test_every_document_lands_in_one_bucket_and_what_was_shown_is_sent(server, t
         ("accepted", NO_QUERY_TEXT): 2,
         ("left out", "no act on one result: the search itself"): 1,
     }
-    request = kept.sessions["q1"]
+    request = service_in_memory.sessions["q1"]
     assert request.historical
     assert [result.object_id for result in request.session.results] == ["a", "b", "c"]
     assert [result.position for result in request.session.results] == [0, 1, 2]
     assert request.session.results[0].meta["text"] == "Item a"
     assert request.session.created_at.ToJsonString() == "2025-01-24T07:31:30Z"
-    assert kept.pushes[0].historical
+    assert service_in_memory.pushes[0].historical
 
 
 def test_a_recorded_file_is_imported_exactly(server, pytestconfig):
-    """Each of the 24 documents of a file as shops record it, dirt included, lands in the bucket where it belongs."""
-    kept, channel = server
+    """Each of the 24 documents of a file as shops record it, broken ones included, is in the bucket of its kind."""
+    service_in_memory, channel = server
     account = run(pytestconfig.rootpath / "tests" / "support" / "ubi_sample.ndjson", channel)
     assert buckets(account) == {
         ("accepted", SEARCH): 3,
@@ -114,64 +123,70 @@ def test_a_recorded_file_is_imported_exactly(server, pytestconfig):
         ("rejected", "no object_id"): 1,
         ("rejected", "not valid JSON"): 1,
     }
-    assert {bucket.reason: count for bucket, count in account.acts().items() if bucket.outcome is Outcome.ACCEPTED} == {
+    assert {
+        bucket.reason: count for bucket, count in account.acts().items() if bucket.outcome is DocumentOutcome.ACCEPTED
+    } == {
         SHOWN: 5,
         NO_QUERY_TEXT: 1,
         NEVER_SHOWN: 1,
     }
-    searches = [request.session for request in kept.sessions.values()]
+    searches = [request.session for request in service_in_memory.sessions.values()]
     assert {search.query: [result.object_id for result in search.results] for search in searches} == {
         "garden hose": ["GS-1001", "GS-1002", "GS-1003", "GS-1004", "GS-1005", "GS-1006"],
         "rain barrel": ["GS-1007", "GS-1008"],
         "": ["GS-1004", "GS-1001"],
         "seed trays": ["GS-1010", "GS-1011"],
     }
-    assert all("203.0.113." not in str(sent) for sent in [*searches, *kept.pushes]), "an address is never sent"
+    assert all("203.0.113." not in str(sent) for sent in [*searches, *service_in_memory.pushes]), (
+        "an address is never sent"
+    )
 
 
-def test_importing_twice_changes_nothing_and_says_so(server, tmp_path):
-    """R1: ids and content come from the file alone, so the second import is all duplicates and sends the same bytes."""
-    kept, channel = server
+def test_r1_importing_twice_changes_nothing_and_says_so(server, tmp_path):
+    """R1: ids and content come from the file alone, so a second import sends the same bytes, all duplicates."""
+    service_in_memory, channel = server
     path = write(tmp_path / "ubi", *DOCUMENTS)
     first = run(path, channel)
-    before = {key: event.SerializeToString(deterministic=True) for key, event in kept.events.items()}
+    before = {key: event.SerializeToString(deterministic=True) for key, event in service_in_memory.events.items()}
     account = run(path, channel)
     assert first.changed
     assert not account.changed
-    assert account.total(Outcome.ACCEPTED) == 0
-    assert account.total(Outcome.DUPLICATE) == first.total(Outcome.ACCEPTED) == 6
-    assert {key: event.SerializeToString(deterministic=True) for key, event in kept.events.items()} == before
+    assert account.total(DocumentOutcome.ACCEPTED) == 0
+    assert account.total(DocumentOutcome.DUPLICATE) == first.total(DocumentOutcome.ACCEPTED) == 6
+    assert {
+        key: event.SerializeToString(deterministic=True) for key, event in service_in_memory.events.items()
+    } == before
     console = Console(record=True, width=200)
     show_account(account, console)
     assert "Nothing changed" in console.export_text()
 
 
 def test_new_events_of_known_searches_are_a_change(server, tmp_path):
-    """Where the server has all searches already but not all events, the import says that it changed something."""
+    """If the server has all searches already but not all events, the account says that something changed."""
     _, channel = server
     run(write(tmp_path / "monday", query()), channel)
     account = run(write(tmp_path / "tuesday", query(), act(1)), channel)
-    assert account.total(Outcome.ACCEPTED) == 1
+    assert account.total(DocumentOutcome.ACCEPTED) == 1
     assert account.changed
 
 
-def test_a_search_that_only_events_tell_of_is_a_change(server, tmp_path):
-    """A search without a query line is stored although its events are refused, and that is a change."""
-    kept, channel = server
+def test_a_search_without_a_query_document_is_a_change(server, tmp_path):
+    """A search that only events name is stored, although its events are refused, and that counts as a change."""
+    service_in_memory, channel = server
 
     def fault(request, context):
         if isinstance(request, service.PushEventsRequest):
             refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "events[0].type")
 
-    kept.faults.append(fault)
+    service_in_memory.faults.append(fault)
     account = run(write(tmp_path / "ubi", act(1)), channel)
-    assert account.total(Outcome.ACCEPTED) == 0
+    assert account.total(DocumentOutcome.ACCEPTED) == 0
     assert account.changed
 
 
 def test_a_search_registered_with_other_content_still_takes_its_acts(server, tmp_path):
-    """A later export may know more of a search: the registered one stays, and decides which objects were shown."""
-    kept, channel = server
+    """If a later file has more results of a search, the registered session decides which objects were shown."""
+    service_in_memory, channel = server
     run(write(tmp_path / "monday", query()), channel)
     account = run(write(tmp_path / "tuesday", query(hits=("a", "b", "c")), act(1), act(2, "click", "c")), channel)
     assert buckets(account) == {
@@ -179,18 +194,18 @@ def test_a_search_registered_with_other_content_still_takes_its_acts(server, tmp
         ("accepted", SHOWN): 1,
         ("accepted", NEVER_SHOWN): 1,
     }
-    assert [result.object_id for result in kept.sessions["q1"].session.results] == ["a", "b"]
+    assert [result.object_id for result in service_in_memory.sessions["q1"].session.results] == ["a", "b"]
 
 
-def test_a_refused_search_costs_only_itself(server, tmp_path):
-    """INVALID_ARGUMENT puts the search with its documents into `rejected`, with the field; the next search is sent."""
-    kept, channel = server
+def test_a_refused_search_stops_no_other(server, tmp_path):
+    """INVALID_ARGUMENT rejects the search with its documents, naming the field; the next search is sent."""
+    service_in_memory, channel = server
 
     def fault(request, context):
         if isinstance(request, service.CreateSessionRequest) and len(request.session.query) > 10:
             refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_LIMIT_EXCEEDED", "session.query")
 
-    kept.faults.append(fault)
+    service_in_memory.faults.append(fault)
     account = run(
         write(tmp_path / "ubi", query(text="x" * 11), act(1), query("q2"), act(2, query_id="q2")),
         channel,
@@ -203,22 +218,24 @@ def test_a_refused_search_costs_only_itself(server, tmp_path):
 
 
 def test_every_line_of_a_refused_search_is_rejected(server, tmp_path):
-    """A further line counts as merged only into a search that the server has: a refused search costs all its lines."""
-    kept, channel = server
-    kept.faults.append(lambda _, context: refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "q"))
+    """A further line counts as merged only if the server has its search; otherwise it is rejected with it."""
+    service_in_memory, channel = server
+    service_in_memory.faults.append(
+        lambda _, context: refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "q")
+    )
     account = run(write(tmp_path / "ubi", query(), query(hits=("c",))), channel)
     assert buckets(account) == {("rejected", "the search is refused: q: is too long"): 2}
 
 
 def test_events_that_are_all_refused_name_their_fields(server, tmp_path):
-    """A call that fails as a whole gives each event the violation that names it."""
-    kept, channel = server
+    """If a call fails as a whole, each event is rejected with the violation of its own field."""
+    service_in_memory, channel = server
 
     def fault(request, context):
         if isinstance(request, service.PushEventsRequest):
             refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "events[0].type", "events[1].meta")
 
-    kept.faults.append(fault)
+    service_in_memory.faults.append(fault)
     account = run(write(tmp_path / "ubi", query(), act(1), act(2)), channel)
     assert buckets(account) == {
         ("accepted", SEARCH): 1,
@@ -227,10 +244,10 @@ def test_events_that_are_all_refused_name_their_fields(server, tmp_path):
     }
 
 
-def test_a_rejected_event_never_costs_a_good_one(server, tmp_path):
-    """R2: outcomes are per event; conflict and rejection keep their own buckets, with the lines."""
-    kept, channel = server
-    kept.outcomes = [
+def test_r2_a_rejected_event_never_costs_a_good_one(server, tmp_path):
+    """R2: outcomes are per event; conflict and rejection have their own buckets, with line numbers."""
+    service_in_memory, channel = server
+    service_in_memory.outcomes = [
         service.EventOutcome(code="CODE_ACCEPTED"),
         service.EventOutcome(code="CODE_CONFLICT"),
         service.EventOutcome(
@@ -241,7 +258,7 @@ def test_a_rejected_event_never_costs_a_good_one(server, tmp_path):
         ),
     ]
     account = run(write(tmp_path / "ubi", query(), act(1), act(2), act(3)), channel)
-    rejected = Bucket(Outcome.REJECTED, "the event is refused: type: letters only")
+    rejected = Bucket(DocumentOutcome.REJECTED, "the event is refused: type: letters only")
     assert buckets(account) == {
         ("accepted", SEARCH): 1,
         ("accepted", SHOWN): 1,
@@ -254,49 +271,49 @@ def test_a_rejected_event_never_costs_a_good_one(server, tmp_path):
 @pytest.mark.parametrize(
     ("code", "reason"), [(code_pb2.UNAVAILABLE, "STORE_UNAVAILABLE"), (code_pb2.RESOURCE_EXHAUSTED, "WRITE_QUEUE_FULL")]
 )
-def test_a_passing_failure_is_retried(server, tmp_path, code, reason):
-    """R1: UNAVAILABLE and a full write queue are tried again; the account does not notice."""
-    kept, channel = server
+def test_r1_an_error_that_may_pass_is_retried(server, tmp_path, code, reason):
+    """R1: after UNAVAILABLE or a full write queue a call is repeated, and the account is the same as without them."""
+    service_in_memory, channel = server
     failures = iter([True, False, True, True, False])
 
     def fault(request, context):
         if next(failures, False):
             refuse(context, code, f"ERROR_REASON_{reason}")
 
-    kept.faults.append(fault)
+    service_in_memory.faults.append(fault)
     account = run(write(tmp_path / "ubi", query(), act(1)), channel)
     assert buckets(account) == {("accepted", SEARCH): 1, ("accepted", SHOWN): 1}
     assert account.stopped == ""
 
 
 def test_a_server_that_stays_away_ends_the_import_with_every_document_accounted(server, tmp_path):
-    """After bounded attempts nothing more is sent; what got no answer is unacknowledged until it is imported again."""
-    kept, channel = server
+    """After six attempts nothing more is sent; documents without an answer are unacknowledged until the next import."""
+    service_in_memory, channel = server
     calls = []
 
     def fault(request, context):
         calls.append(request)
         context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
 
-    kept.faults.append(fault)
+    service_in_memory.faults.append(fault)
     path = write(tmp_path / "ubi", *[query(f"q{number}") for number in range(200)], act(1, query_id="q7"))
     account = run(path, channel)
-    assert account.total(Outcome.UNACKNOWLEDGED) == account.documents == 201
+    assert account.total(DocumentOutcome.UNACKNOWLEDGED) == account.documents == 201
     assert account.stopped == "UNAVAILABLE: gone"
     assert len(calls) <= 16 * 6
-    kept.faults.clear()
-    assert run(path, channel).total(Outcome.ACCEPTED) == 201
+    service_in_memory.faults.clear()
+    assert run(path, channel).total(DocumentOutcome.ACCEPTED) == 201
 
 
 def test_a_write_queue_that_stays_full_ends_the_import(server, tmp_path):
-    """A busy server says nothing about the content: after bounded attempts its documents are unacknowledged."""
-    kept, channel = server
+    """A busy server refuses no content, so after six attempts the documents are unacknowledged, not rejected."""
+    service_in_memory, channel = server
 
     def fault(request, context):
         if isinstance(request, service.PushEventsRequest):
             refuse(context, code_pb2.RESOURCE_EXHAUSTED, "ERROR_REASON_WRITE_QUEUE_FULL")
 
-    kept.faults.append(fault)
+    service_in_memory.faults.append(fault)
     account = run(write(tmp_path / "ubi", query(), act(1)), channel)
     assert buckets(account) == {
         ("accepted", SEARCH): 1,
@@ -305,47 +322,47 @@ def test_a_write_queue_that_stays_full_ends_the_import(server, tmp_path):
     assert account.stopped == "RESOURCE_EXHAUSTED: refused"
 
 
-def test_large_events_are_split_into_calls_within_the_limits(server, tmp_path):
-    """R7: events that are too large for one call together go out in several calls, and all are accepted."""
-    kept, channel = server
+def test_r7_large_events_are_split_into_calls_within_the_limits(server, tmp_path):
+    """R7: events that together are too large for one call are sent in several, and all are accepted."""
+    service_in_memory, channel = server
     shown = "x" * 19_000
     account = run(
         write(tmp_path / "ubi", query(hits=(shown,)), *[act(n, object_id=shown) for n in range(300)]), channel
     )
     assert buckets(account) == {("accepted", SEARCH): 1, ("accepted", SHOWN): 300}
-    assert len(kept.pushes) == 2
+    assert len(service_in_memory.pushes) == 2
 
 
-def test_many_events_are_split_into_calls_within_the_limits(server, tmp_path):
-    """R7: at most 1,000 events a call, and an event beyond 20 KiB is rejected before it costs a call."""
-    kept, channel = server
+def test_r7_many_events_are_split_into_calls_within_the_limits(server, tmp_path):
+    """R7: a call has at most 1,000 events, and an event larger than 20 KiB is rejected without a call."""
+    service_in_memory, channel = server
     documents = [act(number) for number in range(2_001)]
     account = run(write(tmp_path / "ubi", query(), *documents, act(1, "click", "x" * 21_000)), channel)
-    assert sorted(len(push.events) for push in kept.pushes) == [1, 1_000, 1_000]
+    assert sorted(len(push.events) for push in service_in_memory.pushes) == [1, 1_000, 1_000]
     assert buckets(account)["rejected", "the event is larger than 20 KiB"] == 1
 
 
-def test_a_search_beyond_one_mebibyte_is_rejected_before_it_is_sent(server, tmp_path):
-    """R7: a session larger than the contract allows is not sent, and its acts share its reason."""
-    kept, channel = server
+def test_r7_a_search_beyond_one_mebibyte_is_rejected_before_it_is_sent(server, tmp_path):
+    """R7: a session larger than 1 MiB is not sent, and its acts are rejected with the same reason."""
+    service_in_memory, channel = server
     hits = tuple("x" * 2_000 + str(number) for number in range(1_000))
     account = run(write(tmp_path / "ubi", query(hits=hits), act(1)), channel)
     assert buckets(account) == {("rejected", "the search is larger than 1 MiB"): 2}
-    assert kept.sessions == {}
+    assert service_in_memory.sessions == {}
 
 
-def test_broken_lines_are_accounted_beside_good_ones(server, tmp_path):
-    """A file with a broken line is imported, and the broken line is one rejected document with its number."""
+def test_a_broken_line_stops_no_other(server, tmp_path):
+    """A file with a broken line is imported; the broken line is one rejected document with its line number."""
     _, channel = server
     path = write(tmp_path / "ubi", query(), act(1))
     path.write_bytes(path.read_bytes() + b'{"action_name": "click", "query_')
     account = run(path, channel)
     assert account.documents == 3
-    assert account.lines[Bucket(Outcome.REJECTED, "not valid JSON")] == [3]
+    assert account.lines[Bucket(DocumentOutcome.REJECTED, "not valid JSON")] == [3]
 
 
 def test_the_shown_account_names_every_bucket_and_the_sum(server, tmp_path):
-    """The printed account holds each reason, the sum, and the clicks, carts and purchases by reason."""
+    """The printed account has each reason, the sum, and the clicks, carts and purchases by reason."""
     _, channel = server
     console = Console(record=True, width=200)
     show_account(run(write(tmp_path / "ubi", *DOCUMENTS), channel), console)

@@ -40,13 +40,13 @@ def bulk(*documents: tuple[str, str, dict]) -> list[bytes]:
 
 
 def only(lines: list[bytes]) -> QueryLine | EventLine | Unread:
-    """The one record of these lines."""
+    """Reads lines that are exactly one record."""
     (record,) = read(lines)
     return record
 
 
 def test_a_query_document_is_read_in_full():
-    """Text is trimmed, hit ids keep their order, the offset without a colon is understood."""
+    """The text is trimmed, hit ids keep their order, and a time offset without a colon is read."""
     record = only(bulk(("ubi_queries", "1", QUERY)))
     assert record == QueryLine(
         line=1,
@@ -60,19 +60,19 @@ def test_a_query_document_is_read_in_full():
 
 
 def test_an_event_document_is_read_without_its_private_parts():
-    """Object, ordinal, time in milliseconds and item text are carried; address and browser are not."""
+    """Object, ordinal, time in milliseconds and item text are read; address and browser are not."""
     record = only(bulk(("ubi_events", "e1", CLICK)))
     assert isinstance(record, EventLine)
     assert (record.event_id, record.action, record.object_id, record.ordinal) == ("e1", "click", "a", 3)
     assert record.at == datetime(2024, 6, 4, 19, 2, 42, 59_000, UTC)
     assert record.item == {"title": "Runner", "text": "A shoe"}
-    assert record.user_id == "c1", "an empty user_id falls back to the client's"
+    assert record.user_id == "c1", "an empty user_id is replaced by the client_id"
     assert "10.0.0.1" not in repr(record)
     assert "Mozilla" not in repr(record)
 
 
-def test_plain_ndjson_is_told_apart_by_its_fields_and_named_by_its_content():
-    """Without action lines the kind comes from the fields, and the id from the content, not from key order or place."""
+def test_a_plain_ndjson_document_gets_its_kind_and_id_from_its_content():
+    """Without action lines the kind follows from the fields, and the id from the content in any order of keys."""
     shuffled = dict(reversed(CLICK.items()))
     query, event = read([json.dumps(QUERY).encode(), json.dumps(CLICK).encode()])
     again = only([b"", json.dumps(shuffled).encode()])
@@ -87,7 +87,7 @@ def test_plain_ndjson_is_told_apart_by_its_fields_and_named_by_its_content():
 
 
 def test_a_repeated_id_is_a_duplicate_or_a_conflict():
-    """The first with an id counts; the same again is a duplicate, other content a conflict, another kind neither."""
+    """A second document with an id is a duplicate, or a conflict if its content differs; ids are per kind."""
     records = list(
         read(
             bulk(
@@ -122,8 +122,8 @@ def test_a_repeated_id_is_a_duplicate_or_a_conflict():
         ),
     ],
 )
-def test_a_document_that_cannot_be_used_costs_only_itself(line, reason):
-    """Whatever a line holds, it becomes one record with a reason and its line number, and the next one is read."""
+def test_an_unusable_document_stops_no_other(line, reason):
+    """Any unusable line becomes one record with a reason and its line number, and the next line is read."""
     first, second = read([line, json.dumps(CLICK).encode()])
     assert isinstance(first, Unread)
     assert (first.line, first.reason) == (1, reason)
@@ -131,21 +131,21 @@ def test_a_document_that_cannot_be_used_costs_only_itself(line, reason):
 
 
 def test_an_unknown_index_is_refused_by_name():
-    """A document under an index that is no UBI index is not guessed at."""
+    """A document of an index that is no UBI index is refused, and the reason names the index."""
     record = only(bulk(("orders", "1", CLICK)))
     assert isinstance(record, Unread)
     assert record.reason == "unknown index name 'orders'"
 
 
-def test_a_truncated_bulk_file_ends_in_a_reason():
+def test_a_truncated_bulk_file_ends_with_a_reason():
     """An action line without its document is one rejected document."""
     records = list(read(bulk(("ubi_events", "x", CLICK), ("ubi_events", "y", CLICK))[:3]))
     assert isinstance(records[0], EventLine)
     assert records[1:] == [Unread(3, "unknown", "the file ends after the action line")]
 
 
-def test_a_document_that_lost_its_action_line_is_not_sent_under_a_made_up_id():
-    """In a bulk file a broken action line costs its document too: importing the mended file would count it twice."""
+def test_a_document_that_lost_its_action_line_gets_no_made_up_id():
+    """In a bulk file a broken action line costs its document: under another id the mended file would count it twice."""
     lines = bulk(("ubi_events", "x", CLICK), ("ubi_events", "y", CLICK), ("ubi_events", "z", CLICK))
     lines[2] = b'{"index": {"_ind'
     records = list(read(lines))
@@ -157,7 +157,7 @@ def test_a_document_that_lost_its_action_line_is_not_sent_under_a_made_up_id():
 
 
 def test_deletions_and_updates_are_refused():
-    """A bulk file may delete (one line) or update (two lines); neither tells of a search."""
+    """A deletion (one line) and an update (two lines) of a bulk file are each refused with a reason."""
     lines = [
         b'{"delete": {"_index": "ubi_events", "_id": "x"}}',
         b'{"update": {"_index": "ubi_events", "_id": "x"}}',
@@ -187,7 +187,7 @@ def test_deletions_and_updates_are_refused():
     ],
 )
 def test_times_are_read_in_every_form_that_ubi_files_use(timestamp, expected):
-    """ISO 8601 with or without a zone, seconds or milliseconds as number or text; anything else is no time."""
+    """A time is ISO 8601 with or without a zone, or seconds or milliseconds as number or text; the rest is no time."""
     record = only([json.dumps(CLICK | {"timestamp": timestamp}).encode()])
     assert isinstance(record, EventLine)
     assert record.at == expected
@@ -204,15 +204,15 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_time_without_a_zone_is_utc_on_every_machine():
-    """R1: content comes from the file alone, so the machine's zone changes no time."""
+def test_r1_a_time_without_a_zone_is_utc_on_every_machine():
+    """R1: content comes from the file alone, so the machine's time zone changes nothing."""
     record = only([json.dumps(CLICK | {"timestamp": "2024-12-10T00:01:29"}).encode()])
     assert isinstance(record, EventLine)
     assert record.at == datetime(2024, 12, 10, 0, 1, 29, 0, UTC)
 
 
-def test_an_items_texts_are_cut():
-    """R7: an item carries at most 200 characters of its title or brand and 2,000 of its description."""
+def test_r7_an_items_texts_are_cut():
+    """R7: an item has at most 200 characters of its title or brand and 2,000 of its description."""
     item = {"object_id": "a", "name": "n" * 5_000, "description": "d" * 5_000, "brand": "b" * 5_000}
     record = only([json.dumps(CLICK | {"event_attributes": {"object": item}}).encode()])
     assert isinstance(record, EventLine)
@@ -221,14 +221,14 @@ def test_an_items_texts_are_cut():
 
 @pytest.mark.parametrize("attributes", [None, [], "x", {}, {"object": None}, {"object": {"object_id": ["a"]}}])
 def test_an_event_without_a_usable_object_has_none(attributes):
-    """Missing or misshapen attributes leave the object and the ordinal empty."""
+    """Missing or malformed attributes leave the object and the ordinal empty."""
     record = only([json.dumps(CLICK | {"event_attributes": attributes}).encode()])
     assert isinstance(record, EventLine)
     assert (record.object_id, record.ordinal) == ("", None)
 
 
 def test_numbered_objects_keep_their_number_as_id():
-    """A shop that numbers its items gets the number as text, in hit lists and in events alike."""
+    """An object id that is a whole number is read as text, in hit lists and in events."""
     event = CLICK | {"event_attributes": {"object": {"object_id": 7}, "position": {"ordinal": -1}}}
     query_record, event_record = read(
         bulk(("ubi_queries", "1", QUERY | {"query_response_hit_ids": [7, None, True, "b"]}), ("ubi_events", "2", event))

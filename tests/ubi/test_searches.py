@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clickstream.ubi.account import Account, Bucket, Outcome
+from clickstream.ubi.account import Bucket, DocumentOutcome, ImportAccount
 from clickstream.ubi.records import EventLine, QueryLine, Unread
 from clickstream.ubi.searches import RebuiltSession, rebuild
 
@@ -13,7 +13,7 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
 def query(
     line: int, text: str = "shoes", hits: tuple[str, ...] = (), second: int = 0, query_id: str = "q"
 ) -> QueryLine:
-    """A query line of search `query_id`, some seconds after NOW."""
+    """A query line of search `query_id`, `second` seconds after NOW."""
     return QueryLine(line, query_id, text, hits, NOW.replace(second=second), "shop", "c1")
 
 
@@ -32,39 +32,39 @@ def event(line: int, action: str, object_id: str = "", **fields: object) -> Even
     return EventLine(line=line, event_id=f"e{line}", action=action, object_id=object_id, **given)
 
 
-def rebuilt(*records: QueryLine | EventLine | Unread) -> tuple[list[RebuiltSession], Account]:
-    """The sessions and what the account holds before anything is sent."""
-    account = Account()
+def rebuilt(*records: QueryLine | EventLine | Unread) -> tuple[list[RebuiltSession], ImportAccount]:
+    """The rebuilt sessions, and the account before anything is sent."""
+    account = ImportAccount()
     return list(rebuild(records, account)), account
 
 
-def places(session: RebuiltSession) -> dict[str, int]:
-    """Object id → place."""
+def positions(session: RebuiltSession) -> dict[str, int]:
+    """The position of each shown object id."""
     return {item.object_id: item.position for item in session.shown}
 
 
-def test_pages_of_one_search_are_one_session():
-    """R6: lines with one query id are one search; the pages' hits follow each other by time, each object once."""
+def test_r6_pages_of_one_search_are_one_session():
+    """R6: query lines with the same id are one search; its hits follow the time of their page, each object once."""
     (session,), account = rebuilt(query(3, hits=("c", "a"), second=9), query(1, hits=("a", "b"), second=1))
-    assert places(session) == {"a": 0, "b": 1, "c": 2}
+    assert positions(session) == {"a": 0, "b": 1, "c": 2}
     assert session.created_at == NOW.replace(second=1)
     assert session.query_lines == [3, 1]
     assert account.documents == 2
-    assert account.accounted == 0, "whoever sends the session accounts for its documents"
+    assert account.accounted == 0, "a document of a session is counted when the session is sent"
 
 
-def test_pages_follow_each_other_by_time_wherever_they_stand_in_the_file():
-    """R6: a page that was shown later takes the later places, wherever its line stands; one without a time is last."""
+def test_r6_pages_follow_each_other_by_time_in_any_order_of_lines():
+    """R6: a page that was shown later takes the later positions, in any order of lines; one without a time is last."""
     (session,), _ = rebuilt(
         replace(query(1, hits=("d",)), at=None),
         query(2, hits=("c",), second=9),
         query(3, hits=("a", "b"), second=1),
     )
-    assert places(session) == {"a": 0, "b": 1, "c": 2, "d": 3}
+    assert positions(session) == {"a": 0, "b": 1, "c": 2, "d": 3}
 
 
-def test_impressions_show_what_no_hit_list_names():
-    """Hits take 0, 1, 2 …; an impression beyond them its ordinal, or the next free place."""
+def test_an_impression_shows_an_object_that_no_hit_list_names():
+    """Hits take the positions 0, 1, 2 …; an impression of another object its ordinal, or the next free position."""
     (session,), _ = rebuilt(
         query(1, hits=("a", "b")),
         event(2, "impression", "b", ordinal=7),
@@ -72,11 +72,11 @@ def test_impressions_show_what_no_hit_list_names():
         event(4, "impression", "y", ordinal=1),
         event(5, "impression", "x"),
     )
-    assert places(session) == {"a": 0, "b": 1, "y": 2, "z": 5, "x": 6}
+    assert positions(session) == {"a": 0, "b": 1, "y": 2, "z": 5, "x": 6}
 
 
-def test_impressions_alone_keep_their_places():
-    """Without hit ids the ordinals are the places; a tie and an absurd ordinal take the next free one."""
+def test_impressions_alone_keep_their_ordinals():
+    """Without hit ids the ordinals are the positions; a taken or huge ordinal becomes the next free position."""
     (session,), _ = rebuilt(
         query(1),
         event(2, "impression", "b", ordinal=4),
@@ -85,18 +85,18 @@ def test_impressions_alone_keep_their_places():
         event(5, "impression", "d", ordinal=10**12),
         event(6, "impression", "a", ordinal=9),
     )
-    assert places(session) == {"a": 2, "b": 4, "c": 5, "d": 6}
+    assert positions(session) == {"a": 2, "b": 4, "c": 5, "d": 6}
 
 
-def test_a_click_does_not_show_its_object():
-    """R4, R12: only hits and impressions were shown; an act on anything else is sent and shows nothing."""
+def test_r12_a_click_does_not_show_its_object():
+    """R4, R12: only hits and impressions are shown results; an act on another object is sent and adds none."""
     (session,), _ = rebuilt(query(1, hits=("a",)), event(2, "click", "b", ordinal=1))
-    assert places(session) == {"a": 0}
+    assert positions(session) == {"a": 0}
     assert [(act.object_id, act.type) for act in session.acts] == [("b", "click")]
 
 
-def test_impressions_are_sent_as_impressions_never_as_clicks():
-    """An impression is an event of its own type, beside the act on the same object."""
+def test_an_impression_is_sent_as_an_impression():
+    """An impression is an event of its own type, also beside an act on the same object."""
     (session,), _ = rebuilt(query(1), event(2, "impression", "a"), event(3, "add_to_cart", "a"))
     assert [act.type for act in session.acts] == ["impression", "add_to_cart"]
 
@@ -125,13 +125,13 @@ def test_impressions_are_sent_as_impressions_never_as_clicks():
     ],
 )
 def test_the_query_of_a_search_that_was_typed_on(records, expected):
-    """Acts decide, then hits, then time; query lines before events' texts before typed texts."""
+    """The query line with most acts, then most hits, then the latest, has the text; without one, the events have it."""
     (session,), _ = rebuilt(*records)
     assert session.query == expected
 
 
-def test_an_items_text_comes_from_anywhere_in_the_file():
-    """Hit lists carry ids alone: what the first event with a text says of an item is its meta in every search."""
+def test_an_items_text_may_come_from_another_search():
+    """The text of an item in the first event that has one becomes its meta in every search of the file."""
     sessions, _ = rebuilt(
         query(1, hits=("a",), query_id="p"),
         event(2, "impression", "a"),
@@ -141,8 +141,8 @@ def test_an_items_text_comes_from_anywhere_in_the_file():
     assert [item.meta for session in sessions for item in session.shown] == [{"text": "A shoe"}] * 2
 
 
-def test_what_is_no_act_on_one_result_is_left_out_with_its_reason():
-    """Searches, filters and page steps are counted and make no session, whatever object they name."""
+def test_actions_that_are_no_act_on_one_result_are_left_out_with_a_reason():
+    """Searches, filters and page steps are counted and make no session, even if they name an object."""
     sessions, account = rebuilt(
         event(1, "search", typed="sh"), event(2, "type_filter", "filter"), event(3, "page_exit", "a", query_id="")
     )
@@ -155,8 +155,8 @@ def test_what_is_no_act_on_one_result_is_left_out_with_its_reason():
     assert account.balanced
 
 
-def test_an_action_that_no_table_names_goes_out_under_its_own_name():
-    """The importance policy says what a type counts, so an unknown act on an object is not dropped."""
+def test_an_action_that_no_table_names_is_sent_under_its_own_name():
+    """An unknown action on an object is sent, because the importance policy may give its type a grade."""
     (session,), _ = rebuilt(query(1, hits=("a",)), event(2, "wishlist", "a"))
     assert session.acts[0].type == "wishlist"
 
@@ -164,22 +164,25 @@ def test_an_action_that_no_table_names_goes_out_under_its_own_name():
 def test_acts_without_search_or_object_are_rejected():
     """An act that names no search or no object cannot be sent."""
     _, account = rebuilt(event(1, "click", "a", query_id=""), event(2, "click"))
-    assert account.counts[Bucket(Outcome.REJECTED, "no query_id")] == {"click": 1}
-    assert account.counts[Bucket(Outcome.REJECTED, "no object_id")] == {"click": 1}
-    assert account.lines[Bucket(Outcome.REJECTED, "no object_id")] == [2]
+    assert account.counts[Bucket(DocumentOutcome.REJECTED, "no query_id")] == {"click": 1}
+    assert account.counts[Bucket(DocumentOutcome.REJECTED, "no object_id")] == {"click": 1}
+    assert account.lines[Bucket(DocumentOutcome.REJECTED, "no object_id")] == [2]
 
 
-def test_a_missing_time_is_that_of_the_search():
-    """R1: content comes from the file alone, so no clock fills a gap; without any time a search is rejected."""
+def test_r1_an_act_without_a_time_gets_the_time_of_its_search():
+    """R1: content comes from the file alone, so no clock fills a gap; a search without any time is rejected."""
     (session,), _ = rebuilt(query(1, second=3), event(2, "click", "a", at=None))
     assert session.acts[0].created_at == NOW.replace(second=3)
     sessions, account = rebuilt(event(1, "click", "a", at=None))
     assert sessions == []
-    assert account.total(Outcome.REJECTED) == account.documents == 1
+    assert account.total(DocumentOutcome.REJECTED) == account.documents == 1
 
 
 def test_repeated_and_unreadable_documents_are_accounted_by_reason():
-    """The reader's verdicts become buckets: same content a duplicate, other content a conflict, the rest rejected."""
+    """A repeated document is a duplicate, or a conflict if its content differs; an unreadable one is rejected."""
     _, account = rebuilt(Unread(1, "click", "r", "same"), Unread(2, "click", "r", "other"), Unread(3, "unknown", "r"))
-    assert [account.total(outcome) for outcome in (Outcome.DUPLICATE, Outcome.CONFLICT, Outcome.REJECTED)] == [1, 1, 1]
+    assert [
+        account.total(outcome)
+        for outcome in (DocumentOutcome.DUPLICATE, DocumentOutcome.CONFLICT, DocumentOutcome.REJECTED)
+    ] == [1, 1, 1]
     assert account.balanced

@@ -13,7 +13,7 @@ from embedding_studio.clickstream.v1 import improvement_service_pb2 as improveme
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from rich.console import Console
 from support.builders import NOW, SECOND, model_version, push, session_drafts, stored_session, training_run
-from support.serving import Clock, InProcessServer
+from support.servers import Clock, InProcessServer
 
 from clickstream.cli.commands import main
 from clickstream.client import admin

@@ -9,7 +9,7 @@ import pytest
 from pymongo.database import Database
 from support.builders import NOW, session_draft, session_drafts, training_run
 from support.memory_store import MemoryDao
-from support.serving import PATIENCE, Clock
+from support.servers import PATIENCE, Clock
 
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.dao.mongo.connection import Document

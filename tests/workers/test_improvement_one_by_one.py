@@ -8,7 +8,7 @@ import pytest
 from support.builders import NOW, SECOND, model_version, push, session_drafts
 from support.made_up import LEASE, RULES, Module, play
 from support.memory_store import MemoryDao
-from support.serving import DEFAULTS, POLICY, Clock, until
+from support.servers import DEFAULTS, POLICY, Clock, until
 
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao

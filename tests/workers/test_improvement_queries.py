@@ -6,7 +6,7 @@ import pytest
 from support.builders import NOW, model_version, push, queries, session_draft
 from support.made_up import RULES, Module, play, queue
 from support.memory_store import MemoryDao
-from support.serving import Clock, until
+from support.servers import Clock, until
 
 from clickstream.domain import limits
 from clickstream.domain.improvement import ImprovementTask

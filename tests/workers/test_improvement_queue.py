@@ -11,7 +11,7 @@ from support import made_up
 from support.builders import NOW, SECOND, model_version, push, session_draft, session_drafts, stored_session, struct
 from support.made_up import LEASE, RULES, Endless, Module, play, queue, raising
 from support.memory_store import MemoryDao
-from support.serving import DEFAULTS, PATIENCE, Clock, until
+from support.servers import DEFAULTS, PATIENCE, Clock, until
 
 from clickstream.domain import limits
 from clickstream.domain.errors import FailedPrecondition, Unavailable

@@ -6,7 +6,7 @@ import pytest
 from support.builders import NOW, SECOND, model_version, training_run
 from support.made_up import Module, play
 from support.memory_store import MemoryDao
-from support.serving import Clock, until
+from support.servers import Clock, until
 
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import RunState

@@ -8,7 +8,7 @@ import pytest
 from support.builders import NOW, SECOND, model_version, training_run
 from support.made_up import LEASE, Module, ended, play, raising, state, statuses
 from support.memory_store import MemoryDao
-from support.serving import PATIENCE, Clock, until
+from support.servers import PATIENCE, Clock, until
 
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.runs import RunState

@@ -4,7 +4,7 @@ import pytest
 from support.builders import NOW, model_version, training_run
 from support.made_up import REPORT, Endless, Module, ended, play, raising, state, statuses
 from support.memory_store import MemoryDao
-from support.serving import Clock, until
+from support.servers import Clock, until
 
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.judgements import JudgedQuery, packed

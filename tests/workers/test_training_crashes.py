@@ -6,7 +6,7 @@ import pytest
 from support.builders import NOW, SECOND, model_version, push, session_draft, training_run
 from support.made_up import LEASE, REPORT, Endless, Module, ended, play, raising, state, statuses
 from support.memory_store import MemoryDao
-from support.serving import Clock, until
+from support.servers import Clock, until
 
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.errors import FailedPrecondition, Unavailable

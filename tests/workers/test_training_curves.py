@@ -9,7 +9,7 @@ import pytest
 from support.builders import NOW, model_version
 from support.made_up import REPORT, Module, ended, play, raising
 from support.memory_store import MemoryDao
-from support.serving import Clock, until
+from support.servers import Clock, until
 
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.runs import ENDED, CurvePoint, Phase, RunState

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from support.serving import until
+from support.servers import until
 
 from clickstream.domain.errors import Unavailable
 from clickstream.workers import wake_signal

@@ -16,7 +16,7 @@ from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import Improve
 from pymongo.database import Database
 from support.builders import create_request, event, push_request, queries, training_run
 from support.processes import processor_seconds
-from support.serving import PATIENCE, ServeProcess, wait_for
+from support.servers import PATIENCE, ServeProcess, wait_for
 from support.whole_path import play_searches, release
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo

@@ -1,1 +1,1 @@
-"""The composition roots: each makes the parts of one process, hands them what they need, and stops them in order."""
+"""The composition roots: each makes the parts of one process, connects them, and stops them in order."""

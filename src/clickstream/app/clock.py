@@ -7,14 +7,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock:
-    """The server's time, in the milliseconds that MongoDB keeps; within one, always the same object."""
+    """The server's time, cut to milliseconds as MongoDB stores it. Calls in one millisecond return the same object."""
 
     def __init__(self) -> None:
         self._millisecond = 0
         self._now = datetime.now(UTC)
 
     def __call__(self) -> datetime:
-        """The time in UTC."""
+        """The present time in UTC."""
         millisecond = time.time_ns() // 1_000_000
         if millisecond != self._millisecond:
             self._millisecond = millisecond

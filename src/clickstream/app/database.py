@@ -1,4 +1,4 @@
-"""The database that a process works on: the user's, or an embedded one for as long as it is needed."""
+"""The database of a process: the user's own, or an embedded one that lives as long as the process."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,7 @@ from clickstream.dao.mongo.schema import prepare_schema
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import StartError
 
+# Seconds between two checks that the embedded MongoDB is alive.
 SUPERVISION_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,12 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def store(settings: Settings, uri: str) -> Iterator[MongoDao]:
-    """The store, in reach and with its schema. Raises errors.Unavailable."""
+    """Connects to the store, prepares its schema, and yields it.
+
+    Raises:
+        errors.Unavailable: The store does not answer.
+        StartError: Its data is of another version of this service.
+    """
     with contextlib.closing(connect(uri, settings.store_timeout)) as client:
         dao = MongoDao(client[settings.database])
         dao.ping()
@@ -31,12 +37,12 @@ def store(settings: Settings, uri: str) -> Iterator[MongoDao]:
 
 @contextlib.asynccontextmanager
 async def mongodb_uri(settings: Settings) -> AsyncIterator[str]:
-    """The user's MongoDB, or the embedded one for as long as it is needed."""
+    """Yields the URI of the user's MongoDB, or of an embedded one that is stopped at the end. Raises StartError."""
     if settings.mongodb_uri:
         yield settings.mongodb_uri
         return
     mongo = EmbeddedMongo(settings.data_dir / "mongodb", settings.mongod_cache_gb)
-    # One thread for its whole life: see EmbeddedMongo.
+    # mongod ends with the thread that started it, so this thread lives as long as mongod is needed.
     with ThreadPoolExecutor(1, thread_name_prefix="embedded-mongodb") as keeper:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(keeper, mongo.start)
@@ -50,12 +56,12 @@ async def mongodb_uri(settings: Settings) -> AsyncIterator[str]:
 
 
 async def _supervise(mongo: EmbeddedMongo, keeper: ThreadPoolExecutor) -> None:
-    """Starts the embedded MongoDB again should it die; calls answer UNAVAILABLE meanwhile."""
+    """Restarts the embedded MongoDB when it dies; calls answer UNAVAILABLE until it is back."""
     while True:
         await asyncio.sleep(SUPERVISION_SECONDS)
         if mongo.is_running():
             continue
-        logger.error("the embedded MongoDB died and is started again")
+        logger.error("the embedded MongoDB died; starting it again")
         try:
             await asyncio.get_running_loop().run_in_executor(keeper, mongo.start)
         except StartError as error:

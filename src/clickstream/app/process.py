@@ -1,4 +1,4 @@
-"""What every process of the service does: it reports that it is up, and waits for the signal to stop."""
+"""The part that every process of the service shares: it reports that it is up, and waits for a signal to stop."""
 
 import asyncio
 import os

@@ -14,13 +14,10 @@ from clickstream.app.supervisor import reserved, running
 from clickstream.app.trainer import (
     default_settings,
     fine_tuning,
-    follow_trainer,
     load_from,
     model_host,
-    packaged_model,
-    serve_trainer,
 )
-from clickstream.app.worker import work, working
+from clickstream.app.worker import working
 from clickstream.conversion.importance import ImportancePolicy, load_policy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
@@ -38,8 +35,6 @@ from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
 from clickstream.workers.wake_signal import WakeSignal
 
-__all__ = ["follow_trainer", "packaged_model", "serve", "serve_in_processes", "serve_trainer", "work"]
-
 MEGABYTE = 1024 * 1024
 
 
@@ -47,8 +42,9 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP, then drains.
 
     Raises:
-        ValueError: the importance policy cannot be used.
-        StartError, errors.Unavailable: what serving needs is not to be had.
+        ValueError: The importance policy cannot be used.
+        StartError: The port, the embedded MongoDB or the data in the store cannot be used.
+        errors.Unavailable: The store does not answer.
     """
     policy = load_policy(settings.importance_policy)
     async with mongodb_uri(settings) as uri:
@@ -61,9 +57,11 @@ async def serve_in_processes(settings: Settings) -> None:
     """Serves from `settings.processes` processes on one port until SIGTERM, SIGINT or SIGHUP, then drains them all.
 
     Raises:
-        ValueError, StartError, errors.Unavailable: what serving needs is not to be had.
+        ValueError: The importance policy cannot be used.
+        StartError: The port, a process, the embedded MongoDB or the data in the store cannot be used.
+        errors.Unavailable: The store does not answer.
     """
-    load_policy(settings.importance_policy)  # here too, so that one process says what is wrong, and not each
+    load_policy(settings.importance_policy)  # also here, so that a mistake is reported once and not by each process
     with reserved(settings.listen) as address:
         async with mongodb_uri(settings) as uri:
             with store(settings, uri):
@@ -96,7 +94,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
     trainer = settings.trainer or _reachable(address)
     host.connect(trainer)
-    # What is there by now stays: the collector need not walk it again and again.
+    # The objects made so far stay as long as the process: frozen, they cost the garbage collector nothing.
     gc.collect()
     gc.freeze()
     await server.start()
@@ -114,6 +112,6 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
 
 
 def _reachable(address: str) -> str:
-    """Where this process reaches its own server."""
+    """The address at which this process reaches its own server."""
     host, _, port = address.rpartition(":")
     return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else address

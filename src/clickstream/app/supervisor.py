@@ -1,4 +1,4 @@
-"""Several serving processes on one port: starts them, starts the dead again, and stops all in order.
+"""Several serving processes on one port: the supervisor starts them, restarts those that die, and stops all in order.
 
 With SO_REUSEPORT the kernel spreads new connections over the processes that listen on the port.
 """
@@ -84,7 +84,7 @@ class Child:
         """Starts the process and returns when it is up.
 
         Raises:
-            StartError: it cannot be started or ended before it was up; it has said why on stderr.
+            StartError: it cannot be started, or it ended before it was up; then the reason is on stderr.
         """
         try:
             is_up = await self._attempt()
@@ -117,7 +117,7 @@ class Child:
             os.sched_setaffinity(0, {usable[self._core % len(usable)]})
 
     async def keep(self) -> None:
-        """Starts the process again whenever it ends, until cancelled; later and later if it does not stay."""
+        """Restarts the process whenever it ends, until canceled. The pause before a restart grows if it ends early."""
         pause = FIRST_PAUSE
         while self._process is not None:
             began = time.monotonic()
@@ -216,7 +216,7 @@ def _trainer(settings: Settings, address: str) -> Child:
 
 
 def _command(name: str, address: str) -> list[str]:
-    # The root logger's level tells: our own loggers are always at INFO.
+    # The root logger's level decides, because our own loggers are always at INFO.
     verbose = ["--verbose"] if logging.getLogger().isEnabledFor(logging.INFO) else []
     return [sys.executable, "-m", "clickstream", *verbose, name, "--listen", address]
 

@@ -22,7 +22,7 @@ from clickstream.servicers.server import Server
 
 
 async def serve_trainer(settings: Settings) -> None:
-    """Serves the fine-tuning module alone until SIGTERM or SIGINT. Raises StartError."""
+    """Serves the fine-tuning module alone until SIGTERM, SIGINT or SIGHUP. Raises StartError if it cannot listen."""
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     services = [fine_tuning(settings, default_settings(settings)), model_host(settings, embedding)]
     server = Server(services, reuse_port=settings.reuse_port)
@@ -39,7 +39,7 @@ async def serve_trainer(settings: Settings) -> None:
 
 
 def follow_trainer() -> None:
-    """Shares the work of the trainer beside which torchrun started this process, until that ends."""
+    """Shares the work of the trainer that torchrun started beside this process, until that trainer ends."""
     from clickstream.training.learning.follower import follow
 
     follow()
@@ -47,7 +47,7 @@ def follow_trainer() -> None:
 
 @contextlib.contextmanager
 def leading() -> Iterator[None]:
-    """Where torchrun started several trainers, the others follow this one until it ends."""
+    """Leads the other trainers that torchrun started, if there are any, until the block ends."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -67,7 +67,7 @@ def model_host(settings: Settings, embedding: EmbeddingQueue) -> ModelHostServic
 
 
 def load_from(data_dir: Path) -> Callable[[str], Embedder]:
-    """Loads a model version, by its id, from a data folder."""
+    """Returns a function that loads a model version, by its id, from a data folder."""
 
     def load(model_version_id: str) -> Embedder:
         folder = model_folder(models_folder(data_dir), model_version_id)
@@ -84,7 +84,7 @@ def fine_tuning(settings: Settings, defaults: FineTuningSettings) -> FineTuningS
 
 
 def default_settings(settings: Settings) -> FineTuningSettings:
-    """What a run trains with where its request says nothing."""
+    """The settings of a run where its request leaves them out."""
     return FineTuningSettings(base_model=settings.base_model, item_template=settings.item_template)
 
 

@@ -30,11 +30,12 @@ from clickstream.workers.wake_signal import WakeSignal
 
 
 async def work(settings: Settings) -> None:
-    """Works on training runs and the improvement queue, serving nothing, until SIGTERM or SIGINT.
+    """Works on training runs and the improvement queue, serving nothing, until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
-        ValueError: no database is named, or the importance policy cannot be used.
-        StartError, errors.Unavailable: what working needs is not to be had.
+        ValueError: MONGODB_URI is not set, or the importance policy cannot be used.
+        StartError: The data in the store cannot be used.
+        errors.Unavailable: The store does not answer.
     """
     if not settings.mongodb_uri:
         raise ValueError("a worker works on the database of a running service: name it in MONGODB_URI")
@@ -53,7 +54,7 @@ async def work(settings: Settings) -> None:
 async def working(
     settings: Settings, dao: MongoDao, inputs: InputReader, trainer: str, wake_signal: WakeSignal
 ) -> AsyncIterator[None]:
-    """Training runs and the improvement queue are worked on; a run in hand is given back at the end."""
+    """Works on training runs and the improvement queue until the block ends; then it releases its run to others."""
     lease = timedelta(seconds=settings.run_lease)
     to_train = _improvement_settings(settings, dao)
     improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
@@ -104,7 +105,7 @@ def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], Fin
 
 @contextlib.asynccontextmanager
 async def trainer_of(settings: Settings) -> AsyncIterator[str]:
-    """The address of the trainer that is named, or of one in this process."""
+    """Yields the address of the configured trainer, or of one that it starts in this process."""
     if settings.trainer:
         yield settings.trainer
         return

@@ -10,27 +10,34 @@ from embedding_studio.clickstream.v1.session_pb2 import Event, Session, StoredSe
 from clickstream.client.background import Background, OnFailure
 from clickstream.client.calls import clickstream_stub
 from clickstream.client.channel import open_channel
-from clickstream.client.outbox import Stats
+from clickstream.client.queue_reports import Stats
 from clickstream.client.queue_settings import QueueSettings
 
 
 class ClickstreamClient:
-    """Calls the service from any thread.
+    """The client for threads.
 
-    `register` and `push` only queue: they never wait, and a server that is slow or away never
-    reaches their caller. The other calls are direct: they wait for the server's answer.
+    Queued calls:
+        `register` and `push` only queue. They never wait, and a server that is slow or away never delays their
+        caller. Threads of the client send what is queued, and retry until the server has decided or the client
+        closes. What still waits when the interpreter ends is sent then, for at most `QueueSettings.close_timeout`
+        seconds. A process that is killed, also by SIGTERM without a handler, loses what waits.
 
-    A direct call is retried by gRPC on UNAVAILABLE, up to five attempts within its deadline. What
-    is queued is retried until the server has decided or the client closes. Retries store nothing
-    twice: ids and times are fixed before the first attempt.
+    Direct calls:
+        All others wait for the server's answer. gRPC retries them on UNAVAILABLE, up to five attempts within the
+        deadline. `timeout` is the deadline in seconds; None takes the client's own.
 
-    What still waits when the interpreter ends is sent then, for at most `QueueSettings.close_timeout`
-    seconds. A process that is killed, also by SIGTERM without a handler, loses what waits.
+    Retries:
+        They store nothing twice: ids and times are fixed before the first attempt.
 
-    A client belongs to the process that made it: behind a server that forks its workers, make it
-    in the worker (gunicorn: `post_fork`). In a forked child, `register`, `push` and `flush` raise
-    RuntimeError, no other call may be used, and what waits is sent by the parent alone. A
-    `multiprocessing` child must `close` its own client: it ends without what Python does at exit.
+    Thread safety:
+        Every method may be called from any thread. One client per process is enough.
+
+    Processes:
+        A client belongs to the process that made it. Behind a server that forks its workers, make the client in the
+        worker (gunicorn: `post_fork`). In a forked child `register`, `push` and `flush` raise RuntimeError, no direct
+        call may be used, and only the parent sends what waits. A `multiprocessing` child must `close` its own client,
+        because such a child skips what Python does at exit.
     """
 
     def __init__(
@@ -42,15 +49,15 @@ class ClickstreamClient:
         queue: QueueSettings = QueueSettings(),  # noqa: B008 -- frozen
         on_failure: OnFailure | None = None,
     ) -> None:
-        """Connects with the first call.
+        """Makes a client that connects with its first call.
 
         Args:
             address: `host:port` of the server's client port.
-            credentials: For TLS, with call credentials for a token; None sends plain text.
-            timeout: Default deadline of direct calls, in seconds, attempts included.
-            queue: Bounds and batching of what is sent in the background.
-            on_failure: Called with each queued item that will not be stored, in a thread of the
-                client, which sends nothing meanwhile. It may `push` and `register` until the client closes.
+            credentials: For TLS, with call credentials for a token. None sends plain text.
+            timeout: Default deadline of direct calls, in seconds, all attempts included.
+            queue: Bounds and batching of the background queue.
+            on_failure: Called with each queued item that will not be stored. It runs in a thread of the client, which
+                sends nothing meanwhile. It may call `push` and `register` until the client closes.
         """
         self._timeout = timeout
         self._channel = open_channel(address, credentials, retries=True)
@@ -62,11 +69,14 @@ class ClickstreamClient:
 
         Args:
             session: The search. Without `created_at`, the server's time counts.
-            timeout: Deadline in seconds; None: the client's. The same in every direct call.
+            timeout: Deadline in seconds; None takes the client's own.
+
+        Returns:
+            Batch and number of the session, its time as stored, and `created`: false if it was registered before.
 
         Raises:
-            grpc.RpcError: ALREADY_EXISTS if the id is taken by other content, INVALID_ARGUMENT, or
-                UNAVAILABLE or DEADLINE_EXCEEDED with an unknown outcome: safe to call again.
+            grpc.RpcError: ALREADY_EXISTS if the id is taken by other content; INVALID_ARGUMENT if the session is
+                malformed; UNAVAILABLE or DEADLINE_EXCEEDED if the outcome is unknown: safe to call again.
         """
         response: service.CreateSessionResponse = self._call(
             self._stub.CreateSession, service.CreateSessionRequest(session=session), timeout
@@ -74,19 +84,49 @@ class ClickstreamClient:
         return response
 
     def get_session(self, session_id: str, timeout: float | None = None) -> StoredSession:
-        """The session with its events. Raises grpc.RpcError, NOT_FOUND if it was never registered."""
+        """Reads a session with its events.
+
+        Args:
+            session_id: The session's id.
+            timeout: Deadline in seconds; None takes the client's own.
+
+        Raises:
+            grpc.RpcError: NOT_FOUND if the session was never registered; UNAVAILABLE or DEADLINE_EXCEEDED.
+        """
         response = self._call(self._stub.GetSession, service.GetSessionRequest(session_id=session_id), timeout)
         stored: StoredSession = response.stored_session
         return stored
 
     def mark_irrelevant(self, session_id: str, timeout: float | None = None) -> StoredSession:
-        """Excludes a session from training. Raises grpc.RpcError, NOT_FOUND if it is unknown."""
+        """Excludes a session from batch reads and from training; a second mark changes nothing.
+
+        Args:
+            session_id: The session's id.
+            timeout: Deadline in seconds; None takes the client's own.
+
+        Returns:
+            The session as stored now, without its events.
+
+        Raises:
+            grpc.RpcError: NOT_FOUND if the session is unknown; UNAVAILABLE or DEADLINE_EXCEEDED: safe to call again.
+        """
         request = service.MarkSessionIrrelevantRequest(session_id=session_id)
         stored: StoredSession = self._call(self._stub.MarkSessionIrrelevant, request, timeout).stored_session
         return stored
 
     def restore(self, session_id: str, timeout: float | None = None) -> StoredSession:
-        """Takes the mark back. Raises grpc.RpcError, NOT_FOUND if the session is unknown."""
+        """Takes back the mark of `mark_irrelevant`; without a mark it changes nothing.
+
+        Args:
+            session_id: The session's id.
+            timeout: Deadline in seconds; None takes the client's own.
+
+        Returns:
+            The session as stored now, without its events.
+
+        Raises:
+            grpc.RpcError: NOT_FOUND if the session is unknown; UNAVAILABLE or DEADLINE_EXCEEDED: safe to call again.
+        """
         request = service.RestoreSessionRequest(session_id=session_id)
         stored: StoredSession = self._call(self._stub.RestoreSession, request, timeout).stored_session
         return stored
@@ -94,11 +134,19 @@ class ClickstreamClient:
     def push_events(
         self, session_id: str, events: Iterable[Event], timeout: float | None = None
     ) -> list[service.EventOutcome]:
-        """Adds 1 to 1,000 events to a session and waits until they are durable; one outcome per event.
+        """Adds events to a session and waits until they are durable.
+
+        Args:
+            session_id: The session's id.
+            events: 1 to 1,000 events. Without `created_at`, the server's time counts.
+            timeout: Deadline in seconds; None takes the client's own.
+
+        Returns:
+            One outcome per event, in their order: accepted, duplicate, conflict or rejected.
 
         Raises:
-            grpc.RpcError: NOT_FOUND if the session is unknown, INVALID_ARGUMENT if no event is
-                well-formed, or UNAVAILABLE or DEADLINE_EXCEEDED: safe to call again.
+            grpc.RpcError: NOT_FOUND if the session is unknown; INVALID_ARGUMENT if no event is well-formed;
+                UNAVAILABLE or DEADLINE_EXCEEDED if the outcome is unknown: safe to call again.
         """
         request = service.PushEventsRequest(session_id=session_id, events=events)
         return list(self._call(self._stub.PushEvents, request, timeout).outcomes)
@@ -107,45 +155,53 @@ class ClickstreamClient:
         return method(request, timeout=self._timeout if timeout is None else timeout)
 
     def register(self, session: Session) -> None:
-        """Queues a copy of a session; without `created_at` it gets the present time.
+        """Queues a copy of a session; never waits. Without `created_at` the copy gets the present time.
 
         Raises:
-            QueueFullError: The queue is full and does not drop; nothing was queued.
-            RuntimeError: The client is closed, or another process made it.
+            QueueFullError: The queue is full and `QueueSettings.overflow` is `raise`; nothing was queued.
+            RuntimeError: The client is closed, or was made by another process.
         """
         self._background.register(session)
 
     def push(self, session_id: str, event: Event) -> None:
-        """Queues a copy of an event, to be sent after its session if that was queued here before.
+        """Queues a copy of an event; never waits. It is sent after its session, if that was queued here before.
 
-        Without `created_at` the event gets the present time, without `event_id` a random one.
+        Without `created_at` the copy gets the present time, without `event_id` a random one.
 
         Raises:
-            QueueFullError: The queue is full and does not drop; nothing was queued.
-            RuntimeError: The client is closed, or another process made it.
+            QueueFullError: The queue is full and `QueueSettings.overflow` is `raise`; nothing was queued.
+            RuntimeError: The client is closed, or was made by another process.
         """
         self._background.push(session_id, event)
 
     def flush(self, timeout: float) -> bool:
-        """Sends what was queued so far without lingering; returns whether all of it has its outcome.
+        """Sends at once what was queued before this call, and waits until each item has its outcome.
 
         Args:
             timeout: Seconds to wait at most.
+
+        Returns:
+            Whether every such item has its outcome: stored, or failed and counted.
+
+        Raises:
+            RuntimeError: The client was made by another process.
         """
         return self._background.flush(timeout)
 
     def close(self, timeout: float | None = None) -> None:
-        """Flushes and disconnects. What is left after `timeout` seconds fails as CLIENT_CLOSED.
+        """Flushes and disconnects; a second call changes nothing.
+
+        What has no outcome after `timeout` seconds fails as CLIENT_CLOSED: whether it was stored is unknown.
 
         Args:
-            timeout: Seconds; None: `QueueSettings.close_timeout`.
+            timeout: Seconds to wait at most; None takes `QueueSettings.close_timeout`.
         """
         self._background.close(timeout)
         self._channel.close()
 
     @property
     def stats(self) -> Stats:
-        """The counters of what was queued, at this moment."""
+        """The counters of the background queue at this moment."""
         return self._background.stats
 
     def __enter__(self) -> Self:

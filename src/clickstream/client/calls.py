@@ -1,4 +1,4 @@
-"""Calls on the service: stubs, what an error says, and retries where a retry can help."""
+"""Calls of the service: stubs, the content of errors, and retries where a retry can help."""
 
 import random
 import time
@@ -26,8 +26,9 @@ improvement_stub: Callable[[grpc.Channel], Any] = ImprovementServiceStub
 training_stub: Callable[[grpc.Channel], Any] = TrainingServiceStub
 model_stub: Callable[[grpc.Channel], Any] = ModelServiceStub
 
+# Attempts of `call`, the first included.
 ATTEMPTS = 6
-# Seconds: before the second attempt, doubled each time, and at most.
+# Seconds before the second attempt. The pause doubles with each attempt, up to the longest.
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 
@@ -46,10 +47,16 @@ def call(
     timeout: float = 30.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Response:
-    """Calls a unary method, at most `ATTEMPTS` times; every write of the contract may be retried.
+    """Calls a unary method, up to `ATTEMPTS` times: every call of the contract may be repeated.
+
+    Args:
+        method: The stub's method.
+        request: Its request.
+        timeout: Deadline of one attempt, in seconds.
+        sleep: Waits between attempts; for tests.
 
     Raises:
-        grpc.RpcError: The last attempt's error, or the first that no retry can help.
+        grpc.RpcError: The last attempt's error, or the first that a retry cannot help.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -62,11 +69,12 @@ def call(
 
 
 def pause_before_retry(attempt: int, error: grpc.RpcError) -> float:
-    """Seconds to wait after failed attempt `attempt` (from 1): what the server asks for, and a backoff.
+    """Seconds to wait after the failed attempt number `attempt`, which counts from 1.
 
-    The backoff doubles and is spread, so that many clients do not come back at once.
+    It is the pause that the server asks for and a backoff on top. The backoff doubles up to 5 s and is random within
+    50 to 100 %, so that many clients do not come back at once.
     """
-    # The exponent is bounded: retries may go on for days, and 2.0 ** 1024 overflows.
+    # The exponent is bounded because retries may go on for days, and 2.0 ** 1024 overflows.
     backoff: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
     info = _detail(error, RetryInfo)
     asked: timedelta = info.retry_delay.ToTimedelta() if info else timedelta()

@@ -1,4 +1,4 @@
-"""Channels to the service: keepalive, reconnects, and gRPC's own retries of the contract's methods."""
+"""Channels to the service: keepalive, reconnecting, and gRPC's own retries of ClickstreamService."""
 
 import json
 
@@ -7,8 +7,9 @@ from embedding_studio.clickstream.v1 import clickstream_service_pb2
 
 from clickstream.domain import limits
 
-# Seconds. gRPC allows at most five attempts; the deadline of the call ends them earlier.
+# gRPC allows five attempts at most; the deadline of the call may end them earlier.
 ATTEMPTS = 5
+# Seconds.
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
 
@@ -17,13 +18,13 @@ Options = list[tuple[str, str | int]]
 SERVICE = clickstream_service_pb2.DESCRIPTOR.services_by_name["ClickstreamService"].full_name
 
 OPTIONS: Options = [
-    # Finds out that a peer has gone without a word, also while no call runs.
+    # Pings notice a server that vanished without closing the connection, also while no call runs.
     ("grpc.keepalive_time_ms", 30_000),
-    # An unanswered ping ends the connection. grpc.keepalive_timeout_ms no longer says when: the ping's own
-    # timeout, a minute by default, does.
+    # An unanswered ping ends the connection after this time. grpc.keepalive_timeout_ms no longer decides it: the
+    # ping's own timeout does, and that is a minute by default.
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # gRPC's default waits up to two minutes before it dials a server again that has come back.
+    # By default gRPC waits up to two minutes before it dials a server again.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),
 ]
@@ -32,7 +33,7 @@ OPTIONS: Options = [
 def service_config() -> str:
     """The service config (JSON): every method of ClickstreamService is retried on UNAVAILABLE.
 
-    RESOURCE_EXHAUSTED is left out: gRPC cannot tell a full write queue from a message that is too large.
+    RESOURCE_EXHAUSTED is not retried: gRPC cannot distinguish a full write queue from a message that is too large.
     """
     policy = {
         "maxAttempts": ATTEMPTS,
@@ -52,11 +53,11 @@ RETRIES: Options = [
 
 
 def open_channel(address: str, credentials: grpc.ChannelCredentials | None, *, retries: bool) -> grpc.Channel:
-    """A blocking channel, which connects with its first call.
+    """Opens a blocking channel, which connects with its first call.
 
     Args:
         address: `host:port` of the server's client port, or any gRPC target.
-        credentials: For TLS, with call credentials for a token; None sends plain text.
+        credentials: For TLS, with call credentials for a token. None sends plain text.
         retries: Whether gRPC itself retries calls by `service_config`.
     """
     options = [*OPTIONS, *RETRIES] if retries else OPTIONS
@@ -66,7 +67,7 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None, *, r
 
 
 def open_aio_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """A channel with retries for the running event loop; the arguments are those of `open_channel`."""
+    """Opens a channel with retries in the running event loop. The arguments are those of `open_channel`."""
     options = [*OPTIONS, *RETRIES]
     if credentials is None:
         return grpc.aio.insecure_channel(address, options)

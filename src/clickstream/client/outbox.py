@@ -1,70 +1,33 @@
-"""What waits to be sent, without any I/O: a bounded queue with a lane per session, and the counters."""
+"""The queue of what waits to be sent, without any I/O: bounded, with a lane per session, and with counters."""
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from embedding_studio.clickstream.v1.session_pb2 import Event, Session
 
+from clickstream.client.queue_reports import Failure, QueueFullError, Stats
 from clickstream.client.queue_settings import QueueSettings
 from clickstream.domain import limits
 
-# What a waiting item costs at most beside its message's bytes: objects, a lane, the message's own memory.
+# Bytes that a waiting item costs at most beyond its encoded message: Python objects, a lane, the parsed message.
 OVERHEAD_BYTES = 2_000
-# One PushEvents call: well below the service's 4 MiB, and enough for full throughput.
+# Bytes of one PushEvents call: well below the service's 4 MiB, and enough for full throughput.
 CALL_BYTES = 1024 * 1024
 
-# Per item: ACCEPTED, DUPLICATE or why it failed, and what the server said about it.
-Verdict = tuple[str, str]
 ACCEPTED = "accepted"
 DUPLICATE = "duplicate"
 CLIENT_CLOSED = "CLIENT_CLOSED"
 
 
-class QueueFullError(Exception):
-    """The queue holds as many bytes as it may; nothing was queued."""
+class ItemOutcome(NamedTuple):
+    """What became of one queued item: ACCEPTED, DUPLICATE or the reason of its failure, and the server's words."""
 
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What became of everything queued, sessions and events alike, at one moment.
-
-    `queued == accepted + duplicate + sum(failed.values()) + dropped + waiting`, always.
-
-    Attributes:
-        queued: Given to `register` and `push`; what met QueueFullError is not counted.
-        sent: Went out in a call at least once.
-        accepted: Stored by this client.
-        duplicate: Already stored with the same content, as after a retry whose first answer was lost.
-        failed: Not stored and not retried, by reason: a name of `error_reason.proto` without its
-            prefix, a gRPC status name, or CLIENT_CLOSED for what was left when the client closed.
-        dropped: Refused by a full queue with `overflow="drop"`.
-        retries: Calls sent again.
-        waiting: Queued or in flight.
-        waiting_bytes: Their bytes, as `max_bytes` counts them.
-    """
-
-    queued: int
-    sent: int
-    accepted: int
-    duplicate: int
-    failed: Mapping[str, int]
-    dropped: int
-    retries: int
-    waiting: int
-    waiting_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An item that will not be stored by this client. `reason` is as in `Stats.failed`."""
-
-    session_id: str
-    message: Session | Event
-    reason: str
-    description: str
+    outcome: str
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +42,9 @@ class Item:
 
 @dataclass(slots=True)
 class Lane:
-    """What waits for one session, in the order in which it was queued.
+    """The queued items of one session, in their order.
 
-    One call of a lane is in flight at a time, so no event can overtake its session.
+    A lane has one call in flight at most, so no event can overtake its session.
     """
 
     session_id: str
@@ -90,7 +53,7 @@ class Lane:
 
 
 class Outbox:
-    """The queue of one client, for any number of threads. Only `take` and `flush` wait."""
+    """The queue of one client. Every method may be called from any thread; only `take` and `flush` wait."""
 
     def __init__(self, settings: QueueSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -99,11 +62,11 @@ class Outbox:
         self._due = threading.Condition(self._lock)
         self._settled = threading.Condition(self._lock)
         self._lanes: dict[str, Lane] = {}
-        # Lanes with something to send and nothing in flight, and how many items they hold.
+        # Lanes with items to send and nothing in flight, and the number of those items.
         self._ready: deque[Lane] = deque()
         self._ready_items = 0
         self._waiting_bytes = 0
-        # How many items wait, by the epoch in which they were queued; each flush ends an epoch.
+        # Number of unsettled items by the epoch in which they were queued; each flush ends an epoch.
         self._epochs: Counter[int] = Counter()
         self._epoch = 0
         self._flushing = 0
@@ -113,10 +76,10 @@ class Outbox:
         self._failed: Counter[str] = Counter()
 
     def put(self, session_id: str, message: Session | Event) -> None:
-        """Queues a message, which from then on belongs to the queue.
+        """Queues a message, which the caller must not change afterwards.
 
         Raises:
-            QueueFullError: The queue is full and does not drop.
+            QueueFullError: The queue is full and `QueueSettings.overflow` is `raise`.
             RuntimeError: The queue is closed.
         """
         size = message.ByteSize() + OVERHEAD_BYTES
@@ -125,7 +88,9 @@ class Outbox:
                 raise RuntimeError("the client is closed")
             full = self._waiting_bytes + size > self._settings.max_bytes
             if full and self._settings.overflow == "raise":
-                raise QueueFullError(f"{self._waiting_bytes} of {self._settings.max_bytes} bytes wait already")
+                raise QueueFullError(
+                    f"the queue is full: {self._waiting_bytes} of {self._settings.max_bytes} bytes wait for the server"
+                )
             self._counts["queued"] += 1
             if full:
                 self._counts["dropped"] += 1
@@ -138,12 +103,12 @@ class Outbox:
                 if len(lane.waiting) == 1:
                     self._ready.append(lane)
                 self._ready_items += 1
-                # In between, somebody waits already, for as long as the first lane lingers.
+                # Between these two numbers a thread waits already, until the first lane has lingered.
                 if self._ready_items in (1, self._settings.batch_events):
                     self._due.notify()
 
     def take(self) -> Lane | None:
-        """Waits for the next lane with a call's worth `in_flight`; None once all is abandoned."""
+        """Waits for the next lane that is due and puts one call's items `in_flight`; None after `abandon`."""
         with self._lock:
             while not self._is_abandoned:
                 pause = self._seconds_until_due()
@@ -160,7 +125,7 @@ class Outbox:
         return None
 
     def _seconds_until_due(self) -> float | None:
-        """How long nothing is to be sent; None: until something is put or settled."""
+        """Seconds until the first lane has lingered; None if no lane waits for a call."""
         if not self._ready:
             return None
         if self._flushing or self._ready_items >= self._settings.batch_events:
@@ -172,18 +137,20 @@ class Outbox:
         with self._lock:
             self._counts["retries"] += 1
 
-    def settle(self, lane: Lane, verdicts: Sequence[Verdict]) -> list[Failure]:
-        """Ends what the lane has in flight, one verdict per item; returns the failures.
+    def settle(self, lane: Lane, outcomes: Sequence[ItemOutcome]) -> list[Failure]:
+        """Settles the items that the lane has in flight, one outcome per item; returns the failures.
+
+        After `abandon` it changes nothing and returns none.
 
         Raises:
-            ValueError: The verdicts are more or fewer than the items; nothing has changed.
+            ValueError: There are more or fewer outcomes than items; nothing has changed.
         """
         with self._lock:
             if self._is_abandoned:
                 return []
-            if len(verdicts) != len(lane.in_flight):
-                raise ValueError(f"{len(verdicts)} verdicts on {len(lane.in_flight)} items")
-            failures = self._end(lane.session_id, lane.in_flight, verdicts)
+            if len(outcomes) != len(lane.in_flight):
+                raise ValueError(f"{len(outcomes)} outcomes for {len(lane.in_flight)} items")
+            failures = self._end(lane.session_id, lane.in_flight, outcomes)
             lane.in_flight = []
             if lane.waiting:
                 self._ready.append(lane)
@@ -193,9 +160,9 @@ class Outbox:
                 del self._lanes[lane.session_id]
             return failures
 
-    def _end(self, session_id: str, items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[Failure]:
+    def _end(self, session_id: str, items: Sequence[Item], outcomes: Sequence[ItemOutcome]) -> list[Failure]:
         failures = []
-        for item, (outcome, description) in zip(items, verdicts, strict=True):
+        for item, (outcome, description) in zip(items, outcomes, strict=True):
             if outcome in (ACCEPTED, DUPLICATE):
                 self._counts[outcome] += 1
             else:
@@ -209,9 +176,9 @@ class Outbox:
         return failures
 
     def flush(self, timeout: float) -> bool:
-        """Waits until all that was queued before is settled; returns whether it is after `timeout` seconds.
+        """Waits up to `timeout` seconds until every item queued before is settled; returns whether it is.
 
-        Meanwhile nothing lingers.
+        Nothing lingers while a flush waits.
         """
         with self._lock:
             epoch = self._epoch
@@ -229,8 +196,8 @@ class Outbox:
             self._is_closed = True
 
     def abandon(self) -> list[Failure]:
-        """Ends everything that still waits as CLIENT_CLOSED, and returns it. To be called after `close`."""
-        closed = (CLIENT_CLOSED, "no acknowledgement before the client closed")
+        """Fails every unsettled item as CLIENT_CLOSED, and returns the failures. Call `close` first."""
+        closed = ItemOutcome(CLIENT_CLOSED, "no acknowledgement before the client closed")
         with self._lock:
             failures = []
             for lane in self._lanes.values():
@@ -259,7 +226,7 @@ class Outbox:
 
 
 def _next_call(waiting: deque[Item]) -> list[Item]:
-    """Takes the first session, or the first events up to the bounds of a call."""
+    """Takes the first session alone, or the first events up to the limits of a call."""
     taken = [waiting.popleft()]
     size = taken[0].message.ByteSize()
     while (

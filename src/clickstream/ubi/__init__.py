@@ -1,1 +1,1 @@
-"""Import of OpenSearch UBI history, through the RPCs."""
+"""Import of OpenSearch UBI history (User Behavior Insights), through the service's RPCs."""

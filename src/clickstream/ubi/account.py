@@ -1,18 +1,18 @@
-"""The account of an import: every document of the file in exactly one bucket."""
+"""The account of an import: it puts every document of the file into exactly one bucket."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-# The acts that a grade is expected of.
+# UBI actions that are expected to give a grade.
 ACTS = ("click", "add_to_cart", "purchase")
 
-# Line numbers remembered per bucket.
+# Number of line numbers that a bucket remembers.
 LINES_KEPT = 5
 
 
-class Outcome(StrEnum):
+class DocumentOutcome(StrEnum):
     """What became of a document."""
 
     ACCEPTED = "accepted"
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     MERGED = "merged"
     LEFT_OUT = "left out"
     REJECTED = "rejected"
-    # The server did not acknowledge it: import again.
+    # The server did not acknowledge it: import the file again.
     UNACKNOWLEDGED = "unacknowledged"
 
 
@@ -36,29 +36,32 @@ SAME_SEARCH = "further line of a search"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Bucket:
-    """An outcome and its reason in words."""
+    """What became of a document: the outcome, and the reason in words."""
 
-    outcome: Outcome
+    outcome: DocumentOutcome
     reason: str
 
 
 @dataclass(slots=True)
-class Account:
-    """Counts of documents: per bucket, and within it per kind (`query`, or the UBI action name).
+class ImportAccount:
+    """The count of documents per bucket.
 
-    `documents` counts what was read, so that the sum over the buckets can be held against it.
-    `sessions` counts what became of the searches, also of those that only events tell of.
+    Attributes:
+        documents: Documents read; the sum over all buckets must equal it.
+        counts: Documents per bucket, and within it per kind: `query`, or the UBI action name.
+        lines: The first line numbers per bucket, 1-based.
+        sessions: Searches per outcome, those without a query document included.
     """
 
     documents: int = 0
     counts: dict[Bucket, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     lines: dict[Bucket, list[int]] = field(default_factory=lambda: defaultdict(list))
-    sessions: Counter[Outcome] = field(default_factory=Counter)
+    sessions: Counter[DocumentOutcome] = field(default_factory=Counter)
     # Why the import stopped early; empty if it went through.
     stopped: str = ""
 
-    def add(self, outcome: Outcome, reason: str, kind: str, line: int) -> None:
-        """Puts the document that starts at the 1-based `line` into a bucket."""
+    def add(self, outcome: DocumentOutcome, reason: str, kind: str, line: int) -> None:
+        """Counts the document that starts at the 1-based `line` in the bucket of its outcome and reason."""
         bucket = Bucket(outcome, reason)
         self.counts[bucket][kind] += 1
         if len(self.lines[bucket]) < LINES_KEPT:
@@ -71,19 +74,19 @@ class Account:
 
     @property
     def balanced(self) -> bool:
-        """Whether every document that was read is in exactly one bucket."""
+        """Whether the buckets add up to the documents read; if not, the import has a defect."""
         return self.accounted == self.documents
 
     @property
     def changed(self) -> bool:
         """Whether the server stored anything new."""
-        return bool(self.total(Outcome.ACCEPTED)) or bool(self.sessions[Outcome.ACCEPTED])
+        return bool(self.total(DocumentOutcome.ACCEPTED)) or bool(self.sessions[DocumentOutcome.ACCEPTED])
 
-    def total(self, outcome: Outcome) -> int:
-        """Documents with this outcome, whatever the reason."""
+    def total(self, outcome: DocumentOutcome) -> int:
+        """The number of documents with this outcome, over all reasons."""
         return sum(counts.total() for bucket, counts in self.counts.items() if bucket.outcome is outcome)
 
     def acts(self) -> Mapping[Bucket, int]:
-        """Clicks, carts and purchases per bucket; empty buckets left out."""
+        """The number of clicks, carts and purchases per bucket; buckets without any are left out."""
         acts = {bucket: sum(counts[act] for act in ACTS) for bucket, counts in sorted(self.counts.items())}
         return {bucket: count for bucket, count in acts.items() if count}

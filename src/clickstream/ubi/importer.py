@@ -1,4 +1,4 @@
-"""Sends the searches and acts of a file through the RPCs, and accounts for every document."""
+"""Sends the searches and acts of a UBI file through the RPCs, and accounts for every document."""
 
 import re
 import time
@@ -18,18 +18,27 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from clickstream.client.calls import call, clickstream_stub, is_passing, violations
 from clickstream.domain import limits
-from clickstream.ubi.account import NEVER_SHOWN, NO_QUERY_TEXT, SAME_SEARCH, SEARCH, SHOWN, Account, Outcome
+from clickstream.ubi.account import (
+    NEVER_SHOWN,
+    NO_QUERY_TEXT,
+    SAME_SEARCH,
+    SEARCH,
+    SHOWN,
+    Bucket,
+    DocumentOutcome,
+    ImportAccount,
+)
 from clickstream.ubi.records import QUERY, read
 from clickstream.ubi.searches import Act, RebuiltSession, rebuild
 
-# Sessions in flight: enough to fill the server's group commits.
+# Number of sessions in flight: enough to fill the server's group commits.
 IN_FLIGHT = 16
 
 _OUTCOMES = {
-    service.EventOutcome.CODE_ACCEPTED: Outcome.ACCEPTED,
-    service.EventOutcome.CODE_DUPLICATE: Outcome.DUPLICATE,
-    service.EventOutcome.CODE_CONFLICT: Outcome.CONFLICT,
-    service.EventOutcome.CODE_REJECTED: Outcome.REJECTED,
+    service.EventOutcome.CODE_ACCEPTED: DocumentOutcome.ACCEPTED,
+    service.EventOutcome.CODE_DUPLICATE: DocumentOutcome.DUPLICATE,
+    service.EventOutcome.CODE_CONFLICT: DocumentOutcome.CONFLICT,
+    service.EventOutcome.CODE_REJECTED: DocumentOutcome.REJECTED,
 }
 # The contract's bound on an event, and a call's with room for its other fields.
 _EVENT_BYTES = 20 * 1024
@@ -37,42 +46,34 @@ _CALL_BYTES = limits.REQUEST_BYTES - 64 * 1024
 _UNSENT = "not sent: the import stopped before it"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one document, or of a whole session's registration."""
-
-    outcome: Outcome
-    reason: str
-
-
 @dataclass(slots=True)
 class Sent:
-    """What became of one session: its registration, and each of its acts in order."""
+    """What became of one session: the bucket of its registration, and of each of its acts in order."""
 
     session: RebuiltSession
-    registration: Verdict
-    acts: list[Verdict] = field(default_factory=list)
+    registration: Bucket
+    acts: list[Bucket] = field(default_factory=list)
 
 
 def import_ubi(
     path: Path, channel: grpc.Channel, console: Console, sleep: Callable[[float], None] = time.sleep
-) -> Account:
+) -> ImportAccount:
     """Imports an OpenSearch UBI file, shows a progress bar, and returns the account.
 
     Importing the same file again changes nothing: ids and content come from the file alone.
-    A server that stays away or refuses the caller ends the import early; then
-    `account.stopped` says why, and the documents without an answer are unacknowledged.
+    The import ends early if the server stays away or refuses the caller. Then `stopped` of the account is the reason,
+    and the documents without an answer are unacknowledged.
 
     Args:
         path: The file: `_bulk` form or plain ndjson, UTF-8.
         channel: A channel to the server's client port.
-        console: Where the progress bar goes.
-        sleep: For tests: waits between attempts.
+        console: The console that shows the progress bar.
+        sleep: Waits between attempts; for tests.
 
     Raises:
         OSError: The file cannot be read.
     """
-    account = Account()
+    account = ImportAccount()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console) as progress, path.open("rb") as file:
         reading = progress.add_task("reading", total=path.stat().st_size)
@@ -80,14 +81,14 @@ def import_ubi(
         sender = Sender(channel, sleep)
         sending = progress.add_task("searches", total=len(sessions))
         for sent in sender.send_all(sessions):
-            enter(sent, account)
+            record(sent, account)
             progress.advance(sending)
     account.stopped = sender.stopped
     return account
 
 
 class Sender:
-    """Sends sessions with their acts, several at a time; each session's calls follow each other."""
+    """Sends sessions with their acts: several sessions at a time, and the calls of one session one after another."""
 
     def __init__(self, channel: grpc.Channel, sleep: Callable[[float], None] = time.sleep) -> None:
         self._stub = clickstream_stub(channel)
@@ -96,94 +97,96 @@ class Sender:
         self.stopped = ""
 
     def send_all(self, sessions: Sequence[RebuiltSession]) -> Iterator[Sent]:
-        """Yields what became of each session, in their order."""
+        """Sends the sessions; yields what became of each, in their order."""
         waiting = iter(sessions)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            # A window, so that a failing server is noticed before everything is queued.
+            # A window at a time, so that a failing server is noticed before all sessions are queued.
             while window := list(islice(waiting, IN_FLIGHT * 4)):
                 yield from pool.map(self.send, window)
 
     def send(self, session: RebuiltSession) -> Sent:
-        """Registers one session and pushes its acts; never raises for an answer of the server."""
+        """Registers one session and pushes its acts. An error of the server becomes a bucket and is never raised."""
         message = _session_message(session)
         if self.stopped:
-            return _all(session, Verdict(Outcome.UNACKNOWLEDGED, _UNSENT))
+            return _same_for_all(session, Bucket(DocumentOutcome.UNACKNOWLEDGED, _UNSENT))
         if message.ByteSize() > limits.SESSION_BYTES:
-            return _all(session, Verdict(Outcome.REJECTED, "the search is larger than 1 MiB"))
+            return _same_for_all(session, Bucket(DocumentOutcome.REJECTED, "the search is larger than 1 MiB"))
         shown, query = {item.object_id for item in session.shown}, session.query
         try:
             response = self._call(
                 self._stub.CreateSession, service.CreateSessionRequest(session=message, historical=True)
             )
-            sent = Sent(session, Verdict(Outcome.ACCEPTED if response.created else Outcome.DUPLICATE, SEARCH))
+            sent = Sent(
+                session, Bucket(DocumentOutcome.ACCEPTED if response.created else DocumentOutcome.DUPLICATE, SEARCH)
+            )
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
-                return _all(session, self._judge(error, "search"))
-            sent = Sent(session, Verdict(Outcome.CONFLICT, "the search is registered with other content"))
+                return _same_for_all(session, self._bucket_of_error(error, "search"))
+            sent = Sent(session, Bucket(DocumentOutcome.CONFLICT, "the search is registered with other content"))
             try:
                 stored = self._call(self._stub.GetSession, service.GetSessionRequest(session_id=session.session_id))
             except grpc.RpcError as error_again:
-                sent.acts = [self._judge(error_again, "search")] * len(session.acts)
+                sent.acts = [self._bucket_of_error(error_again, "search")] * len(session.acts)
                 return sent
-            kept = stored.stored_session.session
-            shown, query = {result.object_id for result in kept.results}, kept.query
+            registered = stored.stored_session.session
+            shown, query = {result.object_id for result in registered.results}, registered.query
         sent.acts = [
-            Verdict(verdict.outcome, verdict.reason or _worth(act, shown, query))
-            for act, verdict in zip(session.acts, self._push(session), strict=True)
+            Bucket(bucket.outcome, bucket.reason or _training_value(act, shown, query))
+            for act, bucket in zip(session.acts, self._push(session), strict=True)
         ]
         return sent
 
-    def _push(self, session: RebuiltSession) -> list[Verdict]:
-        """One verdict per act; without a reason where the server kept it."""
-        verdicts: dict[int, Verdict] = {}
-        for chunk in _chunks(session.acts, verdicts):
+    def _push(self, session: RebuiltSession) -> list[Bucket]:
+        """Pushes the acts of one session; one bucket per act, whose reason is empty if the server has the act."""
+        buckets: dict[int, Bucket] = {}
+        for chunk in _chunks(session.acts, buckets):
             request = service.PushEventsRequest(
                 session_id=session.session_id, events=[message for _, message in chunk], historical=True
             )
-            places = [place for place, _ in chunk]
+            indexes = [index for index, _ in chunk]
             if self.stopped:
-                verdicts |= dict.fromkeys(places, Verdict(Outcome.UNACKNOWLEDGED, _UNSENT))
+                buckets |= dict.fromkeys(indexes, Bucket(DocumentOutcome.UNACKNOWLEDGED, _UNSENT))
                 continue
             try:
                 outcomes = self._call(self._stub.PushEvents, request).outcomes
-                verdicts |= {place: _verdict(outcome) for place, outcome in zip(places, outcomes, strict=True)}
+                buckets |= {index: _event_bucket(outcome) for index, outcome in zip(indexes, outcomes, strict=True)}
             except grpc.RpcError as error:
-                general = self._judge(error, "event")
-                verdicts |= dict.fromkeys(places, general)
+                general = self._bucket_of_error(error, "event")
+                buckets |= dict.fromkeys(indexes, general)
                 for path, description in violations(error):
                     if match := re.match(r"events\[(\d+)\]\.?(.*)", path):
-                        verdicts[places[int(match[1])]] = Verdict(
-                            general.outcome, f"the event is refused: {_because(match[2], description)}"
+                        buckets[indexes[int(match[1])]] = Bucket(
+                            general.outcome, f"the event is refused: {_with_field(match[2], description)}"
                         )
-        return [verdicts[place] for place in range(len(session.acts))]
+        return [buckets[index] for index in range(len(session.acts))]
 
     def _call(self, method: Callable[..., Any], request: Message) -> Any:
         return call(method, request, sleep=self._sleep)
 
-    def _judge(self, error: grpc.RpcError, what: str) -> Verdict:
-        """Refusals of the content cost this content; anything else ends the import."""
+    def _bucket_of_error(self, error: grpc.RpcError, what: str) -> Bucket:
+        """A refusal of the content costs this content only; any other error stops the import."""
         if error.code() in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED} and not is_passing(
             error
         ):
             fields = violations(error)
-            said = _because(*fields[0]) if fields else error.details()
-            return Verdict(Outcome.REJECTED, f"the {what} is refused: {said}")
+            why = _with_field(*fields[0]) if fields else error.details()
+            return Bucket(DocumentOutcome.REJECTED, f"the {what} is refused: {why}")
         self.stopped = f"{error.code().name}: {error.details()}"
-        return Verdict(Outcome.UNACKNOWLEDGED, f"no acknowledgement: {error.code().name}")
+        return Bucket(DocumentOutcome.UNACKNOWLEDGED, f"no acknowledgement: {error.code().name}")
 
 
-def enter(sent: Sent, account: Account) -> None:
-    """Puts every document of a session into the account."""
+def record(sent: Sent, account: ImportAccount) -> None:
+    """Counts every document of a session in the account."""
     registration, session = sent.registration, sent.session
     account.sessions[registration.outcome] += 1
-    kept = registration.outcome in {Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.CONFLICT}
+    is_stored = registration.outcome in {DocumentOutcome.ACCEPTED, DocumentOutcome.DUPLICATE, DocumentOutcome.CONFLICT}
     for number, line in enumerate(session.query_lines):
-        if number and kept:
-            account.add(Outcome.MERGED, SAME_SEARCH, QUERY, line)
+        if number and is_stored:
+            account.add(DocumentOutcome.MERGED, SAME_SEARCH, QUERY, line)
         else:
             account.add(registration.outcome, registration.reason, QUERY, line)
-    for act, verdict in zip(session.acts, sent.acts, strict=True):
-        account.add(verdict.outcome, verdict.reason, act.kind, act.line)
+    for act, bucket in zip(session.acts, sent.acts, strict=True):
+        account.add(bucket.outcome, bucket.reason, act.kind, act.line)
 
 
 def _lines(file: BinaryIO, progress: Progress, task: TaskID) -> Iterator[bytes]:
@@ -211,45 +214,47 @@ def _event_message(act: Act) -> wire.Event:
     return message
 
 
-def _chunks(acts: Sequence[Act], verdicts: dict[int, Verdict]) -> Iterator[list[tuple[int, wire.Event]]]:
-    """Splits acts into calls within the limits; what fits in no call gets its verdict here."""
+def _chunks(acts: Sequence[Act], buckets: dict[int, Bucket]) -> Iterator[list[tuple[int, wire.Event]]]:
+    """Splits acts, with their indexes, into calls within the limits; an act that is too large gets its bucket here."""
     chunk: list[tuple[int, wire.Event]] = []
     size = 0
-    for place, act in enumerate(acts):
+    for index, act in enumerate(acts):
         message = _event_message(act)
         length = message.ByteSize()
         if length > _EVENT_BYTES:
-            verdicts[place] = Verdict(Outcome.REJECTED, "the event is larger than 20 KiB")
+            buckets[index] = Bucket(DocumentOutcome.REJECTED, "the event is larger than 20 KiB")
             continue
         if len(chunk) == limits.EVENTS_PER_CALL or size + length > _CALL_BYTES:
             yield chunk
             chunk, size = [], 0
-        chunk.append((place, message))
+        chunk.append((index, message))
         size += length
     if chunk:
         yield chunk
 
 
-def _all(session: RebuiltSession, verdict: Verdict) -> Sent:
-    """The session's fate is that of its acts."""
-    return Sent(session, verdict, [verdict] * len(session.acts))
+def _same_for_all(session: RebuiltSession, bucket: Bucket) -> Sent:
+    """Puts a session and all of its acts into one bucket."""
+    return Sent(session, bucket, [bucket] * len(session.acts))
 
 
-def _verdict(outcome: service.EventOutcome) -> Verdict:
+def _event_bucket(outcome: service.EventOutcome) -> Bucket:
     field_name = re.sub(r"^events\[\d+\]\.?", "", outcome.field)
     reasons = {
-        Outcome.CONFLICT: "the event id is taken by other content",
-        Outcome.REJECTED: "the event is refused: " + _because(field_name, outcome.description),
+        DocumentOutcome.CONFLICT: "the event id is taken by other content",
+        DocumentOutcome.REJECTED: "the event is refused: " + _with_field(field_name, outcome.description),
     }
-    code = _OUTCOMES.get(outcome.code, Outcome.UNACKNOWLEDGED)
-    return Verdict(code, reasons.get(code, "" if code is not Outcome.UNACKNOWLEDGED else "an unknown outcome"))
+    known = _OUTCOMES.get(outcome.code)
+    if known is None:  # of a newer contract
+        return Bucket(DocumentOutcome.UNACKNOWLEDGED, "an unknown outcome")
+    return Bucket(known, reasons.get(known, ""))
 
 
-def _because(field_name: str, description: str) -> str:
+def _with_field(field_name: str, description: str) -> str:
     return f"{field_name}: {description}" if field_name else description
 
 
-def _worth(act: Act, shown: Set[str], query: str) -> str:
+def _training_value(act: Act, shown: Set[str], query: str) -> str:
     if act.object_id not in shown:
         return NEVER_SHOWN
     return SHOWN if query.strip() else NO_QUERY_TEXT

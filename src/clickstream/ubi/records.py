@@ -1,11 +1,11 @@
-"""Reads OpenSearch UBI files. Pure: lines in, records out, no exception for any content.
+"""Reads OpenSearch UBI files: lines in, records out, without I/O, and without an exception for any content.
 
-A file is what `_bulk` takes (a line `{"index": {"_index": "ubi_events", "_id": "…"}}` before
-each document) or plain ndjson. Field names are those of the UBI schemas 1.0 to 1.3
-(https://o19s.github.io/ubi): `query_id`, `user_query`, `query_response_hit_ids`, `action_name`,
-`event_attributes.object.object_id`, `event_attributes.position.ordinal` …
+A file has the form of the `_bulk` API (a line `{"index": {"_index": "ubi_events", "_id": "…"}}` before each document)
+or is plain ndjson. Field names are those of the UBI schemas 1.0 to 1.3 (https://o19s.github.io/ubi): `query_id`,
+`user_query`, `query_response_hit_ids`, `action_name`, `event_attributes.object.object_id`,
+`event_attributes.position.ordinal` …
 
-Browser, address and page paths of an event are not read.
+An event's browser, address and page paths are not read.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 
 QUERY = "query"
 EVENT = "event"
-# The kind of a line that names none.
+# The kind of a line that has none.
 UNKNOWN = "unknown"
 INDEXES = {"ubi_queries": QUERY, ".ubi_queries": QUERY, "ubi_events": EVENT, ".ubi_events": EVENT}
 
-# Key in a result's meta ← what an event's object calls it, and how many characters are carried.
+# Key in a result's meta: the names of that field in an event's object, and its length limit in characters.
 ITEM_FIELDS = {
     "title": (("title", "name"), 200),
     "text": (("description",), 2_000),
@@ -30,14 +30,14 @@ ITEM_FIELDS = {
 }
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Numbers below are seconds, from here on milliseconds (1973 as milliseconds, 5138 as seconds).
+# A timestamp below this number is in seconds, otherwise in milliseconds (1973 as milliseconds, 5138 as seconds).
 _MILLISECONDS_FROM = 1e11
 _BULK_ACTIONS = {"index", "create", "update", "delete"}
 
 
 @dataclass(frozen=True, slots=True)
 class QueryLine:
-    """One query document: a search, a further page of it, or one more typed letter."""
+    """One query document: a search, a further page of it, or the same search as typed so far."""
 
     line: int
     query_id: str
@@ -50,7 +50,7 @@ class QueryLine:
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """One event document. Absent fields are empty; `typed` is the query that a search event carries."""
+    """One event document. Absent fields are empty; `typed` is the query text of a `search` event."""
 
     line: int
     event_id: str
@@ -68,9 +68,9 @@ class EventLine:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A document, or a line that belongs to none, that cannot be used.
+    """A document, or a line without a document, that cannot be used.
 
-    `repeated` says that a document with the same id came before: `same` content, or `other`.
+    `repeated` is set if a document with the same id came before: `same` if its content is equal, otherwise `other`.
     """
 
     line: int
@@ -81,7 +81,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
-    """A document with the line it starts at and what its action line says; no action: plain ndjson."""
+    """A document with the line where it starts, and the index and id of its action line; plain ndjson has neither."""
 
     line: int
     text: bytes
@@ -89,12 +89,12 @@ class _Raw:
     document_id: str = ""
 
 
-class _BadError(Exception):
+class _UnusableError(Exception):
     """A document that cannot be used; the message is the reason."""
 
 
 def read(lines: Iterable[bytes]) -> Iterator[QueryLine | EventLine | Unread]:
-    """Yields one record per document, in file order. Blank lines are no documents."""
+    """Yields one record per document, in the order of the file; blank lines are skipped."""
     digests: dict[tuple[str, str], bytes] = {}
     for raw in _documents(lines):
         if isinstance(raw, Unread):
@@ -116,7 +116,7 @@ def read(lines: Iterable[bytes]) -> Iterator[QueryLine | EventLine | Unread]:
                 yield _query(raw.line, document)
             else:
                 yield _event(raw.line, document_id, document)
-        except _BadError as error:
+        except _UnusableError as error:
             yield Unread(raw.line, kind, str(error))
 
 
@@ -133,13 +133,13 @@ def _documents(lines: Iterable[bytes]) -> Iterator[_Raw | Unread]:
             continue
         try:
             head, _ = _parse(line)
-        except _BadError as error:
+        except _UnusableError as error:
             yield Unread(number, UNKNOWN, str(error))
             continue
         verb = next(iter(head)) if len(head) == 1 else ""
         if verb not in _BULK_ACTIONS or not isinstance(head[verb], dict):
-            # In a bulk file this document lost its action line, and its id with it: under a
-            # made-up id a second import of the mended file would count it twice.
+            # In a bulk file this document has lost its action line, and with it its id. With a made-up id, an import of
+            # the mended file would count it twice.
             yield Unread(number, UNKNOWN, "a document without its action line") if bulk else _Raw(number, line)
             bulk = bool(bulk)
             continue
@@ -147,7 +147,7 @@ def _documents(lines: Iterable[bytes]) -> Iterator[_Raw | Unread]:
         if verb == "delete":
             yield Unread(number, UNKNOWN, "a deletion, which is not imported")
             continue
-        # An update's document is a fragment; it is left to `_schema`, which refuses the index.
+        # An update's document is a fragment: this index name makes `_schema` refuse it.
         index = "(update)" if verb == "update" else _string(head[verb], "_index")
         action = _Raw(number, b"", index, _string(head[verb], "_id"))
     if action is not None:
@@ -159,39 +159,39 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _parse(line: bytes) -> tuple[dict[str, Any], bytes]:
-    """A JSON object and the digest of its content, whatever the order of its keys."""
+    """Parses a JSON object; returns it with a digest of its content that ignores the order of keys."""
     try:
         document = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
-        # Also refuses half a surrogate pair, which no protobuf string can carry.
+        # The encoding refuses half a surrogate pair, too: no protobuf string can carry it.
         canonical = json.dumps(document, sort_keys=True, ensure_ascii=False).encode("utf-8")
     except UnicodeError as error:
-        raise _BadError("not valid UTF-8 text") from error
+        raise _UnusableError("not valid UTF-8 text") from error
     except (ValueError, RecursionError) as error:
-        raise _BadError("not valid JSON") from error
+        raise _UnusableError("not valid JSON") from error
     if not isinstance(document, dict):
-        raise _BadError("not a JSON object")
+        raise _UnusableError("not a JSON object")
     return document, hashlib.sha256(canonical).digest()
 
 
 def _schema(raw: _Raw, document: Mapping[str, Any]) -> str:
     if raw.index:
         if raw.index not in INDEXES:
-            raise _BadError(f"unknown index name {raw.index[:64]!r}")
+            raise _UnusableError(f"unknown index name {raw.index[:64]!r}")
         return INDEXES[raw.index]
     if "action_name" in document:
         return EVENT
     if "user_query" in document or "query_response_hit_ids" in document:
         return QUERY
-    raise _BadError("neither a UBI query nor a UBI event")
+    raise _UnusableError("neither a UBI query nor a UBI event")
 
 
 def _query(line: int, document: Mapping[str, Any]) -> QueryLine:
     hits = document.get("query_response_hit_ids")
     if hits is not None and not isinstance(hits, list):
-        raise _BadError("query_response_hit_ids is not a list")
+        raise _UnusableError("query_response_hit_ids is not a list")
     query_id = _string(document, "query_id")
     if not query_id:
-        raise _BadError("no query_id")
+        raise _UnusableError("no query_id")
     return QueryLine(
         line=line,
         query_id=query_id,
@@ -206,7 +206,7 @@ def _query(line: int, document: Mapping[str, Any]) -> QueryLine:
 def _event(line: int, event_id: str, document: Mapping[str, Any]) -> EventLine:
     action = _string(document, "action_name")
     if not action:
-        raise _BadError("no action_name")
+        raise _UnusableError("no action_name")
     attributes = _mapping(document, "event_attributes")
     item = _mapping(attributes, "object")
     ordinal = _mapping(attributes, "position").get("ordinal")
@@ -222,17 +222,17 @@ def _event(line: int, event_id: str, document: Mapping[str, Any]) -> EventLine:
         typed=_string(document, "message").strip() if document.get("message_type") == "QUERY" else "",
         application=_string(document, "application"),
         user_id=_string(document, "user_id") or _string(document, "client_id"),
-        item=_told(item),
+        item=_item_texts(item),
     )
 
 
-def _told(item: Mapping[str, Any]) -> dict[str, str]:
-    told = {}
+def _item_texts(item: Mapping[str, Any]) -> dict[str, str]:
+    texts = {}
     for key, (names, length) in ITEM_FIELDS.items():
         value = next((text for name in names if (text := _string(item, name).strip())), "")
         if value:
-            told[key] = value[:length]
-    return told
+            texts[key] = value[:length]
+    return texts
 
 
 def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -245,14 +245,14 @@ def _string(document: Mapping[str, Any], key: str) -> str:
 
 
 def _as_string(value: object) -> str:
-    """Text as it is, whole numbers written out (some shops number their items), else empty."""
+    """Text as it is, a whole number in digits (some shops number their items), otherwise empty."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else ""
 
 
 def _time(value: object) -> datetime | None:
-    """ISO 8601 (UTC where it names no zone), or a number of seconds or milliseconds since 1970."""
+    """Reads ISO 8601 (UTC if it names no zone), or seconds or milliseconds since 1970; None for anything else."""
     try:
         if isinstance(value, str) and not value.strip().isdigit():
             at = datetime.fromisoformat(value.strip())

@@ -1,15 +1,14 @@
-"""UBI records → the sessions that they tell of. Pure; what cannot be sent goes into the account.
+"""Rebuilds sessions from UBI records, without I/O; documents that cannot be sent go into the account.
 
-Lines with one `query_id` are one search:
+Lines with the same `query_id` are one search, because people type on under one id:
 
-- Its query is the text under which most of its acts happened, then that of the line with most
-  hits, then the latest (people type on under one id). Without a query line the events'
-  `user_query` counts, else the latest typed text of its `search` events.
-- What was shown is the union of the hit ids, in order of time (pages follow each other), and of
-  the impressions that no hit list names. Hits take the places 0, 1, 2 …; such an impression
-  takes its `ordinal`, or the next free place where that is taken or missing.
-- An item's text is what the file's first event with a text says of it, in whatever search: hit
-  lists carry ids alone.
+- Its query is the text of one query line: the one whose text has the most acts; of equals the one with the most hits;
+  of equals the latest. Without a query line it is the `user_query` of its events, otherwise the latest typed text of
+  its `search` events.
+- Its results are the hit ids of its query lines in order of time (pages follow each other), and then the impressions
+  that no hit list names. Hits take the positions 0, 1, 2 …; such an impression takes its `ordinal`, or the next free
+  position if that is taken or missing.
+- An item's text is that of the first event in the file that has one, in any search: hit lists have ids only.
 """
 
 from collections import Counter
@@ -18,30 +17,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from clickstream.domain import limits
-from clickstream.ubi.account import ACTS, Account, Outcome
+from clickstream.ubi.account import ACTS, DocumentOutcome, ImportAccount
 from clickstream.ubi.records import QUERY, EventLine, QueryLine, Unread
 
 IMPRESSION = "impression"
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
-# An ordinal beyond this is dirt; there is room behind it for all further results.
-_ORDINAL = limits.POSITION - limits.RESULTS_PER_SESSION
+# An ordinal from here on counts as missing, so that every further result gets a position within the limit.
+_LARGEST_ORDINAL = limits.POSITION - limits.RESULTS_PER_SESSION
 
-# UBI action → our event type. An action that is in neither table and names an object is sent
-# under its own name; the importance policy says what it counts.
+# UBI action to event type. An action that is in neither table and names an object is sent under its own name; the
+# importance policy gives its grade.
 EVENT_TYPES: Mapping[str, str] = {
     "impression": IMPRESSION,
     "click": "click",
     "add_to_cart": "add_to_cart",
     "purchase": "purchase",
-    # Looks and refusals: evidence of another kind than a click, so types of their own.
+    # Hovers and refusals are other evidence than a click, so they are types of their own.
     "item_click": "item_click",
     "product_hover": "product_hover",
     "declined_product": "declined_product",
 }
 
-# Actions that are no act on one result, whatever object they name.
+# Actions that are no act on one result, even if they name an object; with the reason for the account.
 NO_ACTS: Mapping[str, str] = {
     "search": "the search itself",
     "on_search": "the search itself",
@@ -57,7 +56,7 @@ NO_ACTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """One shown item: its 0-based place and what the file tells about it."""
+    """One shown item: its 0-based position, and its texts in the file."""
 
     object_id: str
     position: int
@@ -66,7 +65,7 @@ class ShownItem:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One event to send, and the document it came from."""
+    """One event to send, with the kind and the 1-based line of its document."""
 
     event_id: str
     object_id: str
@@ -79,7 +78,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSession:
-    """One search as the file tells it; `query_lines` are the 1-based lines of its query documents."""
+    """One search as it follows from the file; `query_lines` are the 1-based lines of its query documents."""
 
     session_id: str
     query: str
@@ -98,23 +97,24 @@ class _Search:
     typed: list[EventLine] = field(default_factory=list)
 
 
-def rebuild(records: Iterable[QueryLine | EventLine | Unread], account: Account) -> Iterator[RebuiltSession]:
+def rebuild(records: Iterable[QueryLine | EventLine | Unread], account: ImportAccount) -> Iterator[RebuiltSession]:
     """Yields the sessions in the order in which the file first names them.
 
-    Every document that no session carries is put into the account here; the others are put
-    there by whoever sends the session.
+    A document that is part of no session goes into the account here. All others go there when their session is sent.
     """
     searches: dict[str, _Search] = {}
     items: dict[str, Mapping[str, str]] = {}
     for record in records:
         account.documents += 1
         if isinstance(record, Unread):
-            outcome = {"same": Outcome.DUPLICATE, "other": Outcome.CONFLICT}.get(record.repeated, Outcome.REJECTED)
+            outcome = {"same": DocumentOutcome.DUPLICATE, "other": DocumentOutcome.CONFLICT}.get(
+                record.repeated, DocumentOutcome.REJECTED
+            )
             account.add(outcome, record.reason, record.kind, record.line)
         elif isinstance(record, QueryLine):
             searches.setdefault(record.query_id, _Search()).queries.append(record)
         else:
-            _sort_event(record, searches, account)
+            _assign_event(record, searches, account)
             if record.object_id and record.item:
                 items.setdefault(record.object_id, record.item)
     for query_id, search in searches.items():
@@ -124,21 +124,23 @@ def rebuild(records: Iterable[QueryLine | EventLine | Unread], account: Account)
                 yield session
 
 
-def _sort_event(event: EventLine, searches: dict[str, _Search], account: Account) -> None:
+def _assign_event(event: EventLine, searches: dict[str, _Search], account: ImportAccount) -> None:
     if event.query_id and event.typed:
         searches.setdefault(event.query_id, _Search()).typed.append(event)
     if event.action in NO_ACTS:
-        account.add(Outcome.LEFT_OUT, f"no act on one result: {NO_ACTS[event.action]}", event.action, event.line)
+        account.add(
+            DocumentOutcome.LEFT_OUT, f"no act on one result: {NO_ACTS[event.action]}", event.action, event.line
+        )
     elif not event.query_id:
-        account.add(Outcome.REJECTED, "no query_id", event.action, event.line)
+        account.add(DocumentOutcome.REJECTED, "no query_id", event.action, event.line)
     elif not event.object_id:
-        account.add(Outcome.REJECTED, "no object_id", event.action, event.line)
+        account.add(DocumentOutcome.REJECTED, "no object_id", event.action, event.line)
     else:
         searches.setdefault(event.query_id, _Search()).events.append(event)
 
 
 def _rebuild(
-    query_id: str, search: _Search, items: Mapping[str, Mapping[str, str]], account: Account
+    query_id: str, search: _Search, items: Mapping[str, Mapping[str, str]], account: ImportAccount
 ) -> RebuiltSession | None:
     # Sorting is stable: lines of one time keep the file's order.
     queries = sorted(search.queries, key=lambda line: line.at or _LAST)
@@ -146,19 +148,19 @@ def _rebuild(
     if not times:
         reason = "no readable timestamp in its whole search"
         for query in queries:
-            account.add(Outcome.REJECTED, reason, QUERY, query.line)
+            account.add(DocumentOutcome.REJECTED, reason, QUERY, query.line)
         for event in search.events:
-            account.add(Outcome.REJECTED, reason, event.action, event.line)
+            account.add(DocumentOutcome.REJECTED, reason, event.action, event.line)
         return None
     created_at = min(times)
-    told: list[QueryLine | EventLine] = [*queries, *search.events]
-    shown = _shown(queries, search.events)
+    lines: list[QueryLine | EventLine] = [*queries, *search.events]
+    positions = _positions(queries, search.events)
     return RebuiltSession(
         session_id=query_id,
         query=_query_text(queries, search),
-        shown=[ShownItem(object_id, place, items.get(object_id, {})) for object_id, place in shown.items()],
-        context={"source": "ubi", "application": next((line.application for line in told if line.application), "")},
-        user_id=next((line.user_id for line in told if line.user_id), ""),
+        shown=[ShownItem(object_id, position, items.get(object_id, {})) for object_id, position in positions.items()],
+        context={"source": "ubi", "application": next((line.application for line in lines if line.application), "")},
+        user_id=next((line.user_id for line in lines if line.user_id), ""),
         created_at=created_at,
         acts=[
             Act(
@@ -177,10 +179,10 @@ def _rebuild(
 
 
 def _query_text(queries: Sequence[QueryLine], search: _Search) -> str:
-    """The one text of a search; `queries` by time. Empty if the file names none."""
+    """The query text of a search, empty if the file has none; `queries` are in order of time."""
     acts = Counter(event.text for event in search.events if event.action in ACTS)
     if queries:
-        # `max` keeps the first of equals, hence the reversed order: the latest.
+        # `max` returns the first of equals: in reversed order that is the latest.
         best = max(reversed(queries), key=lambda line: (bool(line.text), acts[line.text], len(line.hit_ids)))
         if best.text:
             return best.text
@@ -190,18 +192,20 @@ def _query_text(queries: Sequence[QueryLine], search: _Search) -> str:
     return max(search.typed, key=lambda event: (event.at or _EARLIEST, event.line)).typed if search.typed else ""
 
 
-def _shown(queries: Sequence[QueryLine], events: Sequence[EventLine]) -> dict[str, int]:
-    """Object id → 0-based place, in rising order of the places."""
+def _positions(queries: Sequence[QueryLine], events: Sequence[EventLine]) -> dict[str, int]:
+    """The 0-based position of each shown object id, in rising order."""
     hits = dict.fromkeys(hit for line in queries for hit in line.hit_ids)
-    places = {object_id: place for place, object_id in enumerate(hits)}
+    positions = {object_id: position for position, object_id in enumerate(hits)}
     extra: dict[str, int] = {}
     for event in events:
-        if event.action == IMPRESSION and event.object_id not in places:
-            ordinal = event.ordinal if event.ordinal is not None and event.ordinal <= _ORDINAL else _ORDINAL
+        if event.action == IMPRESSION and event.object_id not in positions:
+            ordinal = (
+                event.ordinal if event.ordinal is not None and event.ordinal <= _LARGEST_ORDINAL else _LARGEST_ORDINAL
+            )
             extra[event.object_id] = min(ordinal, extra.get(event.object_id, ordinal))
-    free = len(places)
+    free = len(positions)
     # Sorting is stable: equal and missing ordinals keep the file's order.
     for object_id, ordinal in sorted(extra.items(), key=lambda item: item[1]):
-        places[object_id] = free if ordinal == _ORDINAL else max(free, ordinal)
-        free = places[object_id] + 1
-    return places
+        positions[object_id] = free if ordinal == _LARGEST_ORDINAL else max(free, ordinal)
+        free = positions[object_id] + 1
+    return positions

@@ -4,13 +4,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clickstream.ubi.account import Account, Outcome
+from clickstream.ubi.account import DocumentOutcome, ImportAccount
 
 # Outcomes whose line numbers help to find the document.
-_WITH_LINES = {Outcome.CONFLICT, Outcome.REJECTED, Outcome.UNACKNOWLEDGED}
+_WITH_LINES = {DocumentOutcome.CONFLICT, DocumentOutcome.REJECTED, DocumentOutcome.UNACKNOWLEDGED}
 
 
-def show_account(account: Account, console: Console) -> None:
+def show_account(account: ImportAccount, console: Console) -> None:
     """Prints the account: every bucket with its kinds and the first lines of what was not sent."""
     table = Table(title="What became of each document", title_justify="left")
     table.add_column("outcome")
@@ -18,7 +18,9 @@ def show_account(account: Account, console: Console) -> None:
     table.add_column("documents", justify="right")
     table.add_column("of which", overflow="fold")
     table.add_column("first lines", overflow="fold")
-    for bucket in sorted(account.counts, key=lambda bucket: (list(Outcome).index(bucket.outcome), bucket.reason)):
+    for bucket in sorted(
+        account.counts, key=lambda bucket: (list(DocumentOutcome).index(bucket.outcome), bucket.reason)
+    ):
         counts = account.counts[bucket]
         kinds = ", ".join(f"{escape(kind)} {count:,}" for kind, count in counts.most_common())
         lines = ", ".join(map(str, account.lines[bucket])) if bucket.outcome in _WITH_LINES else ""

@@ -11,7 +11,7 @@ import pytest
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 from support.builders import NOW, session_draft, session_drafts
-from support.serving import wait_for
+from support.servers import wait_for
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.dao.mongo.connection import Document, connect

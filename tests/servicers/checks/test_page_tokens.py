@@ -11,7 +11,7 @@ from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from support.builders import NOW, SECOND, model_version, push, session_drafts, training_run
 from support.memory_store import MemoryDao
-from support.serving import InProcessServer
+from support.servers import InProcessServer
 
 from clickstream.contract.batches import batch_message
 from clickstream.domain import limits

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 from support.fine_tuning_runs import weights
 from support.processes import children, is_alive
-from support.serving import wait_for
+from support.servers import wait_for
 from support.shop_log import shop_log, tiny_settings
 
 from clickstream.app.trainer import leading

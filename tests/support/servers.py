@@ -49,7 +49,7 @@ D = TypeVar("D", bound=Message)
 
 
 class Clock:
-    """The server's time, which moves only when told to."""
+    """The server's time, which moves only by `forward`."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -58,12 +58,12 @@ class Clock:
         return self.now
 
     def forward(self, seconds: float) -> None:
-        """Lets time pass."""
+        """Moves the time forward."""
         self.now += timedelta(seconds=seconds)
 
 
 class InProcessServer:
-    """The real server and servicers in an event loop of their own, with blocking stubs."""
+    """The real server and servicers in an event loop of their own, with blocking stubs for the tests."""
 
     def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime], queue_bytes: int = 64 * 2**20) -> None:
         self.dao = dao
@@ -120,7 +120,7 @@ class InProcessServer:
         return asyncio.run_coroutine_threadsafe(self._server.drain(grace), self._loop)
 
     def call(self, method: str, request: bytes) -> bytes:
-        """Calls a unary method, `Service/Method`, with these bytes."""
+        """Calls the unary method `Service/Method` with an encoded request; returns the encoded answer."""
         path = f"/embedding_studio.clickstream.v1.{method}"
         answer: bytes = self.channel.unary_unary(path, None, None)(request, timeout=PATIENCE)
         return answer
@@ -171,7 +171,7 @@ class ServeProcess:
         self.address = self.log.split(up)[1].split()[0].decode() if listen else ""
 
     def read_log(self) -> bytes:
-        """What was written to stderr so far."""
+        """Reads on; returns all of stderr so far."""
         assert self._process.stderr is not None
         if select.select([self._process.stderr], [], [], 0.05)[0]:
             more = os.read(self._process.stderr.fileno(), 65536)
@@ -184,11 +184,11 @@ class ServeProcess:
         self._process.terminate()
 
     def wait(self) -> int:
-        """The exit code, once it has ended."""
+        """Waits until the process has ended; returns its exit code."""
         return self._process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """Ends it, whatever it does."""
+        """Sends SIGKILL and waits for the end."""
         self._process.kill()
         self._process.wait()
         if self._process.stderr is not None:
@@ -196,7 +196,7 @@ class ServeProcess:
 
 
 def wait_for(condition: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Polls until the condition holds, and returns what it gave."""
+    """Polls until the condition is true, and returns its value."""
     deadline = time.monotonic() + patience
     while not (found := condition()):
         assert time.monotonic() < deadline, "waited too long"
@@ -205,7 +205,7 @@ def wait_for(condition: Callable[[], T], patience: float = PATIENCE) -> T:
 
 
 async def until(condition: Callable[[], T], patience: float = PATIENCE) -> T:
-    """The same inside an event loop."""
+    """Polls inside an event loop until the condition is true, and returns its value."""
     deadline = time.monotonic() + patience
     while not (found := condition()):
         assert time.monotonic() < deadline, "waited too long"
@@ -220,7 +220,7 @@ async def listed(items: list[T]) -> AsyncIterator[T]:
 
 
 def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> grpc.RpcError:
-    """The error of a call that must fail, also of a stream that must break."""
+    """Makes a call that must fail, or reads a stream that must break; returns the error."""
     try:
         answer = call(*args, **kwargs)
         if not isinstance(answer, Message | bytes):
