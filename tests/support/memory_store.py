@@ -268,10 +268,10 @@ class MemoryRuns(Part):
 
     @locked
     def give_back(
-        self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
+        self, run_id: str, owner: str, state: RunState, reason: str, available_at: datetime, attempts: int
     ) -> None:
         if self._holds(run_id, owner):
-            self._state.leases[run_id] = (not_before, "")
+            self._state.leases[run_id] = (available_at, "")
             self._set(run_id, state=state, reason=reason, attempts=attempts)
 
     @locked

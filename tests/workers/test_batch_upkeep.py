@@ -167,7 +167,7 @@ def test_r10_a_batch_of_a_run_that_is_over_leaves_training(
         BatchUpkeep(memory_dao, BatchRules(), clock).run_once()
     batch = memory_dao.batches.get(1)
     assert [change.status for change in batch.history] == ["released", "training", status]
-    assert batch.history[-1].reason == f"freed: run run-1 {f'has {state}' if state else 'is gone'}"
+    assert batch.history[-1].reason == f"freed: run run-1 {f'has {state}' if state else 'does not exist'}"
     assert batch.run_id == "run-1"
 
 

@@ -35,7 +35,7 @@ class BatchUpkeep:
             self._archive()
 
     def _free(self) -> None:
-        """Takes batches out of training whose run has ended or is gone.
+        """Takes batches out of training whose run has ended or does not exist.
 
         A worker ends a run's batches before it ends the run. Batches stay in training all the same if it stalled
         for longer than its lease between claiming the run and putting the batches into training: it then does so
@@ -52,7 +52,7 @@ class BatchUpkeep:
         if run is not None and run.state not in ENDED:
             return
         to = BatchStatus.TRAINED if run is not None and run.state is RunState.SUCCEEDED else BatchStatus.FAILED
-        reason = f"freed: run {batch.run_id} {f'has {run.state}' if run else 'is gone'}"
+        reason = f"freed: run {batch.run_id} {f'has {run.state}' if run else 'does not exist'}"
         # The run is part of the comparison: a batch that another run has taken meanwhile stays with that run.
         freed = self._dao.batches.change_status(
             batch.sequence, TRAINING, to, run_id=batch.run_id, reason=reason, at=self._clock()

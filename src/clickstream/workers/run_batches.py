@@ -62,7 +62,7 @@ class RunBatches(RunSource):
         for sequence in run.batches:
             batch = self._dao.batches.get(sequence)
             if batch is None:
-                raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} is gone")
+                raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} does not exist")
             yield from self._inputs.pages(sequence, batch.session_count, 0, summary)
 
     @override

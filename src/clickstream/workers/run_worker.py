@@ -58,9 +58,9 @@ def _logged_and_continued(what: str) -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        logger.warning("%s: have to wait: %s", what, error)
+        logger.warning("%s: postponed: %s", what, error)
     except Exception:
-        logger.exception("%s: have to wait", what)
+        logger.exception("%s: postponed", what)
 
 
 async def _shielded(step: Callable[..., None], *arguments: str) -> None:

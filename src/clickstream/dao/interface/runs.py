@@ -87,9 +87,9 @@ class RunDao(Protocol):
         ...
 
     def give_back(
-        self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
+        self, run_id: str, owner: str, state: RunState, reason: str, available_at: datetime, attempts: int
     ) -> None:
-        """Ends the owner's lease on a run that goes on; any worker may claim it from `not_before` on."""
+        """Ends the owner's lease on a run that goes on; any worker may claim it from `available_at` on."""
         ...
 
     def finish(

@@ -188,9 +188,9 @@ class MongoRuns(RunDao):
     @override
     @translated
     def give_back(
-        self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
+        self, run_id: str, owner: str, state: RunState, reason: str, available_at: datetime, attempts: int
     ) -> None:
-        changes = {"state": state, "reason": reason, "available_at": not_before, "attempts": attempts}
+        changes = {"state": state, "reason": reason, "available_at": available_at, "attempts": attempts}
         self._runs.update_one(_leased_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
 
     @override
