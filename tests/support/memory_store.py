@@ -402,6 +402,12 @@ class MemoryDao:
         self.promotions = MemoryPromotions(self._state)
         self.changes = MemoryChanges(self._state)
 
+    def erase(self, session_id: str) -> None:
+        """Takes a session's content away; its place stays."""
+        batch, number = self._state.places[session_id]
+        stored = self._state.log[batch][number - 1]
+        self._state.log[batch][number - 1] = replace(stored, payload=b"", user_id="", erased=True)
+
     @property
     def down(self) -> bool:
         """Whether the store answers nothing but Unavailable."""

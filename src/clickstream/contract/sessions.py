@@ -1,6 +1,6 @@
 """Sessions and events: contract messages ↔ domain objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -8,9 +8,12 @@ from embedding_studio.clickstream.v1 import (
     clickstream_service_pb2,
     session_pb2,
 )
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from clickstream.contract.encoding import (
+    discard_unknown_fields,
     tag_and_length,
     timestamp,
     utc,
@@ -20,6 +23,7 @@ from clickstream.domain import limits
 from clickstream.domain.batches import batch_id_of
 from clickstream.domain.errors import FieldViolation
 from clickstream.domain.sessions import (
+    CONTENT_VERSION,
     NO_EVENTS,
     Appended,
     EventDraft,
@@ -36,25 +40,95 @@ PushAnswer = TypeVar("PushAnswer", clickstream_service_pb2.PushEventsResponse, c
 
 
 def same_session(draft: SessionDraft, stored: StoredSession) -> bool:
-    """Whether the client sent what is stored (R1)."""
-    sent = (draft.payload, draft.server_time)
-    return _same(session_pb2.Session, sent, (stored.payload, stored.server_time))
+    """Whether the client sent the session that is stored (R1).
+
+    An erased session has no content to compare with: every retry of it is answered as the same.
+    """
+    return stored.erased or _same(session_pb2.Session, draft, stored, stored.version)
 
 
 def same_event(draft: EventDraft, stored: StoredEvent) -> bool:
-    """Whether the client sent what is stored (R2)."""
-    return _same(session_pb2.Event, (draft.payload, draft.server_time), (stored.payload, stored.server_time))
+    """Whether the client sent the event that is stored (R2)."""
+    return _same(session_pb2.Event, draft, stored, CONTENT_VERSION)
 
 
-def _same(kind: type[M], sent: tuple[bytes, bool], stored: tuple[bytes, bool]) -> bool:
-    """Compares by meaning: equal messages may differ in bytes. A time of the server's is nobody's content."""
-    messages = []
-    for payload, server_time in (sent, stored):
-        message = kind.FromString(payload)
-        if server_time:
-            message.ClearField("created_at")
-        messages.append(message)
-    return bool(messages[0] == messages[1])
+def _same(
+    kind: type[M], draft: SessionDraft | EventDraft, stored: StoredSession | StoredEvent, stored_version: int
+) -> bool:
+    if draft.payload == stored.payload:
+        return True
+    sent, kept = kind.FromString(draft.payload), kind.FromString(stored.payload)
+    if draft.server_time or stored.server_time:
+        sent.ClearField("created_at")
+        kept.ClearField("created_at")
+    return same_content(sent, kept, stored_version)
+
+
+LATER_FIELDS: dict[str, dict[str, int]] = {}
+"""Fields that came after content version 1: message name → field name → the content version that brought it.
+
+Events are stored without a version: all are of version 1 until a row of `Event` or its parts stands here.
+"""
+
+
+def same_content(sent: M, stored: M, stored_version: int) -> bool:
+    """Whether a retry and a stored message have the same content (R1); both are brought into one form on the way.
+
+    They are equal after: unknown fields discarded; an absent Struct = an empty one; -0.0 = 0.0; any order of map
+    entries; positions absent = 0, 1, 2 … as listed. A field that is later than `stored_version` is compared only
+    if the stored message has it. A time that the server filled in is to be cleared before.
+    """
+    for message in (sent, stored):
+        discard_unknown_fields(message)
+        _normalise(message)
+    _clear_later_fields(sent, stored, stored_version)
+    return bool(sent == stored)
+
+
+def _normalise(message: Message) -> None:
+    for field, value in message.ListFields():
+        if isinstance(value, Struct) and not value.fields:
+            message.ClearField(field.name)
+        elif isinstance(value, Struct):
+            _normalise_values(value.fields.values())
+        elif isinstance(value, float):
+            setattr(message, field.name, value + 0.0)  # -0.0 + 0.0 is 0.0
+        elif field.message_type and field.is_repeated:
+            for each in value:
+                _normalise(each)
+        elif field.message_type:
+            _normalise(value)
+    if isinstance(message, session_pb2.Session):
+        results = list(message.results)
+        if all(result.HasField("position") and result.position == index for index, result in enumerate(results)):
+            for result in results:
+                result.ClearField("position")
+
+
+def _normalise_values(values: Iterable[Value]) -> None:
+    for value in values:
+        kind = value.WhichOneof("kind")
+        if kind == "number_value":
+            value.number_value += 0.0
+        elif kind == "struct_value":
+            _normalise_values(value.struct_value.fields.values())
+        elif kind == "list_value":
+            _normalise_values(value.list_value.values)
+
+
+def _clear_later_fields(sent: Message, stored: Message, stored_version: int) -> None:
+    """Clears what is set in `sent` only, where the code that stored `stored` did not know the field."""
+    kept = {field.name: value for field, value in stored.ListFields()}
+    for name, version in LATER_FIELDS.get(sent.DESCRIPTOR.name, {}).items():
+        if version > stored_version and name not in kept:
+            sent.ClearField(name)
+    for field, value in sent.ListFields():
+        part_of_ours = field.message_type and field.message_type.file.package == sent.DESCRIPTOR.file.package
+        if not part_of_ours or field.name not in kept:
+            continue
+        parts = zip(value, kept[field.name], strict=False) if field.is_repeated else [(value, kept[field.name])]
+        for part, stored_part in parts:
+            _clear_later_fields(part, stored_part, stored_version)
 
 
 def stored_session_message(session: StoredSession, events: SessionEvents = NO_EVENTS) -> session_pb2.StoredSession:
@@ -75,20 +149,27 @@ def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVEN
         irrelevant=session.irrelevant_at is not None,
         irrelevant_at=timestamp(session.irrelevant_at),
         omitted_events=events.omitted,
+        erased=session.erased,
     )
+    if session.erased:
+        return rest.SerializeToString()
     parts = [tag_and_length(_SESSION, len(session.payload)), session.payload, rest.SerializeToString()]
     for event in events.events:
         parts += (tag_and_length(_EVENTS, len(event.payload)), event.payload)
     return b"".join(parts)
 
 
-def create_response(appended: Appended) -> clickstream_service_pb2.CreateSessionResponse:
-    """Where a session was put."""
+def create_response(appended: Appended, created_at: Timestamp) -> clickstream_service_pb2.CreateSessionResponse:
+    """Where a session was put; `created_at` is its time if this call created it."""
     session = appended.session
+    if session.erased:
+        created_at = timestamp(session.created_at)
+    elif not appended.created:
+        created_at = session_pb2.Session.FromString(session.payload).created_at
     return clickstream_service_pb2.CreateSessionResponse(
         batch_id=batch_id_of(session.batch),
         session_number=session.number,
-        created_at=session_pb2.Session.FromString(session.payload).created_at,
+        created_at=created_at,
         created=appended.created,
     )
 
@@ -105,6 +186,7 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
         acts = [SessionEvent(each.event_id, each.object_id, each.type, utc(each.created_at)) for each in messages]
     except (DecodeError, OverflowError) as error:
         raise ValueError(f"the payload of session number {session.number} cannot be read") from error
+    placed = bool(search.results) and search.results[0].HasField("position")  # then every result has one
     return SearchSession(
         session_id=session.session_id,
         batch_id=batch_id_of(session.batch),
@@ -112,8 +194,13 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
         query=search.query,
         results=[
             # A Struct reads like a dict; copying it out would cost more than the whole conversion.
-            ShownResult(result.object_id, result.position, cast(Mapping[str, Any], result.meta))
-            for result in search.results
+            ShownResult(
+                object_id=result.object_id,
+                position=result.position if placed else index,
+                meta=cast(Mapping[str, Any], result.meta),
+                is_text=result.kind == session_pb2.RESULT_KIND_UNSPECIFIED,
+            )
+            for index, result in enumerate(search.results)
         ],
         events=acts,
         irrelevant=irrelevant,

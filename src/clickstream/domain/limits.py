@@ -6,6 +6,13 @@ TYPE_CHARACTERS = 64
 # The characters of event types, run ids and model version ids.
 NAME_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 QUERY_CHARACTERS = 4_096
+SORT_CHARACTERS = 256
+CLIENT_NAME_CHARACTERS = 128
+CLIENT_VERSION_CHARACTERS = 64
+USER_AGENT_CHARACTERS = 512
+# What a search asked of its engine; PAGE_SIZE below bounds the pages that this service answers.
+SEARCH_PAGE_OFFSET = 1_000_000
+SEARCH_PAGE_SIZE = 1_000
 RESULTS_PER_SESSION = 1_000
 POSITION = 1_000_000
 EVENTS_PER_CALL = 1_000
