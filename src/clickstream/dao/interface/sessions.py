@@ -31,7 +31,7 @@ class SessionDao(Protocol):
         ...
 
     def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> SessionPage:
-        """At most `limit` sessions of a batch with numbers above `after`, by number.
+        """At most `limit` sessions of a batch with numbers above `after`, by number, erased ones included.
 
         The page ends before the session whose payload would take it beyond `limits.PAGE_BYTES`,
         but never before its first.
@@ -54,11 +54,12 @@ class EventDao(Protocol):
         """Stores events; per push, either an error (unknown session) or per event what held its id already."""
         ...
 
-    def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
+    def of_sessions(self, batch: int, first: int, last: int, limit: int | None = None) -> EventPage:
         """The events of the sessions numbered `first` to `last`, in one range read.
 
-        Each session is within the listing limits. The reading ends before the session whose
-        listed events would take it beyond `limits.PAGE_BYTES`, but never before the first with any.
+        Each session lists its first events by id, at most `limit` and within the listing limits; the others are
+        counted. 0 only counts. The reading ends before the session whose listed events would take it beyond
+        `limits.PAGE_BYTES`, but never before the first with any.
         """
         ...
 
