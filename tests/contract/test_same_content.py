@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from support.builders import NOW, SECOND, event, session, struct
 
-from clickstream.contract import sessions as module
-from clickstream.contract.sessions import same_event, same_session
+from clickstream.contract import same_content as module
+from clickstream.contract.same_content import same_event, same_session
 from clickstream.domain.sessions import EventDraft, SessionDraft, StoredEvent, StoredSession
 from clickstream.servicers.checks import admission
 

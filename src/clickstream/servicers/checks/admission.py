@@ -9,7 +9,7 @@ from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clickstream.contract.encoding import discard_unknown_fields, utc
-from clickstream.contract.sessions import same_session
+from clickstream.contract.same_content import same_session
 from clickstream.domain.errors import AlreadyExists, FieldViolation, InvalidArgument
 from clickstream.domain.sessions import Appended, EventDraft, SessionDraft
 from clickstream.servicers.checks import fields, quick
