@@ -36,6 +36,12 @@ def search(*events: SessionEvent, objects: tuple[str, ...] = ("a", "b", "c"), **
     return SearchSession("s-1", "batch-1", 7, events=events, **values)
 
 
+def mixed(acted_on: str, *non_text: str) -> SearchSession:
+    """A search of which some results are no text; one result was acted on, or none."""
+    results = [ShownResult(each, place, {}, is_text=each not in non_text) for place, each in enumerate("abc")]
+    return search(*[act("e-1", acted_on)] if acted_on else [], results=results)
+
+
 def converted(session: SearchSession, policy: ImportancePolicy = POLICY) -> tuple[TrainingInput | None, dict[str, Any]]:
     """The input, and what was counted."""
     summary = ConversionSummary(policy.version)
@@ -58,6 +64,11 @@ def grades(session: SearchSession, policy: ImportancePolicy = POLICY) -> dict[st
         (search(act("e-1"), query=" \n"), "no_query"),
         (search(act("e-1"), objects=()), "no_results"),
         (search(act("e-1", "never shown")), "only_unshown_events"),
+        (mixed("", "a", "b", "c"), "no_events"),
+        (mixed("a", "a", "b", "c"), "only_non_text"),
+        (mixed("never shown", "a", "b", "c"), "only_non_text"),
+        (mixed("a", "a"), "only_non_text"),
+        (mixed("never shown", "a"), "only_unshown_events"),
     ],
 )
 def test_r13_a_session_that_cannot_train_is_skipped_with_a_reason(session: SearchSession, reason: str) -> None:
@@ -145,6 +156,22 @@ def test_r4_r12_an_event_on_an_unshown_object_is_counted_and_never_trains() -> N
     assert (summary["ignored_events"], summary["graded_events"]) == ({"unshown_object": 1}, {"click": 1})
 
 
+def test_r12_a_result_that_is_no_text_is_counted_and_never_trains() -> None:
+    """R12: an input has the text results at their own places; others, and the events on them, are counted."""
+    results = [ShownResult(each, 20 + place, {}, is_text=each != "b") for place, each in enumerate("abc")]
+    found, summary = converted(search(act("e-1", "b", "purchase"), act("e-2", "c"), results=results))
+    assert [(each.object_id, each.position, each.grade) for each in found.results] == [("a", 20, 0.0), ("c", 22, 1.0)]
+    assert summary["ignored_results"] == {"non_text": 1}
+    assert (summary["ignored_events"], summary["graded_events"]) == ({"non_text_object": 1}, {"click": 1})
+
+
+def test_r13_results_that_are_no_text_are_counted_also_of_skipped_sessions() -> None:
+    """R13: the account of ignored results is that of all sessions that were read."""
+    _, summary = converted(mixed("a", "a", "b"))
+    assert summary["ignored_results"] == {"non_text": 2}
+    assert (summary["ignored_events"], summary["skipped_sessions"]) == ({"non_text_object": 1}, {"only_non_text": 1})
+
+
 def test_r12_an_unknown_type_has_the_default_grade_and_is_counted() -> None:
     """R12: a type that the policy does not name counts by the stated default."""
     found, summary = converted(search(act("e-1", type="share")))
@@ -188,7 +215,13 @@ acts = st.builds(
     st.sampled_from([*GRADES, "share", "", "$x.y"]),
     st.datetimes(timezones=st.just(NOW.tzinfo)),
 )
-shown = st.builds(ShownResult, ids, st.integers(), st.dictionaries(st.text(), st.none() | st.floats() | st.text()))
+shown = st.builds(
+    ShownResult,
+    ids,
+    st.integers(),
+    st.dictionaries(st.text(), st.none() | st.floats() | st.text()),
+    st.sampled_from([True, True, False]),
+)
 sessions = st.builds(
     SearchSession,
     session_id=st.text(),
@@ -221,12 +254,15 @@ def test_r12_r13_no_session_raises_and_all_counts_add_up(read: list[SearchSessio
     assert summary.input_count + sum(summary.skipped_sessions.values()) == summary.session_count
     expected: Counter[str] = Counter()
     for session, made in zip(read, found, strict=True):
-        objects = {result.object_id for result in session.results}
-        strays = sum(event.object_id not in objects for event in session.events)
-        expected += Counter(unshown_object=strays, late=session.late_events, over_limit=session.over_limit_events)
+        texts = [result.object_id for result in session.results if result.is_text]
+        others = {result.object_id for result in session.results} - {*texts}
+        non_text = sum(event.object_id in others for event in session.events)
+        strays = sum(event.object_id not in {*texts, *others} for event in session.events)
+        expected += Counter(unshown_object=strays, non_text_object=non_text)
+        expected += Counter(late=session.late_events, over_limit=session.over_limit_events)
         if made is not None:
-            expected["graded"] += len(session.events) - strays
-            assert [each.object_id for each in made.results] == [each.object_id for each in session.results]
+            expected["graded"] += len(session.events) - strays - non_text
+            assert [each.object_id for each in made.results] == texts
             assert all(each.grade >= 0 for each in made.results)
     assert expected["graded"] == sum(summary.graded_events.values())
     assert +Counter(summary.ignored_events) == Counter({k: v for k, v in expected.items() if k != "graded"})

@@ -95,6 +95,30 @@ def test_r13_an_unreadable_payload_is_skipped_with_a_reason(
     assert summary.session_count == SESSIONS
 
 
+def test_r13_an_erased_session_is_passed_over_and_counted(reader: InputReader, memory_dao: MemoryDao) -> None:
+    """R13: a session that lost its content gives no input; the others are as before."""
+    whole, _ = read(reader)
+    memory_dao.erase("s-4")
+    found, summary = read(reader)
+    assert found == [each for place, each in enumerate(whole) if place != 2]  # after 1 and 2; 3 has no event
+    assert summary.skipped_sessions == {"no_events": 7, "irrelevant": 1, "erased": 1}
+    assert reader.of_session("s-4", "improve-1", summary, None) is None
+    assert summary.skipped_sessions["erased"] == 2
+
+
+def test_r6_r12_a_result_without_a_position_has_its_index(memory_dao: MemoryDao) -> None:
+    """R6, R12: positions that the client gave are the input's; otherwise the index in the session is."""
+    paged = session_draft("s-2")
+    sent = session_pb2.Session.FromString(paged.payload)
+    for index, result in enumerate(sent.results):
+        result.position = 20 + 2 * index
+    memory_dao.sessions.append([session_draft("s-1"), replace(paged, payload=sent.SerializeToString())])
+    memory_dao.events.append([push("s-1", "e-1"), push("s-2", "e-1")])
+    reader = InputReader(memory_dao, POLICY)
+    inputs = [reader.of_session(name, "improve-1", reader.new_summary(), None) for name in ("s-1", "s-2")]
+    assert [[each.position for each in found.results] for found in inputs if found] == [[0, 1, 2], [20, 22, 24]]
+
+
 def test_r12_every_input_names_its_policy_and_place(reader: InputReader) -> None:
     """R12: an input carries the policy's version, its batch and its number."""
     [first, *_] = next(iter(reader.pages(1, SESSIONS, 0, reader.new_summary())))
@@ -114,8 +138,8 @@ def test_r13_an_empty_range_gives_nothing(memory_dao: MemoryDao) -> None:
 
 
 def test_r6_what_is_stored_is_what_was_sent() -> None:
-    """R6: the payload in the draft is the session with positions and time filled in."""
+    """R6: the payload in the draft is the session with the time filled in; absent positions stay absent."""
     draft: SessionDraft = session_draft("s-1")
     stored = session_pb2.Session.FromString(draft.payload)
-    assert [result.position for result in stored.results] == [0, 1, 2]
+    assert not any(result.HasField("position") for result in stored.results)
     assert stored.created_at.ToDatetime(tzinfo=NOW.tzinfo) == NOW

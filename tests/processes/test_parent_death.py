@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.serving import wait_for
+from support.servers import wait_for
 
 from clickstream.processes.parent_death import stop_with_parent
 

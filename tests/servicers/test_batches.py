@@ -5,6 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
+from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
+from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
+from embedding_studio.clickstream.v1 import session_pb2
+from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from grpc import StatusCode
 from support.builders import (
     NOW,
@@ -17,6 +21,7 @@ from support.builders import (
     session_drafts,
     struct,
 )
+from support.memory_store import MemoryDao
 from support.servers import PATIENCE, InProcessServer, fields, reason, refused
 
 from clickstream.domain import limits
@@ -138,6 +143,86 @@ def test_r7_pages_are_bounded_in_bytes(server: InProcessServer, monkeypatch) -> 
     assert len(streamed(server)) == 4
 
 
+@pytest.mark.parametrize(
+    ("request_fields", "listed"),
+    [({}, 4), ({"events_limit": 0}, 0), ({"events_limit": 2}, 2), ({"events_limit": 2**31 - 1}, 4)],
+)
+def test_r11_a_reader_chooses_how_many_events_it_wants(
+    any_server: InProcessServer, request_fields: dict[str, int], listed: int
+) -> None:
+    """R11: pages and streams list the first events by id up to the request's limit, and count the others."""
+    any_server.dao.sessions.append(session_drafts(2))
+    any_server.dao.events.append([push("s-1", "e-1"), push("s-2", *(f"e-{number}" for number in range(4)))])
+    [page] = pages(any_server, **request_fields)
+    streamed = any_server.batch.StreamBatchSessions(pb.StreamBatchSessionsRequest(**request_fields))
+    assert [each.stored_session for each in streamed] == list(page.sessions)
+    second = page.sessions[1]
+    assert [each.event_id for each in second.events] == [f"e-{number}" for number in range(listed)]
+    assert (page.sessions[0].omitted_events, second.omitted_events) == (0 if listed else 1, 4 - listed)
+
+
+def erase(server: InProcessServer, *session_ids: str) -> None:
+    """Takes the content of sessions away in the store."""
+    for session_id in session_ids:
+        if isinstance(server.dao, MemoryDao):
+            server.dao.erase(session_id)
+        else:
+            server.dao.sessions._collection.update_one({"_id": session_id}, {"$unset": {"payload": "", "user_id": ""}})
+
+
+def test_r9_readers_pass_over_erased_sessions(any_server: InProcessServer) -> None:
+    """R9: pages and streams leave erased sessions out, and still go on by number behind them."""
+    any_server.dao.sessions.append(session_drafts(7))
+    any_server.dao.events.append([push("s-3", "e-1"), push("s-4", "e-1")])
+    erase(any_server, "s-1", "s-4", "s-5", "s-6", "s-7")
+    for include_irrelevant in (False, True):
+        found = pages(any_server, page_size=2, include_irrelevant=include_irrelevant)
+        assert [ids(page) for page in found] == [["s-2"], ["s-3"], [], []]
+        assert [page.next_after_number for page in found] == [2, 4, 6, 7]
+        assert streamed(any_server, include_irrelevant=include_irrelevant) == ["s-2", "s-3"]
+    assert any_server.batch.GetBatch(pb.GetBatchRequest()).batch.session_count == 7
+
+
+def test_r9_a_stream_goes_on_behind_a_page_of_erased_sessions(server: InProcessServer, monkeypatch) -> None:
+    """R9: pages without any session end neither the stream nor its read-ahead."""
+    monkeypatch.setattr(limits, "DEFAULT_PAGE_SIZE", 2)
+    server.dao.sessions.append(session_drafts(7))
+    erase(server, "s-1", "s-2", "s-3", "s-4", "s-5")
+    assert streamed(server) == ["s-6", "s-7"]
+
+
+def test_r1_an_erased_session_keeps_its_place(any_server: InProcessServer) -> None:
+    """R1: reads say that a session is erased, without content; retries of it still end, and nothing comes back."""
+    created = any_server.clickstream.CreateSession(create_request("s-1", user_id="u"))
+    any_server.clickstream.PushEvents(push_request("s-1", event("e-1")))
+    erase(any_server, "s-1")
+    expected = session_pb2.StoredSession(batch_id="batch-1", session_number=1, erased=True)
+    read = any_server.clickstream.GetSession(clickstream_pb.GetSessionRequest(session_id="s-1"))
+    assert read.stored_session == expected
+    again = any_server.clickstream.CreateSession(create_request("s-1", user_id="u"))
+    created.created = False
+    assert again == created
+    mark = clickstream_pb.MarkSessionIrrelevantRequest(session_id="s-1")
+    assert any_server.clickstream.MarkSessionIrrelevant(mark).stored_session.erased
+    restore = clickstream_pb.RestoreSessionRequest(session_id="s-1")
+    assert any_server.clickstream.RestoreSession(restore).stored_session == expected
+    use = improvement_pb.UseSessionForImprovementRequest(session_id="s-1")
+    assert reason(refused(any_server.improvement.UseSessionForImprovement, use)) == "SESSION_EVENTLESS"
+
+
+def test_r13_r14_inputs_leave_erased_sessions_out(any_server: InProcessServer) -> None:
+    """R13, R14: an erased session gives no input, also of a page that was read before, and is counted."""
+    any_server.dao.sessions.append(session_drafts(3))
+    any_server.dao.events.append([push(f"s-{number}", "e-1") for number in (1, 2, 3)])
+    any_server.batch.ReleaseBatch(release_request())
+    request = training_pb.StreamTrainingInputsRequest(batch_id="batch-1")
+    *before, _ = any_server.training.StreamTrainingInputs(request)
+    erase(any_server, "s-2")
+    *after, last = any_server.training.StreamTrainingInputs(request)
+    assert after == [before[0], before[2]]
+    assert (last.summary.session_count, dict(last.summary.skipped_sessions)) == (3, {"erased": 1})
+
+
 def test_r21_a_stream_reads_no_further_than_its_client(server: InProcessServer, monkeypatch) -> None:
     """R21: a client that does not go on is not read for, and once it cancelled, reading has ended."""
     monkeypatch.setattr(limits, "DEFAULT_PAGE_SIZE", 1)
@@ -189,6 +274,7 @@ def test_r7_pages_of_huge_sessions_stay_below_four_mebibytes(mongo_server: InPro
         ({"after_number": -1, "batch_id": "batch-1"}, "after_number"),
         ({"after_number": 5}, "batch_id"),
         ({"after_number": 2**60, "batch_id": "batch-1"}, "after_number"),
+        ({"events_limit": -1}, "events_limit"),
     ],
 )
 def test_r7_a_bad_page_request_names_its_field(server: InProcessServer, request_fields, field: str) -> None:

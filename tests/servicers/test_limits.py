@@ -84,6 +84,42 @@ SESSION_LIMITS: dict[str, tuple[Change, Change, str]] = {
         "session.results[1].object_id",
     ),
     "results": (results(1000), results(1001), "session.results"),
+    "sort": (lambda s: setattr(s, "sort", "é" * 256), lambda s: setattr(s, "sort", "é" * 257), "session.sort"),
+    "user agent": (
+        lambda s: setattr(s, "user_agent", "é" * 512),
+        lambda s: setattr(s, "user_agent", "é" * 513),
+        "session.user_agent",
+    ),
+    "page offset": (
+        lambda s: setattr(s.page, "offset", 1_000_000),
+        lambda s: setattr(s.page, "offset", 1_000_001),
+        "session.page.offset",
+    ),
+    "page size": (
+        lambda s: setattr(s.page, "size", 1_000),
+        lambda s: setattr(s.page, "size", 1_001),
+        "session.page.size",
+    ),
+    "client name": (
+        lambda s: setattr(s.client, "name", "é" * 128),
+        lambda s: setattr(s.client, "name", "é" * 129),
+        "session.client.name",
+    ),
+    "client version": (
+        lambda s: setattr(s.client, "version", "é" * 64),
+        lambda s: setattr(s.client, "version", "é" * 65),
+        "session.client.version",
+    ),
+    "filter bytes": (
+        lambda s: s.filter.CopyFrom(sized(16 * KIB)),
+        lambda s: s.filter.CopyFrom(sized(16 * KIB + 1)),
+        "session.filter",
+    ),
+    "filter depth": (
+        lambda s: s.filter.CopyFrom(nested(16)),
+        lambda s: s.filter.CopyFrom(nested(17)),
+        "session.filter" + ".k" * 16,
+    ),
     "context bytes": (
         lambda s: s.context.CopyFrom(sized(16 * KIB)),
         lambda s: s.context.CopyFrom(sized(16 * KIB + 1)),
@@ -118,7 +154,9 @@ def test_r7_a_session_at_its_limit_is_kept_and_beyond_it_refused(server: InProce
     sent = session_with(at_limit)
     assert server.clickstream.CreateSession(sent).created
     read = server.clickstream.GetSession(pb.GetSessionRequest(session_id=sent.session.session_id))
-    assert read.stored_session.session.session_id == sent.session.session_id
+    kept = read.stored_session.session
+    kept.ClearField("created_at")
+    assert kept == sent.session
 
 
 EVENT_LIMITS = {
@@ -140,14 +178,20 @@ def test_r7_an_event_at_its_limit_is_kept_and_beyond_it_refused(server: InProces
     assert server.clickstream.PushEvents(push_request("s-1", at_limit)).accepted_count == 1
 
 
-def test_r7_an_event_with_unknown_fields_has_a_limit(server: InProcessServer) -> None:
-    """R7: fields that this server does not know count for an event's size, up to 20 KiB."""
-    server.clickstream.CreateSession(create_request("s-1"))
-    sent = event("e-1")
-    unknown = b"\xfa\x3f\x80\x80\x02" + b"x" * 32_768
-    fat = session_pb2.Event.FromString(sent.SerializeToString() + unknown)
-    error = refused(server.clickstream.PushEvents, push_request("s-1", fat))
-    assert (reason(error), fields(error)) == ("LIMIT_EXCEEDED", ["events[0]"])
+@pytest.mark.parametrize(("field", "value"), [("name", "shop\n"), ("version", "1\x00")])
+def test_r7_a_client_has_no_control_character(server: InProcessServer, field: str, value: str) -> None:
+    """R7: a control character in the client's name or version is named."""
+    request = create_request("s-1", client=session_pb2.Client(**{field: value}))
+    error = refused(server.clickstream.CreateSession, request)
+    assert (reason(error), fields(error)) == ("INVALID_FIELD", [f"session.client.{field}"])
+
+
+def test_r7_an_unknown_kind_of_result_is_refused(server: InProcessServer) -> None:
+    """R7: a kind that the contract does not have is named by its result."""
+    request = create_request("s-1")
+    request.session.results[1].kind = 3
+    error = refused(server.clickstream.CreateSession, request)
+    assert (reason(error), fields(error)) == ("INVALID_FIELD", ["session.results[1].kind"])
 
 
 def test_r7_a_thousand_events_per_call(server: InProcessServer) -> None:

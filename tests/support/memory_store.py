@@ -86,8 +86,8 @@ class MemoryEvents(Part):
         return earlier
 
     @locked
-    def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
-        listed = self._listed(batch, first, last)
+    def of_sessions(self, batch: int, first: int, last: int, limit: int | None = None) -> EventPage:
+        listed = self._listed(batch, first, last, limits.LISTED_EVENTS if limit is None else limit)
         numbers = list(listed)
         fitting = fitting_page([sum(len(event.payload) for event in of.events) for of in listed.values()])
         read_up_to = last if fitting == len(numbers) else numbers[fitting] - 1
@@ -97,21 +97,21 @@ class MemoryEvents(Part):
     def has_any(self, batch: int, number: int) -> bool:
         return bool(self._state.events.get((batch, number)))
 
-    def _listed(self, batch: int, first: int, last: int) -> Listed:
+    def _listed(self, batch: int, first: int, last: int, limit: int) -> Listed:
         listed = {}
         for number in range(first, last + 1):
             if events := self._state.events.get((batch, number)):
                 kept, size = [], 0
                 for _, event in sorted(events.items()):
                     size += len(event.payload)
-                    if len(kept) < limits.LISTED_EVENTS and size <= limits.LISTED_EVENT_BYTES:
+                    if len(kept) < min(limit, limits.LISTED_EVENTS) and size <= limits.LISTED_EVENT_BYTES:
                         kept.append(event)
                 listed[number] = SessionEvents(kept, len(events) - len(kept))
         return listed
 
     @locked
     def frozen(self, batch: int, first: int, last: int, run_id: str = "") -> tuple[Listed, frozenset[int]]:
-        now = self._listed(batch, first, last)
+        now = self._listed(batch, first, last, limits.LISTED_EVENTS)
         marked = frozenset(
             each.number for each in self._state.log.get(batch, [])[first - 1 : last] if each.irrelevant_at is not None
         )
@@ -401,6 +401,12 @@ class MemoryDao:
         self.judgements = MemoryJudgements(self._state)
         self.promotions = MemoryPromotions(self._state)
         self.changes = MemoryChanges(self._state)
+
+    def erase(self, session_id: str) -> None:
+        """Takes a session's content away; its place stays."""
+        batch, number = self._state.places[session_id]
+        stored = self._state.log[batch][number - 1]
+        self._state.log[batch][number - 1] = replace(stored, payload=b"", user_id="", erased=True)
 
     @property
     def down(self) -> bool:

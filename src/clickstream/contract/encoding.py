@@ -1,13 +1,19 @@
-"""The wire format's small parts: times, tags and lengths."""
+"""The wire format's small parts: times, tags, lengths and unknown fields."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import overload
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@overload
+def timestamp(at: datetime) -> Timestamp: ...
+@overload
+def timestamp(at: datetime | None) -> Timestamp | None: ...
 def timestamp(at: datetime | None) -> Timestamp | None:
     """A time for the contract; None stays absent."""
     if at is None:
@@ -20,6 +26,15 @@ def timestamp(at: datetime | None) -> Timestamp | None:
 def utc(value: Timestamp) -> datetime:
     """A timestamp as a datetime, cut to microseconds. Raises OverflowError if it is not a valid one."""
     return EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
+
+
+def discard_unknown_fields(message: Message) -> None:
+    """Drops what a newer client sent, at any depth, from a message that is to be stored or compared.
+
+    A message that keeps them can be written, and then no client can read it: an unknown field may be nested as
+    deep as any parser allows.
+    """
+    message.DiscardUnknownFields()  # type: ignore[attr-defined]  # its published types lack it
 
 
 def message_field(number: int, encoded: bytes) -> bytes:

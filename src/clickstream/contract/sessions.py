@@ -9,12 +9,14 @@ from embedding_studio.clickstream.v1 import (
     session_pb2,
 )
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from clickstream.contract.encoding import (
     tag_and_length,
     timestamp,
     utc,
 )
+from clickstream.contract.same_content import same_event
 from clickstream.contract.statuses import short
 from clickstream.domain import limits
 from clickstream.domain.batches import batch_id_of
@@ -23,38 +25,14 @@ from clickstream.domain.sessions import (
     NO_EVENTS,
     Appended,
     EventDraft,
-    SessionDraft,
     SessionEvents,
     StoredEvent,
     StoredSession,
 )
 from clickstream.domain.training_inputs import SearchSession, SessionEvent, ShownResult
 
-M = TypeVar("M", session_pb2.Session, session_pb2.Event)
 Outcome = clickstream_service_pb2.EventOutcome
 PushAnswer = TypeVar("PushAnswer", clickstream_service_pb2.PushEventsResponse, clickstream_service_pb2.IngestedEvents)
-
-
-def same_session(draft: SessionDraft, stored: StoredSession) -> bool:
-    """Whether the client sent what is stored (R1)."""
-    sent = (draft.payload, draft.server_time)
-    return _same(session_pb2.Session, sent, (stored.payload, stored.server_time))
-
-
-def same_event(draft: EventDraft, stored: StoredEvent) -> bool:
-    """Whether the client sent what is stored (R2)."""
-    return _same(session_pb2.Event, (draft.payload, draft.server_time), (stored.payload, stored.server_time))
-
-
-def _same(kind: type[M], sent: tuple[bytes, bool], stored: tuple[bytes, bool]) -> bool:
-    """Compares by meaning: equal messages may differ in bytes. A time of the server's is nobody's content."""
-    messages = []
-    for payload, server_time in (sent, stored):
-        message = kind.FromString(payload)
-        if server_time:
-            message.ClearField("created_at")
-        messages.append(message)
-    return bool(messages[0] == messages[1])
 
 
 def stored_session_message(session: StoredSession, events: SessionEvents = NO_EVENTS) -> session_pb2.StoredSession:
@@ -75,20 +53,27 @@ def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVEN
         irrelevant=session.irrelevant_at is not None,
         irrelevant_at=timestamp(session.irrelevant_at),
         omitted_events=events.omitted,
+        erased=session.erased,
     )
+    if session.erased:
+        return rest.SerializeToString()
     parts = [tag_and_length(_SESSION, len(session.payload)), session.payload, rest.SerializeToString()]
     for event in events.events:
         parts += (tag_and_length(_EVENTS, len(event.payload)), event.payload)
     return b"".join(parts)
 
 
-def create_response(appended: Appended) -> clickstream_service_pb2.CreateSessionResponse:
-    """Where a session was put."""
+def create_response(appended: Appended, created_at: Timestamp) -> clickstream_service_pb2.CreateSessionResponse:
+    """Where a session was put; `created_at` is its time if this call created it."""
     session = appended.session
+    if session.erased:
+        created_at = timestamp(session.created_at)
+    elif not appended.created:
+        created_at = session_pb2.Session.FromString(session.payload).created_at
     return clickstream_service_pb2.CreateSessionResponse(
         batch_id=batch_id_of(session.batch),
         session_number=session.number,
-        created_at=session_pb2.Session.FromString(session.payload).created_at,
+        created_at=created_at,
         created=appended.created,
     )
 
@@ -105,6 +90,7 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
         acts = [SessionEvent(each.event_id, each.object_id, each.type, utc(each.created_at)) for each in messages]
     except (DecodeError, OverflowError) as error:
         raise ValueError(f"the payload of session number {session.number} cannot be read") from error
+    placed = bool(search.results) and search.results[0].HasField("position")  # then every result has one
     return SearchSession(
         session_id=session.session_id,
         batch_id=batch_id_of(session.batch),
@@ -112,8 +98,13 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
         query=search.query,
         results=[
             # A Struct reads like a dict; copying it out would cost more than the whole conversion.
-            ShownResult(result.object_id, result.position, cast(Mapping[str, Any], result.meta))
-            for result in search.results
+            ShownResult(
+                object_id=result.object_id,
+                position=result.position if placed else index,
+                meta=cast(Mapping[str, Any], result.meta),
+                is_text=result.kind == session_pb2.RESULT_KIND_UNSPECIFIED,
+            )
+            for index, result in enumerate(search.results)
         ],
         events=acts,
         irrelevant=irrelevant,

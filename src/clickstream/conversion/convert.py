@@ -4,7 +4,7 @@ Pure functions: no clock, no I/O, and no session makes them raise.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.domain.item_template import ItemTemplate
@@ -16,6 +16,9 @@ from clickstream.domain.training_inputs import (
     NO_QUERY,
     NO_RESULTS,
     NO_TEXT,
+    NON_TEXT,
+    NON_TEXT_OBJECT,
+    ONLY_NON_TEXT,
     ONLY_UNSHOWN_EVENTS,
     OTHER_TYPES,
     OVER_LIMIT,
@@ -25,6 +28,7 @@ from clickstream.domain.training_inputs import (
     GradedResult,
     SearchSession,
     SessionEvent,
+    ShownResult,
     TrainingInput,
     has_text,
 )
@@ -36,7 +40,7 @@ def convert(
     summary: ConversionSummary,
     template: ItemTemplate | None = None,
 ) -> TrainingInput | None:
-    """Grades the shown results of a session by its events.
+    """Grades the shown text results of a session by its events.
 
     Args:
         session: The session.
@@ -47,18 +51,21 @@ def convert(
     Returns:
         The input; None for a session that cannot train, with the reason counted in `summary`.
     """
-    reason = _reason_to_skip(session)
-    shown = {result.object_id for result in session.results}
+    shown = [result for result in session.results if result.is_text]
+    texts = {result.object_id for result in shown}
+    others = {result.object_id for result in session.results} - texts
     counting = sorted(
-        (event for event in session.events if event.object_id in shown),
+        (event for event in session.events if event.object_id in texts),
         key=lambda event: (event.created_at, event.event_id),
     )
+    reason = _reason_to_skip(session)
     if reason is None and not counting:
-        reason = ONLY_UNSHOWN_EVENTS
-    results = _graded(session, counting, policy) if reason is None else ()
+        non_text_only = not texts or any(event.object_id in others for event in session.events)
+        reason = ONLY_NON_TEXT if non_text_only else ONLY_UNSHOWN_EVENTS
+    results = _graded(shown, counting, policy) if reason is None else ()
     if reason is None and template and not has_text(results, [template.render(each.meta) for each in results]):
         reason = NO_TEXT
-    _count_ignored(session, summary)
+    _count_ignored(session, texts, others, summary)
     if reason is not None:
         summary.skip(reason)
         return None
@@ -80,7 +87,7 @@ def convert(
 
 
 def _graded(
-    session: SearchSession, counting: Sequence[SessionEvent], policy: ImportancePolicy
+    shown: Sequence[ShownResult], counting: Sequence[SessionEvent], policy: ImportancePolicy
 ) -> tuple[GradedResult, ...]:
     acts: dict[str, list[SessionEvent]] = defaultdict(list)
     for event in counting:
@@ -93,7 +100,7 @@ def _graded(
             event_ids=tuple(event.event_id for event in acts.get(result.object_id, ())),
             meta=result.meta,
         )
-        for result in session.results
+        for result in shown
     )
 
 
@@ -116,10 +123,13 @@ def _count_type(counter: Counter[str], event_type: str) -> None:
     counter[event_type if known else OTHER_TYPES] += 1
 
 
-def _count_ignored(session: SearchSession, summary: ConversionSummary) -> None:
-    shown = {result.object_id for result in session.results}
+def _count_ignored(session: SearchSession, texts: Set[str], others: Set[str], summary: ConversionSummary) -> None:
+    if others:
+        summary.ignored_results[NON_TEXT] += len(others)
+    shown = texts | others
     counts = {
         UNSHOWN_OBJECT: sum(event.object_id not in shown for event in session.events),
+        NON_TEXT_OBJECT: sum(event.object_id in others for event in session.events),
         LATE: session.late_events,
         OVER_LIMIT: session.over_limit_events,
     }

@@ -8,7 +8,7 @@ from clickstream.conversion.importance import ImportancePolicy
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.sessions import NO_EVENTS, SessionEvents, StoredSession
-from clickstream.domain.training_inputs import GONE, UNREADABLE, ConversionSummary, TrainingInput
+from clickstream.domain.training_inputs import ERASED, GONE, UNREADABLE, ConversionSummary, TrainingInput
 
 # Pages begin at fixed session numbers, so that every reader freezes and reads the same pages, wherever it
 # starts. The number is part of the stored pages' keys: changing it needs a migration.
@@ -67,6 +67,9 @@ class InputReader:
         summary: ConversionSummary,
         template: ItemTemplate | None = None,
     ) -> TrainingInput | None:
+        if session.erased:
+            summary.skip(ERASED)
+            return None
         try:
             decoded = search_session(session, events, irrelevant)
         except ValueError:

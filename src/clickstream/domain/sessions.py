@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+CONTENT_VERSION = 1
+"""The version of the contract's `Session` that this code stores: each field belongs to the version that brought it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionDraft:
     """A checked session, ready to be appended.
 
-    `payload` is the contract's `Session` with `created_at` and every position filled in;
-    `server_time` means that the client sent no `created_at`. Times are in UTC.
+    `payload` is the contract's `Session` without unknown fields, with `created_at` filled in, as this process
+    encodes it; `server_time` says that the client sent no `created_at`. Times are in UTC.
     """
 
     session_id: str
@@ -23,7 +26,11 @@ class SessionDraft:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A stored session: its draft and its place (batch, and number from 1), which never changes."""
+    """A stored session: its draft and its place (batch, and number from 1), which never changes.
+
+    `version` is the content version of the code that stored it. An `erased` session keeps its place only: its
+    `payload` is empty.
+    """
 
     session_id: str
     batch: int
@@ -33,6 +40,8 @@ class StoredSession:
     user_id: str
     payload: bytes
     irrelevant_at: datetime | None = None
+    version: int = CONTENT_VERSION
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class Appended:
 
 
 class EventDraft(NamedTuple):
-    """A checked event, ready to be stored; `payload` is the contract's `Event`, and the time is in UTC."""
+    """A checked event, ready to be stored; `payload` is the contract's `Event`, encoded like that of `SessionDraft`."""
 
     event_id: str
     type: str

@@ -15,8 +15,13 @@ ONLY_UNSHOWN_EVENTS = "only_unshown_events"
 NO_TEXT = "no_text"
 UNREADABLE = "unreadable"
 GONE = "gone"
+ERASED = "erased"
+ONLY_NON_TEXT = "only_non_text"
+
+NON_TEXT = "non_text"
 
 UNSHOWN_OBJECT = "unshown_object"
+NON_TEXT_OBJECT = "non_text_object"
 LATE = "late"
 OVER_LIMIT = "over_limit"
 
@@ -27,11 +32,12 @@ OTHER_TYPES = "(other)"
 
 @dataclass(frozen=True, slots=True)
 class ShownResult:
-    """One shown item. Conversion passes `meta` on unchanged."""
+    """One shown item at its 0-based position. Conversion passes `meta` on unchanged."""
 
     object_id: str
     position: int
     meta: Mapping[str, Any]
+    is_text: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,7 @@ class ConversionSummary:
     session_count: int = 0
     input_count: int = 0
     skipped_sessions: Counter[str] = field(default_factory=Counter)
+    ignored_results: Counter[str] = field(default_factory=Counter)
     graded_events: Counter[str] = field(default_factory=Counter)
     ignored_events: Counter[str] = field(default_factory=Counter)
     unknown_types: Counter[str] = field(default_factory=Counter)

@@ -20,22 +20,35 @@ class Page:
 
 
 class BatchReader:
-    """Reads one batch, by session number."""
+    """Reads one batch by session number, and passes over erased sessions.
 
-    def __init__(self, dao: ClickstreamDao, batch: int, *, include_irrelevant: bool) -> None:
+    Each session lists at most `events_limit` events; None means the listing limits.
+    """
+
+    def __init__(
+        self, dao: ClickstreamDao, batch: int, *, include_irrelevant: bool, events_limit: int | None = None
+    ) -> None:
         self._dao = dao
         self._batch = batch
         self._include_irrelevant = include_irrelevant
+        self._events_limit = events_limit
 
     def page(self, after: int, size: int) -> Page:
-        """At most `size` sessions with numbers above `after` and `limits.PAGE_BYTES` of them, but at least one."""
+        """At most `size` sessions with numbers above `after` and `limits.PAGE_BYTES` of them.
+
+        At least one, unless all that were found are erased; `last` then covers them.
+        """
         found = self._dao.sessions.page(self._batch, after, size, include_irrelevant=self._include_irrelevant)
         if not found.sessions:
             return Page([], after, complete=True)
-        events = self._dao.events.of_sessions(self._batch, found.sessions[0].number, found.sessions[-1].number)
+        first, end = found.sessions[0].number, found.sessions[-1].number
+        events = self._dao.events.of_sessions(self._batch, first, end, self._events_limit)
         page: list[bytes] = []
         last, page_bytes = after, 0
         for session in found.sessions:
+            if session.erased:
+                last = session.number
+                continue
             encoded = stored_session_bytes(session, events.of.get(session.number, NO_EVENTS))
             page_bytes += len(encoded)
             if session.number > events.last or (page and page_bytes > limits.PAGE_BYTES):
@@ -58,7 +71,7 @@ class BatchReader:
                     yield page
                     return
                 # Where sessions are large, most of what a full page fetches would not fit it.
-                size = min(limits.DEFAULT_PAGE_SIZE, 2 * len(page.sessions))
+                size = min(limits.DEFAULT_PAGE_SIZE, 2 * len(page.sessions)) or limits.DEFAULT_PAGE_SIZE
                 reading = self._start(page.last, size)
                 yield page
         finally:

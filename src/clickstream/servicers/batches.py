@@ -31,6 +31,7 @@ class BatchServicer(BatchServiceServicer):
         violations = fields.Violations()
         page_size = fields.check_page_size(request.page_size, violations)
         _check_start(request.batch_id, request.after_number, violations)
+        events_limit = _checked_events_limit(request, violations)
         if request.page_token and request.after_number:
             violations.append(FieldViolation("page_token", "must not be given together with after_number"))
         fields.require(violations)
@@ -41,7 +42,9 @@ class BatchServicer(BatchServiceServicer):
             if irrelevant != request.include_irrelevant:
                 raise page_tokens.foreign_token()
         batch = await asyncio.to_thread(self._batch, request.batch_id, sequence)
-        reader = BatchReader(self._dao, batch.sequence, include_irrelevant=request.include_irrelevant)
+        reader = BatchReader(
+            self._dao, batch.sequence, include_irrelevant=request.include_irrelevant, events_limit=events_limit
+        )
         page = await asyncio.to_thread(reader.page, after, page_size)
         token = page_tokens.encode_token("GetBatchSessions", batch.sequence, page.last, request.include_irrelevant)
         rest = pb.GetBatchSessionsResponse(
@@ -56,9 +59,12 @@ class BatchServicer(BatchServiceServicer):
         """See the contract."""
         violations = fields.Violations()
         _check_start(request.batch_id, request.after_number, violations)
+        events_limit = _checked_events_limit(request, violations)
         fields.require(violations)
         batch = await asyncio.to_thread(self._batch, request.batch_id, None)
-        reader = BatchReader(self._dao, batch.sequence, include_irrelevant=request.include_irrelevant)
+        reader = BatchReader(
+            self._dao, batch.sequence, include_irrelevant=request.include_irrelevant, events_limit=events_limit
+        )
         async for page in reader.pages(request.after_number):
             for session in page.sessions:
                 yield message_field(pb.StreamBatchSessionsResponse.STORED_SESSION_FIELD_NUMBER, session)
@@ -113,3 +119,14 @@ def _check_start(batch_id: str, after_number: int, violations: fields.Violations
     fields.check_after_number(after_number, violations)
     if after_number and not batch_id:
         violations.append(FieldViolation("batch_id", "is required together with after_number"))
+
+
+def _checked_events_limit(
+    request: pb.GetBatchSessionsRequest | pb.StreamBatchSessionsRequest, violations: fields.Violations
+) -> int | None:
+    """The number of events to list per session; None for the listing limits."""
+    if not request.HasField("events_limit"):
+        return None
+    if request.events_limit < 0:
+        violations.append(FieldViolation("events_limit", "must not be negative"))
+    return request.events_limit

@@ -43,7 +43,7 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         draft = admission.session(request.session, self._arrival(request.historical))
         appended = await self._commit.append_session(draft)
         admission.require_same(draft, appended)
-        return create_response(appended)
+        return create_response(appended, request.session.created_at)
 
     async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> bytes:  # noqa: N802
         """See the contract."""
@@ -54,6 +54,8 @@ class ClickstreamServicer(ClickstreamServiceServicer):
 
     def _read(self, session_id: str) -> tuple[StoredSession, SessionEvents]:
         session = known(self._dao.sessions.get(session_id))
+        if session.erased:
+            return session, NO_EVENTS
         events = self._dao.events.of_sessions(session.batch, session.number, session.number)
         return session, events.of.get(session.number, NO_EVENTS)
 

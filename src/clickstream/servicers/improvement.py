@@ -52,6 +52,8 @@ class ImprovementServicer(ImprovementServiceServicer):
         session = known(self._dao.sessions.get(session_id))
         if session.irrelevant_at is not None:
             raise FailedPrecondition("SESSION_IRRELEVANT", "the session is marked irrelevant")
+        if session.erased:  # and its events with it
+            raise FailedPrecondition("SESSION_EVENTLESS", "the session was erased")
         search = session_pb2.Session.FromString(session.payload)
         if search.payload_search:
             raise FailedPrecondition("SESSION_PAYLOAD_SEARCH", "the session is a payload search")

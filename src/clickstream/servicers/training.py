@@ -9,6 +9,7 @@ from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceServicer
 
+from clickstream.contract.encoding import discard_unknown_fields
 from clickstream.contract.runs import curve_point_message, run_message
 from clickstream.contract.training_inputs import conversion_summary_message, training_input_message
 from clickstream.conversion.reader import InputReader
@@ -72,6 +73,7 @@ class TrainingServicer(TrainingServiceServicer):
         return pb.StartTrainingResponse(run=run_message(run), created=created)
 
     def _queue(self, request: pb.StartTrainingRequest, settings: FineTuningSettings) -> tuple[TrainingRun, bool]:
+        discard_unknown_fields(request)
         judged = checked_judged_queries(request.judged_queries)
         sha256, judgements = packed(judged) if judged else ("", b"")
         request.ClearField("judged_queries")
@@ -93,7 +95,7 @@ class TrainingServicer(TrainingServiceServicer):
                 judgements_sha256=sha256,
             )
             run, created = self._dao.runs.create(queued)
-        same = run.judgements_sha256 == sha256 and pb.StartTrainingRequest.FromString(run.request) == request
+        same = run.judgements_sha256 == sha256 and _request_of(run) == request
         if not created and not same:
             raise AlreadyExists("CONTENT_CONFLICT", "run_id: taken by a run with other content")
         return run, created
@@ -175,6 +177,13 @@ class TrainingServicer(TrainingServiceServicer):
             raise FailedPrecondition("STATE_CONFLICT", f"the run has already {run.state}")
         self._wake_worker()
         return pb.CancelTrainingRunResponse(run=run_message(run))
+
+
+def _request_of(run: TrainingRun) -> pb.StartTrainingRequest:
+    """What queued a run, as far as this code knows its fields: a newer server may have stored more."""
+    request = pb.StartTrainingRequest.FromString(run.request)
+    discard_unknown_fields(request)
+    return request
 
 
 def _existing(run: TrainingRun | None) -> TrainingRun:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from support.builders import NOW, SECOND, event_draft, push, session_draft, session_drafts
 
 from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.dao.mongo import events as mongo_events
 from clickstream.domain import limits
 from clickstream.domain.errors import NotFound
 from clickstream.domain.sessions import EventPush, SessionEvents, SessionPage
@@ -189,6 +191,43 @@ def test_r7_sessions_after_one_beyond_the_limit_are_still_listed(dao: Clickstrea
     page = dao.events.of_sessions(1, 1, 5)
     assert event_ids(page.of) == {number: ["a", "b"] for number in (1, 2, 4, 5)}
     assert {number: of.omitted for number, of in page.of.items()} == {1: 1, 2: 3, 4: 0, 5: 2}
+
+
+@pytest.mark.parametrize("read_past", [0, 1, 100])
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 5, 10_000])
+def test_r7_a_reader_lists_as_many_events_as_it_asks_for(
+    dao: ClickstreamDao, monkeypatch: pytest.MonkeyPatch, limit: int, read_past: int
+) -> None:
+    """R7: each session lists its first events by id and counts the others, whatever its neighbours have."""
+    monkeypatch.setattr(mongo_events, "READ_PAST", read_past)
+    counts = {1: 3, 2: 5, 4: 2, 5: 1, 6: 4, 8: 1}
+    dao.sessions.append(session_drafts(9))
+    dao.events.append([push(f"s-{number}", *"abcde"[:count]) for number, count in counts.items()])
+    page = dao.events.of_sessions(1, 2, 9, limit)
+    del counts[1]
+    assert event_ids(page.of) == {number: list("abcde"[: min(count, limit)]) for number, count in counts.items()}
+    assert {number: of.omitted for number, of in page.of.items()} == {
+        number: max(0, count - limit) for number, count in counts.items()
+    }
+    assert page.last == 9
+    assert dao.events.of_sessions(1, 9, 9, limit).of == {}
+
+
+def test_r7_the_listing_limits_hold_below_a_readers_own(dao: ClickstreamDao, monkeypatch) -> None:
+    """R7: a session lists no more than its megabyte and a page no more than its two, whatever number is asked for."""
+    size = len(event_draft("a").payload)
+    dao.sessions.append(session_drafts(3))
+    dao.events.append([push(f"s-{number}", *"abcd") for number in (1, 2, 3)])
+    monkeypatch.setattr(limits, "LISTED_EVENT_BYTES", 2 * size)
+    page = dao.events.of_sessions(1, 1, 3, 3)
+    assert event_ids(page.of) == {number: ["a", "b"] for number in (1, 2, 3)}
+    assert {of.omitted for of in page.of.values()} == {2}
+    monkeypatch.setattr(limits, "PAGE_BYTES", 4 * size)
+    page = dao.events.of_sessions(1, 1, 3, 3)
+    assert (list(page.of), page.last) == ([1, 2], 2)
+    monkeypatch.setattr(limits, "LISTED_EVENTS", 1)
+    page = dao.events.of_sessions(1, 1, 3, 3)
+    assert event_ids(page.of) == {number: ["a"] for number in (1, 2, 3)}
 
 
 def test_r7_a_page_of_sessions_is_bounded_in_bytes(dao: ClickstreamDao, monkeypatch) -> None:

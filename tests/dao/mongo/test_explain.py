@@ -75,6 +75,7 @@ def use_sessions_events_and_batches(dao: MongoDao) -> None:
     dao.sessions.mark_irrelevant("b2-7", NOW)
     dao.events.append([push("b2-7", "e-1", "new"), push("b3-9", "e-1", "e-4")])
     dao.events.of_sessions(2, 5, 6)
+    dao.events.of_sessions(2, 5, 6, 3)
     dao.events.has_any(2, 5)
     dao.events.frozen(2, 5, 8)
     dao.events.frozen(2, 5, 8)

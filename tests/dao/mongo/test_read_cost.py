@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from embedding_studio.clickstream.v1 import session_pb2
 from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 from support.builders import NOW, push, session_draft, session_drafts
@@ -96,6 +97,56 @@ def test_r7_events_of_many_sessions_fetch_no_more_than_one_reply(
     assert (list(page.of), page.last) == ([1, 2, 3, 4], 4)
     assert replies.payload_bytes < REPLY_BYTES
     assert [name for name, _ in replies.commands] == ["find", "killCursors"]
+
+
+def test_r7_a_short_list_of_events_costs_what_it_lists(
+    database: Database[Document], dao: MongoDao, replies: Replies
+) -> None:
+    """R7: ten events of a session with 10,000 are ten events on their way; its small neighbours share one read."""
+    fill(database, 5, b"")
+    for number, count in ((1, 3), (2, 10_000), (3, 12), (5, 4)):
+        add_events(database, f"s-{number}", count, b"x" * 100)
+    page = dao.events.of_sessions(1, 1, 5, 10)
+    assert {number: (len(of.events), of.omitted) for number, of in page.of.items()} == {
+        1: (3, 0),
+        2: (10, 9_990),
+        3: (10, 2),
+        5: (4, 0),
+    }
+    assert [name for name, _ in replies.commands] == ["aggregate", "find", "find"]
+    assert replies.payload_bytes == 100 * (3 + 10 + 12 + 4)
+
+
+def test_r11_a_page_without_events_is_a_find_and_a_count(
+    database: Database[Document], dao: MongoDao, replies: Replies
+) -> None:
+    """R11: who asks for no events costs one count of the page's range, and no event is read."""
+    fill(database, 3, b"")
+    add_events(database, "s-2", 2_000, b"y")
+    reader = BatchReader(dao, 1, include_irrelevant=False, events_limit=0)
+    [_, second, _] = reader.page(0, 3).sessions
+    assert session_pb2.StoredSession.FromString(second).omitted_events == 2_000
+    assert replies.commands == [("find", "sessions"), ("aggregate", "session_events")]
+    assert replies.payload_bytes == 0
+
+
+def test_r7_events_that_come_between_count_and_read_hide_no_session(
+    database: Database[Document], dao: MongoDao, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R7: new events of one session can fill the read; the next session's own are counted then, not left out."""
+    fill(database, 2, b"")
+    add_events(database, "s-1", 1, b"x")
+    add_events(database, "s-2", 2, b"x")
+    counted = dao.events._counts
+
+    def late(batch: int, first: int, last: int) -> dict[int, int]:
+        found = counted(batch, first, last)
+        add_events(database, "s-1", 3, b"x")
+        return found
+
+    monkeypatch.setattr(dao.events, "_counts", late)
+    page = dao.events.of_sessions(1, 1, 2, 5)
+    assert {number: (len(of.events), of.omitted) for number, of in page.of.items()} == {1: (3, 0), 2: (0, 2)}
 
 
 def test_r7_the_events_beyond_the_listing_limit_are_counted_but_not_fetched(

@@ -31,7 +31,7 @@ class SessionDao(Protocol):
         ...
 
     def page(self, batch: int, after: int, limit: int, *, include_irrelevant: bool) -> SessionPage:
-        """At most `limit` sessions of a batch with numbers above `after`, by number.
+        """At most `limit` sessions of a batch with numbers above `after`, by number, erased ones included.
 
         The page ends before the session whose payload would take it beyond `limits.PAGE_BYTES`,
         but never before its first.
@@ -59,11 +59,12 @@ class EventDao(Protocol):
         """
         ...
 
-    def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
+    def of_sessions(self, batch: int, first: int, last: int, limit: int | None = None) -> EventPage:
         """The events of the sessions numbered `first` to `last`, in one range read.
 
-        Each session is cut to the listing limits. The page ends before the session whose listed events would
-        take it beyond `limits.PAGE_BYTES`, but never before its first session with events.
+        Each session lists its first events by id, at most `limit` and within the listing limits; the others are
+        counted. 0 only counts. The reading ends before the session whose listed events would take it beyond
+        `limits.PAGE_BYTES`, but never before the first with any.
         """
         ...
 

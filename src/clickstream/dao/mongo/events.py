@@ -6,7 +6,7 @@ read events: those of a page of sessions lie side by side.
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.errors import BulkWriteError
@@ -28,6 +28,9 @@ READ_FIELDS = ("payload", "server_time")
 # events are large.
 REPLY_EVENTS = 200
 REPLY_EVENTS_PER_SESSION = 20
+# Of a session with a few more events than are asked for, the others are read and dropped: a further query
+# costs as much as this many events.
+READ_PAST = 100
 # Seconds between looks for an event whose key is taken but which is not visible: another group's or process's
 # write that no majority has acknowledged yet, which takes milliseconds. After the last the caller must try again.
 VISIBLE_WAITS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
@@ -120,10 +123,14 @@ class MongoEvents(EventDao):
 
     @override
     @translated
-    def of_sessions(self, batch: int, first: int, last: int) -> EventPage:
+    def of_sessions(self, batch: int, first: int, last: int, limit: int | None = None) -> EventPage:
         found: dict[int, SessionEvents] = {}
         size = 0
-        for number, listed in self._listed(batch, first, last):
+        if limit is None or limit >= limits.LISTED_EVENTS:
+            sessions = self._listed(batch, first, last)
+        else:
+            sessions = self._first_listed(batch, first, last, limit)
+        for number, listed in sessions:
             size += sum(len(event.payload) for event in listed.events)
             if found and size > limits.PAGE_BYTES:
                 return EventPage(found, number - 1)
@@ -146,13 +153,42 @@ class MongoEvents(EventDao):
         page = self._pages.find(page_key) or self._pages.freeze(page_key, self._listed(batch, first, last))
         return counting(page, self._by_session(batch, first, last))
 
-    def _by_session(self, batch: int, first: int, last: int) -> Iterator[tuple[int, Iterator[StoredEvent]]]:
-        """The sessions with events, by number, each with its events by id, from one range read."""
+    def _by_session(
+        self, batch: int, first: int, last: int, count: int = 0
+    ) -> Iterator[tuple[int, Iterator[StoredEvent]]]:
+        """The sessions with events, by number, each with its events by id, from one range read.
+
+        The read ends after `count` events; 0 means that it does not.
+        """
         query = {"_id": _range(batch, first, last)}
         size = max(REPLY_EVENTS, REPLY_EVENTS_PER_SESSION * (last - first + 1))
-        with self._events.find(query, READ_FIELDS, sort=[("_id", 1)], batch_size=size) as found:
+        with self._events.find(query, READ_FIELDS, sort=[("_id", 1)], batch_size=size, limit=count) as found:
             events = (_event(document) for document in found)
             yield from itertools.groupby(events, key=lambda event: event.number)
+
+    def _first_listed(self, batch: int, first: int, last: int, limit: int) -> Iterator[tuple[int, SessionEvents]]:
+        """Sessions with events, by number, each with its first `limit` events within the listing limits.
+
+        The server counts the events of every session first, so that only those few that are listed are read.
+        """
+        counts = self._counts(batch, first, last)
+        if not limit:
+            yield from ((number, SessionEvents(omitted=count)) for number, count in counts.items())
+            return
+        for numbers, count in _reads(counts, limit):
+            for number, events in self._by_session(batch, numbers[0], numbers[-1], count):
+                listed, _ = _within_limits(events, limit)
+                yield number, SessionEvents(listed, max(0, counts.get(number, 0) - len(listed)))
+                numbers = [each for each in numbers if each > number]
+            # Events that were stored since the count can take the place of the last ones in the read.
+            yield from ((number, SessionEvents(omitted=counts[number])) for number in numbers)
+
+    def _counts(self, batch: int, first: int, last: int) -> dict[int, int]:
+        """The number of events of each session that has any, by session number."""
+        in_range: Document = {"$match": {"_id": _range(batch, first, last)}}
+        counting: Document = {"$group": {"_id": "$_id.number", "count": {"$sum": 1}}}
+        found = {each["_id"]: each["count"] for each in self._events.aggregate([in_range, counting])}
+        return dict(sorted(found.items()))
 
     def _listed(self, batch: int, first: int, last: int) -> Iterator[tuple[int, SessionEvents]]:
         """The sessions with events, by number, each with its events within the listing limits.
@@ -161,7 +197,7 @@ class MongoEvents(EventDao):
         """
         while first <= last:
             for number, events in self._by_session(batch, first, last):
-                listed, beyond = _within_limits(events)
+                listed, beyond = _within_limits(events, limits.LISTED_EVENTS)
                 yield number, SessionEvents(listed, self._count_from(batch, beyond) if beyond else 0)
                 if beyond:
                     first = number + 1
@@ -180,13 +216,35 @@ def _range(batch: int, first: int, last: int) -> Document:
     return {"$gte": {"batch": batch, "number": first}, "$lt": {"batch": batch, "number": last + 1}}
 
 
-def _within_limits(events: Iterable[StoredEvent]) -> tuple[list[StoredEvent], StoredEvent | None]:
-    """A session's first events up to the listing limits, and the first one beyond them."""
+def _reads(counts: Mapping[int, int], limit: int) -> Iterator[tuple[list[int], int]]:
+    """The range reads that find the first `limit` events of every session, given how many each has.
+
+    A read goes through the sessions of its list, and ends within the last of them if that has many more events
+    than `limit`.
+
+    Yields:
+        Session numbers, and the number of events to read.
+    """
+    numbers: list[int] = []
+    events = 0
+    for number, count in counts.items():
+        numbers.append(number)
+        if count > limit + READ_PAST:
+            yield numbers, events + limit
+            numbers, events = [], 0
+        else:
+            events += count
+    if numbers:
+        yield numbers, events
+
+
+def _within_limits(events: Iterable[StoredEvent], limit: int) -> tuple[list[StoredEvent], StoredEvent | None]:
+    """The first events of a session, at most `limit` and within the listing limit in bytes, and the next one."""
     kept: list[StoredEvent] = []
     size = 0
     for event in events:
         size += len(event.payload)
-        if len(kept) == limits.LISTED_EVENTS or size > limits.LISTED_EVENT_BYTES:
+        if len(kept) == limit or size > limits.LISTED_EVENT_BYTES:
             return kept, event
         kept.append(event)
     return kept, None

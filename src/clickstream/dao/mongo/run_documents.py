@@ -54,6 +54,7 @@ def _conversion(document: Document) -> ConversionSummary:
         session_count=document["session_count"],
         input_count=document["input_count"],
         skipped_sessions=Counter(dict(document["skipped_sessions"])),
+        ignored_results=Counter(dict(document["ignored_results"])),
         graded_events=Counter(dict(document["graded_events"])),
         ignored_events=Counter(dict(document["ignored_events"])),
         unknown_types=Counter(dict(document["unknown_types"])),

@@ -116,7 +116,7 @@ class MongoSessions(SessionDao):
         # One round trip if the page fits MongoDB's largest reply (16 MB), which also bounds the memory.
         with self._collection.find(query, sort=[("batch", 1), ("number", 1)], limit=limit, batch_size=limit) as found:
             for document in found:
-                size += len(document["payload"])
+                size += len(document.get("payload", b""))
                 if sessions and size > limits.PAGE_BYTES:
                     return SessionPage(sessions, complete=False)
                 sessions.append(_session(document))
@@ -163,6 +163,7 @@ def _document(session: StoredSession) -> Document:
         "batch": session.batch,
         "number": session.number,
         "created_at": session.created_at,
+        "v": session.version,
         "payload": Binary(session.payload),
     }
     if session.server_time:
@@ -173,6 +174,7 @@ def _document(session: StoredSession) -> Document:
 
 
 def _session(document: Document) -> StoredSession:
+    """The session in a document, which loses its payload when it is erased."""
     return StoredSession(
         session_id=document["_id"],
         batch=document["batch"],
@@ -180,6 +182,8 @@ def _session(document: Document) -> StoredSession:
         created_at=document["created_at"],
         server_time=document.get("server_time", False),
         user_id=document.get("user_id", ""),
-        payload=bytes(document["payload"]),
+        payload=bytes(document.get("payload", b"")),
         irrelevant_at=document.get("irrelevant_at"),
+        version=document["v"],
+        erased="payload" not in document,
     )

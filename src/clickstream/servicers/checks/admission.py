@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import NamedTuple
 
 from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from clickstream.contract.encoding import utc
-from clickstream.contract.sessions import same_session
+from clickstream.contract.encoding import discard_unknown_fields, utc
+from clickstream.contract.same_content import same_session
 from clickstream.domain.errors import AlreadyExists, FieldViolation, InvalidArgument
 from clickstream.domain.sessions import Appended, EventDraft, SessionDraft
 from clickstream.servicers.checks import fields, quick
@@ -30,23 +31,19 @@ def arrival(now: datetime, window: fields.Window | None) -> Arrival:
 
 
 def session(session: session_pb2.Session, at: Arrival) -> SessionDraft:
-    """The draft of a session. Raises InvalidArgument with every violation."""
+    """The draft of a session, whose unknown fields are discarded and whose `created_at` is filled in.
+
+    Raises InvalidArgument with every violation.
+    """
+    discard_unknown_fields(session)
     server_time = _fill_time(session, at)
-    object_ids, absent = [], []
-    for position, result in enumerate(session.results):
-        object_ids.append(result.object_id)
-        if not result.HasField("position"):
-            result.position = position
-            absent.append(result)
     payload = session.SerializeToString()
-    positions_pass = len(absent) == len(object_ids) or (not absent and quick.positions_pass(session.results))
-    if not (positions_pass and quick.session_passes(session, object_ids, payload, at.span)):
-        # Limits are for what the client sent: what was filled in is taken back.
-        for result in absent:
-            result.ClearField("position")
-        if server_time:
+    if not quick.session_passes(session, payload, at.span):
+        if server_time:  # limits are for what the client sent
             session.ClearField("created_at")
         fields.check_session(session, at.window, at.now)
+        if server_time:
+            session.created_at.CopyFrom(at.stamp)
     return SessionDraft(
         session_id=session.session_id,
         created_at=at.now if server_time else utc(session.created_at),
@@ -67,12 +64,17 @@ def events(
 ) -> tuple[list[EventDraft], dict[int, FieldViolation]]:
     """The drafts of the good events, of which there is one, and by index what is wrong with the bad ones.
 
-    `path` is where `session_id` and `events` lie in the request. Raises InvalidArgument.
+    Unknown fields of the events are discarded. `path` is where `session_id` and `events` lie in the request.
+    Raises InvalidArgument.
     """
     violations = fields.Violations()
-    fields.check_id(session_id, f"{path}session_id", violations)
-    fields.check_event_count(len(sent), f"{path}events", violations)
-    fields.require(violations)
+    if not quick.push_passes(session_id, len(sent)):
+        fields.check_id(session_id, f"{path}session_id", violations)
+        fields.check_event_count(len(sent), f"{path}events", violations)
+        fields.require(violations)
+    sent = list(sent)  # each time that they are walked, protobuf makes new objects
+    for each in sent:
+        discard_unknown_fields(each)
     if len(sent) > 1 and (all_good := _good_events(sent, at)):
         return all_good, {}
     drafts: list[EventDraft] = []
@@ -92,24 +94,21 @@ def events(
 
 def _good_events(sent: Sequence[session_pb2.Event], at: Arrival) -> list[EventDraft]:
     """The drafts of ordinary events, or none if one of them needs a closer look."""
-    sent = list(sent)  # each time that they are walked, protobuf makes new objects
     if any(event.HasField("created_at") for event in sent):
         return []
     for event in sent:
         event.created_at.CopyFrom(at.stamp)
     payloads = [event.SerializeToString() for event in sent]
-    if quick.events_pass(sent, payloads):
-        return [
-            EventDraft(event.event_id, event.type, at.now, True, payload)
-            for event, payload in zip(sent, payloads, strict=True)
-        ]
+    event_ids, types = [event.event_id for event in sent], [event.type for event in sent]
+    if quick.events_pass(sent, event_ids, types, payloads):
+        return list(map(EventDraft, event_ids, types, repeat(at.now), repeat(True), payloads))
     for event in sent:
         event.ClearField("created_at")
     return []
 
 
 def event(event: session_pb2.Event, field: str, at: Arrival) -> EventDraft | fields.Violations:
-    """The draft of an event, or what is wrong with it; `field` is its path."""
+    """The draft of an event without unknown fields, or what is wrong with it; `field` is its path."""
     server_time = _fill_time(event, at)
     payload = event.SerializeToString()
     if not quick.event_passes(event, payload, at.span):

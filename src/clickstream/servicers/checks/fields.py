@@ -58,7 +58,7 @@ def check_id(value: str, field: str, violations: Violations, *, required: bool =
         violations.append(
             FieldViolation(field, f"has {len(value)} characters; {limits.ID_CHARACTERS} are allowed", LIMIT)
         )
-    elif not value.isprintable() and any(ord(character) < 32 or ord(character) == 127 for character in value):
+    elif _has_control_character(value):
         violations.append(FieldViolation(field, "contains a control character"))
 
 
@@ -102,15 +102,12 @@ def check_session(session: session_pb2.Session, window: Window | None, now: date
     violations = Violations()
     check_id(session.session_id, "session.session_id", violations)
     check_id(session.user_id, "session.user_id", violations, required=False)
-    if len(session.query) > limits.QUERY_CHARACTERS:
-        description = f"has {len(session.query)} characters; {limits.QUERY_CHARACTERS} are allowed"
-        violations.append(FieldViolation("session.query", description, LIMIT))
+    _check_length(session.query, limits.QUERY_CHARACTERS, "session.query", violations)
+    _check_circumstances(session, violations)
     if session.score_kind not in session_pb2.ScoreKind.values():
         violations.append(FieldViolation("session.score_kind", "is not a known value"))
     if session.HasField("created_at"):
         check_created_at(session.created_at, "session.created_at", window, now, violations)
-    if session.HasField("context"):
-        check_struct(session.context, "session.context", violations)
     if len(session.results) > limits.RESULTS_PER_SESSION:
         description = f"has {len(session.results)} results; {limits.RESULTS_PER_SESSION} are allowed"
         violations.append(FieldViolation("session.results", description, LIMIT))
@@ -119,6 +116,37 @@ def check_session(session: session_pb2.Session, window: Window | None, now: date
     if (size := session.ByteSize()) > limits.SESSION_BYTES:
         violations.append(FieldViolation("session", f"has {size} bytes; {limits.SESSION_BYTES} are allowed", LIMIT))
     require(violations)
+
+
+def _check_circumstances(session: session_pb2.Session, violations: Violations) -> None:
+    """Checks how the search was asked, and by which backend."""
+    if session.HasField("context"):
+        check_struct(session.context, "session.context", violations)
+    if session.HasField("filter"):
+        check_struct(session.filter, "session.filter", violations)
+    _check_length(session.sort, limits.SORT_CHARACTERS, "session.sort", violations)
+    _check_number(session.page.offset, limits.SEARCH_PAGE_OFFSET, "session.page.offset", violations)
+    _check_number(session.page.size, limits.SEARCH_PAGE_SIZE, "session.page.size", violations)
+    for name, characters in (("name", limits.CLIENT_NAME_CHARACTERS), ("version", limits.CLIENT_VERSION_CHARACTERS)):
+        value, field = getattr(session.client, name), f"session.client.{name}"
+        _check_length(value, characters, field, violations)
+        if _has_control_character(value):
+            violations.append(FieldViolation(field, "contains a control character"))
+    _check_length(session.user_agent, limits.USER_AGENT_CHARACTERS, "session.user_agent", violations)
+
+
+def _check_length(value: str, characters: int, field: str, violations: Violations) -> None:
+    if len(value) > characters:
+        violations.append(FieldViolation(field, f"has {len(value)} characters; {characters} are allowed", LIMIT))
+
+
+def _check_number(value: int, highest: int, field: str, violations: Violations) -> None:
+    if value > highest:
+        violations.append(FieldViolation(field, f"must be at most {highest}", LIMIT))
+
+
+def _has_control_character(value: str) -> bool:
+    return not value.isprintable() and any(ord(character) < 32 or ord(character) == 127 for character in value)
 
 
 def _check_results(session: session_pb2.Session, violations: Violations) -> None:
@@ -139,8 +167,7 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
         elif placed:
             if result.position <= before:
                 violations.append(FieldViolation(f"{field}.position", "must be above the position before"))
-            if result.position > limits.POSITION:
-                violations.append(FieldViolation(f"{field}.position", f"must be at most {limits.POSITION}", LIMIT))
+            _check_number(result.position, limits.POSITION, f"{field}.position", violations)
             before = result.position
         if result.HasField("score"):
             if not math.isfinite(result.score):
@@ -150,6 +177,8 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
                 scored = True  # said once
         if result.HasField("meta"):
             check_struct(result.meta, f"{field}.meta", violations)
+        if result.kind not in session_pb2.ResultKind.values():
+            violations.append(FieldViolation(f"{field}.kind", "is not a known value"))
 
 
 def check_event_count(count: int, field: str, violations: Violations) -> None:
