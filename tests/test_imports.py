@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "training": {"domain", "models"},
     "workers": {"domain", "dao/interface", "conversion", "models"},
     "servicers": {"domain", "contract", "dao/interface", "dao/group_commit", "conversion", "models", "trainer_client"},
-    "client": {"domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"},
+    "client": {"domain/errors", "domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"},
     "ubi": {"domain/limits", "client"},
     "views": {"client", "ubi"},
     "demo": {"client", "views", "training"},

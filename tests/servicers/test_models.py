@@ -19,7 +19,7 @@ from support.memory_store import MemoryDao
 from support.serving import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused
 
 from clickstream.domain import limits
-from clickstream.domain.errors import NotFound
+from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import RunState
 from clickstream.domain.training_inputs import ConversionSummary
@@ -137,7 +137,7 @@ def test_what_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> N
     promote(any_server, "model-run-1", "p-1")
 
     def gone(model_version_id: str) -> Embedder:
-        raise NotFound("MODEL_VERSION_NOT_FOUND", f"no {model_version_id} here")
+        raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, f"no {model_version_id} here")
 
     any_server.load_embedder = gone
     for values in ({}, {"force": True, "reason": "never mind"}):

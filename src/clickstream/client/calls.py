@@ -16,6 +16,8 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
+from clickstream.domain.errors import Reason
+
 Request = TypeVar("Request", contravariant=True)
 Response = TypeVar("Response", covariant=True)
 
@@ -78,7 +80,7 @@ def is_passing(error: grpc.RpcError) -> bool:
     code = error.code()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # A message that is too large is refused under the same status, for ever.
-        return reason(error) == "WRITE_QUEUE_FULL"
+        return reason(error) == Reason.WRITE_QUEUE_FULL
     return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 

@@ -16,6 +16,7 @@ from clickstream.domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    Reason,
     ResourceExhausted,
     Unavailable,
 )
@@ -113,4 +114,4 @@ def raise_domain_error(error: grpc.aio.AioRpcError) -> NoReturn:
         ) from error
     if reason and error.code() in ERRORS:
         raise ERRORS[error.code()](reason, message) from error
-    raise Unavailable("STORE_UNAVAILABLE", f"the machine of the models: {message}") from error
+    raise Unavailable(Reason.STORE_UNAVAILABLE, f"the machine of the models: {message}") from error

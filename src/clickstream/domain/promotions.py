@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from clickstream.domain.errors import AlreadyExists, FailedPrecondition
+from clickstream.domain.errors import AlreadyExists, FailedPrecondition, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Promotion:
         target = order.model_version_id or self.model_version_id
         asked = (target, not order.model_version_id, order.forced, order.reason)
         if (self.model_version_id, self.rollback, self.forced, self.reason) != asked:
-            raise AlreadyExists("CONTENT_CONFLICT", "request_id: taken by another promotion or rollback")
+            raise AlreadyExists(Reason.CONTENT_CONFLICT, "request_id: taken by another promotion or rollback")
 
 
 def following(order: PromotionOrder, current: Promotion | None, previous: Promotion | None, at: datetime) -> Promotion:
@@ -49,11 +49,11 @@ def following(order: PromotionOrder, current: Promotion | None, previous: Promot
     """
     promoted = current.model_version_id if current else ""
     if order.expected is not None and promoted not in order.expected:
-        raise FailedPrecondition("STATE_CONFLICT", f"{promoted or 'no model version'} serves")
+        raise FailedPrecondition(Reason.STATE_CONFLICT, f"{promoted or 'no model version'} serves")
     target, returns_to = order.model_version_id, current.sequence if current else 0
     if not target:
         if previous is None:
-            raise FailedPrecondition("NOTHING_TO_ROLL_BACK", "no model version served before this one")
+            raise FailedPrecondition(Reason.NOTHING_TO_ROLL_BACK, "no model version served before this one")
         target, returns_to = previous.model_version_id, previous.previous
     elif current is not None and target == promoted:
         returns_to = current.previous  # a rollback then still leads to another version

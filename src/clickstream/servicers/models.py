@@ -13,7 +13,7 @@ from clickstream.contract.encoding import timestamp
 from clickstream.contract.models import model_version_message
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import FailedPrecondition, FieldViolation, NotFound
+from clickstream.domain.errors import FailedPrecondition, FieldViolation, NotFound, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import Promotion, PromotionOrder
 from clickstream.servicers.boundary import Context
@@ -73,7 +73,7 @@ class ModelServicer(ModelServiceServicer):
             fields.require([FieldViolation("reason", "is required together with force")])
         version = await asyncio.to_thread(self._version, order.model_version_id)
         if not version.gate_passed and not order.forced:
-            raise FailedPrecondition("GATE_NOT_PASSED", f"the gate said no: {version.gate_reason}")
+            raise FailedPrecondition(Reason.GATE_NOT_PASSED, f"the gate said no: {version.gate_reason}")
         if not await asyncio.to_thread(self._dao.promotions.knows, order.request_id):
             await self._check_loads(order.model_version_id, context)
         promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
@@ -85,7 +85,7 @@ class ModelServicer(ModelServiceServicer):
         try:
             await self._host.embed(probe, context.time_remaining())
         except NotFound as error:  # the version is known, its files are not there
-            raise FailedPrecondition("STATE_CONFLICT", error.message) from error
+            raise FailedPrecondition(Reason.STATE_CONFLICT, error.message) from error
 
     async def RollbackModel(self, request: pb.RollbackModelRequest, context: Context) -> pb.RollbackModelResponse:  # noqa: N802
         """See the contract."""
@@ -159,13 +159,13 @@ class ModelServicer(ModelServiceServicer):
     def _version(self, model_version_id: str) -> ModelVersion:
         version = self._dao.runs.model_version(model_version_id)
         if version is None:
-            raise NotFound("MODEL_VERSION_NOT_FOUND", "model_version_id: there is no such model version")
+            raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, "model_version_id: there is no such model version")
         return version
 
 
 def _serving(current: Promotion | None) -> str:
     if current is None:
-        raise FailedPrecondition("NO_SERVING_MODEL", "no model version serves")
+        raise FailedPrecondition(Reason.NO_SERVING_MODEL, "no model version serves")
     return current.model_version_id
 
 

@@ -13,7 +13,7 @@ from clickstream.contract.models import model_version_from
 from clickstream.contract.runs import report_from, settings_message
 from clickstream.contract.training_inputs import training_input_message
 from clickstream.domain import limits
-from clickstream.domain.errors import FailedPrecondition, Unavailable
+from clickstream.domain.errors import FailedPrecondition, Reason, Unavailable
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, TrainingProgress
@@ -71,8 +71,8 @@ class FineTuningClient:
             if failure:
                 raise failure[0] from error
             if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT):
-                raise FailedPrecondition("TRAINING_IMPOSSIBLE", error.details() or "") from error
-            raise Unavailable("STORE_UNAVAILABLE", f"the fine-tuning module: {error.details()}") from error
+                raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, error.details() or "") from error
+            raise Unavailable(Reason.STORE_UNAVAILABLE, f"the fine-tuning module: {error.details()}") from error
         except asyncio.CancelledError:
             if failure:
                 raise failure[0] from None

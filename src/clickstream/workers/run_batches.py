@@ -6,7 +6,7 @@ from datetime import datetime
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.batches import BatchStatus
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.runs import RunState, TrainingRun
 from clickstream.domain.training_inputs import ConversionSummary, TrainingInput
 
@@ -50,7 +50,7 @@ class RunBatches:
     def _check_free(self, sequence: int, run: TrainingRun) -> None:
         batch = self._dao.batches.get(sequence)
         if batch is None or batch.status is BatchStatus.ARCHIVED:
-            raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
+            raise FailedPrecondition(Reason.STATE_CONFLICT, f"batch-{sequence} is archived")
         if batch.status is BatchStatus.TRAINING and batch.run_id != run.run_id:
             raise BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
@@ -63,7 +63,7 @@ class RunBatches:
         for sequence in run.batches:
             batch = self._dao.batches.get(sequence)
             if batch is None:
-                raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} is gone")
+                raise FailedPrecondition(Reason.BATCH_NOT_FOUND, f"batch-{sequence} is gone")
             yield from self._inputs.pages(sequence, batch.session_count, 0, summary)
 
     def end(self, run: TrainingRun, state: RunState, reason: str) -> None:
