@@ -49,7 +49,7 @@ LIBRARIES: dict[str, set[str]] = {
     "peft": {"training"},
     "numpy": {"training"},
     "grpc": {"contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},
-    "grpc_status": {"contract/statuses", "client"},
+    "grpc_status": {"contract/statuses"},
     "grpc_health": {"servicers/server"},
     "grpc_reflection": {"servicers/server"},
     "embedding_studio": {

@@ -199,7 +199,7 @@ def test_r15_a_failed_run_is_tried_again_and_then_given_up(dao: MemoryDao, clock
 
 def test_r15_a_run_that_waits_keeps_its_sessions(dao: MemoryDao, clock: Clock) -> None:
     """R15, R16: while the trainer is away the run waits, and its sessions are still its own."""
-    fine_tune = Module(raising(Unavailable(Reason.STORE_UNAVAILABLE, "connection refused")))
+    fine_tune = Module(raising(Unavailable(Reason.TRAINER_UNAVAILABLE, "connection refused")))
 
     async def scenario() -> None:
         await until(lambda: runs(dao) and runs(dao)[0].reason == "connection refused")

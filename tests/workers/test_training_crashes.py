@@ -54,7 +54,7 @@ def test_r16_a_worker_that_lost_its_lease_as_it_ended_ends_nothing(
 
 def test_r16_an_absent_trainer_is_tried_again_and_then_given_up(dao: MemoryDao, clock: Clock) -> None:
     """R16: while the module is away the run waits with the reason, longer each time; in the end it fails with it."""
-    fine_tune = Module(raising(Unavailable(Reason.STORE_UNAVAILABLE, "connection refused")))
+    fine_tune = Module(raising(Unavailable(Reason.TRAINER_UNAVAILABLE, "connection refused")))
     pauses = [5, 10, 20, 40, 80, 160, 300, 300, 300]
 
     async def scenario() -> None:

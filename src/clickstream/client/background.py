@@ -13,10 +13,11 @@ from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from embedding_studio.clickstream.v1.error_reason_pb2 import ErrorReason
 from embedding_studio.clickstream.v1.session_pb2 import Event, Session
 
-from clickstream.client.calls import clickstream_stub, is_passing, pause_before_retry, reason
+from clickstream.client.calls import clickstream_stub, is_passing, pause_before_retry
 from clickstream.client.channel import open_channel
 from clickstream.client.outbox import ACCEPTED, DUPLICATE, Failure, Lane, Outbox, Stats, Verdict
 from clickstream.client.queue_settings import QueueSettings
+from clickstream.contract.statuses import reason_of
 from clickstream.domain.errors import Reason
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class Background:
                 return self._attempt(lane)
             except grpc.RpcError as error:
                 if not is_passing(error):
-                    said = reason(error) or error.code().name
+                    said = reason_of(error) or error.code().name
                     return [(said, error.details() or "")] * len(lane.in_flight)
                 self._stopping.wait(pause_before_retry(attempt, error))
                 attempt += 1

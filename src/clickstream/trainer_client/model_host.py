@@ -8,7 +8,7 @@ from embedding_studio.clickstream.internal.v1 import model_host_service_pb2 as p
 from embedding_studio.clickstream.internal.v1.model_host_service_pb2_grpc import ModelHostServiceStub
 
 from clickstream.contract.statuses import raise_domain_error
-from clickstream.domain import limits
+from clickstream.trainer_client.channel import open_channel
 
 
 class ModelHostClient:
@@ -19,8 +19,7 @@ class ModelHostClient:
 
     def connect(self, address: str) -> None:
         """To be called before the first use; apart, as a server's own address is known last of all."""
-        options = [("grpc.max_receive_message_length", limits.TRANSPORT_BYTES)]
-        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._channel = open_channel(address)
         self._stub = ModelHostServiceStub(self._channel)
 
     async def read(self, request: pb.ReadModelRequest, timeout: float | None) -> AsyncIterator[pb.ReadModelResponse]:

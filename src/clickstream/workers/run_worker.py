@@ -207,7 +207,7 @@ class TrainingRunWorker:
             if isinstance(message, ModelVersion):
                 return message
             pending.take_up(message)
-        raise Unavailable(Reason.STORE_UNAVAILABLE, "the fine-tuning module ended without a model version")
+        raise Unavailable(Reason.TRAINER_UNAVAILABLE, "the fine-tuning module ended without a model version")
 
     def _judged(self, sha256: str) -> list[JudgedQuery]:
         if not sha256:
