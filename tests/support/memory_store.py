@@ -7,7 +7,7 @@ from typing import Any
 
 from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.domain import limits
-from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
+from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange, check_releasable
 from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFound, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import Promotion, PromotionOrder, following
@@ -153,12 +153,7 @@ class MemoryBatches(Part):
                     raise AlreadyExists(Reason.CONTENT_CONFLICT, "release_id: taken by the release of another batch")
                 return batch
         open_batch = self.collecting()
-        if sequence is not None and sequence > open_batch.sequence:
-            raise NotFound(Reason.BATCH_NOT_FOUND, "batch_id: there is no such batch")
-        if sequence is not None and sequence < open_batch.sequence:
-            raise FailedPrecondition(Reason.BATCH_ALREADY_RELEASED, "the batch was released under another release id")
-        if not open_batch.session_count:
-            raise FailedPrecondition(Reason.BATCH_EMPTY, "the collecting batch has no session yet")
+        check_releasable(sequence, open_batch.sequence, open_batch.session_count)
         history = [StatusChange.release(release_id, at)]
         batch = replace(open_batch, status=BatchStatus.RELEASED, released_at=at, release_id=release_id, history=history)
         self._state.released[batch.sequence] = batch

@@ -49,7 +49,9 @@ def following(order: PromotionOrder, current: Promotion | None, previous: Promot
     """
     promoted = current.model_version_id if current else ""
     if order.expected is not None and promoted not in order.expected:
-        raise FailedPrecondition(Reason.STATE_CONFLICT, f"{promoted or 'no model version'} serves")
+        raise FailedPrecondition(
+            Reason.STATE_CONFLICT, f"{promoted or 'no model version'} serves", {"serving_model_version_id": promoted}
+        )
     target, returns_to = order.model_version_id, current.sequence if current else 0
     if not target:
         if previous is None:

@@ -97,7 +97,9 @@ class ImprovementServicer(ImprovementServiceServicer):
         session_id = fields.checked_id(request.session_id, "session_id")
         task = _queued(await asyncio.to_thread(self._dao.improvement.cancel, session_id, self._clock()))
         if task.state is not ImprovementState.CANCELED:
-            raise FailedPrecondition(Reason.STATE_CONFLICT, f"the task is {task.state}")
+            raise FailedPrecondition(
+                Reason.STATE_CONFLICT, f"the task is {task.state}", {"state": f"IMPROVEMENT_STATE_{task.state.name}"}
+            )
         return pb.CancelImprovementTaskResponse(task=improvement_task_message(task))
 
     async def RetryImprovementTask(  # noqa: N802

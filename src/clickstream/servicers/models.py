@@ -73,7 +73,11 @@ class ModelServicer(ModelServiceServicer):
             fields.require([FieldViolation("reason", "is required together with force")])
         version = await asyncio.to_thread(self._version, order.model_version_id)
         if not version.gate_passed and not order.forced:
-            raise FailedPrecondition(Reason.GATE_NOT_PASSED, f"the gate said no: {version.gate_reason}")
+            raise FailedPrecondition(
+                Reason.GATE_NOT_PASSED,
+                f"the version did not pass its gate: {version.gate_reason}",
+                {"gate_reason": version.gate_reason},
+            )
         if not await asyncio.to_thread(self._dao.promotions.knows, order.request_id):
             await self._check_loads(order.model_version_id, context)
         promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
@@ -85,7 +89,8 @@ class ModelServicer(ModelServiceServicer):
         try:
             await self._host.embed(probe, context.time_remaining())
         except NotFound as error:  # the version is known, its files are not there
-            raise FailedPrecondition(Reason.STATE_CONFLICT, error.message) from error
+            metadata = {"model_version_id": model_version_id}
+            raise FailedPrecondition(Reason.STATE_CONFLICT, error.message, metadata) from error
 
     async def RollbackModel(self, request: pb.RollbackModelRequest, context: Context) -> pb.RollbackModelResponse:  # noqa: N802
         """See the contract."""

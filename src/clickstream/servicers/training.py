@@ -14,7 +14,7 @@ from clickstream.contract.training_inputs import conversion_summary_message, tra
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain import limits
-from clickstream.domain.batches import Batch, BatchStatus, sequence_of
+from clickstream.domain.batches import Batch, BatchStatus, no_batch, sequence_of
 from clickstream.domain.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -86,7 +86,7 @@ class TrainingServicer(TrainingServiceServicer):
         if run is None:
             batches = [self._released(batch_id) for batch_id in request.batch_ids]
             if archived := [batch.batch_id for batch in batches if batch.status is BatchStatus.ARCHIVED]:
-                raise FailedPrecondition(Reason.STATE_CONFLICT, f"{archived[0]} is archived")
+                raise FailedPrecondition(Reason.STATE_CONFLICT, f"{archived[0]} is archived", {"batch_id": archived[0]})
             if sha256:
                 self._dao.judgements.keep(sha256, judgements)
             settings = replace(settings, base_model=self._base_model(settings.base_model))
@@ -123,11 +123,11 @@ class TrainingServicer(TrainingServiceServicer):
         sequence = sequence_of(batch_id)
         batch = self._dao.batches.get(sequence) if sequence else None
         if batch is None:
-            raise NotFound(
-                Reason.BATCH_NOT_FOUND, "there is no such batch", {"batch_id": batch_id[: limits.ID_CHARACTERS]}
-            )
+            raise no_batch(batch_id)
         if batch.status is BatchStatus.COLLECTING:
-            raise FailedPrecondition(Reason.BATCH_NOT_RELEASED, f"{batch_id} still collects; release it first")
+            raise FailedPrecondition(
+                Reason.BATCH_NOT_RELEASED, f"{batch_id} still collects; release it first", {"batch_id": batch_id}
+            )
         return batch
 
     async def GetTrainingRun(self, request: pb.GetTrainingRunRequest, context: Context) -> pb.GetTrainingRunResponse:  # noqa: N802
@@ -181,7 +181,11 @@ class TrainingServicer(TrainingServiceServicer):
         run_id = fields.checked_id(request.run_id, "run_id")
         run = _existing(await asyncio.to_thread(self._dao.runs.request_cancel, run_id, self._clock()))
         if run.state in ENDED and run.state is not RunState.CANCELED:
-            raise FailedPrecondition(Reason.STATE_CONFLICT, f"the run has already {run.state}")
+            raise FailedPrecondition(
+                Reason.STATE_CONFLICT,
+                f"the run has already {run.state}",
+                {"state": f"TRAINING_RUN_STATE_{run.state.name}"},
+            )
         self._wake_worker()
         return pb.CancelTrainingRunResponse(run=run_message(run))
 
