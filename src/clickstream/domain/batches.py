@@ -89,7 +89,7 @@ def sequence_of(batch_id: str) -> int | None:
 
 def no_batch(batch_id: str) -> NotFound:
     """The error of a call that names a batch which does not exist."""
-    return NotFound(Reason.BATCH_NOT_FOUND, f"there is no batch {batch_id}", {"batch_id": batch_id})
+    return NotFound(Reason.BATCH_NOT_FOUND, f"{batch_id} does not exist", {"batch_id": batch_id})
 
 
 def check_releasable(sequence: int | None, collecting: int, session_count: int) -> None:

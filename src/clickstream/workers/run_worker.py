@@ -19,7 +19,7 @@ from typing import Protocol
 
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import FailedPrecondition, Reason, Unavailable
+from clickstream.domain.errors import FailedPrecondition, NotFound, Reason, Unavailable
 from clickstream.domain.judgements import JudgedQuery, unpacked
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, RunState, TrainingProgress, TrainingRun
@@ -166,7 +166,7 @@ class TrainingRunWorker:
         except BatchBusy as reason:
             # Waiting is no attempt.
             await self._give_back(replace(run, attempts=run.attempts - 1), RunState.QUEUED, str(reason), RETRY_SECONDS)
-        except FailedPrecondition as error:
+        except (FailedPrecondition, NotFound) as error:
             await self._end(run, pending, RunState.FAILED, error.message)
         except Unavailable as error:
             await self._retry(run, pending, error.message)
