@@ -147,6 +147,47 @@ def test_what_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> N
     assert not promote(any_server, "model-run-1", "p-1").created
 
 
+def test_what_cannot_be_loaded_is_not_rolled_back_to(any_server: InProcessServer) -> None:
+    """A version that served before, and whose files are gone since, does not serve again by RollbackModel."""
+    for number in (1, 2):
+        promote(any_server, finish(any_server, f"run-{number}", number), f"p-{number}")
+
+    def gone(model_version_id: str) -> Embedder:
+        raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, f"no {model_version_id} here")
+
+    any_server.load_embedder = gone
+    any_server.embedding._embedders.pop("model-run-1")
+    error = refused(any_server.model.RollbackModel, pb.RollbackModelRequest(request_id="r-1"))
+    assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
+    assert embed(any_server, "abc").model_version_id == "model-run-2"
+    any_server.load_embedder = lengths
+    assert any_server.model.RollbackModel(pb.RollbackModelRequest(request_id="r-1")).created
+
+
+def test_an_absent_trainer_is_not_taken_for_the_store(any_server: InProcessServer) -> None:
+    """What needs the trainer says that it is away, and that the call can be repeated; nothing is changed."""
+    for number in (1, 2):
+        promote(any_server, finish(any_server, f"run-{number}", number), f"p-{number}")
+
+    async def away() -> None:
+        await any_server.host.close()
+        any_server.host.connect("127.0.0.1:1")
+
+    any_server.run(away())
+    calls = [
+        lambda: promote(any_server, "model-run-1", "p-3"),
+        lambda: any_server.model.RollbackModel(pb.RollbackModelRequest(request_id="r-1")),
+        lambda: embed(any_server, "abc"),
+        lambda: any_server.model.DownloadModel(pb.DownloadModelRequest()),
+    ]
+    for call in calls:
+        error = refused(call)
+        assert (error.code(), reason(error)) == (StatusCode.UNAVAILABLE, "TRAINER_UNAVAILABLE")
+        assert detail(error, error_details_pb2.RetryInfo).HasField("retry_delay")
+    current = any_server.model.GetModelVersion(pb.GetModelVersionRequest())
+    assert current.model_version.model_version_id == "model-run-2"
+
+
 def test_r1_another_reason_is_another_promotion(any_server: InProcessServer) -> None:
     """R1: the same request id with another reason is refused; a reason of blanks is none."""
     model = finish(any_server, "run-1")

@@ -63,7 +63,9 @@ class Settings(BaseSettings):
         600, ge=0, le=DAY, description="Wait after a session's first failed run; it doubles, up to a day."
     )
     auto_promote: bool = Field(
-        True, description="Whether a worker promotes a model version that passed its gate. Else people do."
+        False,
+        description="Whether a worker promotes what passed its gate. Off by default: vectors of two versions do not "
+        "compare, so who searches an index promotes when the index is ready.",
     )
     auto_release_sessions: int = Field(
         0, ge=0, description="A worker releases the collecting batch at so many sessions. 0: it does not."

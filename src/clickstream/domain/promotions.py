@@ -10,7 +10,8 @@ from clickstream.domain.errors import AlreadyExists, FailedPrecondition, Reason
 class PromotionOrder:
     """What is asked for, once per request id: a version to promote or, without one, a rollback.
 
-    `expected` holds the ids of which one must be promoted now ("" for none); None means any.
+    `expected` has the ids of which one must serve now ("" for none); None means any. `behind` is the sequence number
+    that the last entry must have (0: there is none); None means any.
     """
 
     request_id: str
@@ -18,6 +19,7 @@ class PromotionOrder:
     expected: frozenset[str] | None = None
     forced: bool = False
     reason: str = ""
+    behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,16 @@ def following(order: PromotionOrder, current: Promotion | None, previous: Promot
     """The entry that carries an order out behind `current`; `previous` is the entry before that one.
 
     Raises:
-        FailedPrecondition: another version is promoted than expected, or there is nothing to roll back to.
+        FailedPrecondition: Another version serves than expected, the log has grown, or there is nothing to roll back
+            to.
     """
     promoted = current.model_version_id if current else ""
     if order.expected is not None and promoted not in order.expected:
         raise FailedPrecondition(
             Reason.STATE_CONFLICT, f"{promoted or 'no model version'} serves", {"serving_model_version_id": promoted}
         )
+    if order.behind is not None and order.behind != (current.sequence if current else 0):
+        raise FailedPrecondition(Reason.STATE_CONFLICT, f"another promotion came first: {promoted} serves")
     target, returns_to = order.model_version_id, current.sequence if current else 0
     if not target:
         if previous is None:

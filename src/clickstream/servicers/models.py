@@ -16,6 +16,7 @@ from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.errors import FailedPrecondition, FieldViolation, NotFound, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import Promotion, PromotionOrder
+from clickstream.models.promoting import Promoting
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
 from clickstream.servicers.checks.texts import check_texts
@@ -33,7 +34,7 @@ class ModelServicer(ModelServiceServicer):
         self._dao = dao
         self._inputs = inputs
         self._host = host
-        self._clock = clock
+        self._promoting = Promoting(dao.promotions, host.load, clock)
 
     async def GetModelVersion(  # noqa: N802
         self, request: pb.GetModelVersionRequest, context: Context
@@ -72,30 +73,13 @@ class ModelServicer(ModelServiceServicer):
         if order.forced and not order.reason.strip():
             fields.require([FieldViolation("reason", "is required together with force")])
         version = await asyncio.to_thread(self._version, order.model_version_id)
-        if not version.gate_passed and not order.forced:
-            raise FailedPrecondition(
-                Reason.GATE_NOT_PASSED,
-                f"the version did not pass its gate: {version.gate_reason}",
-                {"gate_reason": version.gate_reason},
-            )
-        if not await asyncio.to_thread(self._dao.promotions.knows, order.request_id):
-            await self._check_loads(order.model_version_id, context)
-        promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
+        promotion, created = await self._promoting.promote(version, order, context.time_remaining())
         return pb.PromoteModelResponse(promotion=_message(promotion), created=created)
-
-    async def _check_loads(self, model_version_id: str, context: Context) -> None:
-        """Raises unless the machine of the models can embed with a version, which it then holds ready."""
-        probe = host_pb.EmbedTextsRequest(model_version_id=model_version_id, texts=["a"], kind=pb.TEXT_KIND_QUERY)
-        try:
-            await self._host.embed(probe, context.time_remaining())
-        except NotFound as error:  # the version is known, its files are not there
-            metadata = {"model_version_id": model_version_id}
-            raise FailedPrecondition(Reason.STATE_CONFLICT, error.message, metadata) from error
 
     async def RollbackModel(self, request: pb.RollbackModelRequest, context: Context) -> pb.RollbackModelResponse:  # noqa: N802
         """See the contract."""
         order = _order(request, "", forced=False)
-        promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
+        promotion, created = await self._promoting.roll_back(order, context.time_remaining())
         return pb.RollbackModelResponse(promotion=_message(promotion), created=created)
 
     async def ListPromotions(self, request: pb.ListPromotionsRequest, context: Context) -> pb.ListPromotionsResponse:  # noqa: N802
