@@ -228,14 +228,14 @@ def test_r15_a_dead_workers_sessions_go_back_when_their_lease_ends(
 
 
 @pytest.mark.parametrize(("promoted", "base_model"), [("model-9", "model-9"), ("", "as configured")])
-def test_r17_a_run_of_the_queue_begins_from_the_promoted_model(
+def test_r17_a_run_of_the_queue_begins_from_what_serves(
     database: Database[Document],
     worked: Callable[..., MongoDao],
     monkeypatch: pytest.MonkeyPatch,
     promoted: str,
     base_model: str,
 ) -> None:
-    """R17: it goes on from what serves, or from the configured base model while nothing is promoted."""
+    """R17: it goes on from what serves, or from the configured base model while none does."""
     asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
     monkeypatch.setenv("CLICKSTREAM_BASE_MODEL", "as configured")
     monkeypatch.setenv("CLICKSTREAM_ITEM_TEMPLATE", "{title} as configured")

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
-from embedding_studio.clickstream.v1 import training_service_pb2
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 from support.builders import NOW, SECOND, model_version, push, session_drafts, training_run
@@ -20,7 +19,6 @@ from support.serving import PATIENCE, Clock, InProcessServer, detail, fields, re
 
 from clickstream.domain import limits
 from clickstream.domain.errors import NotFound, Reason
-from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import RunState
 from clickstream.domain.training_inputs import ConversionSummary
 from clickstream.models.embedding_queue import Embedder
@@ -342,20 +340,3 @@ def test_r14_a_session_leads_forward_to_its_versions(any_server: InProcessServer
     assert (skipped.session_number, skipped.HasField("input"), len(skipped.runs)) == (2, False, 2)
     error = refused(any_server.model.GetSessionLineage, pb.GetSessionLineageRequest(session_id="x"))
     assert reason(error) == "SESSION_NOT_FOUND"
-
-
-def test_a_run_can_start_from_the_promoted_version(any_server: InProcessServer) -> None:
-    """`promoted` is the version promoted when the run is queued; a retry keeps it; without one it is refused."""
-    any_server.dao.sessions.append(session_drafts(1))
-    any_server.dao.batches.release("r-1", None, NOW)
-    asked = training_service_pb2.StartTrainingRequest(run_id="next", batch_ids=["batch-1"])
-    asked.settings.base_model = "promoted"
-    assert reason(refused(any_server.training.StartTraining, asked)) == "NO_SERVING_MODEL"
-    asked.settings.base_model = "run-9-0123456789ab"
-    error = refused(any_server.training.StartTraining, asked)
-    assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "MODEL_VERSION_NOT_FOUND")
-    asked.settings.base_model = "promoted"
-    any_server.dao.promotions.append(PromotionOrder("p-1", "model-1"), NOW)
-    assert any_server.training.StartTraining(asked).run.settings.base_model == "model-1"
-    any_server.dao.promotions.append(PromotionOrder("p-2", "model-2"), NOW)
-    assert any_server.training.StartTraining(asked).run.settings.base_model == "model-1"

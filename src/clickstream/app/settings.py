@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     created_at_back: float = Field(12 * HOUR, ge=0, le=LONGEST, description="How old a `created_at` may be.")
     created_at_ahead: float = Field(5 * 60, ge=0, le=LONGEST, description="How far ahead a `created_at` may be.")
     importance_policy: Path = Field(PACKAGED_POLICY, description="The importance policy, a TOML file.")
-    base_model: str = Field("", description="Default base model: a folder or name. Empty: all-MiniLM-L6-v2.")
+    base_model: str = Field("", description="The base model: a folder or name. Empty: all-MiniLM-L6-v2.")
     item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
     trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")
     run_training: bool = Field(

@@ -19,7 +19,7 @@ from clickstream.domain.batches import BatchRules
 from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.improvement import QueueRules
 from clickstream.domain.model_versions import ModelVersion
-from clickstream.domain.promotions import PromotionOrder
+from clickstream.domain.promotions import PromotionOrder, starting_model
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import Embedding
 from clickstream.models.promoting import Promoting
@@ -114,11 +114,11 @@ def _batch_rules(settings: Settings) -> BatchRules:
 
 
 def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], FineTuningSettings]:
-    """Tells how a run of the improvement queue that begins now trains: from the promoted model, if there is one."""
+    """Says how a run of the improvement queue that begins now trains: as StartTraining would by default."""
 
     def of_now() -> FineTuningSettings:
-        promoted, defaults = dao.promotions.current(), default_settings(settings)
-        return replace(defaults, base_model=promoted.model_version_id) if promoted else defaults
+        defaults = default_settings(settings)
+        return replace(defaults, base_model=starting_model("", defaults.base_model, dao.promotions.current()))
 
     return of_now
 

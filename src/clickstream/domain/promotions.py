@@ -5,6 +5,9 @@ from datetime import datetime
 
 from clickstream.domain.errors import AlreadyExists, FailedPrecondition, Reason
 
+BASE = "base"
+"""What a run that starts from the configured base model names. Where none is configured, the trainer has its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class PromotionOrder:
@@ -74,3 +77,20 @@ def following(order: PromotionOrder, current: Promotion | None, previous: Promot
         reason=order.reason,
         promoted_at=at,
     )
+
+
+def starting_model(named: str, configured: str, current: Promotion | None) -> str:
+    """The model that a run starts from which is queued now.
+
+    Args:
+        named: What was asked for: a version, a folder, a name, or `base`. Empty: the version that serves or, if none
+            does, the configured base model.
+        configured: The configured base model; empty if none is.
+        current: The last promotion; None if there is none.
+
+    Returns:
+        A version, a folder or a name, or `base` where no base model is configured.
+    """
+    if not named and current is not None:
+        return current.model_version_id
+    return (configured if named in ("", BASE) else named) or BASE

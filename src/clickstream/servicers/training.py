@@ -25,14 +25,13 @@ from clickstream.domain.errors import (
 )
 from clickstream.domain.judgements import packed
 from clickstream.domain.model_versions import is_version_id
+from clickstream.domain.promotions import starting_model
 from clickstream.domain.runs import ENDED, FineTuningSettings, RunState, TrainingRun
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
 from clickstream.servicers.checks.judgements import checked_judged_queries
 from clickstream.servicers.checks.training_settings import checked_settings
 from clickstream.servicers.run_watch import RunWatch
-
-PROMOTED = "promoted"
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -89,7 +88,7 @@ class TrainingServicer(TrainingServiceServicer):
                 raise FailedPrecondition(Reason.STATE_CONFLICT, f"{archived[0]} is archived", {"batch_id": archived[0]})
             if sha256:
                 self._dao.judgements.keep(sha256, judgements)
-            settings = replace(settings, base_model=self._base_model(settings.base_model))
+            settings = replace(settings, base_model=self._base_model(request.settings.base_model))
             queued = TrainingRun(
                 run_id=request.run_id,
                 batches=tuple(batch.sequence for batch in batches),
@@ -105,19 +104,12 @@ class TrainingServicer(TrainingServiceServicer):
             raise AlreadyExists(Reason.CONTENT_CONFLICT, "run_id: taken by a run with other content")
         return run, created
 
-    def _base_model(self, name: str) -> str:
+    def _base_model(self, named: str) -> str:
         """Refuses a version that does not exist before a run seeks it on a hub; other names the trainer knows."""
-        if name == PROMOTED:
-            return self._promoted()
+        name = starting_model(named, self._defaults.base_model, self._dao.promotions.current())
         if is_version_id(name) and self._dao.runs.model_version(name) is None:
             raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, "settings.base_model: there is no such model version")
         return name
-
-    def _promoted(self) -> str:
-        promotion = self._dao.promotions.current()
-        if promotion is None:
-            raise FailedPrecondition(Reason.NO_SERVING_MODEL, "settings.base_model: no model version is promoted")
-        return promotion.model_version_id
 
     def _released(self, batch_id: str) -> Batch:
         sequence = sequence_of(batch_id)
