@@ -24,7 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "training": {"domain", "models"},
     "workers": {"domain", "dao/interface", "conversion", "models"},
     "servicers": {"domain", "contract", "dao/interface", "dao/group_commit", "conversion", "models", "trainer_client"},
-    "client": {"domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"},
+    "client": {"domain/errors", "domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"},
     "ubi": {"domain/limits", "client"},
     "views": {"client", "ubi"},
     "demo": {"client", "views", "training"},
@@ -51,7 +51,7 @@ LIBRARIES: dict[str, set[str]] = {
     "peft": {"training"},
     "numpy": {"training"},
     "grpc": {"contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},
-    "grpc_status": {"contract/statuses", "client"},
+    "grpc_status": {"contract/statuses"},
     "grpc_health": {"servicers/server"},
     "grpc_reflection": {"servicers/server"},
     "embedding_studio": {

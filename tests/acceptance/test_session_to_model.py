@@ -13,7 +13,7 @@ from support.whole_path import play_searches, release, start_training, watch_to_
 
 
 def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tiny_encoder: Path) -> None:
-    """R16, R17: searches in, release, run; out comes a promoted model that both libraries load, and a trained batch."""
+    """R16, R17: searches in, release, run; out comes a better model that both libraries load, and a trained batch."""
     server = serve()
     with grpc.insecure_channel(server.address) as channel:
         sessions = play_searches(channel)

@@ -5,7 +5,8 @@ from support.builders import create_request
 from support.scripted import InMemoryService, refuse
 from support.servers import refused
 
-from clickstream.client.calls import call, clickstream_stub, pause_before_retry, reason, violations
+from clickstream.client.calls import call, clickstream_stub, pause_before_retry, violations
+from clickstream.contract.statuses import reason_of
 
 
 @pytest.fixture
@@ -45,4 +46,4 @@ def test_unusable_details_count_as_absent(details: bytes, scripted: InMemoryServ
         error = refused(call, clickstream_stub(channel).CreateSession, create_request(), sleep=pauses.append)
     assert error.details() == "behind a proxy"
     assert len(pauses) == 5
-    assert (reason(error), violations(error)) == ("", [])
+    assert (reason_of(error), violations(error)) == ("", [])

@@ -1,31 +1,24 @@
 """The server itself: health, reflection, reasons, drain (R20), and isolation of defects (R7)."""
 
-import ast
-import base64
 import socket
 import threading
-import urllib.parse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 import pytest
-from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, error_reason_pb2
+from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from support.builders import NOW, create_request, session_drafts
 from support.memory_store import MemoryDao
 from support.servers import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
-import clickstream
-from clickstream.contract.statuses import STATUS_CODES, grpc_status
-from clickstream.domain import errors as domain
 from clickstream.domain.errors import StartError
 from clickstream.servicers.server import Server
 
@@ -68,74 +61,6 @@ def test_every_method_of_the_contract_is_implemented(server: InProcessServer) ->
                 else:
                     code = grpc.StatusCode.OK
                 assert code not in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
-
-
-def raised_reasons() -> set[str]:
-    """Every reason that the source names where it makes an error."""
-    found = set()
-    names = {kind.__name__ for kind in STATUS_CODES}
-    for path in Path(clickstream.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
-                continue
-            texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
-            if node.func.id in names and texts:
-                found.add(texts[0])
-            if node.func.id == "FieldViolation" and len(texts) > 2:
-                found.add(texts[2])
-    return found
-
-
-def test_every_reason_is_in_the_contract() -> None:
-    """Each reason that the code gives is a value of error_reason.proto."""
-    reasons = raised_reasons()
-    assert len(reasons) > 12
-    for name in reasons:
-        error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{name}")
-
-
-@pytest.mark.parametrize("kind", STATUS_CODES)
-def test_every_error_carries_its_reason(kind: type[domain.ClickstreamError]) -> None:
-    """Each domain error becomes its status with ErrorInfo."""
-    violations = [domain.FieldViolation("field", "is bad")]
-    error = kind(violations) if kind is domain.InvalidArgument else kind("DEFECT", "why")  # type: ignore[arg-type]
-    status = grpc_status(error)
-    assert status.code is STATUS_CODES[kind]
-    assert f"ERROR_REASON_{error.reason}".encode() in dict(status.trailing_metadata)["grpc-status-details-bin"]
-
-
-@pytest.mark.parametrize("seconds", [0.25, 1, 90])
-def test_r3_retry_info_says_the_seconds_of_the_error(seconds: float) -> None:
-    """R3, R7: a client that waits as RetryInfo says waits as long as the error means."""
-    for kind in (domain.Unavailable, domain.ResourceExhausted):
-        info = packed(grpc_status(kind("DEFECT", "why", seconds)), error_details_pb2.RetryInfo())
-        assert info.retry_delay.ToTimedelta().total_seconds() == seconds
-
-
-# gRPC counts each header as its name, its value and 32 bytes; binary values travel in base64, messages in percent.
-HEADER_BYTES = 32
-
-
-@pytest.mark.parametrize("letter", ["x", "é", "🙂", "%"])
-def test_r7_a_status_fits_the_trailers_however_much_is_wrong(letter: str) -> None:
-    """R7: many violations with long paths and long descriptions stay below the 8 KiB that every client accepts."""
-    violations = [domain.FieldViolation(letter * 300, letter * 300, "LIMIT_EXCEEDED") for _ in range(30)]
-    status = grpc_status(domain.InvalidArgument(violations))
-    size = len("grpc-status") + 2 + HEADER_BYTES
-    size += len("grpc-message") + len(urllib.parse.quote(status.details)) + HEADER_BYTES
-    for key, value in status.trailing_metadata:
-        size += len(key) + len(base64.b64encode(value)) + HEADER_BYTES
-    assert size < 8 * 1024
-    assert len(packed(status, error_details_pb2.BadRequest()).field_violations) >= 10
-
-
-def packed(status: grpc.Status, kind: T) -> T:
-    """The detail of this kind that a status carries."""
-    [(_, encoded)] = status.trailing_metadata
-    for each in status_pb2.Status.FromString(encoded).details:
-        if each.Unpack(kind):
-            return kind
-    raise AssertionError(f"no {kind.DESCRIPTOR.name} in the status")
 
 
 def test_r7_a_defect_says_nothing_and_harms_no_other_call(server: InProcessServer, monkeypatch) -> None:

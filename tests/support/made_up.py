@@ -16,7 +16,7 @@ from clickstream.domain.runs import ENDED, Phase, RunState, TrainingProgress
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.workers.batch_upkeep import BatchUpkeep
 from clickstream.workers.improvement_queue import ImprovementQueue
-from clickstream.workers.promoter import Promoter
+from clickstream.workers.promoter import Promote, Promoter
 from clickstream.workers.run_batches import RunBatches
 from clickstream.workers.run_leases import RunLeases
 from clickstream.workers.run_source import RunSources
@@ -70,17 +70,22 @@ class Endless(Module):
             self.closed += 1
 
 
-def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> RunWorker:
+def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock, *, promotes: bool = True) -> RunWorker:
     """A worker, composed as in a server."""
     improvement = queue(dao, clock)
     upkeep = {
         "batches": BatchUpkeep(dao, BatchRules(), clock).run_once,
-        "promotions": Promoter(dao, clock, automatic=True).run_once,
+        "promotions": Promoter(dao, promoting(dao, clock) if promotes else None).run_once,
         "improvement queue": improvement.run_once,
     }
     sources = RunSources(RunBatches(dao, InputReader(dao, POLICY), clock), improvement)
     leases = RunLeases(dao.runs, clock, timedelta(seconds=LEASE))
-    return RunWorker(dao, sources, upkeep, fine_tune, leases, WakeSignal())
+    return RunWorker(dao, sources, upkeep, fine_tune, leases, WakeSignal(), promotes=promotes)
+
+
+def promoting(dao: ClickstreamDao, clock: Callable[[], datetime]) -> Promote:
+    """Promotes a version as if every trainer could load it."""
+    return lambda version, order: dao.promotions.append(order, clock())
 
 
 def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueue:
@@ -89,11 +94,11 @@ def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueu
     return ImprovementQueue(dao, inputs, RULES, lambda: DEFAULTS, clock, timedelta(seconds=LEASE))
 
 
-def play(*workers: tuple[MemoryDao, FineTune, Clock], scenario: Callable[[], Any]) -> None:
+def play(*workers: tuple[MemoryDao, FineTune, Clock], scenario: Callable[[], Any], promotes: bool = True) -> None:
     """Runs one worker per (store, fine-tuning module, clock) until the scenario has ended."""
 
     async def run() -> None:
-        working = [asyncio.create_task(worker(*each).work()) for each in workers]
+        working = [asyncio.create_task(worker(*each, promotes=promotes).work()) for each in workers]
         try:
             await asyncio.wait_for(scenario(), 30)
             assert not any(task.done() for task in working)

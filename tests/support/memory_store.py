@@ -7,8 +7,8 @@ from typing import Any
 
 from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.domain import limits
-from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
-from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFound
+from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange, check_releasable
+from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFound, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import Promotion, PromotionOrder, next_entry
 from clickstream.domain.runs import CURVE_POINTS, ENDED, CurvePoint, RunState, TrainingProgress, TrainingRun
@@ -77,7 +77,7 @@ class MemoryEvents(Part):
     def _append(self, push: EventPush) -> list[StoredEvent | None] | Exception:
         place = self._state.places.get(push.session_id)
         if place is None:
-            return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
+            return NotFound(Reason.SESSION_NOT_FOUND, "no session has this id; nothing was stored")
         events = self._state.events.setdefault(place, {})
         earlier: list[StoredEvent | None] = []
         for event in push.events:
@@ -150,15 +150,10 @@ class MemoryBatches(Part):
         for batch in self._state.released.values():
             if batch.release_id == release_id:
                 if sequence not in (None, batch.sequence):
-                    raise AlreadyExists("CONTENT_CONFLICT", "release_id: taken by the release of another batch")
+                    raise AlreadyExists(Reason.CONTENT_CONFLICT, "release_id: taken by the release of another batch")
                 return batch
         open_batch = self.collecting()
-        if sequence is not None and sequence > open_batch.sequence:
-            raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
-        if sequence is not None and sequence < open_batch.sequence:
-            raise FailedPrecondition("BATCH_ALREADY_RELEASED", "the batch was released under another release id")
-        if not open_batch.session_count:
-            raise FailedPrecondition("BATCH_EMPTY", "the collecting batch has no session yet")
+        check_releasable(sequence, open_batch.sequence, open_batch.session_count)
         history = [StatusChange.release(release_id, at)]
         batch = replace(open_batch, status=BatchStatus.RELEASED, released_at=at, release_id=release_id, history=history)
         self._state.released[batch.sequence] = batch
@@ -203,7 +198,7 @@ class MemoryRuns(Part):
     @locked
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
         if run.from_improvement_queue and run.run_id not in self._state.runs and self.open_improvement_run():
-            raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over")
+            raise FailedPrecondition(Reason.STATE_CONFLICT, "another run of the improvement queue is not over")
         kept = self._state.runs.setdefault(run.run_id, run)
         if kept is run:
             self._state.leases[run.run_id] = (run.queued_at, "")
@@ -271,7 +266,8 @@ class MemoryRuns(Part):
         self, run_id: str, owner: str, state: RunState, reason: str, available_at: datetime, attempts: int
     ) -> None:
         if self._holds(run_id, owner):
-            self._state.leases[run_id] = (available_at, "")
+            run = self._state.runs[run_id]
+            self._state.leases[run_id] = (run.queued_at if run.cancel_requested else available_at, "")
             self._set(run_id, state=state, reason=reason, attempts=attempts)
 
     @locked
@@ -326,11 +322,11 @@ class MemoryRuns(Part):
         run = self._state.runs.get(run_id)
         if run is None or run_id not in self._state.leases:
             return run
-        if run.started_at is None:
-            del self._state.leases[run_id]
-            reason = "canceled by request before it started"
-            self._set(run_id, state=RunState.CANCELED, reason=reason, ended_at=at)
-        return self._set(run_id, cancel_requested=True)
+        run = self._set(run_id, cancel_requested=True)
+        if self._state.leases[run_id][1]:
+            return run
+        del self._state.leases[run_id]
+        return self._set(run_id, state=RunState.CANCELED, reason="canceled by request", ended_at=at)
 
     def _holds(self, run_id: str, owner: str) -> bool:
         return self._state.leases.get(run_id, (None, ""))[1] == owner

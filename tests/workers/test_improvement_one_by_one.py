@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.builders import NOW, SECOND, model_version, push, session_drafts
-from support.made_up import LEASE, RULES, Module, play
+from support.made_up import LEASE, RULES, Module, play, promoting
 from support.memory_store import MemoryDao
 from support.servers import DEFAULTS, POLICY, Clock, until
 
@@ -75,7 +75,7 @@ def test_r17_the_next_run_learns_from_what_the_last_one_made(dao: ClickstreamDao
     queue.settle(first.run_id)
     queue.run_once()
     assert len(runs(dao)) == 1
-    Promoter(dao, clock, automatic=True).run_once()
+    Promoter(dao, promoting(dao, clock)).run_once()
     queue.run_once()
     begun = {run.settings.base_model for run in runs(dao)}
     assert begun == {DEFAULTS.base_model, version.model_version_id}

@@ -108,13 +108,10 @@ def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(
     async def scenario() -> None:
         await until(lambda: "waits" in dao.runs.get("both").reason)
         assert dao.batches.get(1).status is BatchStatus.TRAINING
-        dao.runs.request_cancel("both", NOW)
-        clock.forward(module.RETRY_SECONDS)
-        await ended(dao, "both")()
+        assert dao.runs.request_cancel("both", NOW).state is RunState.CANCELED
+        await until(lambda: dao.batches.get(1).status is BatchStatus.FAILED)
 
     play((dao, Module(), clock), scenario=scenario)
-    assert state(dao, "both") is RunState.CANCELED
-    assert dao.batches.get(1).status is BatchStatus.FAILED
     assert dao.batches.get(2).run_id == "other"
 
 
@@ -161,11 +158,11 @@ def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> No
 
 
 def test_r16_a_batch_that_does_not_exist_fails_the_run(dao: MemoryDao, clock: Clock) -> None:
-    """R10: a run over a batch that does not exist fails, and the reason does not call the batch archived."""
-    dao.runs.request_cancel("run-1", NOW)
-    dao.runs.create(training_run("run-2", batches=(9,)))
-    play((dao, Module(), clock), scenario=ended(dao, "run-2"))
-    assert (state(dao, "run-2"), dao.runs.get("run-2").reason) == (RunState.FAILED, "batch-9 does not exist")
+    """R16: a run over a batch that a restored database no longer has ends, and says that the batch does not exist."""
+    dao.runs.create(training_run("ghost", batches=(2, 9)))
+    play((dao, Module(), clock), scenario=ended(dao, "ghost"))
+    assert (state(dao, "ghost"), dao.runs.get("ghost").reason) == (RunState.FAILED, "batch-9 does not exist")
+    assert statuses(dao, 2) == ["released"]
 
 
 def test_r10_a_run_that_cannot_begin_leaves_its_batches_as_they_were(dao: MemoryDao, clock: Clock) -> None:

@@ -29,7 +29,11 @@ def _judgements(qrels: Path | None, queries: Path | None) -> list[JudgedQuery]:
 @click.command()
 @click.argument("batches", metavar="BATCH...", nargs=-1, required=True)
 @click.option("--run-id", help="Names the run; the same id with the same content starts nothing new.")
-@click.option("--base-model", help="Folder or name of the model to train; short for --set base_model=...")
+@click.option(
+    "--base-model",
+    help="What to train: a version, folder or name, or `base` for the configured base model. Default: the version that "
+    "serves, if there is one. Short for --set base_model=...",
+)
 @click.option(
     "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of the run; may be repeated."
 )

@@ -8,7 +8,6 @@ import grpc
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch
 from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as settings_pb
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
-from embedding_studio.clickstream.v1 import judged_query_pb2 as judged_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model
 from embedding_studio.clickstream.v1 import model_version_pb2 as versions_pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
@@ -23,6 +22,7 @@ from clickstream.client.calls import (
     pause_before_retry,
     training_stub,
 )
+from clickstream.contract.evaluations import judged_query_messages
 from clickstream.domain.judgements import JudgedQuery
 
 PATIENCE_SECONDS = 600.0
@@ -45,13 +45,7 @@ def start_training(
         run_id=run_id,
         batch_ids=batches,
         settings=settings,
-        judged_queries=[
-            judged_pb.JudgedQuery(
-                query=each.query,
-                judgements=[judged_pb.Judgement(object_id=name, grade=grade) for name, grade in each.grades.items()],
-            )
-            for each in judged
-        ],
+        judged_queries=judged_query_messages(judged),
     )
     return bool(call(stub.StartTraining, request).created)
 

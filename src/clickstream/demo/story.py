@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batches
 from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as settings_pb
+from embedding_studio.clickstream.v1 import model_service_pb2 as models
 from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
@@ -15,13 +16,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from clickstream.client.admin import watch_training
-from clickstream.client.calls import batch_stub, call, clickstream_stub, training_stub
+from clickstream.client.calls import batch_stub, call, clickstream_stub, model_stub, training_stub
 from clickstream.demo.catalogue import Item, make_catalogue
 from clickstream.demo.comparison import Comparison, compare
 from clickstream.demo.play import play
 from clickstream.demo.report import show_comparison, show_evaluation
 from clickstream.demo.shoppers import Rank, Shop, Visit, Want, make_wants
 from clickstream.views.run_progress import doing, state_of
+
+LOAD_SECONDS = 120.0
+"""How long the trainer may take to load the new model."""
 
 
 class DemoFailedError(Exception):
@@ -57,10 +61,10 @@ def run_demo(
     load: Callable[[str], Rank],
     plan: Plan = Plan(),
 ) -> Outcome:
-    """Plays, releases, trains and compares, through the RPCs of a running server.
+    """Plays, releases, trains, promotes and compares, through the RPCs of a running server.
 
     Args:
-        channel: To the server; its three services.
+        channel: To the server; its four services.
         console: Where the story is told.
         base_model: Folder of the model that ranks for the shop and that is fine-tuned.
         name: Names sessions, release and run: 1 to 100 letters, digits, `_`, `-` or `.`, new for each demo.
@@ -85,6 +89,8 @@ def run_demo(
     batch = _release(channel, console, name)
     run = _train(channel, console, name, batch, base_model, plan)
     show_evaluation(run, console)
+    if run.model_version.gate_passed:
+        _promote(run, channel, console)
     comparison = _compare(run, never_played, items, before, load, console)
     version = run.model_version
     console.print(f"The new model lies in [bold]{version.path}[/]. It loads with SentenceTransformer(path).")
@@ -147,6 +153,15 @@ def _train(
     if run.state != runs_pb.TRAINING_RUN_STATE_SUCCEEDED:
         raise DemoFailedError(f"the training run {run.run_id} is {state_of(run)}: {run.reason}")
     return run
+
+
+def _promote(run: runs_pb.TrainingRun, channel: grpc.Channel, console: Console) -> None:
+    """Makes the new version serve: the demo has no index that would have to be ready before."""
+    version_id = run.model_version.model_version_id
+    request = models.PromoteModelRequest(model_version_id=version_id, request_id=run.run_id, reason="the demo")
+    with console.status("the trainer loads the new model"):
+        call(model_stub(channel).PromoteModel, request, LOAD_SECONDS)
+    console.print(f"Promoted [bold]{version_id}[/]: Embed answers with it from now on.")
 
 
 def _compare(

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from clickstream.domain import limits
-from clickstream.domain.errors import ResourceExhausted
+from clickstream.domain.errors import Reason, ResourceExhausted
 
 Vectors = Sequence[Sequence[float]]
 # (kind, texts) → one vector per text. Blocks.
@@ -65,7 +65,9 @@ class EmbeddingQueue:
             NotFound, FailedPrecondition: The model cannot be loaded.
         """
         if self._texts + len(texts) > self._waiting_texts:
-            raise ResourceExhausted("EMBED_QUEUE_FULL", f"{self._texts} texts wait; the limit is {self._waiting_texts}")
+            raise ResourceExhausted(
+                Reason.EMBED_QUEUE_FULL, f"{self._texts} texts wait; the limit is {self._waiting_texts}"
+            )
         self._texts += len(texts)
         try:
             call = _Call(await self._embedder(model_version_id), kind, texts)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from clickstream.domain import limits
-from clickstream.domain.errors import NotFound
+from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.model_versions import VERSION_ID_CHARACTERS
 
 # Every model version has this file; what has none is no model version.
@@ -39,5 +39,7 @@ def model_folder(models: Path, model_version_id: str) -> Path:
     """
     folder = find_model_folder(models, model_version_id)
     if folder is None:
-        raise NotFound("MODEL_VERSION_NOT_FOUND", "model_version_id: the trainer's machine does not have its files")
+        raise NotFound(
+            Reason.MODEL_VERSION_NOT_FOUND, "model_version_id: the trainer's machine does not have its files"
+        )
     return folder

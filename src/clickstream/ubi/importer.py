@@ -40,8 +40,7 @@ _OUTCOMES = {
     service.EventOutcome.CODE_CONFLICT: DocumentOutcome.CONFLICT,
     service.EventOutcome.CODE_REJECTED: DocumentOutcome.REJECTED,
 }
-# The contract's bound on an event, and a call's with room for its other fields.
-_EVENT_BYTES = 20 * 1024
+# The contract's bound on a call, with room for its other fields.
 _CALL_BYTES = limits.REQUEST_BYTES - 64 * 1024
 _UNSENT = "not sent: the import stopped before it"
 
@@ -110,7 +109,8 @@ class Sender:
         if self.stopped:
             return _same_for_all(session, Bucket(DocumentOutcome.UNACKNOWLEDGED, _UNSENT))
         if message.ByteSize() > limits.SESSION_BYTES:
-            return _same_for_all(session, Bucket(DocumentOutcome.REJECTED, "the search is larger than 1 MiB"))
+            larger = f"the search is larger than {limits.SESSION_BYTES // 2**20} MiB"
+            return _same_for_all(session, Bucket(DocumentOutcome.REJECTED, larger))
         shown, query = {item.object_id for item in session.shown}, session.query
         try:
             response = self._call(
@@ -221,8 +221,9 @@ def _chunks(acts: Sequence[Act], buckets: dict[int, Bucket]) -> Iterator[list[tu
     for index, act in enumerate(acts):
         message = _event_message(act)
         length = message.ByteSize()
-        if length > _EVENT_BYTES:
-            buckets[index] = Bucket(DocumentOutcome.REJECTED, "the event is larger than 20 KiB")
+        if length > limits.EVENT_BYTES:
+            larger = f"the event is larger than {limits.EVENT_BYTES // 2**10} KiB"
+            buckets[index] = Bucket(DocumentOutcome.REJECTED, larger)
             continue
         if len(chunk) == limits.EVENTS_PER_CALL or size + length > _CALL_BYTES:
             yield chunk

@@ -20,7 +20,7 @@ from typing_extensions import override
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain import limits
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.improvement import ImprovementState, ImprovementTask, QueueRules, TaskOutcome, group_of
 from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.query_split import Split, is_held_out, normalised
@@ -142,7 +142,9 @@ class ImprovementQueue(RunSource):
     def begin(self, run: TrainingRun) -> None:
         # A renewed lease secures the tasks: a worker that took the run for missing can no longer put them back.
         if not self._dao.improvement.renew_lease(run.run_id, self._clock() + self._lease):
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", "its sessions went back into the queue before it began")
+            raise FailedPrecondition(
+                Reason.TRAINING_IMPOSSIBLE, "its sessions went back into the queue before it began"
+            )
 
     @override
     def pages(self, run: TrainingRun, summary: ConversionSummary) -> Iterator[list[TrainingInput]]:
@@ -156,10 +158,10 @@ class ImprovementQueue(RunSource):
                 yield [converted]
         if not summary.input_count and summary.skipped_sessions[NO_TEXT]:
             template_text = run.settings.item_template
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"no item has text by the template {template_text!r}")
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"no item has text by the template {template_text!r}")
         # Without the refused sessions the queries may be too few: no model is made, and the other sessions wait again.
         if shortage := Split.of(queries, run.settings.seed, run.settings.held_out_share).shortage():
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", shortage)
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, shortage)
 
     @override
     def end(self, run: TrainingRun, state: RunState, reason: str) -> None:

@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
 
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import AlreadyExists, FailedPrecondition
+from clickstream.domain.errors import ClickstreamError, ResourceExhausted, Unavailable
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import PromotionOrder
 
 logger = logging.getLogger(__name__)
+
+Promote = Callable[[ModelVersion, PromotionOrder], object]
+"""Carries out the order to promote this version, as `models.promoting` does; blocks, and raises what that raises."""
 
 
 class Promoter:
@@ -17,28 +19,32 @@ class Promoter:
 
     Args:
         dao: The store.
-        clock: The current time, in UTC.
-        automatic: Whether to promote; otherwise people do, and each version counts as decided.
+        promote: Carries out an order; None where people promote, and each version counts as decided.
     """
 
-    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime], *, automatic: bool) -> None:
+    def __init__(self, dao: ClickstreamDao, promote: Promote | None) -> None:
         self._dao = dao
-        self._clock = clock
-        self._automatic = automatic
+        self._promote = promote
 
     def run_once(self) -> None:
-        """Promotes the next version that passed its gate, unless a version other than its parent is promoted.
+        """Promotes the next version that passed its gate, unless a version other than its parent serves.
 
-        A separate step from finishing the run, repeated until decided, so a crash between the two loses nothing.
+        A separate step from finishing the run, repeated until decided: a crash between the two loses nothing, and a
+        trainer that is away delays the decision.
+
+        Raises:
+            Unavailable, ResourceExhausted: The store or the trainer cannot answer now.
         """
         version = self._dao.runs.promotion_due()
         if version is None:
             return
-        if self._automatic:
-            self._promote(version)
+        if self._promote is not None:
+            self._decide(self._promote, version)
+        else:
+            logger.info("%s passed its gate; not promoted: promote it with PromoteModel", version.model_version_id)
         self._dao.runs.promotion_decided(version.run_id)
 
-    def _promote(self, version: ModelVersion) -> None:
+    def _decide(self, promote: Promote, version: ModelVersion) -> None:
         order = PromotionOrder(
             request_id=f"run {version.run_id}",
             model_version_id=version.model_version_id,
@@ -46,6 +52,10 @@ class Promoter:
             reason=version.gate_reason,
         )
         try:
-            self._dao.promotions.append(order, self._clock())
-        except (AlreadyExists, FailedPrecondition) as error:
+            promote(version, order)
+        except (Unavailable, ResourceExhausted):
+            raise
+        except ClickstreamError as error:
             logger.warning("%s is not promoted automatically: %s", version.model_version_id, error)
+        except Exception:  # a defect of the trainer: a retry would never end
+            logger.exception("%s is not promoted automatically", version.model_version_id)

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing_extensions import override
 
 from clickstream.conversion.reader import InputReader
+from clickstream.dao.interface.batches import end_training
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.batches import BatchStatus
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.batches import BatchStatus, batch_id_of, no_batch
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.runs import RunState, TrainingRun
 from clickstream.domain.training_inputs import ConversionSummary, TrainingInput
 from clickstream.workers.run_source import RunSource
@@ -51,9 +52,9 @@ class RunBatches(RunSource):
     def _check_free(self, sequence: int, run: TrainingRun) -> None:
         batch = self._dao.batches.get(sequence)
         if batch is None:
-            raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} does not exist")
+            raise no_batch(batch_id_of(sequence))
         if batch.status is BatchStatus.ARCHIVED:
-            raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
+            raise FailedPrecondition(Reason.STATE_CONFLICT, f"batch-{sequence} is archived")
         if batch.status is BatchStatus.TRAINING and batch.run_id != run.run_id:
             raise BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
@@ -62,16 +63,12 @@ class RunBatches(RunSource):
         for sequence in run.batches:
             batch = self._dao.batches.get(sequence)
             if batch is None:
-                raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} does not exist")
+                raise no_batch(batch_id_of(sequence))
             yield from self._inputs.pages(sequence, batch.session_count, 0, summary)
 
     @override
     def end(self, run: TrainingRun, state: RunState, reason: str) -> None:
-        training = frozenset({BatchStatus.TRAINING})
-        status = BatchStatus.TRAINED if state is RunState.SUCCEEDED else BatchStatus.FAILED
-        for sequence in run.batches:
-            why, at = f"run {run.run_id} {state}: {reason}", self._clock()
-            self._dao.batches.change_status(sequence, training, status, run_id=run.run_id, reason=why, at=at)
+        end_training(self._dao.batches, run, state, reason, self._clock())
 
     @override
     def settle(self, run_id: str) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import FailedPrecondition, Unavailable
+from clickstream.domain.errors import FailedPrecondition, NotFound, Reason, Unavailable
 from clickstream.domain.judgements import JudgedQuery, unpacked
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, RunState, TrainingProgress, TrainingRun
@@ -94,6 +94,8 @@ class RunWorker:
         fine_tune: FineTune,
         leases: RunLeases,
         wake_signal: WakeSignal,
+        *,
+        promotes: bool,
     ) -> None:
         self._dao = dao
         self._sources = sources
@@ -101,6 +103,7 @@ class RunWorker:
         self._fine_tune = fine_tune
         self._leases = leases
         self._wake_signal = wake_signal
+        self._promotes = promotes  # whether a worker promotes a version that passed its gate
 
     async def work(self) -> None:
         """Works until cancelled; the run in hand is then given back for another worker."""
@@ -134,14 +137,14 @@ class RunWorker:
         uncounted = replace(run, attempts=run.attempts - 1)
         try:
             version = await self._train(run, source, pending)
-            await self._end(run, source, pending, RunState.SUCCEEDED, version.gate_reason, version)
+            await self._end(run, source, pending, RunState.SUCCEEDED, self._verdict(version), version)
         except LeaseLost:
             logger.warning("run %s was taken by another worker", run.run_id)
         except CancelRequested:
             await self._end(run, source, pending, RunState.CANCELED, "canceled by request")
         except BatchBusy as reason:
             await leases.give_back(uncounted, RunState.QUEUED, str(reason), RETRY_SECONDS)
-        except FailedPrecondition as error:
+        except (FailedPrecondition, NotFound) as error:
             await self._end(run, source, pending, RunState.FAILED, error.message)
         except Unavailable as error:
             await self._retry(run, source, pending, error.message)
@@ -152,12 +155,18 @@ class RunWorker:
             logger.exception("run %s", run.run_id)
             await self._end(run, source, pending, RunState.FAILED, f"defect: {type(error).__name__}: {error}")
 
+    def _verdict(self, version: ModelVersion) -> str:
+        """The gate's reason and, where people promote, what to do with a version that passed."""
+        if not version.gate_passed or self._promotes:
+            return version.gate_reason
+        return f"{version.gate_reason}; passed its gate, not promoted: promote it with PromoteModel"
+
     async def _train(self, run: TrainingRun, source: RunSource, pending: PendingReport) -> ModelVersion:
         if run.cancel_requested:
             raise CancelRequested
         if run.attempts > MAX_ATTEMPTS:
             why = "each time the worker process died without reporting an error"
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"gave up after {MAX_ATTEMPTS} attempts: {why}")
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"gave up after {MAX_ATTEMPTS} attempts: {why}")
         await asyncio.to_thread(source.begin, run)
         logger.info("run %s: attempt %d", run.run_id, run.attempts)
         training = asyncio.create_task(self._stream(run, source, pending))
@@ -179,14 +188,14 @@ class RunWorker:
             if isinstance(message, ModelVersion):
                 return message
             pending.add(message)
-        raise Unavailable("STORE_UNAVAILABLE", "the fine-tuning module ended without a model version")
+        raise Unavailable(Reason.TRAINER_UNAVAILABLE, "the fine-tuning module ended without a model version")
 
     def _judged(self, sha256: str) -> list[JudgedQuery]:
         if not sha256:
             return []
         content = self._dao.judgements.get(sha256)
         if content is None:
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"the judgements {sha256} are gone")
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"the judgements {sha256} are gone")
         return unpacked(content)
 
     async def _inputs(self, run: TrainingRun, source: RunSource) -> AsyncIterator[TrainingInput]:

@@ -89,7 +89,10 @@ class RunDao(Protocol):
     def give_back(
         self, run_id: str, owner: str, state: RunState, reason: str, available_at: datetime, attempts: int
     ) -> None:
-        """Ends the owner's lease on a run that goes on; any worker may claim it from `available_at` on."""
+        """Ends the owner's lease on a run that goes on; any worker may claim it from `available_at` on.
+
+        A run that was asked to stop can be claimed at once: the worker that claims it ends it.
+        """
         ...
 
     def finish(
@@ -99,7 +102,10 @@ class RunDao(Protocol):
         ...
 
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
-        """Cancels a queued run, or asks the owner of a running one to stop; None if there is no such run."""
+        """Cancels a run that no worker has, or asks the owner of another to stop; None if there is no such run.
+
+        The batches of a run that has begun stay in training: `batches.end_training` frees them.
+        """
         ...
 
 

@@ -19,8 +19,8 @@ from clickstream.dao.interface.batches import BatchDao
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.dao.mongo.sessions import APPEND_ATTEMPTS, MongoSessions
 from clickstream.domain import limits
-from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
-from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
+from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange, check_releasable
+from clickstream.domain.errors import AlreadyExists, Reason, Unavailable
 
 TRAINING_ENDED = frozenset({BatchStatus.TRAINED, BatchStatus.FAILED})
 
@@ -76,9 +76,9 @@ class MongoBatches(BatchDao):
             seal = self._sessions.find_one({"seal": True, "release_id": release_id})
             if seal is not None:
                 if sequence not in (None, seal["batch"]):
-                    raise AlreadyExists("CONTENT_CONFLICT", "release_id: taken by the release of another batch")
+                    raise AlreadyExists(Reason.CONTENT_CONFLICT, "release_id: taken by the release of another batch")
                 return self._from_seal(seal)
-            _check_releasable(sequence, tail.batch, tail.number)
+            check_releasable(sequence, tail.batch, tail.number)
             self._released(tail.batch - 1)  # makes its document if the release before died half-way
             seal = {
                 "_id": {"seal": tail.batch},
@@ -93,7 +93,7 @@ class MongoBatches(BatchDao):
             except DuplicateKeyError:
                 continue  # a session or another release came first: try again
             return self._from_seal(seal)
-        raise Unavailable("STORE_UNAVAILABLE", "other servers kept taking the next session number")
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "other servers kept taking the next session number")
 
     def _released(self, sequence: int) -> Batch | None:
         """A released batch; makes its document if the release died before that."""
@@ -163,15 +163,6 @@ class MongoBatches(BatchDao):
 
 def _remembered(change: StatusChange) -> Document:
     return {"$push": {"history": {"$each": [asdict(change)], "$slice": -limits.STATUS_CHANGES_KEPT}}}
-
-
-def _check_releasable(sequence: int | None, collecting: int, session_count: int) -> None:
-    if sequence is not None and sequence > collecting:
-        raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
-    if sequence is not None and sequence < collecting:
-        raise FailedPrecondition("BATCH_ALREADY_RELEASED", "the batch was released under another release id")
-    if session_count == 0:
-        raise FailedPrecondition("BATCH_EMPTY", "the collecting batch has no session yet")
 
 
 def _batch(document: Document) -> Batch:

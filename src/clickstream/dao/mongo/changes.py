@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from clickstream.dao.interface.changes import ChangeDao
 from clickstream.dao.mongo.connection import Document, translated
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.improvement import ImprovementState
 from clickstream.domain.runs import ENDED, RunState
 
@@ -72,7 +72,7 @@ class MongoChanges(ChangeDao):
             while not is_stopped():
                 if not stream.alive:
                     # Its database was dropped, for example: `try_next` would return at once, and nothing, for ever.
-                    raise Unavailable("STORE_UNAVAILABLE", "the change stream has ended")
+                    raise Unavailable(Reason.STORE_UNAVAILABLE, "the change stream has ended")
                 has_pending |= stream.try_next() is not None
                 if has_pending and time.monotonic() - last_call >= QUIET_SECONDS:
                     on_change()

@@ -17,7 +17,7 @@ from clickstream.dao.mongo.connection import DUPLICATE_KEY, Document, MongoColle
 from clickstream.dao.mongo.session_places import Place, Places
 from clickstream.dao.mongo.training_pages import TrainingPages, counting
 from clickstream.domain import limits
-from clickstream.domain.errors import NotFound, Unavailable
+from clickstream.domain.errors import NotFound, Reason, Unavailable
 from clickstream.domain.sessions import EventDraft, EventPage, EventPush, SessionEvents, StoredEvent
 
 Key = tuple[int, int, str]
@@ -113,7 +113,7 @@ class MongoEvents(EventDao):
         for event in push.events:
             key = (*place, event.event_id)
             if key in refused:
-                return Unavailable("STORE_UNAVAILABLE", "the store refused an event")
+                return Unavailable(Reason.STORE_UNAVAILABLE, "the store refused an event")
             first = firsts[key]
             known = earlier.get(key)
             if known is None and event is not first:
@@ -255,7 +255,7 @@ def _all_new(push: EventPush) -> list[StoredEvent | None] | Exception:
 
 
 def _unknown() -> NotFound:
-    return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
+    return NotFound(Reason.SESSION_NOT_FOUND, "no session has this id; nothing was stored")
 
 
 def _key_document(key: Key) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from clickstream.dao.interface.models import PromotionDao
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.promotions import Promotion, PromotionOrder, next_entry
 
 # People and finished runs promote, a few times a day. This many lost races in a row mean another fault.
@@ -57,7 +57,7 @@ class MongoPromotions(PromotionDao):
             except DuplicateKeyError:
                 continue  # another order, or this one's retry, came first: look again
             return promotion, True
-        raise Unavailable("STORE_UNAVAILABLE", "other promotions kept coming first")
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "other promotions kept coming first")
 
 
 def _promotion(document: Document) -> Promotion:

@@ -25,7 +25,7 @@ from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.dao.interface.runs import RunDao
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.dao.mongo.run_documents import logged, pairs, point_key, point_of, run_of, version_of
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import CURVE_POINTS, CurvePoint, RunState, TrainingProgress, TrainingRun
 from clickstream.domain.training_inputs import ConversionSummary
@@ -67,7 +67,9 @@ class MongoRuns(RunDao):
         except DuplicateKeyError:
             kept = self.get(run.run_id)
             if kept is None and run.from_improvement_queue:
-                raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over") from None
+                raise FailedPrecondition(
+                    Reason.STATE_CONFLICT, "another run of the improvement queue is not over"
+                ) from None
             return kept or run, False
         return run, True
 
@@ -190,8 +192,12 @@ class MongoRuns(RunDao):
     def give_back(
         self, run_id: str, owner: str, state: RunState, reason: str, available_at: datetime, attempts: int
     ) -> None:
-        changes = {"state": state, "reason": reason, "available_at": available_at, "attempts": attempts}
-        self._runs.update_one(_leased_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
+        leased, changes = _leased_by(run_id, owner), {"state": state, "reason": reason, "attempts": attempts}
+        for cancel_requested, at in ((False, available_at), (True, EPOCH)):
+            self._runs.update_one(
+                {**leased, "cancel_requested": cancel_requested},
+                {"$set": {**changes, "available_at": at}, "$unset": {"owner": ""}},
+            )
 
     @override
     @translated
@@ -214,22 +220,15 @@ class MongoRuns(RunDao):
     @override
     @translated
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
+        open_run = {"_id": run_id, "state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
+        # The request comes first: a worker that gives the run back in between makes it available at once.
+        self._runs.update_one(open_run, {"$set": {"cancel_requested": True}})
         self._runs.update_one(
-            {"_id": run_id, "state": RunState.QUEUED, "started_at": None},
+            {**open_run, "owner": {"$exists": False}},
             {
-                "$set": {
-                    "state": RunState.CANCELED,
-                    "reason": "canceled by request before it started",
-                    "cancel_requested": True,
-                    "ended_at": at,
-                },
-                "$unset": {"available_at": "", "owner": "", "open_improvement_run": ""},
+                "$set": {"state": RunState.CANCELED, "reason": "canceled by request", "ended_at": at},
+                "$unset": {"available_at": "", "open_improvement_run": ""},
             },
-        )
-        # A run that was begun has reserved batches: only a worker ends it.
-        self._runs.update_one(
-            {"_id": run_id, "state": {"$in": [RunState.QUEUED, RunState.RUNNING]}},
-            {"$set": {"cancel_requested": True}},
         )
         return self.get(run_id)
 
