@@ -1,26 +1,19 @@
-"""From simulated clicks over the Cranfield collection to a model, measured against judgements that it never saw.
+"""Trains a model on simulated clicks over the Cranfield collection, and measures it by judgements it never saw.
 
     python benchmarks/cranfield.py --data <folder with cran.all.1400, cran.qry, cranqrel>
 
 A base model ranks the 1,400 abstracts; simulated readers click in its top 20 for 150 of the 225 questions; the
-sessions go through the RPCs of a server, a batch is released, a run trains, and its model folder is measured with
-the judgements, also on the 75 questions that nobody searched. `--offline` leaves the server out.
+sessions go through the RPCs of a server, a batch is released, a run trains, and its model folder is measured by the
+judgements, also on the 75 questions that were never searched. `--offline` leaves the server out.
 """
 
 import argparse
 import contextlib
-import os
-import platform
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,11 +23,11 @@ from cranfield_collection import (
     SHOWN,
     Collection,
     Visit,
-    measure,
+    mean_ndcg_by_part,
+    question_parts,
     rank_all,
     read_collection,
-    simulate,
-    split,
+    simulate_visits,
 )
 from embedding_studio.clickstream.v1 import (
     batch_service_pb2,
@@ -44,6 +37,7 @@ from embedding_studio.clickstream.v1 import (
 )
 from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
+from measuring import machine_and_versions, server_process
 
 from clickstream.client.calls import batch_stub, call, clickstream_stub, training_stub
 from clickstream.conversion.convert import convert
@@ -57,12 +51,12 @@ TEMPLATE = "{title}. {text}"
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out of one run."""
+    """The outcome of one run: the model folder, seconds of optimizing, the gate's reason and verdict, and inputs."""
 
     path: str
     seconds: float
-    gate: str
-    promoted: bool
+    gate_reason: str
+    gate_passed: bool
     inputs: int
 
 
@@ -78,14 +72,14 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What was run."""
+        """The first cell of the line."""
         return f"{self.correction}, {self.seed}"
 
 
 def train_offline(
     collection: Collection, ranking: list[list[int]], visits: list[Visit], settings: FineTuningSettings, run_id: str
 ) -> Trained:
-    """The converter and the fine-tuning module alone."""
+    """Trains without a server: with the converter and the fine-tuning module alone."""
     policy = load_policy(PACKAGED_POLICY)
     summary = ConversionSummary(policy.version)
 
@@ -102,7 +96,7 @@ def train_offline(
             )
 
     inputs = (one for session in sessions() if (one := convert(session, policy, summary)) is not None)
-    clock = _Clock()
+    clock = _TrainingClock()
     folder = Path(tempfile.mkdtemp(prefix="cranfield-"))
     made = fine_tune(run_id, settings, inputs, data_dir=folder, report=clock.report, is_canceled=lambda: False)
     return Trained(made.path, clock.seconds, made.gate_reason, made.gate_passed, summary.input_count)
@@ -116,7 +110,11 @@ def train_through_rpcs(
     settings: FineTuningSettings,
     run_id: str,
 ) -> Trained:
-    """What a backend and a scheduler do: register, push, release, start, watch."""
+    """Trains as a backend and a scheduler do: register, push, release, start, watch.
+
+    Raises:
+        SystemExit: the run did not succeed.
+    """
     clicks, batches, training = clickstream_stub(channel), batch_stub(channel), training_stub(channel)
     collecting = {visit.question: _session(collection, ranking, visit) for visit in visits}
     for visit in visits:
@@ -139,14 +137,14 @@ def train_through_rpcs(
             setattr(start.settings, name, value)
     call(training.StartTraining, start)
 
-    clock = _Clock()
+    clock = _TrainingClock()
     run = None
     for response in training.WatchTrainingRun(training_service_pb2.WatchTrainingRunRequest(run_id=run_id)):
         run = response.run
         if run.HasField("progress"):
             now = run.progress
             phase = progress_pb.TrainingProgress.Phase.Name(now.phase).removeprefix("PHASE_").lower()
-            clock.see(phase, now.step, now.step_count, now.loss)
+            clock.record(phase, now.step, now.step_count, now.loss)
     if run is None or run.state != runs_pb.TRAINING_RUN_STATE_SUCCEEDED:
         raise SystemExit(f"run {run_id} did not succeed: {run.reason if run else 'no answer'}")
     made = run.model_version
@@ -165,8 +163,8 @@ def _meta(collection: Collection, document: int) -> dict[str, str]:
     return {"title": title, "text": text}
 
 
-class _Clock:
-    """Shows progress, and how long the optimizer worked."""
+class _TrainingClock:
+    """Prints progress; `seconds` is how long the optimizer has worked so far."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -174,11 +172,11 @@ class _Clock:
         self._shown = -1
 
     def report(self, now: TrainingProgress) -> None:
-        """Takes up a report of the fine-tuning module."""
-        self.see(now.phase.value, now.step, now.step_count, now.loss)
+        """Receives a progress report of the fine-tuning module."""
+        self.record(now.phase.value, now.step, now.step_count, now.loss)
 
-    def see(self, phase: str, step: int, step_count: int, loss: float) -> None:
-        """Takes up what a report says."""
+    def record(self, phase: str, step: int, step_count: int, loss: float) -> None:
+        """Receives the values of a progress report."""
         if phase == "training":
             self._began = self._began or time.monotonic()
             self.seconds = time.monotonic() - self._began
@@ -189,24 +187,11 @@ class _Clock:
 
 @contextlib.contextmanager
 def served() -> Iterator[str]:
-    """An own server with an empty embedded MongoDB; gives its address and removes its data afterwards."""
+    """Runs a server with an empty embedded MongoDB; yields its address, and removes its data at the end."""
     with tempfile.TemporaryDirectory(prefix="cranfield-") as folder:
-        command = [sys.executable, "-m", "clickstream", "serve", "--listen", "127.0.0.1:0", "--data-dir", folder]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        try:
-            for line in process.stderr:
-                if found := re.search(r"listening on (\S+)", line):
-                    break
-                sys.stderr.write(line)
-            else:
-                raise SystemExit("the server did not start")
-            # A pipe that nobody reads would stop the server once it is full.
-            threading.Thread(target=shutil.copyfileobj, args=(process.stderr, sys.stderr), daemon=True).start()
-            yield found[1]
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+        serve = ("-m", "clickstream", "serve", "--listen", "127.0.0.1:0", "--data-dir", folder)
+        with server_process(None, *serve) as (address, _):
+            yield address
 
 
 def table(rows: list[Row], settings: FineTuningSettings, how: str) -> str:
@@ -225,7 +210,7 @@ def table(rows: list[Row], settings: FineTuningSettings, how: str) -> str:
     ]
     for row in rows:
         cells = [f"{row.base[part]:.4f} → {row.new[part]:.4f}" for part in parts]
-        gate = f"{'promoted' if row.trained.gate_passed else 'not promoted'}: {row.trained.gate}"
+        gate = f"{'passed' if row.trained.gate_passed else 'not passed'}: {row.trained.gate_reason}"
         lines.append(f"| {row.name} | {' | '.join(cells)} | {gate} | {row.trained.seconds:.0f} s |")
     for correction in dict.fromkeys(row.correction for row in rows):
         same = [row for row in rows if row.correction == correction]
@@ -238,9 +223,7 @@ def table(rows: list[Row], settings: FineTuningSettings, how: str) -> str:
         "",
         "Settings: " + ", ".join(f"{name} `{value}`" for name, value in shown.items()) + ".",
         "",
-        f"{os.cpu_count()} CPUs, Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in packages)
-        + ".",
+        machine_and_versions(*packages),
         "",
     ]
     return "\n".join(lines)
@@ -259,7 +242,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="seeds of the clicks")
     parser.add_argument("--corrections", nargs="+", default=["rank_ctr"])
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other training settings")
-    parser.add_argument("--address", help="a running server on this machine, instead of an own one")
+    parser.add_argument("--address", help="a running server on this machine, instead of starting one")
     parser.add_argument("--offline", action="store_true", help="without a server: converter and fine-tuning alone")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "cranfield.md")
     arguments = parser.parse_args()
@@ -269,8 +252,8 @@ def main() -> None:
         settings = replace(settings, **{name: type(getattr(settings, name))(value)})
     collection = read_collection(arguments.data)
     ranking = rank_all(arguments.base_model, collection, settings.max_tokens)
-    parts = split(collection, settings)
-    base = measure(collection, ranking, parts)
+    parts = question_parts(collection, settings)
+    base = mean_ndcg_by_part(collection, ranking, parts)
     print("base", base, file=sys.stderr)
 
     rows = []
@@ -281,17 +264,17 @@ def main() -> None:
         for correction in arguments.corrections:
             for seed in arguments.seeds:
                 chosen = replace(settings, position_bias=correction)
-                visits = simulate(collection, ranking, seed)
+                visits = simulate_visits(collection, ranking, seed)
                 run_id = f"cranfield-{correction}-{seed}-{int(time.time())}"
                 visits = [replace(visit, session_id=f"{run_id}-{visit.session_id}") for visit in visits]
                 if channel is None:
                     trained = train_offline(collection, ranking, visits, chosen, run_id)
                 else:
                     trained = train_through_rpcs(channel, collection, ranking, visits, chosen, run_id)
-                new = measure(collection, rank_all(trained.path, collection, settings.max_tokens), parts)
+                new = mean_ndcg_by_part(collection, rank_all(trained.path, collection, settings.max_tokens), parts)
                 rows.append(Row(correction, seed, trained, base, new))
                 print(rows[-1], file=sys.stderr)
-                # After every row: what is measured is kept, whatever happens next.
+                # Written after every row, so that a later failure costs no finished row.
                 arguments.output.parent.mkdir(parents=True, exist_ok=True)
                 how = "without a server" if channel is None else "through the RPCs of a server"
                 arguments.output.write_text(table(rows, settings, how))

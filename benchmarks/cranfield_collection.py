@@ -1,4 +1,4 @@
-"""The Cranfield collection, its simulated readers, and how a ranking is measured by its judgements."""
+"""The Cranfield collection, its simulated readers, and the measurement of a ranking by its judgements."""
 
 import random
 import re
@@ -36,7 +36,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Visit:
-    """One simulated session: which question, and which of its shown positions were clicked."""
+    """One simulated session: the index of its question, and the shown positions that were clicked."""
 
     session_id: str
     question: int
@@ -45,7 +45,11 @@ class Visit:
 
 
 def read_collection(folder: Path) -> Collection:
-    """Question k is the k-th `.I` of `cran.qry`; code 1 (best) to 4 becomes grade 4 to 1, other codes 0."""
+    """Reads the collection from its three files.
+
+    Question k is the k-th `.I` of `cran.qry`, whatever number follows. Code 1 (best) to 4 of `cranqrel` becomes grade 4
+    to 1; other codes are left out.
+    """
     documents = []
     for record in _records(folder / "cran.all.1400"):
         title, text = record.get("T", ""), record.get("W", "")
@@ -73,7 +77,7 @@ def _records(path: Path) -> list[dict[str, str]]:
 
 
 def rank_all(model: str, collection: Collection, max_tokens: int) -> list[list[int]]:
-    """Every question's abstracts by cosine, the best first."""
+    """The abstracts of every question by cosine, the best first."""
     encoder = load_encoder(model, max_tokens, "cpu")
     items = embed(encoder, "item", collection.texts, lambda: None)
     questions = embed(encoder, "query", collection.questions, lambda: None)
@@ -81,8 +85,8 @@ def rank_all(model: str, collection: Collection, max_tokens: int) -> list[list[i
     return ranking
 
 
-def simulate(collection: Collection, ranking: list[list[int]], seed: int) -> list[Visit]:
-    """All sessions in the order in which they happen: every question once, then every question again."""
+def simulate_visits(collection: Collection, ranking: list[list[int]], seed: int) -> list[Visit]:
+    """All sessions in order of time: every searched question once, then every one again, and so on."""
     source = random.Random(seed)
     visits: list[Visit] = []
     for time_round in range(SESSIONS_PER_QUESTION):
@@ -99,7 +103,9 @@ def simulate(collection: Collection, ranking: list[list[int]], seed: int) -> lis
     return visits
 
 
-def measure(collection: Collection, ranking: list[list[int]], parts: dict[str, list[int]]) -> dict[str, float]:
+def mean_ndcg_by_part(
+    collection: Collection, ranking: list[list[int]], parts: dict[str, list[int]]
+) -> dict[str, float]:
     """Mean nDCG@10 by part, with gain 2^grade - 1 of the judgements."""
     return {
         part: sum(
@@ -112,13 +118,13 @@ def measure(collection: Collection, ranking: list[list[int]], parts: dict[str, l
 
 
 def searched_questions(collection: Collection) -> list[int]:
-    """The questions that readers search; the others never are."""
+    """The questions that readers search, drawn by a fixed seed."""
     draw = random.Random(SPLIT_SEED)
     return sorted(draw.sample(range(len(collection.questions)), SEARCHED_QUESTIONS))
 
 
-def split(collection: Collection, settings: FineTuningSettings) -> dict[str, list[int]]:
-    """The parts of the questions that are reported."""
+def question_parts(collection: Collection, settings: FineTuningSettings) -> dict[str, list[int]]:
+    """The reported parts of the questions, by name; `settings` decide what the run holds out."""
     searched = searched_questions(collection)
     held_out = [
         question

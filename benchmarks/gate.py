@@ -1,9 +1,10 @@
-"""How often the gate promotes models that are better, and models that are worse, by judgements it never sees.
+"""How often better and worse models pass the gate; better and worse by judgements that the gate never sees.
 
     python benchmarks/gate.py --data <folder with cran.all.1400, cran.qry, cranqrel>
 
-No model is trained: the base model's vectors are disturbed, some of them towards the judged abstracts, which gives
-models whose true nDCG@10 lies below and above that of the base. Simulated readers click in the base model's lists.
+No model is trained. A new model is the base model with disturbed vectors; some are moved towards the judged
+abstracts, so the true nDCG@10 of the models lies below and above that of the base. Simulated readers click in the base
+model's lists.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from cranfield_collection import SHOWN, Collection, read_collection
-from measuring import header, write_table
+from measuring import machine_and_versions, write_table
 from numpy.typing import NDArray
 
 from clickstream.app.trainer import packaged_model
@@ -29,12 +30,14 @@ MODELS = 40
 DRAWS = 5
 SETTINGS = [(eta, noise) for eta in (0.0, 1.0, 2.0) for noise in (0.05, 0.2)]
 SESSIONS = (5, 30, 100)
-HELD_OUT = (20, 45, 90)
-BETTER = 0.01
-TITLE = "The gate: how often it promotes what is better, and what is worse"
-MEANING = f"""Share promoted of the models whose true gain in nDCG@10 over all questions is above {BETTER} (better), and
-below 0 (worse), mean over eta 0, 1, 2 and click noise 0.05, 0.2. *Shown only* leaves out of both rankings what was not
-shown for the query, instead of calling it irrelevant. Made by `benchmarks/gate.py`."""
+HELD_OUT_COUNTS = (20, 45, 90)
+# A model counts as better if its true gain in nDCG@10 is above this.
+BETTER_BY = 0.01
+TITLE = "The gate: how often better and worse models pass it"
+MEANING = f"""Share of models that pass the gate, among those whose true gain in nDCG@10 over all questions is above
+{BETTER_BY} (better) and below 0 (worse); mean over eta 0, 1, 2 and click noise 0.05, 0.2. *Shown only* leaves items
+that were not shown for the query out of both rankings, instead of counting them as irrelevant. Made by
+`benchmarks/gate.py`."""
 
 Vectors = NDArray[np.float64]
 Ranking = list[list[int]]
@@ -42,40 +45,43 @@ Gains = list[dict[int, float]]
 
 
 @dataclass(frozen=True)
-class Counts:
-    """The verdicts on one group of models."""
+class Verdicts:
+    """The gate's verdicts on one group of models: how many passed, of how many."""
 
-    promoted: int = 0
+    passed: int = 0
     judged: int = 0
 
-    def plus(self, promoted: int, judged: int) -> "Counts":
-        """With further verdicts."""
-        return Counts(self.promoted + promoted, self.judged + judged)
+    def plus(self, passed: int, judged: int) -> "Verdicts":
+        """The sum of these verdicts and further ones."""
+        return Verdicts(self.passed + passed, self.judged + judged)
 
     def __str__(self) -> str:
-        """For the table."""
-        return f"{self.promoted / max(1, self.judged):.1%}"
+        """The share that passed, as the table shows it."""
+        return f"{self.passed / max(1, self.judged):.1%}"
 
 
 def base_vectors(collection: Collection) -> tuple[Vectors, Vectors]:
-    """Unit vectors of questions and abstracts by the packaged model."""
+    """Unit vectors of questions [Q, D] and abstracts [N, D] by the packaged model."""
     encoder = load_encoder(packaged_model(), 128, "cpu")
     questions = embed(encoder, "query", collection.questions, lambda: None)
     return questions.double().numpy(), embed(encoder, "item", collection.texts, lambda: None).double().numpy()
 
 
-def disturbed(questions: Vectors, items: Vectors, judgements: list[dict[int, int]], seed: int) -> Ranking:
-    """The first hundred by a model whose space is bent at random, with questions moved towards what is relevant."""
+def disturbed_ranking(questions: Vectors, items: Vectors, judgements: list[dict[int, int]], seed: int) -> Ranking:
+    """Ranks as a new model would: the space is bent at random, and questions move towards their relevant abstracts.
+
+    Returns the best hundred abstracts of every question.
+    """
     source = np.random.default_rng(seed)
     size, towards = questions.shape[1], source.choice([0.0, 0.05, 0.1, 0.2, 0.3])
     bend = source.normal(0, source.uniform(0.2, 1.0) / np.sqrt(size), (size, size))
     middle = items.mean(axis=0)
     wanted = np.stack([items[list(grades)].mean(axis=0) - middle if grades else 0 * middle for grades in judgements])
-    return ranked(questions + questions @ bend + towards * wanted, items + items @ bend)
+    return rank(questions + questions @ bend + towards * wanted, items + items @ bend)
 
 
-def ranked(questions: Vectors, items: Vectors) -> Ranking:
-    """The first hundred by cosine."""
+def rank(questions: Vectors, items: Vectors) -> Ranking:
+    """The best hundred abstracts of every question by cosine, the best first."""
     cosines = questions @ (items / np.linalg.norm(items, axis=1, keepdims=True)).T
     order: Ranking = np.argsort(-cosines, axis=1, kind="stable")[:, :100].tolist()
     return order
@@ -84,7 +90,7 @@ def ranked(questions: Vectors, items: Vectors) -> Ranking:
 def clicked_gains(
     shown: Ranking, judgements: list[dict[int, int]], eta: float, noise: float, sessions: int, seed: int
 ) -> Gains:
-    """What the product measures by: clicks in the base model's lists, corrected for position bias."""
+    """The gains that the product measures by: clicks in the base model's lists, corrected for position bias."""
     source = random.Random(seed)
     log = ClickLog()
     for question, items in enumerate(shown):
@@ -99,8 +105,8 @@ def clicked_gains(
     ]
 
 
-def measured(rankings: list[Ranking], gains: Gains, shown: Ranking | None) -> Vectors:
-    """nDCG@10 of every model on every question, [Q, M]; only of `shown` items, if given."""
+def ndcg_by_question(rankings: list[Ranking], gains: Gains, shown: Ranking | None) -> Vectors:
+    """nDCG@10 of every model on every question, [Q, M]; rankings are cut to the `shown` items, if given."""
     scores = np.zeros((len(gains), len(rankings)))
     for question, gain in enumerate(gains):
         kept = set(shown[question]) if shown else None
@@ -110,8 +116,8 @@ def measured(rankings: list[Ranking], gains: Gains, shown: Ranking | None) -> Ve
     return scores
 
 
-def verdicts(scores: Vectors, base: Vectors, gains: Gains, count: int, seed: int) -> NDArray[np.bool_]:
-    """Whether the gate lets each model pass on so many held-out questions."""
+def gate_verdicts(scores: Vectors, base: Vectors, gains: Gains, count: int, seed: int) -> NDArray[np.bool_]:
+    """Whether each of M models passes the gate on `count` held-out questions drawn by `seed`, [M]."""
     measurable = [question for question, of in enumerate(gains) if any(gain > 0 for gain in of.values())]
     held_out = np.random.default_rng(seed).choice(measurable, min(count, len(measurable)), replace=False)
     lower = bootstrap_intervals(scores[held_out] - base[held_out], seed)[0]
@@ -119,24 +125,24 @@ def verdicts(scores: Vectors, base: Vectors, gains: Gains, count: int, seed: int
     return passed
 
 
-def play(collection: Collection) -> Iterator[tuple[int, int, str, bool, Counts]]:
-    """Per setting: sessions, held-out questions, way of measuring, group of models, and what became of them."""
+def play_settings(collection: Collection) -> Iterator[tuple[int, int, str, bool, Verdicts]]:
+    """Plays every setting; yields sessions, held-out questions, way of measuring, whether better, verdicts."""
     questions, items = base_vectors(collection)
-    base = ranked(questions, items)
+    base = rank(questions, items)
     shown = [order[:SHOWN] for order in base]
-    models = [disturbed(questions, items, collection.judgements, seed) for seed in range(MODELS)]
+    models = [disturbed_ranking(questions, items, collection.judgements, seed) for seed in range(MODELS)]
     true: Gains = [{item: 2.0**grade - 1 for item, grade in of.items()} for of in collection.judgements]
-    gain = (measured(models, true, None) - measured([base], true, None)).mean(axis=0)
+    gain = (ndcg_by_question(models, true, None) - ndcg_by_question([base], true, None)).mean(axis=0)
     for eta, noise in SETTINGS:
         for sessions in SESSIONS:
             for draw in range(DRAWS):
                 gains = clicked_gains(shown, collection.judgements, eta, noise, sessions, draw)
                 for way, only in (("every item", None), ("shown items only", shown)):
-                    scores, before = measured(models, gains, only), measured([base], gains, only)
-                    for count in HELD_OUT:
-                        passed = verdicts(scores, before, gains, count, draw)
-                        for better, group in ((True, gain > BETTER), (False, gain < 0)):
-                            counts = Counts(int(passed[group].sum()), int(group.sum()))
+                    scores, before = ndcg_by_question(models, gains, only), ndcg_by_question([base], gains, only)
+                    for count in HELD_OUT_COUNTS:
+                        passed = gate_verdicts(scores, before, gains, count, draw)
+                        for better, group in ((True, gain > BETTER_BY), (False, gain < 0)):
+                            counts = Verdicts(int(passed[group].sum()), int(group.sum()))
                             yield sessions, count, way, better, counts
 
 
@@ -146,19 +152,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "gate.md")
     arguments = parser.parse_args()
-    totals: dict[tuple[int, int, str, bool], Counts] = defaultdict(Counts)
-    for *key, counts in play(read_collection(arguments.data)):
-        sessions, count, way, better = key
+    totals: dict[tuple[int, int, str, bool], Verdicts] = defaultdict(Verdicts)
+    for sessions, count, way, better, counts in play_settings(read_collection(arguments.data)):
         place = (sessions, count, way, better)
-        totals[place] = totals[place].plus(counts.promoted, counts.judged)
+        totals[place] = totals[place].plus(counts.passed, counts.judged)
     ways = ("every item", "shown items only")
     rows = [
         [str(sessions), str(count), *(str(totals[sessions, count, way, b]) for way in ways for b in (True, False))]
         for sessions in SESSIONS
-        for count in HELD_OUT
+        for count in HELD_OUT_COUNTS
     ]
     columns = ["sessions per query", "held-out queries", "better", "worse", "better, shown only", "worse, shown only"]
-    text = f"{MEANING}\n\n{MODELS} models, {DRAWS} draws of clicks each. {header('numpy', 'torch')}"
+    text = f"{MEANING}\n\n{MODELS} models, {DRAWS} draws of clicks each. {machine_and_versions('numpy', 'torch')}"
     write_table(arguments.output, TITLE, text, columns, rows)
 
 

@@ -1,9 +1,9 @@
-"""Unary gRPC load with a body of its own per call, every answer checked.
+"""A unary gRPC load client: every call has its own body, and every answer is checked.
 
-h2load, the usual tool, sends one body over and over: to a service that deduplicates, that is one
-write and then retries. This client writes prepared HTTP/2 frames and reads answers with as little
-work as Python allows, so that on a shared machine it takes less of the processor than h2load does.
-It asks for an empty header table, so that the trailers of a success are the same bytes every time.
+h2load, the usual tool, sends one body over and over. To a service that deduplicates, that is one write and then
+retries. This client writes prepared HTTP/2 frames (RFC 9113) and reads answers with as little work as Python allows, so
+that on a shared machine it takes less CPU than h2load. It asks for an empty header table, so that the trailers of a
+success are the same bytes every time.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 WINDOW = 65_535
 MAX_FRAME = 16_384
-# grpc-status: 0 as a literal without a table.
+# `grpc-status: 0` as an HPACK literal without a table.
 SUCCESS = b"\x0bgrpc-status\x010"
-HEAD = struct.Struct(">IBI")
+# Length (24 bits) and type (8), flags, stream id.
+FRAME_HEADER = struct.Struct(">IBI")
 
 
 @dataclass
 class Outcome:
-    """What a load saw: answers, seconds from the first request to the last answer, latencies in seconds."""
+    """What a load measured: answers, seconds from the first request to the last answer, latencies in seconds."""
 
     answers: int = 0
     seconds: float = 0.0
@@ -37,13 +38,13 @@ class Outcome:
         return self.answers / self.seconds
 
     def percentile(self, share: float) -> float:
-        """The latency in milliseconds below which this share of the answers lies."""
+        """The latency in milliseconds that this share (0 to 1) of the answers did not exceed."""
         ordered = sorted(self.latencies)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] * 1000
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return HEAD.pack(len(payload) << 8 | kind, flags, stream) + payload
+    return FRAME_HEADER.pack(len(payload) << 8 | kind, flags, stream) + payload
 
 
 def _literal(name: str, value: str) -> bytes:
@@ -52,7 +53,7 @@ def _literal(name: str, value: str) -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """One HTTP/2 connection that keeps `width` calls in flight until there are no more bodies."""
+    """One HTTP/2 connection that keeps `width` calls in flight until `bodies` is exhausted (a closed loop)."""
 
     def __init__(self, method: str, bodies: Iterator[bytes], width: int, expected: bytes | None) -> None:
         self._headers = b"".join(
@@ -71,14 +72,14 @@ class Connection(asyncio.Protocol):
         self._expected = None if expected is None else b"\0" + struct.pack(">I", len(expected)) + expected
         self._stream = 1
         self._window = WINDOW
-        self._held: deque[bytes] = deque()
+        self._queued: deque[bytes] = deque()
         self._buffer = b""
-        self._began: dict[int, float] = {}
+        self._started_at: dict[int, float] = {}
         self.outcome = Outcome()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greets the server: no header table, wide windows."""
+        """Sends the preface, with settings for no header table and wide windows."""
         self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment]
         settings = struct.pack(">HIHI", 1, 0, 4, 2**30)
         self._transport.write(
@@ -95,7 +96,7 @@ class Connection(asyncio.Protocol):
         self.send(self._width)
 
     def send(self, count: int, began: float | None = None) -> None:
-        """Sends up to `count` more calls; `began` is when they were due."""
+        """Starts up to `count` more calls; their latency counts from `began`, or from now if that is None."""
         out = []
         now = began or time.perf_counter()
         for _ in range(count):
@@ -104,62 +105,62 @@ class Connection(asyncio.Protocol):
                 break
             stream = self._stream
             self._stream += 2
-            self._began[stream] = now
+            self._started_at[stream] = now
             message = b"\0" + struct.pack(">I", len(body)) + body
             head = _frame(HEADERS, END_HEADERS, stream, self._headers)
-            self._held.append(
+            self._queued.append(
                 head
                 + b"".join(
                     _frame(DATA, END_STREAM * (at + MAX_FRAME >= len(message)), stream, message[at : at + MAX_FRAME])
                     for at in range(0, len(message), MAX_FRAME)
                 )
             )
-        while self._held and (size := len(self._held[0])) <= self._window:
+        while self._queued and (size := len(self._queued[0])) <= self._window:
             self._window -= size
-            out.append(self._held.popleft())
+            out.append(self._queued.popleft())
         if out:
             self._transport.write(b"".join(out))
-        if not self._began:
-            self.idle()
+        if not self._started_at:
+            self.on_idle()
 
-    def idle(self) -> None:
-        """Closed loop: when nothing is in flight, nothing is left to send."""
+    def on_idle(self) -> None:
+        """Called when no call is in flight: in a closed loop the load is then done."""
         if not self.done.done():
             self.done.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Reads frames; every finished call starts the next."""
+        """Handles the frames that are complete; keeps the rest for the next data."""
         data = self._buffer + data
         at, finished, now = 0, 0, time.perf_counter()
         end = len(data)
         try:
             while at + 9 <= end:
-                head, flags, stream = HEAD.unpack_from(data, at)
-                upto = at + 9 + (head >> 8)
-                if upto > end:
+                head, flags, stream = FRAME_HEADER.unpack_from(data, at)
+                frame_end = at + 9 + (head >> 8)
+                if frame_end > end:
                     break
-                finished += self._take(head & 0xFF, flags, stream, data[at + 9 : upto], now)
-                at = upto
+                finished += self._handle_frame(head & 0xFF, flags, stream, data[at + 9 : frame_end], now)
+                at = frame_end
         except ConnectionError as error:
             if not self.done.done():
                 self.done.set_exception(error)
             self._transport.close()
             return
         self._buffer = data[at:]
-        self.refill(finished)
+        self.on_finished(finished)
 
-    def refill(self, finished: int) -> None:
-        """Closed loop: as many new calls as ended."""
-        if finished or self._held:
+    def on_finished(self, finished: int) -> None:
+        """Called after each read: a closed loop starts one call for each finished one."""
+        if finished or self._queued:
             self.send(finished)
 
-    def _take(self, kind: int, flags: int, stream: int, payload: bytes, now: float) -> int:
+    def _handle_frame(self, kind: int, flags: int, stream: int, payload: bytes, now: float) -> int:
         if kind == HEADERS:
             if flags & END_STREAM:
                 if SUCCESS not in payload:
                     raise ConnectionError(f"not OK: {payload!r}")
                 self.outcome.answers += 1
-                self.outcome.latencies.append(now - self._began.pop(stream))
+                self.outcome.latencies.append(now - self._started_at.pop(stream))
                 return 1
         elif kind == DATA:
             if self._expected is not None and payload != self._expected:
@@ -178,38 +179,38 @@ class Connection(asyncio.Protocol):
         return 0
 
 
-class Paced(Connection):
-    """The same at a fixed rate: a call starts when it is due, whatever still runs."""
+class PacedConnection(Connection):
+    """A connection whose calls are started by a clock, whether or not earlier ones have ended."""
 
-    def refill(self, finished: int) -> None:
-        """Sends what waits for the server's window; the clock starts calls."""
-        if self._held:
+    def on_finished(self, finished: int) -> None:
+        """Sends queued calls if the server's window allows; starts no new ones."""
+        if self._queued:
             self.send(0)
 
-    def idle(self) -> None:
-        """Nothing: the next call comes when it is due."""
+    def on_idle(self) -> None:
+        """Does nothing: the clock starts the next call."""
 
 
 async def closed_loop(
     port: int, method: str, bodies: Iterator[bytes], *, connections: int, width: int, expected: bytes | None = None
 ) -> Outcome:
-    """Sends every body, `connections` times `width` in flight; fails on the first answer that is not as expected.
+    """Sends every body, with `connections` times `width` calls in flight; stops at the first wrong answer.
 
     Raises:
-        ConnectionError: an answer was no success, or not the expected bytes.
+        ConnectionError: an answer was not OK, or its body was not `expected`.
     """
     loop = asyncio.get_running_loop()
-    made = [
+    connected = [
         (await loop.create_connection(lambda: Connection(method, bodies, width, expected), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     await asyncio.sleep(0.1)
     began = time.perf_counter()
-    for connection in made:
+    for connection in connected:
         connection.start()
-    await asyncio.gather(*(connection.done for connection in made))
-    outcome = _together(made, time.perf_counter() - began)
-    for connection in made:
+    await asyncio.gather(*(connection.done for connection in connected))
+    outcome = _merged(connected, time.perf_counter() - began)
+    for connection in connected:
         connection._transport.close()
     return outcome
 
@@ -217,10 +218,13 @@ async def closed_loop(
 async def at_rate(
     port: int, method: str, bodies: Iterator[bytes], *, rate: float, seconds: float, connections: int
 ) -> Outcome:
-    """Starts `rate` calls a second for so many seconds, and measures each from when it was due."""
+    """Starts `rate` calls a second for `seconds`; the latency of a call counts from when it was due.
+
+    Calls without an answer within about 10 s of the end are missing from the outcome.
+    """
     loop = asyncio.get_running_loop()
-    made = [
-        (await loop.create_connection(lambda: Paced(method, bodies, 0, None), "127.0.0.1", port))[1]
+    connected = [
+        (await loop.create_connection(lambda: PacedConnection(method, bodies, 0, None), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     await asyncio.sleep(0.1)
@@ -230,23 +234,23 @@ async def at_rate(
         due = began + sent / rate
         if (wait := due - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
-        connection = made[sent % connections]
+        connection = connected[sent % connections]
         if connection.done.done():
             await connection.done
         connection.send(1, due)
         sent += 1
-    for _ in range(1000):  # the last answers; those that never come are missing from the outcome
-        if not any(connection._began for connection in made):
+    for _ in range(1000):
+        if not any(connection._started_at for connection in connected):
             break
         await asyncio.sleep(0.01)
-    outcome = _together(made, time.perf_counter() - began)
-    for connection in made:
+    outcome = _merged(connected, time.perf_counter() - began)
+    for connection in connected:
         connection.done.cancel()
         connection._transport.close()
     return outcome
 
 
-def _together(connections: Sequence[Connection], seconds: float) -> Outcome:
+def _merged(connections: Sequence[Connection], seconds: float) -> Outcome:
     total = Outcome(seconds=seconds)
     for connection in connections:
         total.answers += connection.outcome.answers

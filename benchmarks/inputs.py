@@ -2,9 +2,9 @@
 
     python benchmarks/inputs.py
 
-Starts an embedded MongoDB in a temporary folder, `clickstream serve` over it and a `clickstream trainer`, and fills a
-batch by bulk writes of MongoDB's driver. Then the whole batch is read as training inputs twice, and once more by the
-worker, which sends it to the trainer. Meanwhile the processes' resident memory is looked at.
+Starts an embedded MongoDB in a temporary folder, `clickstream serve` on it and a `clickstream trainer`, and fills a
+batch by bulk writes of MongoDB's driver. The client reads the whole batch as training inputs twice; then the worker
+reads it and sends it to the trainer. The script samples the resident memory of the processes all the while.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 import grpc
 from embedding_studio.clickstream.v1 import session_pb2
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
-from measuring import header, peak_memory, resident_memory, server_process, write_table
+from measuring import machine_and_versions, peak_memory, resident_memory, server_process, write_table
 from pymongo.database import Database
 
 from clickstream.client.admin import watch_training
@@ -32,14 +32,16 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.sessions import EventDraft
 
 QUERIES, RESULTS = 1_000, 5
-GROUP = 5_000
-LOOKS = 10
+# Documents per bulk write.
+INSERT_GROUP = 5_000
+# Memory is sampled once per tenth of the batch, and once before.
+SAMPLES = 10
 STREAM = "/embedding_studio.clickstream.v1.TrainingService/StreamTrainingInputs"
 
 
 @dataclass
-class Reading:
-    """The memory of processes, in MiB, each time another tenth of the batch was read."""
+class MemoryTrace:
+    """Resident memory of processes while a batch is read: one list per sample, in MiB, one value per process."""
 
     name: str
     pids: list[int]
@@ -47,29 +49,29 @@ class Reading:
     memory: list[list[float]] = field(default_factory=list)
     seconds: float = 0.0
 
-    def follow(self, counts: Iterator[int]) -> None:
-        """Looks at the memory whenever the count of inputs has passed the next tenth."""
+    def record(self, counts: Iterator[int]) -> None:
+        """Samples the memory each time the running count of inputs passes another tenth of the batch."""
         began = time.monotonic()
-        self._look()
+        self._sample()
         for count in counts:
-            while len(self.memory) <= LOOKS and count >= len(self.memory) * self.sessions // LOOKS:
-                self._look()
+            while len(self.memory) <= SAMPLES and count >= len(self.memory) * self.sessions // SAMPLES:
+                self._sample()
                 print(f"{self.name}: {count:,} inputs, {self.memory[-1]} MiB", file=sys.stderr)
             if count == self.sessions and not self.seconds:
                 self.seconds = time.monotonic() - began
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         self.memory.append([resident_memory(pid) for pid in self.pids])
 
 
 def fill(database: Database[Document], sessions: int) -> float:
-    """Registers sessions with a click each, and releases their batch; returns the bytes of a session."""
+    """Stores sessions with a click each and releases their batch; returns the mean bytes of an encoded session."""
     now = datetime.now(UTC)
     made = [search(number) for number in range(QUERIES)]
     size = 0
-    for start in range(1, sessions + 1, GROUP):
+    for start in range(1, sessions + 1, INSERT_GROUP):
         documents, events = [], []
-        for number in range(start, min(start + GROUP, sessions + 1)):
+        for number in range(start, min(start + INSERT_GROUP, sessions + 1)):
             session = made[number % QUERIES]
             session.session_id = f"session-{number:08d}"
             payload = session.SerializeToString()
@@ -97,15 +99,23 @@ def search(number: int) -> session_pb2.Session:
     return made
 
 
-def streamed(channel: grpc.Channel) -> Iterator[int]:
-    """Reads the batch's inputs, left encoded, and counts them."""
-    call = channel.unary_stream(STREAM, pb.StreamTrainingInputsRequest.SerializeToString, None)
+def stream_inputs(channel: grpc.Channel) -> Iterator[int]:
+    """Reads the inputs of the batch without parsing them; yields the count so far."""
+    call: grpc.UnaryStreamMultiCallable[pb.StreamTrainingInputsRequest, bytes] = channel.unary_stream(
+        STREAM, pb.StreamTrainingInputsRequest.SerializeToString, None
+    )
     for count, _ in enumerate(call(pb.StreamTrainingInputsRequest(batch_id="batch-1"))):
-        yield count  # the last message is the summary
+        yield count  # the last message is the summary, so the count is right at the end
 
 
-def trained(channel: grpc.Channel) -> Iterator[int]:
-    """Has the worker send the batch to the trainer, which takes up all inputs and then finds no base model."""
+def train(channel: grpc.Channel) -> Iterator[int]:
+    """Starts a run that fails only after the trainer has read all inputs; yields the count so far.
+
+    The base model of the run does not exist, so nothing is trained.
+
+    Raises:
+        RuntimeError: the run ended for another reason, or before all inputs were read.
+    """
     stub = training_stub(channel)
     request = pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"])
     request.settings.base_model, request.settings.item_template = "/nowhere", "{title}"
@@ -113,7 +123,7 @@ def trained(channel: grpc.Channel) -> Iterator[int]:
     for run in watch_training(stub, "run-1"):
         yield run.progress.input_count
     if run.progress.input_count < run.conversion.input_count or "/nowhere" not in run.reason:
-        raise RuntimeError(f"the trainer did not take up the inputs: {run.reason}")
+        raise RuntimeError(f"the trainer did not read all inputs: {run.reason}")
 
 
 def run(sessions: int, output: Path) -> None:
@@ -133,42 +143,42 @@ def run(sessions: int, output: Path) -> None:
                     server_process(None, *serve, **environment) as (address, pid),
                     grpc.insecure_channel(address) as channel,
                 ):
-                    first = Reading("StreamTrainingInputs, first reading", [pid], sessions)
-                    first.follow(streamed(channel))
-                    again = Reading("the same again", [pid], sessions)
-                    again.follow(streamed(channel))
-                    pumped = Reading("worker to trainer", [pid, trainer_pid], sessions)
-                    pumped.follow(trained(channel))
+                    first = MemoryTrace("StreamTrainingInputs, first reading", [pid], sessions)
+                    first.record(stream_inputs(channel))
+                    again = MemoryTrace("the same again", [pid], sessions)
+                    again.record(stream_inputs(channel))
+                    pumped = MemoryTrace("worker to trainer", [pid, trainer_pid], sessions)
+                    pumped.record(train(channel))
                     peaks = peak_memory(pid), peak_memory(trainer_pid)
         finally:
             mongo.stop()
-    readings = [first, again, pumped]
-    write_table(
-        output, "Training inputs of a large batch", text(sessions, size, readings, peaks), COLUMNS, table(readings)
-    )
+    traces = [first, again, pumped]
+    write_table(output, "Training inputs of a large batch", text(sessions, size, traces, peaks), COLUMNS, table(traces))
     print(output.read_text())
 
 
 COLUMNS = ["inputs read", "server, first reading", "server, read again", "server, worker to trainer", "trainer"]
 
 
-def table(readings: list[Reading]) -> list[list[str]]:
-    """One row per tenth of the batch: resident memory in MiB."""
-    rows = zip(*(reading.memory for reading in readings), strict=True)
-    sessions = readings[0].sessions
+def table(traces: list[MemoryTrace]) -> list[list[str]]:
+    """One row per sample: resident memory in MiB."""
+    rows = zip(*(trace.memory for trace in traces), strict=True)
+    sessions = traces[0].sessions
     return [
-        [f"{tenth * sessions // LOOKS:,}", *(f"{memory:.0f}" for looks in row for memory in looks)]
+        [f"{tenth * sessions // SAMPLES:,}", *(f"{memory:.0f}" for samples in row for memory in samples)]
         for tenth, row in enumerate(rows)
     ]
 
 
-def text(sessions: int, size: float, readings: list[Reading], peaks: tuple[float, float]) -> str:
-    """What was measured, in words."""
-    speeds = ", ".join(f"{reading.name} {reading.sessions / reading.seconds:,.0f}" for reading in readings)
+def text(sessions: int, size: float, traces: list[MemoryTrace], peaks: tuple[float, float]) -> str:
+    """The text below the table."""
+    speeds = ", ".join(f"{trace.name} {trace.sessions / trace.seconds:,.0f}" for trace in traces)
     growth = [
-        f"{looks[LOOKS] / looks[LOOKS // 5]:.2f}" for reading in readings for looks in zip(*reading.memory, strict=True)
+        f"{samples[SAMPLES] / samples[SAMPLES // 5]:.2f}"
+        for trace in traces
+        for samples in zip(*trace.memory, strict=True)
     ]
-    versions = header("grpcio", "protobuf", "pymongo", "uvloop", "torch")
+    versions = machine_and_versions("grpcio", "protobuf", "pymongo", "uvloop", "torch")
     return f"""Resident memory in MiB, one process per column. {sessions:,} sessions of {RESULTS} results \
 ({size:.0f} B) with a click each, of {QUERIES:,} distinct searches. At the end of the batch, in \
 terms of what it was after a fifth: {" · ".join(growth)} times. \
@@ -183,7 +193,7 @@ trainer first imports torch).
 
 
 def main() -> None:
-    """Reads the arguments."""
+    """Parses the arguments and runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=1_000_000)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "inputs.md")

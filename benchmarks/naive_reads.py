@@ -1,8 +1,8 @@
-"""A batch reader as one would first write it: one query per session, and every message parsed and built.
+"""A batch reader as one would first write it: one query per session, every message parsed and rebuilt.
 
     python benchmarks/naive_reads.py MONGODB_URI
 
-The baseline of read.py, on the same server stack.
+read.py measures it as a baseline, on the same server stack as the product.
 """
 
 import asyncio
@@ -14,19 +14,20 @@ from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import session_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceServicer
 from pymongo.database import Database
+from typing_extensions import override
 
 from clickstream.dao.mongo.connection import Document, connect
 from clickstream.servicers.server import Server
 
 
 class NaiveBatchServicer(BatchServiceServicer):
-    """GetBatchSessions by `after_number` alone."""
+    """Answers GetBatchSessions of the first batch; pages by `after_number` only."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
 
-    async def GetBatchSessions(self, request: pb.GetBatchSessionsRequest, context: Any) -> pb.GetBatchSessionsResponse:  # noqa: N802
-        """See the contract."""
+    @override
+    async def GetBatchSessions(self, request: pb.GetBatchSessionsRequest, context: Any) -> pb.GetBatchSessionsResponse:
         return await asyncio.to_thread(self._page, request)
 
     def _page(self, request: pb.GetBatchSessionsRequest) -> pb.GetBatchSessionsResponse:
@@ -52,7 +53,7 @@ class NaiveBatchServicer(BatchServiceServicer):
 
 
 async def serve(uri: str) -> None:
-    """Serves until it is killed."""
+    """Serves on a free port until the process is killed."""
     with connect(uri, timeout=20) as client:
         server = Server([NaiveBatchServicer(client["clickstream"])])
         port = server.bind("127.0.0.1:0")

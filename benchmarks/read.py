@@ -1,9 +1,9 @@
-"""How fast batches are read, against the same reads without the service and against one query per session.
+"""How fast batches are read, compared with reads without the service and with one query per session.
 
     python benchmarks/read.py
 
-Starts an embedded MongoDB in a temporary folder and `clickstream serve` over it, fills a batch, and reads it in
-every way in turn, round after round. The server has one core, this client and MongoDB share another.
+Starts an embedded MongoDB in a temporary folder and `clickstream serve` on it, and fills a batch. Every round then
+reads the batch in every way in turn. The server has one core; this client and MongoDB share another.
 """
 
 import argparse
@@ -20,7 +20,15 @@ from pathlib import Path
 import grpc
 from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import session_pb2
-from measuring import cpu_seconds, header, median_and_spread, peak_memory, pin, server_process, write_table
+from measuring import (
+    cpu_seconds,
+    machine_and_versions,
+    median_and_spread,
+    peak_memory,
+    pin,
+    server_process,
+    write_table,
+)
 from pymongo.database import Database
 
 from clickstream.client.calls import batch_stub
@@ -32,16 +40,19 @@ from clickstream.domain.sessions import EventDraft, EventPush
 from clickstream.servicers.checks import admission
 
 RESULTS, EVENTS = 50, 10
-PAGE = 100
-FILL = 500
+PAGE_SIZE = 100
+INSERT_GROUP = 500
 STREAM = "/embedding_studio.clickstream.v1.BatchService/StreamBatchSessions"
 LIMIT, RAW, PARSED = "pymongo alone", "StreamBatchSessions, payloads left encoded", "StreamBatchSessions, parsed"
-PAGES, NAIVE = f"GetBatchSessions, pages of {PAGE}", "one query per session"
+PAGES, NAIVE = f"GetBatchSessions, pages of {PAGE_SIZE}", "one query per session"
 
 
 @dataclass
-class Way:
-    """One way to read: reads sessions and returns how many; on the server with this pid (0: without one)."""
+class Reader:
+    """One way to read the batch, and what each round measured.
+
+    `read` returns the number of sessions it read. `pid` is the server that it reads from; 0: this process reads itself.
+    """
 
     read: Callable[[], int]
     pid: int = 0
@@ -49,7 +60,7 @@ class Way:
     cpu: list[float] = field(default_factory=list)
 
     def measure(self) -> None:
-        """Reads once; keeps sessions per second, and microseconds of the server's CPU per session."""
+        """Reads once; appends sessions per second, and microseconds of the server's CPU per session."""
         cpu, began = cpu_seconds(self.pid or os.getpid()), time.perf_counter()
         count = self.read()
         self.rates.append(count / (time.perf_counter() - began))
@@ -57,7 +68,7 @@ class Way:
 
 
 def shop_session(number: int) -> session_pb2.Session:
-    """A search that showed 50 products with their data: 8.3 kB."""
+    """A search that showed 50 products with their metadata: 8.3 kB encoded."""
     made = session_pb2.Session(session_id=f"session-{number:08d}", query="red running shoes", user_id=f"user-{number}")
     made.score_kind = session_pb2.SCORE_KIND_SIMILARITY
     for place in range(RESULTS):
@@ -68,18 +79,18 @@ def shop_session(number: int) -> session_pb2.Session:
 
 
 def fill(database: Database[Document], sessions: int) -> int:
-    """Registers sessions with their events; returns the bytes of one session."""
+    """Stores sessions with their events; returns the bytes of one encoded session."""
     dao, now = MongoDao(database), datetime.now(UTC)
-    for start in range(1, sessions + 1, FILL):
-        numbers = range(start, min(start + FILL, sessions + 1))
+    for start in range(1, sessions + 1, INSERT_GROUP):
+        numbers = range(start, min(start + INSERT_GROUP, sessions + 1))
         drafts = [admission.session(shop_session(number), admission.arrival(now, None)) for number in numbers]
         dao.sessions.append(drafts)
-        dao.events.append([EventPush(draft.session_id, clicks(now)) for draft in drafts])
+        dao.events.append([EventPush(draft.session_id, click_drafts(now)) for draft in drafts])
     return len(drafts[0].payload)
 
 
-def clicks(now: datetime) -> list[EventDraft]:
-    """A click on each of the first results."""
+def click_drafts(now: datetime) -> list[EventDraft]:
+    """A click on each of the first `EVENTS` results."""
     return [
         EventDraft(event.event_id, event.type, now, False, event.SerializeToString())
         for n in range(EVENTS)
@@ -88,28 +99,30 @@ def clicks(now: datetime) -> list[EventDraft]:
 
 
 def read_documents(database: Database[Document], sessions: int) -> int:
-    """The two range reads of each page, and nothing else."""
-    for after in range(0, sessions, PAGE):
+    """Makes only the two range reads of each page; returns the number of sessions."""
+    for after in range(0, sessions, PAGE_SIZE):
         query = {"batch": 1, "number": {"$gt": after}, "seal": None, "irrelevant_at": None}
-        database["sessions"].find(query, sort=[("batch", 1), ("number", 1)], limit=PAGE, batch_size=PAGE).to_list()
-        in_range = {"$gte": {"batch": 1, "number": after + 1}, "$lt": {"batch": 1, "number": after + PAGE + 1}}
+        database["sessions"].find(
+            query, sort=[("batch", 1), ("number", 1)], limit=PAGE_SIZE, batch_size=PAGE_SIZE
+        ).to_list()
+        in_range = {"$gte": {"batch": 1, "number": after + 1}, "$lt": {"batch": 1, "number": after + PAGE_SIZE + 1}}
         database["session_events"].find(
-            {"_id": in_range}, ("payload", "server_time"), sort=[("_id", 1)], batch_size=PAGE * EVENTS + 1
+            {"_id": in_range}, ("payload", "server_time"), sort=[("_id", 1)], batch_size=PAGE_SIZE * EVENTS + 1
         ).to_list()
     return sessions
 
 
-def drain(channel: grpc.Channel, parse: Callable[[bytes], object] | None) -> int:
-    """Reads the whole batch from one stream."""
+def read_stream(channel: grpc.Channel, parse: Callable[[bytes], object] | None) -> int:
+    """Reads the whole batch from one stream; `parse` None leaves messages encoded. Returns the number of sessions."""
     call = channel.unary_stream(STREAM, pb.StreamBatchSessionsRequest.SerializeToString, parse)
     return sum(1 for _ in call(pb.StreamBatchSessionsRequest(batch_id="batch-1")))
 
 
 def read_pages(channel: grpc.Channel, sessions: int) -> int:
-    """Pages by number."""
+    """Reads pages by number until at least this number of sessions is read; returns that number."""
     stub, after = batch_stub(channel), 0
     while after < sessions:
-        request = pb.GetBatchSessionsRequest(batch_id="batch-1", page_size=PAGE, after_number=after)
+        request = pb.GetBatchSessionsRequest(batch_id="batch-1", page_size=PAGE_SIZE, after_number=after)
         after = stub.GetBatchSessions(request).next_after_number
     return after
 
@@ -143,58 +156,61 @@ def run(sessions: int, rounds: int, output: Path) -> None:
                         finally:
                             pin(0, client_core)
 
-                    ways = {
-                        LIMIT: Way(read_on_the_servers_core),
-                        RAW: Way(lambda: drain(channel, None), pid),
-                        PARSED: Way(lambda: drain(channel, pb.StreamBatchSessionsResponse.FromString), pid),
-                        PAGES: Way(lambda: read_pages(channel, sessions), pid),
-                        NAIVE: Way(lambda: read_pages(naive_channel, min(sessions, 2_000)), naive_pid),
+                    readers = {
+                        LIMIT: Reader(read_on_the_servers_core),
+                        RAW: Reader(lambda: read_stream(channel, None), pid),
+                        PARSED: Reader(lambda: read_stream(channel, pb.StreamBatchSessionsResponse.FromString), pid),
+                        PAGES: Reader(lambda: read_pages(channel, sessions), pid),
+                        NAIVE: Reader(lambda: read_pages(naive_channel, min(sessions, 2_000)), naive_pid),
                     }
-                    memory = measure(ways, rounds, pid)
+                    memory = measure(readers, rounds, pid)
         finally:
             mongo.stop()
-    write_table(output, "Reading batches", text(sessions, rounds, size, memory), COLUMNS, table(ways))
+    write_table(output, "Reading batches", text(sessions, rounds, size, memory), COLUMNS, table(readers))
     print(output.read_text())
 
 
-def measure(ways: dict[str, Way], rounds: int, pid: int) -> list[float]:
-    """Reads in every way, round after round; the server's peak memory before, after one round, and at the end."""
+def measure(readers: dict[str, Reader], rounds: int, pid: int) -> list[float]:
+    """Reads in every way, round after round.
+
+    Returns the peak memory of the server `pid` in MiB: before, after the first round, and at the end.
+    """
     memory = [peak_memory(pid)]
     for number in range(rounds + 1):
-        for name, way in ways.items():
-            way.measure()
-            print(f"round {number}: {name}: {way.rates[-1]:,.0f} sessions/s", file=sys.stderr)
-        if number == 0:  # connections, caches and code warm up
+        for name, reader in readers.items():
+            reader.measure()
+            print(f"round {number}: {name}: {reader.rates[-1]:,.0f} sessions/s", file=sys.stderr)
+        if number == 0:  # the first round warms up connections, caches and code
             memory.append(peak_memory(pid))
-            for way in ways.values():
-                way.rates.clear()
-                way.cpu.clear()
+            for reader in readers.values():
+                reader.rates.clear()
+                reader.cpu.clear()
     return [*memory, peak_memory(pid)]
 
 
 COLUMNS = ["read by", "sessions/s: median (range)", "of pymongo alone", "times one query per session", "CPU µs/session"]
 
 
-def table(ways: dict[str, Way]) -> list[list[str]]:
-    """One row per way; ratios are medians of the ratios within a round."""
+def table(readers: dict[str, Reader]) -> list[list[str]]:
+    """One row per way to read; a ratio is the median of the ratios within a round."""
 
-    def ratio(way: Way, other: Way) -> float:
-        return statistics.median(mine / its for mine, its in zip(way.rates, other.rates, strict=True))
+    def ratio(reader: Reader, other: Reader) -> float:
+        return statistics.median(mine / its for mine, its in zip(reader.rates, other.rates, strict=True))
 
     return [
         [
             name,
-            median_and_spread(way.rates),
-            f"{ratio(way, ways[LIMIT]):.0%}",
-            f"{ratio(way, ways[NAIVE]):.1f}",
-            f"{statistics.median(way.cpu):.0f}",
+            median_and_spread(reader.rates),
+            f"{ratio(reader, readers[LIMIT]):.0%}",
+            f"{ratio(reader, readers[NAIVE]):.1f}",
+            f"{statistics.median(reader.cpu):.0f}",
         ]
-        for name, way in ways.items()
+        for name, reader in readers.items()
     ]
 
 
 def text(sessions: int, rounds: int, size: int, memory: list[float]) -> str:
-    """What was measured, in words."""
+    """The text below the table."""
     before, warm, end = memory
     return f"""{sessions:,} sessions of {RESULTS} results ({size / 1000:.1f} kB) with {EVENTS} events each; {rounds} \
 rounds after one to warm up, the ways interleaved. The server under test has one core; this client and mongod share \
@@ -203,11 +219,11 @@ the other. CPU is that of the server's process (of pymongo's for the first row).
 Peak memory of the server: {before:.0f} MiB at the start, {warm:.0f} MiB after the first round, {end:.0f} MiB after \
 {3 * (rounds + 1)} reads of the whole batch of {sessions * size / 1e6:.0f} MB.
 
-{header("grpcio", "protobuf", "pymongo", "uvloop")} MongoDB: the embedded one."""
+{machine_and_versions("grpcio", "protobuf", "pymongo", "uvloop")} MongoDB: the embedded one."""
 
 
 def main() -> None:
-    """Reads the arguments."""
+    """Parses the arguments and runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=7)

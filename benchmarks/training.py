@@ -1,12 +1,12 @@
-"""What is learned from biased clicks, against raw clicks and against the truth.
+"""How much a model learns from biased clicks, compared with raw clicks and with the true grades.
 
-    pip install '.[benchmarks]'                                # what the rows of raw clicks need
+    pip install '.[benchmarks]'                                # needed by the rows of raw clicks
     python benchmarks/training.py --data FOLDER                # the target setting, both worlds
     python benchmarks/training.py --data FOLDER --eta 0 1 2 --noise 0.05 0.2 --sessions 5 30 100 --seeds 1 2 3
 
-`FOLDER` holds the Cranfield collection. Every finished cell is a line of `--cells`, from which a later start goes on,
-and the table is made of all that is there; start a new file when training changes. `benchmarks/README.md` says what is
-played and measured.
+`FOLDER` holds the Cranfield collection. Every finished cell is a line of `--cells`; a later start continues from them,
+and the table covers all of them. Start a new file when training changes. `benchmarks/README.md` says what is simulated
+and measured.
 """
 
 import argparse
@@ -30,14 +30,14 @@ import torch
 from sentence_transformers import SentenceTransformer
 from training_report import report
 from training_worlds import (
-    Clicks,
+    ClickBehaviour,
     Ranking,
     World,
     best_guess,
     clicked_inputs,
     clicked_pairs,
-    cranfield,
-    shop,
+    cranfield_world,
+    shop_world,
     true_inputs,
 )
 
@@ -56,25 +56,27 @@ MAX_TOKENS = 48
 BASE, ORACLE, GUESS = "base", "oracle", "best guess, no model"
 MNR, MNR_FAST = "raw clicks, MNR", "raw clicks, MNR at 2e-4"
 ROWS = [ORACLE, "pbm", "rank_ctr", MNR, MNR_FAST, GUESS, "none", "sdbn"]
-# What one would do by hand: an epoch over the clicked pairs, at the trainer's default rate and at a better one.
+# Raw clicks, the approach without this product: one epoch over the clicked pairs, at the trainer's default rate and at
+# a better one.
 MNR_BATCH = 32
 MNR_PAIRS = 8_000
 MNR_RATE = 5e-5
 MNR_FAST_RATE = 2e-4
 MNR_WARMUP = 0.1
+SETTINGS = FineTuningSettings(base_model="", item_template="{title}. {text}", max_tokens=MAX_TOKENS)
 
 Cell = dict[str, Any]
 
 
 @cache
 def world_of(name: str, data: str) -> tuple[World, Ranking]:
-    """A world, and how the base model ranks all of its documents for each of its queries."""
-    world = cranfield(Path(data)) if name == "Cranfield" else shop()
+    """A world, and the base model's ranking of all its documents for each of its queries."""
+    world = cranfield_world(Path(data)) if name == "Cranfield" else shop_world()
     return world, ranking_by(packaged_model(), world)
 
 
 def ranking_by(model: str, world: World) -> Ranking:
-    """All documents for every query, by cosine."""
+    """All documents for every query by cosine, the best first."""
     encoder = load_encoder(model, MAX_TOKENS, "cpu")
     items = embed(encoder, "item", world.texts, lambda: None)
     queries = embed(encoder, "query", world.queries, lambda: None)
@@ -90,12 +92,12 @@ def ndcg(world: World, ranking: Ranking) -> list[float]:
     ]
 
 
-def run(cell: Cell, data: str) -> Cell:
-    """Trains one model, and measures it on every query, searched or not."""
+def run_cell(cell: Cell, data: str) -> Cell:
+    """Trains one model and measures it on every query, searched or not; returns the cell with its results."""
     torch.set_num_threads(1)
     world, base = world_of(cell["world"], data)
-    clicks = Clicks(cell["eta"], cell["noise"], cell["sessions"], cell["seed"])
-    searched = searched_in(cell["fold"], len(world.queries))
+    clicks = ClickBehaviour(cell["eta"], cell["noise"], cell["sessions"], cell["seed"])
+    searched = searched_queries(cell["fold"], len(world.queries))
     began = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="training-"))
     try:
@@ -104,11 +106,11 @@ def run(cell: Cell, data: str) -> Cell:
             ranking = best_guess(world, base, searched, clicks)
         elif cell["row"] in (MNR, MNR_FAST):
             rate = MNR_RATE if cell["row"] == MNR else MNR_FAST_RATE
-            raw_clicks(clicked_pairs(world, base, searched, clicks), rate, clicks.seed, folder)
+            train_on_raw_clicks(clicked_pairs(world, base, searched, clicks), rate, clicks.seed, folder)
             ranking = ranking_by(str(folder / "model"), world)
         else:
-            version = trained(world, base, searched, clicks, cell["row"], folder)
-            gate = {"promoted": version.gate_passed, "reason": version.gate_reason}
+            version = train_product(world, base, searched, clicks, cell["row"], folder)
+            gate = {"gate_passed": version.gate_passed, "gate_reason": version.gate_reason}
             if cell["row"] == "pbm":
                 gate["auto"] = chosen_by_auto(world, base, searched, clicks)
             ranking = ranking_by(version.path, world)
@@ -118,34 +120,35 @@ def run(cell: Cell, data: str) -> Cell:
     return {**cell, "ndcg": scores, "base": ndcg(world, base), **gate, "seconds": time.perf_counter() - began}
 
 
-def searched_in(fold: int, queries: int) -> list[int]:
-    """The queries that are searched; it depends on the fold only, so that rows and settings compare."""
+def searched_queries(fold: int, queries: int) -> list[int]:
+    """The queries that are searched in a fold, the same for all rows and settings, so that these compare."""
     return [query for query in range(queries) if query * 7 % FOLDS != fold]
 
 
-def trained(world: World, base: Ranking, searched: list[int], clicks: Clicks, row: str, folder: Path) -> Any:
-    """The product's own training, from converted sessions to a judged model version."""
+def train_product(
+    world: World, base: Ranking, searched: list[int], clicks: ClickBehaviour, row: str, folder: Path
+) -> Any:
+    """Trains as the product does, from converted sessions to a model version with the gate's verdict."""
     settings = replace(SETTINGS, base_model=packaged_model(), position_bias="none" if row == ORACLE else row)
-    inputs = (true_inputs if row == ORACLE else clicked)(world, base, searched, clicks)
+    inputs = (true_inputs if row == ORACLE else inputs_from_clicks)(world, base, searched, clicks)
     return fine_tune("run", settings, inputs, data_dir=folder, report=lambda _: None, is_canceled=lambda: False)
 
 
-def clicked(world: World, base: Ranking, searched: list[int], clicks: Clicks) -> Iterator[TrainingInput]:
-    """The inputs by the packaged importance policy."""
+def inputs_from_clicks(
+    world: World, base: Ranking, searched: list[int], clicks: ClickBehaviour
+) -> Iterator[TrainingInput]:
+    """The training inputs by the packaged importance policy."""
     return clicked_inputs(world, base, searched, clicks, load_policy(PACKAGED_POLICY))
 
 
-def chosen_by_auto(world: World, base: Ranking, searched: list[int], clicks: Clicks) -> str:
-    """The correction that `auto` takes: its model is that of the row of this name, bit by bit."""
-    dataset = read_dataset(clicked(world, base, searched, clicks), replace(SETTINGS, position_bias="auto"))
+def chosen_by_auto(world: World, base: Ranking, searched: list[int], clicks: ClickBehaviour) -> str:
+    """The correction that `auto` takes; its model equals that of the row of this name, bit by bit."""
+    dataset = read_dataset(inputs_from_clicks(world, base, searched, clicks), replace(SETTINGS, position_bias="auto"))
     return next(score.name for score in dataset.click_models if score.chosen)
 
 
-SETTINGS = FineTuningSettings(base_model="", item_template="{title}. {text}", max_tokens=MAX_TOKENS)
-
-
-def raw_clicks(pairs: list[tuple[str, str]], rate: float, seed: int, folder: Path) -> None:
-    """What one would do by hand: every clicked pair, in-batch negatives, the sentence-transformers trainer."""
+def train_on_raw_clicks(pairs: list[tuple[str, str]], rate: float, seed: int, folder: Path) -> None:
+    """Trains on clicked pairs with in-batch negatives by the sentence-transformers trainer; saves `folder/model`."""
     # Imported here: only these rows need the packages of the extra `benchmarks`.
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
@@ -174,7 +177,7 @@ def raw_clicks(pairs: list[tuple[str, str]], rate: float, seed: int, folder: Pat
 
 
 def grid(arguments: argparse.Namespace) -> list[Cell]:
-    """The cells asked for, those of the target setting first."""
+    """The requested cells, those of the target setting first."""
     settings = sorted(
         itertools.product(arguments.eta, arguments.noise, arguments.sessions),
         key=lambda setting: setting != (1.0, 0.05, 30),
@@ -187,11 +190,11 @@ def grid(arguments: argparse.Namespace) -> list[Cell]:
         for fold in range(FOLDS)
         for row in arguments.rows
     ]
-    return list({_key(cell): cell for cell in cells}.values())
+    return list({cell_key(cell): cell for cell in cells}.values())
 
 
 def main() -> None:
-    """Runs the cells that are missing, and writes the table."""
+    """Runs the missing cells and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder with cran.all.1400, cran.qry and cranqrel")
     parser.add_argument("--worlds", nargs="+", default=["Cranfield", "shop"], choices=["Cranfield", "shop"])
@@ -209,48 +212,48 @@ def main() -> None:
 
     until = time.monotonic() + 3600 * arguments.hours
     done = read_cells(arguments.cells)
-    keys = {_key(cell) for cell in done}
-    missing = [cell for cell in grid(arguments) if _key(cell) not in keys]
+    keys = {cell_key(cell) for cell in done}
+    missing = [cell for cell in grid(arguments) if cell_key(cell) not in keys]
     with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
         running: set[Future[Cell]] = set()
         waiting = iter(missing)
         while True:
             while len(running) < arguments.jobs and time.monotonic() < until and (cell := next(waiting, None)):
-                running.add(pool.submit(run, cell, arguments.data))
+                running.add(pool.submit(run_cell, cell, arguments.data))
             if not running:
                 break
             finished = next(as_completed(running))
             running.remove(finished)
-            keep(finished.result(), done, arguments.cells)
-            print(f"{_key(done[-1])}: {done[-1]['seconds']:.0f} s", file=sys.stderr)
-    report(in_every_setting(done), BASE, MNR_FAST, ORACLE, asdict(SETTINGS), arguments.output)
+            append_cell(finished.result(), done, arguments.cells)
+            print(f"{cell_key(done[-1])}: {done[-1]['seconds']:.0f} s", file=sys.stderr)
+    report(with_oracle_in_every_setting(done), BASE, MNR_FAST, ORACLE, asdict(SETTINGS), arguments.output)
     print(arguments.output.read_text())
 
 
 def read_cells(path: Path) -> list[Cell]:
-    """The finished cells of a file; what the base model scores is there once for each world."""
+    """The finished cells of a file, in which the base model's scores stand once for each world."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
     bases = {line["world"]: line["ndcg"] for line in lines if line["row"] == BASE}
     return [
-        {**line, "base": bases[line["world"]], "searched": searched_in(line["fold"], len(line["ndcg"]))}
+        {**line, "base": bases[line["world"]], "searched": searched_queries(line["fold"], len(line["ndcg"]))}
         for line in lines
         if line["row"] != BASE
     ]
 
 
-def keep(cell: Cell, done: list[Cell], path: Path) -> None:
-    """Takes a finished cell up, and writes it down."""
+def append_cell(cell: Cell, done: list[Cell], path: Path) -> None:
+    """Appends a finished cell to `done` and to the file."""
     cell = {**cell, **{name: [round(score, 4) for score in cell[name]] for name in ("ndcg", "base")}}
     lines = [{name: value for name, value in cell.items() if name != "base"}]
     if not any(each["world"] == cell["world"] for each in done):
         lines.insert(0, {"world": cell["world"], "row": BASE, "ndcg": cell["base"]})
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    done.append({**cell, "searched": searched_in(cell["fold"], len(cell["ndcg"]))})
+    done.append({**cell, "searched": searched_queries(cell["fold"], len(cell["ndcg"]))})
 
 
-def in_every_setting(cells: list[Cell]) -> list[Cell]:
-    """The oracle in every setting of the clicks: it sees what is shown, which no click changes."""
+def with_oracle_in_every_setting(cells: list[Cell]) -> list[Cell]:
+    """The cells, with the oracle's repeated for every eta and noise: it learns from what is shown, not from clicks."""
     common = ("world", "sessions", "seed", "fold")
     oracles = {tuple(each[name] for name in common): each for each in cells if each["row"] == ORACLE}
     others = [each for each in cells if each["row"] != ORACLE]
@@ -260,7 +263,8 @@ def in_every_setting(cells: list[Cell]) -> list[Cell]:
     ]
 
 
-def _key(cell: Cell) -> tuple[Any, ...]:
+def cell_key(cell: Cell) -> tuple[Any, ...]:
+    """The key of a cell in the grid; the oracle's does not depend on eta and noise."""
     clicks = (0, 0) if cell["row"] == ORACLE else (cell["eta"], cell["noise"])
     return (*clicks, *(cell[name] for name in ("world", "sessions", "seed", "fold", "row")))
 

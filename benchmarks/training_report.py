@@ -6,24 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import header, write_table
+from measuring import machine_and_versions, write_table
 from numpy.typing import NDArray
 
 from clickstream.training.clicks.corrections import CORRECTIONS
 
 Cell = dict[str, Any]
+# Per query nDCG@10 of the base and the new model, [Q, 2].
 Scores = NDArray[np.float64]
-"""Per query nDCG@10 of the base and the new model, [Q, 2]."""
 RESAMPLES = 2_000
 COLUMNS = [
     "world, eta, noise, sessions per query",
     *("row", "searched", "share of the oracle's gain", "never searched", "share of the oracle's gain"),
-    *("against raw clicks at 2e-4: searched; never searched", "gate: promoted, of them worse", "`auto` takes it"),
+    *("against raw clicks at 2e-4: searched; never searched", "gate: passed, of them worse", "`auto` takes it"),
 ]
+
+PARTS = ("searched", "never")
 
 
 def report(cells: Sequence[Cell], base: str, raw: str, oracle: str, settings: dict[str, Any], output: Path) -> None:
-    """Writes the table of everything that was run."""
+    """Writes the table of all finished cells; `base`, `raw` and `oracle` are the names of these rows."""
     settings_of = defaultdict(list)
     for cell in cells:
         settings_of[cell["world"], cell["eta"], cell["noise"], cell["sessions"]].append(cell)
@@ -43,18 +45,15 @@ def report(cells: Sequence[Cell], base: str, raw: str, oracle: str, settings: di
     write_table(output, "Learning from biased clicks", _text(cells, settings), COLUMNS, lines)
 
 
-PARTS = ("searched", "never")
-
-
 def _paired(row: Sequence[Cell], other: Sequence[Cell], part: str) -> tuple[Scores, Scores]:
-    """Both rows on the clicks and folds that both were trained on."""
+    """The scores of both rows, restricted to the seeds and folds that both have."""
     common = {(cell["seed"], cell["fold"]) for cell in row} & {(cell["seed"], cell["fold"]) for cell in other}
     one, two = ([cell for cell in cells if (cell["seed"], cell["fold"]) in common] for cells in (row, other))
     return _scores(one, part), _scores(two, part)
 
 
 def _scores(cells: Sequence[Cell], part: str) -> Scores:
-    """Per query [base, new], means over the models in whose part it is, [Q, 2]."""
+    """Per query [base, new], means over the models for which the query belongs to this part, [Q, 2]."""
     pairs: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for cell in cells:
         searched = set(cell["searched"])
@@ -65,15 +64,15 @@ def _scores(cells: Sequence[Cell], part: str) -> Scores:
 
 
 def _gate(row: Sequence[Cell]) -> str:
-    """How many models the gate promoted, and how many of these the truth calls worse beyond noise."""
-    if "promoted" not in row[0]:
+    """How many models passed the gate, and how many of these are truly worse than the base beyond noise."""
+    if "gate_passed" not in row[0]:
         return ""
-    promoted = [np.array(cell["ndcg"]) - np.array(cell["base"]) for cell in row if cell["promoted"]]
-    return f"{len(promoted)} of {len(row)}, {sum(_interval(gains)[1] < 0 for gains in promoted)}"
+    passed = [np.array(cell["ndcg"]) - np.array(cell["base"]) for cell in row if cell["gate_passed"]]
+    return f"{len(passed)} of {len(row)}, {sum(_interval(gains)[1] < 0 for gains in passed)}"
 
 
 def _auto(row: Sequence[Cell], rows: dict[str, list[Cell]]) -> str:
-    """In how many of the logs `auto` takes the correction of this row; told by the cells of `pbm`."""
+    """In how many of the logs `auto` takes the correction of this row; the cells of `pbm` record what it takes."""
     choices = [cell["auto"] for cell in rows.get("pbm", [])]
     return f"{choices.count(row[0]['row'])} of {len(choices)}" if choices and row[0]["row"] in CORRECTIONS else ""
 
@@ -115,8 +114,8 @@ def _text(cells: Sequence[Cell], settings: dict[str, Any]) -> str:
     shown = ", ".join(
         f"{name} `{value}`" for name, value in settings.items() if name not in {"base_model", "position_bias"}
     )
-    seconds = np.median([cell["seconds"] for cell in cells])  # some were halted for others
-    count = len({cell["seconds"] for cell in cells})  # the oracle's stand in several settings
+    seconds = np.median([cell["seconds"] for cell in cells])  # the median, as some cells were paused for others
+    count = len({cell["seconds"] for cell in cells})  # the oracle's cells stand in several settings
     return f"""nDCG@10 against the true grades. In brackets behind a row: models trained. Shares and differences are \
 means over the queries of all folds and seeds, with 95 % bootstrap intervals over queries. Only these \
 {count} cells of the grid were run, {seconds:.0f} s on one core in the median; the oracle, which no click changes, \
@@ -126,4 +125,4 @@ Settings of all rows but raw clicks: {shown}. Raw clicks: one epoch over at most
 at the trainer's default rate of 5e-5 or at 2e-4; the others are compared with the latter. The best guess is no model: \
 see `best_guess` in `benchmarks/training_worlds.py`.
 
-{header("torch", "transformers", "sentence-transformers", "numpy")}"""
+{machine_and_versions("torch", "transformers", "sentence-transformers", "numpy")}"""

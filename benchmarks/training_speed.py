@@ -1,10 +1,10 @@
-"""Our trainer against the sentence-transformers trainer: texts per second and peak memory.
+"""Compares our trainer with the sentence-transformers trainer: texts per second and peak memory.
 
-    pip install '.[benchmarks]'                                     # what the sentence-transformers trainer needs
+    pip install '.[benchmarks]'                                     # needed by the sentence-transformers trainer
     python benchmarks/training_speed.py --data FOLDER
 
-Both train the packaged model on the same questions of the Cranfield collection, 16 at a time with 8 abstracts each, in
-turn, each in a process of its own.
+Both train the packaged model on the same questions of the Cranfield collection, 16 at a time with 8 abstracts each.
+They run in turn, each in a process of its own.
 """
 
 import argparse
@@ -20,9 +20,9 @@ import time
 from pathlib import Path
 
 import torch
-from measuring import header, peak_memory, write_table
+from measuring import machine_and_versions, median_and_spread, peak_memory, write_table
 from sentence_transformers import SentenceTransformer
-from training_worlds import Clicks, cranfield, true_inputs
+from training_worlds import ClickBehaviour, cranfield_world, true_inputs
 
 from clickstream.app.trainer import packaged_model
 from clickstream.domain.runs import FineTuningSettings
@@ -34,7 +34,7 @@ from clickstream.training.learning.steps import ITEMS_PER_QUERY, draw_items
 from clickstream.training.progress import Progress
 
 OURS, THEIRS = "clickstream", "sentence-transformers"
-ONE_LIST = Clicks(eta=1.0, noise=0.05, sessions=1, seed=1)
+ONE_SESSION = ClickBehaviour(eta=1.0, noise=0.05, sessions=1, seed=1)
 MEANING = f"""Medians over the rounds, with the lowest and the highest; the ratio is the median of the ratios within a
 round. A text is a query or one of its {ITEMS_PER_QUERY} abstracts in a step, counted each time it takes part: it is
 part of our speed that an abstract of several questions of a step is encoded once. Time is that of training alone;
@@ -42,26 +42,26 @@ part of our speed that an abstract of several questions of a step is encoded onc
 is the process's `VmHWM`, in brackets what it was before training. Ours writes its checkpoints, theirs saves nothing;
 dropout is theirs as the library has it, ours none. Made by `benchmarks/training_speed.py`."""
 
+# Texts per second without (`alone`) and with the base model's pass (`and_base`); memory in MiB, `before` and `peak`.
 Result = dict[str, float]
-"""Texts per second without and with the base model's pass, and memory before and at the peak in MiB."""
 
 
-def prepare(data: Path, path: Path, questions: int, settings: FineTuningSettings) -> None:
-    """Writes what both train on, beforehand, so that making it costs neither time nor memory.
+def write_examples(data: Path, path: Path, questions: int, settings: FineTuningSettings) -> None:
+    """Writes the training examples to `path`, so that making them is not part of any measurement.
 
-    The first questions with a relevant abstract among the base model's first twenty; all of them train.
+    The examples are the first `questions` questions with a relevant abstract among the base model's best twenty.
     """
-    world = cranfield(data)
+    world = cranfield_world(data)
     encoder = load_encoder(settings.base_model, settings.max_tokens, "cpu")
     items = embed(encoder, "item", world.texts, lambda: None)
     asked = embed(encoder, "query", world.queries, lambda: None)
     ranking = (asked @ items.T).argsort(dim=1, descending=True, stable=True).tolist()
-    inputs = list(true_inputs(world, ranking, range(len(world.queries)), ONE_LIST))
+    inputs = list(true_inputs(world, ranking, range(len(world.queries)), ONE_SESSION))
     path.write_bytes(pickle.dumps(read_dataset(inputs[:questions], settings)))
 
 
-def ours(dataset: Dataset, settings: FineTuningSettings) -> Result:
-    """The product's loop."""
+def train_ours(dataset: Dataset, settings: FineTuningSettings) -> Result:
+    """Trains with the product's loop."""
     encoder = load_encoder(settings.base_model, settings.max_tokens, "cpu")
     before = peak_memory(os.getpid())
     began = time.perf_counter()
@@ -75,9 +75,9 @@ def ours(dataset: Dataset, settings: FineTuningSettings) -> Result:
     return {"alone": count / (ended - based), "and_base": count / (ended - began), "before": before}
 
 
-def theirs(dataset: Dataset, settings: FineTuningSettings) -> Result:
-    """What their documentation shows: a dataset of text columns, the loss, the trainer; one column per abstract."""
-    # Imported here: our process must not pay for them.
+def train_theirs(dataset: Dataset, settings: FineTuningSettings) -> Result:
+    """Trains as the documentation of sentence-transformers shows: text columns (one per abstract), loss, trainer."""
+    # Imported here, so that they take no memory in our trainer's process.
     from datasets import Dataset as Columns
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -111,16 +111,16 @@ def theirs(dataset: Dataset, settings: FineTuningSettings) -> Result:
     return {"alone": rate, "and_base": rate, "before": before}
 
 
-TRAINERS = {OURS: ours, THEIRS: theirs}
+TRAINERS = {OURS: train_ours, THEIRS: train_theirs}
 
 
 def text_count(dataset: Dataset) -> int:
-    """Texts that take part in an epoch."""
+    """Texts of one epoch: queries and their abstracts."""
     return len(dataset.training) * (1 + ITEMS_PER_QUERY)
 
 
-def measured(trainer: str, path: Path, arguments: list[str]) -> Result:
-    """One trainer in a process of its own."""
+def run_in_own_process(trainer: str, path: Path, arguments: list[str]) -> Result:
+    """Runs one trainer in a process of its own; returns what it measured."""
     command = [sys.executable, __file__, *arguments, "--trainer", trainer, "--examples", str(path)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=3600)
     result: Result = json.loads(done.stdout.splitlines()[-1])
@@ -128,8 +128,8 @@ def measured(trainer: str, path: Path, arguments: list[str]) -> Result:
     return result
 
 
-def write(rounds: list[dict[str, Result]], settings: FineTuningSettings, threads: int, output: Path) -> None:
-    """The table."""
+def write_results(rounds: list[dict[str, Result]], settings: FineTuningSettings, threads: int, output: Path) -> None:
+    """Writes the table."""
     rows = []
     for name in TRAINERS:
         results = [each[name] for each in rounds]
@@ -143,18 +143,13 @@ def write(rounds: list[dict[str, Result]], settings: FineTuningSettings, threads
     rows.append(["**ratio**", *ratios])
     shown = f"{settings.epochs} epochs, batch {settings.batch_queries}, {settings.max_tokens} tokens, {threads} threads"
     columns = ["trainer", "texts/s", "texts/s, and base", "peak memory, MiB"]
-    versions = header("torch", "transformers", "sentence-transformers", "datasets", "accelerate")
+    versions = machine_and_versions("torch", "transformers", "sentence-transformers", "datasets", "accelerate")
     text = f"{MEANING}\n\n{len(rounds)} rounds; {shown}. {versions}"
     write_table(output, "Speed of training against the sentence-transformers trainer", text, columns, rows)
 
 
-def median_and_spread(values: list[float], digits: int = 0) -> str:
-    """`median (lowest to highest)`."""
-    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
-
-
 def main() -> None:
-    """Measures both in turn, or, as a child, one of them."""
+    """Measures both trainers in turn; a child process measures the one named by `--trainer`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with cran.all.1400, cran.qry and cranqrel")
     parser.add_argument("--questions", type=int, default=32)
@@ -185,12 +180,12 @@ def main() -> None:
     rounds = []
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         path = Path(folder) / "examples.pickle"
-        prepare(arguments.data, path, arguments.questions, settings)
+        write_examples(arguments.data, path, arguments.questions, settings)
         for number in range(arguments.rounds):
-            # Who goes first changes, so that neither always finds the machine as the other left it.
+            # The order changes each round, so that neither trainer always runs after the other.
             order = list(TRAINERS)[:: 1 if number % 2 == 0 else -1]
-            rounds.append({name: measured(name, path, passed) for name in order})
-            write(rounds, settings, arguments.threads, arguments.output)
+            rounds.append({name: run_in_own_process(name, path, passed) for name in order})
+            write_results(rounds, settings, arguments.threads, arguments.output)
     print(arguments.output.read_text())
 
 

@@ -1,4 +1,4 @@
-"""The two worlds of the training benchmark: what is searched, shown and clicked there, and what is right."""
+"""The two worlds of the training benchmark: their queries, result lists, clicks and true grades."""
 
 import math
 import random
@@ -32,20 +32,20 @@ WANTS = 240
 START = datetime(2024, 5, 1, tzinfo=UTC)
 
 Ranking = list[list[int]]
-Show = Callable[[int, Ranking, random.Random], list[int]]
-"""(query, the base model's ranking, chance) → the documents of one list, in shown order."""
+# (query, the base model's ranking, random source) → the documents of one result list, in shown order.
+ShowResults = Callable[[int, Ranking, random.Random], list[int]]
 
 
 @dataclass(frozen=True)
 class World:
-    """Queries, documents, and per query the true grade (1 to `best_grade`) of what is relevant."""
+    """Queries, metadata of documents, and per query the true grade (1 to `best_grade`) of relevant documents."""
 
     name: str
     queries: Sequence[str]
     metas: Sequence[dict[str, str]]
     grades: Sequence[dict[int, int]]
     best_grade: int
-    show: Show
+    show: ShowResults
 
     @property
     def texts(self) -> list[str]:
@@ -54,8 +54,12 @@ class World:
 
 
 @dataclass(frozen=True)
-class Clicks:
-    """How people click: attention falls by (k + 1)^-eta, and what is irrelevant is clicked with `noise`."""
+class ClickBehaviour:
+    """How people click, and how often each query is searched.
+
+    Position k (0-based) is examined with probability (k + 1)^-eta; an examined irrelevant item is clicked with
+    probability `noise`. `sessions` is per query; `seed` draws the clicks.
+    """
 
     eta: float
     noise: float
@@ -63,8 +67,8 @@ class Clicks:
     seed: int
 
 
-def cranfield(folder: Path) -> World:
-    """225 questions over 1,400 abstracts; a question always shows the base model's best 20."""
+def cranfield_world(folder: Path) -> World:
+    """225 questions over 1,400 abstracts; every list shows the base model's best 20."""
     collection = read_collection(folder)
     metas = [{"title": title, "text": text} for title, text in collection.documents]
     return World("Cranfield", collection.questions, metas, collection.judgements, 4, _always_the_best)
@@ -74,8 +78,8 @@ def _always_the_best(query: int, ranking: Ranking, _: random.Random) -> list[int
     return ranking[query][:SHOWN_ABSTRACTS]
 
 
-def shop() -> World:
-    """The demo's shop, whose customers use words of their own; every second place explores the department."""
+def shop_world() -> World:
+    """The demo's shop, whose customers use their own words; every second place has a random item of the department."""
     items = make_catalogue()
     wants = make_wants(items, WANTS)
     department = {kind.slang: kind.category for kind in KINDS}
@@ -96,11 +100,11 @@ def shop() -> World:
 
 
 def clicked_inputs(
-    world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks, policy: ImportancePolicy
+    world: World, ranking: Ranking, searched: Sequence[int], clicks: ClickBehaviour, policy: ImportancePolicy
 ) -> Iterator[TrainingInput]:
-    """What the converter makes of the sessions of the searched queries."""
+    """The training inputs that the converter makes of the sessions of the searched queries."""
     summary = ConversionSummary(policy.version)
-    for number, query, shown, clicked in _sessions(world, ranking, searched, clicks):
+    for number, query, shown, clicked in _simulated_sessions(world, ranking, searched, clicks):
         session = SearchSession(
             session_id=f"s-{number}",
             batch_id="batch-1",
@@ -116,9 +120,11 @@ def clicked_inputs(
             yield converted
 
 
-def true_inputs(world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks) -> Iterator[TrainingInput]:
-    """The same lists with the true worth, 2^grade - 1, of everything shown: what an oracle would learn from."""
-    for number, query, shown, _ in _sessions(world, ranking, searched, clicks):
+def true_inputs(
+    world: World, ranking: Ranking, searched: Sequence[int], clicks: ClickBehaviour
+) -> Iterator[TrainingInput]:
+    """The same lists graded by the true gain, 2^grade - 1, of every shown document: the oracle's inputs."""
+    for number, query, shown, _ in _simulated_sessions(world, ranking, searched, clicks):
         results = [
             GradedResult(str(each), place, 2.0 ** world.grades[query].get(each, 0) - 1, (), world.metas[each])
             for place, each in enumerate(shown)
@@ -127,32 +133,34 @@ def true_inputs(world: World, ranking: Ranking, searched: Sequence[int], clicks:
             yield TrainingInput(f"s-{number}", "batch-1", number, world.queries[query], tuple(results), "truth")
 
 
-def clicked_pairs(world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks) -> list[tuple[str, str]]:
-    """(query, clicked text), one for every click."""
+def clicked_pairs(
+    world: World, ranking: Ranking, searched: Sequence[int], clicks: ClickBehaviour
+) -> list[tuple[str, str]]:
+    """A pair (query, clicked text) for every click."""
     texts = world.texts
     return [
         (world.queries[query], texts[shown[place]])
-        for _, query, shown, clicked in _sessions(world, ranking, searched, clicks)
+        for _, query, shown, clicked in _simulated_sessions(world, ranking, searched, clicks)
         for place in clicked
     ]
 
 
-def best_guess(world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks) -> Ranking:
-    """The best order that each query's own clicks allow to one who knows how people click: a limit without a model.
+def best_guess(world: World, ranking: Ranking, searched: Sequence[int], clicks: ClickBehaviour) -> Ranking:
+    """The best order that can be inferred from each query's own clicks: a reference without a model.
 
-    What was shown is ordered by E[2^grade - 1 | clicks], by Bayes with the true eta and noise, the true mix of
-    grades where the base model ranked the item, and nothing of other queries; the rest follows as the base model
-    ranks it. A model can be better, where it learns from one query for another.
+    Shown documents are ordered by the posterior mean E[2^grade - 1 | clicks] of Bayes' rule, given the true eta and
+    noise. The prior is the true share of each grade near the document's base rank; other queries are not used. The
+    other documents follow in the base model's order. A model can be better if it learns from one query for another.
     """
     shown: dict[int, dict[int, list[int]]] = {query: {} for query in searched}
     clicked: Counter[tuple[int, int]] = Counter()
-    for _, query, documents, places in _sessions(world, ranking, searched, clicks):
+    for _, query, documents, places in _simulated_sessions(world, ranking, searched, clicks):
         for place, document in enumerate(documents):
             shown[query].setdefault(document, []).append(place)
         clicked.update((query, documents[place]) for place in places)
     grades = np.arange(world.best_grade + 1)
-    worth = 2.0**grades - 1
-    attraction = clicks.noise + (1 - clicks.noise) * worth / worth[-1]
+    gain = 2.0**grades - 1
+    attraction = clicks.noise + (1 - clicks.noise) * gain / gain[-1]
     rank = {query: {document: place for place, document in enumerate(ranking[query])} for query in searched}
     mix: dict[int, Any] = defaultdict(lambda: np.full(len(grades), 0.01))
     for query in searched:
@@ -168,23 +176,22 @@ def best_guess(world: World, ranking: Ranking, searched: Sequence[int], clicks: 
             logs = np.log(mix[_group(rank[query][document])])
             logs = logs + acts * np.log(chance) + (len(places) - acts) * np.log1p(-chance)
             shares = np.exp(logs - logs.max())
-            value[document] = float((shares / shares.sum()) @ worth)
+            value[document] = float((shares / shares.sum()) @ gain)
         best = sorted(value, key=lambda document: (-value[document], rank[query][document]))
         guessed[query] = best + [document for document in ranking[query] if document not in value]
     return guessed
 
 
 def _group(rank: int) -> int:
-    """Ranks 0, 1, 2, 3-4, 5-7, 8-11 and so on: groups of about equal ratio."""
+    """The group of a base rank; groups grow by about the same ratio."""
     return int(1.5 * math.log2(rank + 1))
 
 
-def _sessions(
-    world: World, ranking: Ranking, searched: Sequence[int], clicks: Clicks
+def _simulated_sessions(
+    world: World, ranking: Ranking, searched: Sequence[int], clicks: ClickBehaviour
 ) -> Iterator[tuple[int, int, list[int], list[int]]]:
-    """Number, query, shown documents and clicked places; every query once, then every query again."""
-    # A source for each query: what happens in its sessions does not depend on which others are searched, so that
-    # all folds share it.
+    """Yields session number, query, shown documents and clicked places: every query once, then every query again."""
+    # Each query has its own random source, so its sessions are the same in all folds, whatever else is searched.
     sources = {query: random.Random(f"{world.name} {clicks.seed} {query}") for query in searched}
     number = 0
     for _ in range(clicks.sessions):
