@@ -8,24 +8,24 @@ import sys
 from clickstream.app.settings import Settings
 
 
-async def until_stopped(settings: Settings) -> None:
-    """Returns at SIGTERM, SIGINT or SIGHUP: each of them drains the process."""
+async def until_stopped(settings: Settings, announcement: str) -> None:
+    """Announces that the process is up, and returns at SIGTERM, SIGINT or SIGHUP: each of them drains it.
+
+    The announcement goes to the supervisor's pipe if there is one, otherwise to stderr. A signal that follows it at
+    once is not missed.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(signum, stop.set)
-    await stop.wait()
     if settings.ready_fd is None:
-        say("draining")
-
-
-def say_up(settings: Settings, address: str) -> None:
-    """Reports that the process serves: to the supervisor's pipe if there is one, otherwise on stderr."""
-    if settings.ready_fd is None:
-        say(f"listening on {address}")
+        say(announcement)
     else:
         os.write(settings.ready_fd, b".")
         os.close(settings.ready_fd)
+    await stop.wait()
+    if settings.ready_fd is None:
+        say("draining")
 
 
 def say(line: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 from clickstream.app.clock import now
 from clickstream.app.database import mongodb_uri, store
-from clickstream.app.process import say, say_up, until_stopped
+from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.supervisor import reserved, running
 from clickstream.app.trainer import (
@@ -49,8 +49,8 @@ async def serve(settings: Settings) -> None:
     policy = load_policy(settings.importance_policy)
     async with mongodb_uri(settings) as uri:
         with store(settings, uri) as dao:
-            async with _serving(settings, policy, dao):
-                await until_stopped(settings)
+            async with _serving(settings, policy, dao) as address:
+                await until_stopped(settings, f"listening on {address}")
 
 
 async def serve_in_processes(settings: Settings) -> None:
@@ -67,12 +67,12 @@ async def serve_in_processes(settings: Settings) -> None:
             with store(settings, uri):
                 pass
             async with running(settings, address, uri):
-                say(f"listening on {address}")
-                await until_stopped(settings)
+                await until_stopped(settings, f"listening on {address}")
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> AsyncIterator[None]:
+async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> AsyncIterator[str]:
+    """Serves, and yields the address, HOST:PORT with port 0 resolved."""
     signals = NoSignals()
     commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE, signals=signals)
     inputs = InputReader(dao, policy)
@@ -101,8 +101,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     readiness = asyncio.create_task(keep_readiness(server, dao.ping))
     try:
         async with working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext():
-            say_up(settings, address)
-            yield
+            yield address
     finally:
         readiness.cancel()
         await server.drain(settings.shutdown_grace)

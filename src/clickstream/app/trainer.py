@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from clickstream.app.process import say_up, until_stopped
+from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
 from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.judgements import JudgedQuery
@@ -31,9 +31,8 @@ async def serve_trainer(settings: Settings) -> None:
     with leading():
         await server.start()
         await server.set_ready(True)  # it needs no store
-        say_up(settings, f"{settings.listen.rpartition(':')[0]}:{port}")
         try:
-            await until_stopped(settings)
+            await until_stopped(settings, f"listening on {settings.listen.rpartition(':')[0]}:{port}")
         finally:
             await server.drain(settings.shutdown_grace)
             await embedding.close()

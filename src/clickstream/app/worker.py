@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from clickstream.app.clock import now
 from clickstream.app.database import store
-from clickstream.app.process import say, until_stopped
+from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.trainer import default_settings, fine_tuning, load_from, model_host
 from clickstream.conversion.importance import load_policy
@@ -56,8 +56,7 @@ async def work(settings: Settings) -> None:
             trainer_of(settings) as trainer,
             working(settings, dao, inputs, trainer, WakeSignal()),
         ):
-            say("working")
-            await until_stopped(settings)
+            await until_stopped(settings, "working")
 
 
 @contextlib.asynccontextmanager
