@@ -68,6 +68,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pydantic": {"app/settings", "cli"},
     "pydantic_settings": {"app/settings"},
     "uvloop": {"cli/serving"},
+    "pyarrow": {"cli/parquet", "cli/embed"},
     "mongomock": set(),
 }
 """Library → the rooms that may import it."""

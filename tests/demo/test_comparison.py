@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from clickstream.demo.catalogue import make_catalogue
-from clickstream.demo.comparison import compare, ndcg
+from clickstream.demo.comparison import compare_rankings, ndcg
 from clickstream.demo.shoppers import Rank, Want, make_wants, relevance
 
 ITEMS = make_catalogue()
@@ -39,7 +39,7 @@ def test_ndcg_by_hand():
 
 def test_comparison_measures_both_rankings_over_the_whole_catalogue():
     """The worst ranking scores 0, the best 1, and the ten best items of each are kept per want."""
-    comparison = compare(WANTS, ITEMS, by_truth(1), by_truth(-1))
+    comparison = compare_rankings(WANTS, ITEMS, by_truth(1), by_truth(-1))
     assert comparison.ndcg_before == 0
     assert comparison.ndcg_after == pytest.approx(1)
     assert [len(row) for row in comparison.after] == [10] * 5

@@ -78,7 +78,7 @@ def is_passing(error: grpc.RpcError) -> bool:
     code = error.code()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # A message that is too large is refused under the same status, for ever.
-        return reason(error) == "WRITE_QUEUE_FULL"
+        return reason(error) in {"WRITE_QUEUE_FULL", "EMBED_QUEUE_FULL"}
     return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 

@@ -54,8 +54,9 @@ class Account:
     counts: dict[Bucket, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     lines: dict[Bucket, list[int]] = field(default_factory=lambda: defaultdict(list))
     sessions: Counter[Outcome] = field(default_factory=Counter)
-    # Why the import stopped early; empty if it went through.
+    # Why the import stopped early; empty if it went through. Then, whether the same import may go through later.
     stopped: str = ""
+    may_repeat: bool = False
 
     def add(self, outcome: Outcome, reason: str, kind: str, line: int) -> None:
         """Puts the document that starts at the 1-based `line` into a bucket."""
@@ -78,6 +79,16 @@ class Account:
     def changed(self) -> bool:
         """Whether the server stored anything new."""
         return bool(self.total(Outcome.ACCEPTED)) or bool(self.sessions[Outcome.ACCEPTED])
+
+    @property
+    def usable(self) -> int:
+        """Documents that the server has now."""
+        return sum(map(self.total, (Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.MERGED)))
+
+    @property
+    def unusable(self) -> int:
+        """Documents that the server refused or does not have; those without an act on a result do not count."""
+        return sum(map(self.total, (Outcome.CONFLICT, Outcome.REJECTED, Outcome.UNACKNOWLEDGED)))
 
     def total(self, outcome: Outcome) -> int:
         """Documents with this outcome, whatever the reason."""
