@@ -23,14 +23,14 @@ ROOMS: dict[str, set[str]] = {
     "training": {"domain", "models"},
     "workers": {"domain", "dao/interface", "conversion", "models"},
     "servicers": {"domain", "contract", "dao/interface", "dao/group_commit", "conversion", "models", "trainer_client"},
-    "client": {"domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"},
+    "client": {"domain/errors", "domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"},
     "ubi": {"domain/limits", "client"},
     "views": {"client", "ubi"},
     "demo": {"client", "views", "training"},
     "app": {
         *("domain", "contract", "dao", "models", "conversion", "trainer_client", "training", "workers", "servicers"),
     },
-    "cli": {"domain", "app", "client", "ubi", "views", "demo"},
+    "cli": {"domain", "contract/statuses", "app", "client", "ubi", "views", "demo"},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -49,7 +49,7 @@ LIBRARIES: dict[str, set[str]] = {
     "peft": {"training"},
     "numpy": {"training"},
     "grpc": {"contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},
-    "grpc_status": {"contract/statuses", "client"},
+    "grpc_status": {"contract/statuses"},
     "grpc_health": {"servicers/server"},
     "grpc_reflection": {"servicers/server"},
     "embedding_studio": {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 from support.builders import NOW, SECOND, model_version, push, queries, session_draft, session_drafts, training_run
-from support.serving import POLICY, until
+from support.serving import POLICY, InProcessServer, until
 
 from clickstream.app.settings import Settings
 from clickstream.app.worker import working
@@ -21,6 +21,7 @@ from clickstream.domain.improvement import ImprovementState
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
 from clickstream.domain.runs import RunState
+from clickstream.models.embedding_queue import Embedder
 from clickstream.workers import run_worker
 from clickstream.workers import wake_signal as module
 from clickstream.workers.wake_signal import Waking
@@ -38,10 +39,10 @@ def worked(database: Database[Document], tmp_path: Path) -> Callable[..., MongoD
     """Lets a worker with the settings of the environment work until a condition holds, or for a few looks."""
     dao = MongoDao(database)
 
-    async def run(condition: Callable[[], Any] | None) -> None:
+    async def run(condition: Callable[[], Any] | None, trainer: str) -> None:
         waking = Waking()
         inputs = InputReader(dao, POLICY)
-        async with working(Settings(data_dir=tmp_path), dao, inputs, NOBODY, waking):
+        async with working(Settings(data_dir=tmp_path), dao, inputs, trainer, waking):
             if condition is None:
                 for _ in range(5):
                     waking.wake()
@@ -49,8 +50,8 @@ def worked(database: Database[Document], tmp_path: Path) -> Callable[..., MongoD
             else:
                 await until(lambda: (waking.wake(), condition())[1])
 
-    def work(condition: Callable[[], Any] | None = None) -> MongoDao:
-        asyncio.run(run(condition))
+    def work(condition: Callable[[], Any] | None = None, trainer: str = NOBODY) -> MongoDao:
+        asyncio.run(run(condition, trainer))
         return dao
 
     return work
@@ -120,21 +121,45 @@ def test_r10_a_worker_archives_as_the_settings_say(
     worked(lambda: statuses(dao)[0] is BatchStatus.ARCHIVED)
 
 
-@pytest.mark.parametrize(("value", "promoted"), [("true", "model-run-1"), ("false", "")])
-def test_r17_a_worker_promotes_unless_the_settings_say_no(
+@pytest.mark.parametrize(("value", "promoted"), [("true", "model-run-1"), ("false", ""), ("", "")])
+def test_r17_a_worker_promotes_only_if_the_settings_say_so(
     database: Database[Document],
     worked: Callable[..., MongoDao],
+    server: InProcessServer,
     monkeypatch: pytest.MonkeyPatch,
     value: str,
     promoted: str,
 ) -> None:
-    """R17: what passed its gate serves, or waits for a person."""
+    """R17: what passed its gate waits for a person by default; by itself it serves once the trainer has loaded it."""
+    loaded: list[str] = []
+
+    def load(model_version_id: str) -> Embedder:
+        loaded.append(model_version_id)
+        return lambda kind, texts: [[1.0] for _ in texts]
+
     monkeypatch.setenv("CLICKSTREAM_AUTO_PROMOTE", value)
+    monkeypatch.setattr(server, "load_embedder", load)
     dao = MongoDao(database)
     improved(dao)
-    worked(lambda: dao.runs.promotion_due() is None)
+    worked(lambda: dao.runs.promotion_due() is None, server.address)
     current = dao.promotions.current()
-    assert (current.model_version_id if current else "") == promoted
+    assert ((current.model_version_id if current else ""), loaded) == (promoted, [promoted] if promoted else [])
+
+
+def test_r16_a_worker_promotes_when_its_trainer_is_back(
+    database: Database[Document],
+    worked: Callable[..., MongoDao],
+    server: InProcessServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R16: a promotion waits for a trainer that is away, and is refused by one that cannot load the version."""
+    monkeypatch.setenv("CLICKSTREAM_AUTO_PROMOTE", "true")
+    dao = MongoDao(database)
+    improved(dao)
+    worked(trainer=NOBODY)
+    assert dao.runs.promotion_due() == model_version()
+    worked(lambda: dao.runs.promotion_due() is None, server.address)
+    assert dao.promotions.current() is None
 
 
 @pytest.fixture
@@ -203,14 +228,14 @@ def test_r15_a_dead_workers_sessions_go_back_when_their_lease_ends(
 
 
 @pytest.mark.parametrize(("promoted", "base_model"), [("model-9", "model-9"), ("", "as configured")])
-def test_r17_a_run_of_the_queue_begins_from_the_promoted_model(
+def test_r17_a_run_of_the_queue_begins_from_what_serves(
     database: Database[Document],
     worked: Callable[..., MongoDao],
     monkeypatch: pytest.MonkeyPatch,
     promoted: str,
     base_model: str,
 ) -> None:
-    """R17: it goes on from what serves, or from the configured base model while nothing is promoted."""
+    """R17: it goes on from what serves, or from the configured base model while none does."""
     asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
     monkeypatch.setenv("CLICKSTREAM_BASE_MODEL", "as configured")
     monkeypatch.setenv("CLICKSTREAM_ITEM_TEMPLATE", "{title} as configured")

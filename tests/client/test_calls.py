@@ -5,7 +5,8 @@ from support.builders import create_request
 from support.scripted import InMemoryService, refuse
 from support.serving import refused
 
-from clickstream.client.calls import call, clickstream_stub, pause_before_retry, reason, violations
+from clickstream.client.calls import call, clickstream_stub, pause_before_retry, violations
+from clickstream.contract.statuses import reason_of
 
 
 @pytest.fixture
@@ -47,4 +48,4 @@ def test_details_that_cannot_be_used_count_as_none(
         error = refused(call, clickstream_stub(channel).CreateSession, create_request(), sleep=pauses.append)
     assert error.details() == "behind a proxy"
     assert len(pauses) == 5
-    assert (reason(error), violations(error)) == ("", [])
+    assert (reason_of(error), violations(error)) == ("", [])

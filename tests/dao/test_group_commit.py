@@ -11,7 +11,7 @@ from support.serving import until
 
 from clickstream.dao import group_commit as module
 from clickstream.dao.group_commit import GroupCommit
-from clickstream.domain.errors import NotFound, ResourceExhausted, Unavailable
+from clickstream.domain.errors import NotFound, Reason, ResourceExhausted, Unavailable
 
 MEGABYTE = 2**20
 
@@ -111,7 +111,7 @@ def test_r2_one_item_that_fails_fails_alone() -> None:
     """R2: an error of one item reaches its own caller only."""
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
-        gate.answer = lambda session_id: NotFound("SESSION_NOT_FOUND", session_id) if session_id == "bad" else "ok"
+        gate.answer = lambda session_id: NotFound(Reason.SESSION_NOT_FOUND, session_id) if session_id == "bad" else "ok"
         await blocked(commit, gate)
         others = [sent(commit, session_id) for session_id in ("good", "bad", "fine")]
         await asyncio.sleep(0)
@@ -128,7 +128,7 @@ def test_r3_a_write_that_fails_reaches_every_caller_and_the_next_goes_on() -> No
 
     async def scenario(commit: GroupCommit, gate: Gate) -> None:
         def down(_: str) -> None:
-            raise Unavailable("STORE_UNAVAILABLE", "down")
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "down")
 
         gate.answer = down
         gate.open.set()

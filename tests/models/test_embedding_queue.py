@@ -11,7 +11,7 @@ import pytest
 from support.serving import until
 
 from clickstream.domain import limits
-from clickstream.domain.errors import NotFound, ResourceExhausted
+from clickstream.domain.errors import NotFound, Reason, ResourceExhausted
 from clickstream.models.embedding_queue import Embedding
 
 
@@ -38,7 +38,7 @@ def play(models: dict[str, Model], scenario: Any, **limits_: int) -> list[str]:
     def load(name: str) -> Model:
         loaded.append(name)
         if name not in models:
-            raise NotFound("MODEL_VERSION_NOT_FOUND", name)
+            raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, name)
         return models[name]
 
     async def run() -> None:

@@ -10,7 +10,7 @@ from support.memory_store import MemoryDao
 from support.serving import until
 
 from clickstream.domain import limits
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.servicers.batch_pages import BatchReader, Page
 
 
@@ -68,7 +68,7 @@ def test_r21_a_failure_of_the_page_ahead_reaches_the_reader_or_nobody(reader: Co
 
     def fail_behind_the_first(after: int) -> None:
         if after:
-            raise Unavailable("STORE_UNAVAILABLE", "gone")
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "gone")
 
     reader.before = fail_behind_the_first
     unseen: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ from support.memory_store import MemoryDao
 from support.serving import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused, until, wait_for
 
 from clickstream.dao.group_commit import GroupCommit
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.servicers.checks import admission
 from clickstream.servicers.ingest import IngestStream
 
@@ -241,7 +241,7 @@ def test_r3_a_store_that_fails_ends_the_stream_where_it_failed(
         calls.append(pushes)
         if len(calls) == 3:
             append(pushes)  # written, but not acknowledged
-            raise Unavailable("STORE_UNAVAILABLE", "down")
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "down")
         return append(pushes)
 
     monkeypatch.setattr(server.dao.events, "append", fail_third)

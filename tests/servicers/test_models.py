@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
-from embedding_studio.clickstream.v1 import training_service_pb2
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 from support.builders import NOW, SECOND, model_version, push, session_drafts, training_run
@@ -19,8 +18,7 @@ from support.memory_store import MemoryDao
 from support.serving import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused
 
 from clickstream.domain import limits
-from clickstream.domain.errors import NotFound
-from clickstream.domain.promotions import PromotionOrder
+from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.runs import RunState
 from clickstream.domain.training_inputs import ConversionSummary
 from clickstream.models.embedding_queue import Embedder
@@ -137,7 +135,7 @@ def test_what_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> N
     promote(any_server, "model-run-1", "p-1")
 
     def gone(model_version_id: str) -> Embedder:
-        raise NotFound("MODEL_VERSION_NOT_FOUND", f"no {model_version_id} here")
+        raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, f"no {model_version_id} here")
 
     any_server.load_embedder = gone
     for values in ({}, {"force": True, "reason": "never mind"}):
@@ -145,6 +143,47 @@ def test_what_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> N
         assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
     assert embed(any_server, "abc").model_version_id == "model-run-1"
     assert not promote(any_server, "model-run-1", "p-1").created
+
+
+def test_what_cannot_be_loaded_is_not_rolled_back_to(any_server: InProcessServer) -> None:
+    """A version that served before, and whose files are gone since, does not serve again by RollbackModel."""
+    for number in (1, 2):
+        promote(any_server, finish(any_server, f"run-{number}", number), f"p-{number}")
+
+    def gone(model_version_id: str) -> Embedder:
+        raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, f"no {model_version_id} here")
+
+    any_server.load_embedder = gone
+    any_server.embedding._embedders.pop("model-run-1")
+    error = refused(any_server.model.RollbackModel, pb.RollbackModelRequest(request_id="r-1"))
+    assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
+    assert embed(any_server, "abc").model_version_id == "model-run-2"
+    any_server.load_embedder = lengths
+    assert any_server.model.RollbackModel(pb.RollbackModelRequest(request_id="r-1")).created
+
+
+def test_an_absent_trainer_is_not_taken_for_the_store(any_server: InProcessServer) -> None:
+    """What needs the trainer says that it is away, and that the call can be repeated; nothing is changed."""
+    for number in (1, 2):
+        promote(any_server, finish(any_server, f"run-{number}", number), f"p-{number}")
+
+    async def away() -> None:
+        await any_server.host.close()
+        any_server.host.connect("127.0.0.1:1")
+
+    any_server.run(away())
+    calls = [
+        lambda: promote(any_server, "model-run-1", "p-3"),
+        lambda: any_server.model.RollbackModel(pb.RollbackModelRequest(request_id="r-1")),
+        lambda: embed(any_server, "abc"),
+        lambda: any_server.model.DownloadModel(pb.DownloadModelRequest()),
+    ]
+    for call in calls:
+        error = refused(call)
+        assert (error.code(), reason(error)) == (StatusCode.UNAVAILABLE, "TRAINER_UNAVAILABLE")
+        assert detail(error, error_details_pb2.RetryInfo).HasField("retry_delay")
+    current = any_server.model.GetModelVersion(pb.GetModelVersionRequest())
+    assert current.model_version.model_version_id == "model-run-2"
 
 
 def test_r1_another_reason_is_another_promotion(any_server: InProcessServer) -> None:
@@ -301,20 +340,3 @@ def test_r14_a_session_leads_forward_to_its_versions(any_server: InProcessServer
     assert (skipped.session_number, skipped.HasField("input"), len(skipped.runs)) == (2, False, 2)
     error = refused(any_server.model.GetSessionLineage, pb.GetSessionLineageRequest(session_id="x"))
     assert reason(error) == "SESSION_NOT_FOUND"
-
-
-def test_a_run_can_start_from_the_promoted_version(any_server: InProcessServer) -> None:
-    """`promoted` is the version promoted when the run is queued; a retry keeps it; without one it is refused."""
-    any_server.dao.sessions.append(session_drafts(1))
-    any_server.dao.batches.release("r-1", None, NOW)
-    asked = training_service_pb2.StartTrainingRequest(run_id="next", batch_ids=["batch-1"])
-    asked.settings.base_model = "promoted"
-    assert reason(refused(any_server.training.StartTraining, asked)) == "NO_SERVING_MODEL"
-    asked.settings.base_model = "run-9-0123456789ab"
-    error = refused(any_server.training.StartTraining, asked)
-    assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "MODEL_VERSION_NOT_FOUND")
-    asked.settings.base_model = "promoted"
-    any_server.dao.promotions.append(PromotionOrder("p-1", "model-1"), NOW)
-    assert any_server.training.StartTraining(asked).run.settings.base_model == "model-1"
-    any_server.dao.promotions.append(PromotionOrder("p-2", "model-2"), NOW)
-    assert any_server.training.StartTraining(asked).run.settings.base_model == "model-1"

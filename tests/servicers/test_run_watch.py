@@ -13,7 +13,7 @@ from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from support.builders import NOW, SECOND, model_version, training_run
 from support.serving import InProcessServer, refused, until, wait_for
 
-from clickstream.domain.errors import NotFound, Unavailable
+from clickstream.domain.errors import NotFound, Reason, Unavailable
 from clickstream.domain.runs import Phase, RunState, TrainingProgress, TrainingRun
 from clickstream.servicers import run_watch
 from clickstream.servicers.run_watch import RunWatch
@@ -37,9 +37,9 @@ class Store:
         self.reads[run_id] += 1
         assert self.open.wait(20)
         if self.down:
-            raise Unavailable("STORE_UNAVAILABLE", "down")
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "down")
         if run_id not in self.runs:
-            raise NotFound("TRAINING_RUN_NOT_FOUND", "no such run")
+            raise NotFound(Reason.TRAINING_RUN_NOT_FOUND, "no such run")
         return self.runs[run_id]
 
     def end(self, run_id: str) -> None:

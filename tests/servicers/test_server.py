@@ -1,14 +1,12 @@
 """The server itself: health, reflection, reasons, drain (R20), and isolation of defects (R7)."""
 
-import ast
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, error_reason_pb2
+from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
@@ -19,9 +17,6 @@ from support.builders import NOW, create_request, session_drafts
 from support.memory_store import MemoryDao
 from support.serving import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
-import clickstream
-from clickstream.contract.statuses import STATUS_CODES, grpc_status
-from clickstream.domain import errors as domain
 from clickstream.domain.errors import StartError
 from clickstream.servicers.server import Server
 
@@ -63,40 +58,6 @@ def test_every_method_of_the_contract_is_implemented(server: InProcessServer) ->
                 else:
                     code = grpc.StatusCode.OK
                 assert code not in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
-
-
-def raised_reasons() -> set[str]:
-    """Every reason that the source names where it makes an error."""
-    found = set()
-    names = {kind.__name__ for kind in STATUS_CODES}
-    for path in Path(clickstream.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
-                continue
-            texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
-            if node.func.id in names and texts:
-                found.add(texts[0])
-            if node.func.id == "FieldViolation" and len(texts) > 2:
-                found.add(texts[2])
-    return found
-
-
-def test_every_reason_is_in_the_contract() -> None:
-    """Each reason that the code gives is a value of error_reason.proto."""
-    reasons = raised_reasons()
-    assert len(reasons) > 12
-    for name in reasons:
-        error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{name}")
-
-
-@pytest.mark.parametrize("kind", STATUS_CODES)
-def test_every_error_carries_its_reason(kind: type[domain.ClickstreamError]) -> None:
-    """Each domain error becomes its status with ErrorInfo."""
-    violations = [domain.FieldViolation("field", "is bad")]
-    error = kind(violations) if kind is domain.InvalidArgument else kind("DEFECT", "why")  # type: ignore[arg-type]
-    status = grpc_status(error)
-    assert status.code is STATUS_CODES[kind]
-    assert f"ERROR_REASON_{error.reason}".encode() in dict(status.trailing_metadata)["grpc-status-details-bin"]
 
 
 def test_r7_a_defect_says_nothing_and_harms_no_other_call(server: InProcessServer, monkeypatch) -> None:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from grpc import StatusCode
@@ -137,6 +138,52 @@ def test_r16_starting_twice_is_one_run(any_server: InProcessServer) -> None:
     assert (error.code(), reason(error)) == (StatusCode.ALREADY_EXISTS, "CONTENT_CONFLICT")
     archived = refused(any_server.training.StartTraining, start("run-2"))
     assert (archived.code(), reason(archived)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
+
+
+def night(server: InProcessServer, number: int) -> str:
+    """One night without a word about a base model: released, trained and promoted; what it started from."""
+    dao, run_id = server.dao, f"night-{number}"
+    dao.sessions.append(session_drafts(1, run_id))
+    batch = dao.batches.release(run_id, None, NOW)
+    run = server.training.StartTraining(start(run_id, batch.batch_id)).run
+    dao.runs.claim("me", NOW, NOW + SECOND)
+    parent = run.settings.base_model if number > 1 else ""
+    version = replace(model_version(run_id), model_version_id=version_of(number), parent_model_version_id=parent)
+    dao.runs.finish(run_id, "me", RunState.SUCCEEDED, "better", version, NOW)
+    server.model.PromoteModel(
+        model_pb.PromoteModelRequest(
+            model_version_id=version_of(number), request_id=run_id, expected_model_version_id=parent
+        )
+    )
+    return str(run.settings.base_model)
+
+
+def version_of(number: int) -> str:
+    """The version that a night makes."""
+    return f"night-{number}-{number:012x}"
+
+
+def test_r17_every_night_learns_on_from_the_night_before(any_server: InProcessServer) -> None:
+    """R1, R17: the first starts from the configured base model, the next from what serves; a retry changes nothing."""
+    any_server.load_embedder = lambda name: lambda kind, texts: [[1.0] for _ in texts]
+    assert [night(any_server, number) for number in (1, 2, 3)] == ["tiny", version_of(1), version_of(2)]
+    for number, base_model in ((1, "tiny"), (2, version_of(1))):
+        again = any_server.training.StartTraining(start(f"night-{number}", f"batch-{number}"))
+        assert (again.created, again.run.settings.base_model) == (False, base_model)
+    error = refused(any_server.training.StartTraining, start("night-1", "batch-1", base_model="base"))
+    assert reason(error) == "CONTENT_CONFLICT"
+
+
+def test_r17_a_run_starts_from_the_model_that_it_names(any_server: InProcessServer) -> None:
+    """R17: `base` is the configured one whatever serves; a version that does not exist is refused at once."""
+    any_server.load_embedder = lambda name: lambda kind, texts: [[1.0] for _ in texts]
+    night(any_server, 1)
+    night(any_server, 2)
+    for named, base_model in (("base", "tiny"), (version_of(1), version_of(1)), ("some/model", "some/model")):
+        run = any_server.training.StartTraining(start(f"from-{base_model[:4]}", base_model=named)).run
+        assert run.settings.base_model == base_model
+    error = refused(any_server.training.StartTraining, start("next", base_model="run-9-0123456789ab"))
+    assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "MODEL_VERSION_NOT_FOUND")
 
 
 @pytest.mark.parametrize("run_id", ["", "a/b", "..", ".hidden", "r" * 129, "é", "a b"])

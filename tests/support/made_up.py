@@ -16,7 +16,7 @@ from clickstream.domain.runs import ENDED, Phase, RunState, TrainingProgress
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.workers.batch_upkeep import BatchLife
 from clickstream.workers.improvement_queue import ImprovementQueue
-from clickstream.workers.promoter import Promoter
+from clickstream.workers.promoter import Promote, Promoter
 from clickstream.workers.run_worker import TrainingRunWorker
 from clickstream.workers.wake_signal import Waking
 from support.builders import model_version
@@ -72,9 +72,14 @@ def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWork
     inputs, lease = InputReader(dao, POLICY), timedelta(seconds=LEASE)
     upkeep = {
         "batches": BatchLife(dao, BatchRules(), clock).look_after,
-        "promotions": Promoter(dao, clock, by_itself=True).look_after,
+        "promotions": Promoter(dao, promoting(dao, clock)).look_after,
     }
     return TrainingRunWorker(dao, inputs, queue(dao, clock), upkeep, fine_tune, clock, lease, Waking())
+
+
+def promoting(dao: ClickstreamDao, clock: Callable[[], datetime]) -> Promote:
+    """Promotes what any trainer can load."""
+    return lambda version, order: dao.promotions.append(order, clock())
 
 
 def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueue:

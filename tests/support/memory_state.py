@@ -9,7 +9,7 @@ from typing import Any
 
 from clickstream.domain import limits
 from clickstream.domain.batches import Batch
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.improvement import ImprovementTask
 from clickstream.domain.promotions import Promotion
 from clickstream.domain.runs import CurvePoint, TrainingRun
@@ -49,7 +49,7 @@ def locked(method: Callable[..., Any]) -> Callable[..., Any]:
         with self._state.lock:
             if self._state.down:
                 self._state.refusals += 1
-                raise Unavailable("STORE_UNAVAILABLE", "the store is down")
+                raise Unavailable(Reason.STORE_UNAVAILABLE, "the store is down")
             return method(self, *args, **kwargs)
 
     return call

@@ -7,8 +7,8 @@ from typing import Any
 
 from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.domain import limits
-from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
-from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFound
+from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange, check_releasable
+from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFound, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import Promotion, PromotionOrder, following
 from clickstream.domain.runs import CURVE_POINTS, ENDED, CurvePoint, RunState, TrainingProgress, TrainingRun
@@ -77,7 +77,7 @@ class MemoryEvents(Part):
     def _append(self, push: EventPush) -> list[StoredEvent | None] | Exception:
         place = self._state.places.get(push.session_id)
         if place is None:
-            return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
+            return NotFound(Reason.SESSION_NOT_FOUND, "no session has this id; nothing was stored")
         events = self._state.events.setdefault(place, {})
         holders: list[StoredEvent | None] = []
         for event in push.events:
@@ -150,15 +150,10 @@ class MemoryBatches(Part):
         for batch in self._state.released.values():
             if batch.release_id == release_id:
                 if sequence not in (None, batch.sequence):
-                    raise AlreadyExists("CONTENT_CONFLICT", "release_id: taken by the release of another batch")
+                    raise AlreadyExists(Reason.CONTENT_CONFLICT, "release_id: taken by the release of another batch")
                 return batch
         open_batch = self.collecting()
-        if sequence is not None and sequence > open_batch.sequence:
-            raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
-        if sequence is not None and sequence < open_batch.sequence:
-            raise FailedPrecondition("BATCH_ALREADY_RELEASED", "the batch was released under another release id")
-        if not open_batch.session_count:
-            raise FailedPrecondition("BATCH_EMPTY", "the collecting batch has no session yet")
+        check_releasable(sequence, open_batch.sequence, open_batch.session_count)
         history = [StatusChange.release(release_id, at)]
         batch = replace(open_batch, status=BatchStatus.RELEASED, released_at=at, release_id=release_id, history=history)
         self._state.released[batch.sequence] = batch
@@ -203,7 +198,7 @@ class MemoryRuns(Part):
     @locked
     def create(self, run: TrainingRun) -> tuple[TrainingRun, bool]:
         if run.from_improvement_queue and run.run_id not in self._state.runs and self.open_improvement_run():
-            raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over")
+            raise FailedPrecondition(Reason.STATE_CONFLICT, "another run of the improvement queue is not over")
         kept = self._state.runs.setdefault(run.run_id, run)
         if kept is run:
             self._state.held[run.run_id] = (run.queued_at, "")

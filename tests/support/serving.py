@@ -20,13 +20,13 @@ from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceS
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
+from clickstream.contract.statuses import detail_of, reason_of
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import NotFound
+from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import Embedder, Embedding, LoadEmbedder
 from clickstream.servicers.batches import BatchServicer
@@ -140,7 +140,7 @@ class InProcessServer:
 
 
 def _no_model(model_version_id: str) -> Embedder:
-    raise NotFound("MODEL_VERSION_NOT_FOUND", f"no {model_version_id} here")
+    raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, f"no {model_version_id} here")
 
 
 class ServeProcess:
@@ -230,17 +230,12 @@ def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> grpc.RpcErro
 
 def detail(error: grpc.RpcError, kind: type[D]) -> D:
     """The error's `google.rpc` detail of this kind; an empty one if it carries none."""
-    found = kind()
-    status = rpc_status.from_call(error)
-    for packed in status.details if status else ():
-        if packed.Is(kind.DESCRIPTOR):
-            packed.Unpack(found)
-    return found
+    return detail_of(error, kind) or kind()
 
 
 def reason(error: grpc.RpcError) -> str:
     """The reason of a failed call without the enum's prefix."""
-    return detail(error, error_details_pb2.ErrorInfo).reason.removeprefix("ERROR_REASON_")
+    return reason_of(error)
 
 
 def fields(error: grpc.RpcError) -> list[str]:

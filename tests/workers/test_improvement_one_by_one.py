@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.builders import NOW, SECOND, model_version, push, session_drafts
-from support.made_up import LEASE, RULES, Module, play
+from support.made_up import LEASE, RULES, Module, play, promoting
 from support.memory_store import MemoryDao
 from support.serving import DEFAULTS, POLICY, Clock, until
 
@@ -75,7 +75,7 @@ def test_r17_the_next_run_learns_from_what_the_last_one_made(dao: ClickstreamDao
     queue.settle(first.run_id)
     queue.look_after()
     assert len(runs(dao)) == 1
-    Promoter(dao, clock, by_itself=True).look_after()
+    Promoter(dao, promoting(dao, clock)).look_after()
     queue.look_after()
     begun = {run.settings.base_model for run in runs(dao)}
     assert begun == {DEFAULTS.base_model, version.model_version_id}

@@ -14,7 +14,7 @@ from support.memory_store import MemoryDao
 from support.serving import DEFAULTS, PATIENCE, Clock, until
 
 from clickstream.domain import limits
-from clickstream.domain.errors import FailedPrecondition, Unavailable
+from clickstream.domain.errors import FailedPrecondition, Reason, Unavailable
 from clickstream.domain.improvement import ImprovementState, ImprovementTask
 from clickstream.domain.runs import ENDED, RunState, TrainingRun
 from clickstream.workers import improvement_queue as module
@@ -22,7 +22,7 @@ from clickstream.workers.run_worker import RETRY_SECONDS
 
 pytestmark = pytest.mark.usefixtures("few_queries_do")
 
-IMPOSSIBLE = FailedPrecondition("TRAINING_IMPOSSIBLE", "too few queries")
+IMPOSSIBLE = FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "too few queries")
 FINAL = {ImprovementState.DONE, ImprovementState.FAILED, ImprovementState.REFUSED, ImprovementState.CANCELED}
 
 
@@ -199,7 +199,7 @@ def test_r15_a_failed_run_is_tried_again_and_then_given_up(dao: MemoryDao, clock
 
 def test_r15_a_run_that_waits_keeps_its_sessions(dao: MemoryDao, clock: Clock) -> None:
     """R15, R16: while the trainer is away the run waits, and its sessions are still its own."""
-    fine_tune = Module(raising(Unavailable("STORE_UNAVAILABLE", "connection refused")))
+    fine_tune = Module(raising(Unavailable(Reason.TRAINER_UNAVAILABLE, "connection refused")))
 
     async def scenario() -> None:
         await until(lambda: runs(dao) and runs(dao)[0].reason == "connection refused")
@@ -353,7 +353,7 @@ def test_r15_what_one_worker_left_unsettled_another_settles(
 
     def fail(*arguments: Any) -> None:
         calls.append(arguments)
-        raise Unavailable("STORE_UNAVAILABLE", "no primary")
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "no primary")
 
     monkeypatch.setattr(dao.improvement, "settle", fail)
     fine_tune = Module()
@@ -420,7 +420,7 @@ def test_r15_a_group_has_a_largest_size(dao: MemoryDao, clock: Clock, monkeypatc
 
 def test_r7_a_long_reason_is_cut(dao: MemoryDao, clock: Clock) -> None:
     """R7: however much a run has to say, a page of its tasks can be read."""
-    endless = FailedPrecondition("TRAINING_IMPOSSIBLE", "x" * 10_000)
+    endless = FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "x" * 10_000)
 
     async def scenario() -> None:
         await until(lambda: tasks(dao)["b1-1"].attempts == 1)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 from support.builders import NOW, SECOND, model_version, training_run
-from support.made_up import Module, play
+from support.made_up import Module, play, promoting, raising
 from support.memory_store import MemoryDao
 from support.serving import Clock, until
 
+from clickstream.domain.errors import FailedPrecondition, Reason, ResourceExhausted, Unavailable
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import RunState
 from clickstream.workers.promoter import Promoter
@@ -57,16 +58,59 @@ def test_r16_a_promotion_outlives_the_worker_that_ended_the_run(dao: MemoryDao, 
         dao.runs.finish(run_id, "dead", RunState.SUCCEEDED, "well", model_version(run_id), NOW)
     dao.promotions.append(PromotionOrder("run run-1", "model-run-1", frozenset({""}), reason="nDCG@10 rose"), NOW)
     for _ in range(3):
-        Promoter(dao, clock, by_itself=True).look_after()
+        Promoter(dao, promoting(dao, clock)).look_after()
     assert promoted(dao) == ["model-run-1"]
     assert dao.runs.promotion_due() is None
 
 
-def test_r17_where_people_promote_nothing_is_promoted_by_itself(dao: MemoryDao, clock: Clock) -> None:
-    """R17: with automatic promotion off a better version waits for PromoteModel, also when it is on again later."""
+@pytest.fixture
+def passed(dao: MemoryDao) -> MemoryDao:
+    """A store with a version that passed its gate."""
     dao.runs.claim("me", NOW, NOW + 99 * SECOND)
     dao.runs.finish("run-1", "me", RunState.SUCCEEDED, "well", model_version("run-1"), NOW)
-    for by_itself in (False, True):
-        Promoter(dao, clock, by_itself=by_itself).look_after()
-    assert promoted(dao) == []
-    assert dao.runs.promotion_due() is None
+    return dao
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable(Reason.TRAINER_UNAVAILABLE, "connection refused"),
+        Unavailable(Reason.STORE_UNAVAILABLE, "no primary"),
+        ResourceExhausted(Reason.EMBED_QUEUE_FULL, "too many wait"),
+    ],
+    ids=lambda error: f"{error.reason}",
+)
+def test_r16_a_promotion_waits_for_a_trainer_that_is_away(passed: MemoryDao, clock: Clock, error: Exception) -> None:
+    """R16: as long as the trainer or the store is away or busy, the decision is open; later it is made."""
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            Promoter(passed, lambda *_: raising(error)()).look_after()
+    assert (promoted(passed), passed.runs.promotion_due()) == ([], model_version("run-1"))
+    Promoter(passed, promoting(passed, clock)).look_after()
+    assert promoted(passed) == ["model-run-1"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FailedPrecondition(Reason.STATE_CONFLICT, "model-run-1 cannot be loaded"), RuntimeError("cannot be loaded")],
+    ids=["refused", "defect"],
+)
+def test_r17_what_cannot_be_loaded_is_not_promoted_by_itself(
+    passed: MemoryDao, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R17: a version that the trainer cannot load is decided about once; the log says why it does not serve."""
+    Promoter(passed, lambda *_: raising(error)()).look_after()
+    assert (promoted(passed), passed.runs.promotion_due()) == ([], None)
+    assert "model-run-1 is not promoted by itself" in caplog.text
+    assert "cannot be loaded" in caplog.text
+
+
+def test_r17_where_people_promote_nothing_is_promoted_by_itself(
+    passed: MemoryDao, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R17: with automatic promotion off a better version waits for PromoteModel, also when it is on again later."""
+    caplog.set_level("INFO")
+    for promote in (None, promoting(passed, clock)):
+        Promoter(passed, promote).look_after()
+    assert (promoted(passed), passed.runs.promotion_due()) == ([], None)
+    assert "model-run-1 passed its gate; not promoted: promote it with PromoteModel" in caplog.text

@@ -147,6 +147,14 @@ def test_r16_an_archived_batch_fails_the_run(dao: MemoryDao, clock: Clock) -> No
     assert dao.batches.get(1).status is BatchStatus.ARCHIVED
 
 
+def test_r16_a_batch_that_does_not_exist_fails_the_run(dao: MemoryDao, clock: Clock) -> None:
+    """R16: a run over a batch that a restored database no longer has ends, and says that the batch does not exist."""
+    dao.runs.create(training_run("ghost", batches=(2, 9)))
+    play((dao, Module(), clock), scenario=ended(dao, "ghost"))
+    assert (state(dao, "ghost"), dao.runs.get("ghost").reason) == (RunState.FAILED, "batch-9 does not exist")
+    assert statuses(dao, 2) == ["released"]
+
+
 def test_r10_a_run_that_cannot_begin_leaves_its_batches_as_they_were(dao: MemoryDao, clock: Clock) -> None:
     """R10: a run of which one batch is archived fails, and what was trained before it stays so."""
     play((dao, Module(), clock), scenario=ended(dao))

@@ -6,7 +6,7 @@ from support.made_up import REPORT, Endless, Module, ended, play, raising, state
 from support.memory_store import MemoryDao
 from support.serving import Clock, until
 
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.judgements import JudgedQuery, packed
 from clickstream.domain.runs import RunState
 
@@ -28,7 +28,7 @@ def test_r16_a_run_succeeds_with_its_model_version(dao: MemoryDao, clock: Clock)
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (FailedPrecondition("TRAINING_IMPOSSIBLE", "too few queries"), "too few queries"),
+        (FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "too few queries"), "too few queries"),
         (RuntimeError("boom"), "defect: RuntimeError: boom"),
     ],
 )

@@ -9,7 +9,7 @@ from support.memory_store import MemoryDao
 from support.serving import Clock, until
 
 from clickstream.domain.batches import BatchStatus
-from clickstream.domain.errors import FailedPrecondition, Unavailable
+from clickstream.domain.errors import FailedPrecondition, Reason, Unavailable
 from clickstream.domain.runs import RunState
 from clickstream.workers import run_worker as module
 
@@ -37,7 +37,7 @@ def test_r16_a_worker_that_lost_its_lease_as_it_ended_ends_nothing(
 
     def taken() -> None:
         dao._state.held["run-1"] = (NOW + 999 * SECOND, "another")
-        raise FailedPrecondition("TRAINING_IMPOSSIBLE", "too late")
+        raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "too late")
 
     fine_tune = Module(taken)
 
@@ -54,7 +54,7 @@ def test_r16_a_worker_that_lost_its_lease_as_it_ended_ends_nothing(
 
 def test_r16_an_absent_trainer_is_tried_again_and_then_given_up(dao: MemoryDao, clock: Clock) -> None:
     """R16: while the module is away the run waits with the reason, longer each time; in the end it fails with it."""
-    fine_tune = Module(raising(Unavailable("STORE_UNAVAILABLE", "connection refused")))
+    fine_tune = Module(raising(Unavailable(Reason.TRAINER_UNAVAILABLE, "connection refused")))
     pauses = [5, 10, 20, 40, 80, 160, 300, 300, 300]
 
     async def scenario() -> None:

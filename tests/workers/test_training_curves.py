@@ -11,7 +11,7 @@ from support.made_up import REPORT, Module, ended, play, raising
 from support.memory_store import MemoryDao
 from support.serving import Clock, until
 
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.runs import ENDED, CurvePoint, Phase, RunState
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.workers import run_worker as module
@@ -42,7 +42,7 @@ class Logging(Module):
     ("then", "state"),
     [
         (model_version, RunState.SUCCEEDED),
-        (raising(FailedPrecondition("TRAINING_IMPOSSIBLE", "too hard")), RunState.FAILED),
+        (raising(FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "too hard")), RunState.FAILED),
         (raising(RuntimeError("boom")), RunState.FAILED),
     ],
 )

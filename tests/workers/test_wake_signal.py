@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.workers import wake_signal
 from clickstream.workers.wake_signal import Waking
 
@@ -30,7 +30,7 @@ class Stream:
         self.opened += 1
         told()
         if self.opened <= self._losses:
-            raise Unavailable("STORE_UNAVAILABLE", "the primary is gone")
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "the primary is gone")
         while not is_stopped():
             if self.change.wait(0.01):
                 self.change.clear()

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     created_at_back: float = Field(12 * HOUR, ge=0, le=LONGEST, description="How old a `created_at` may be.")
     created_at_ahead: float = Field(5 * 60, ge=0, le=LONGEST, description="How far ahead a `created_at` may be.")
     importance_policy: Path = Field(PACKAGED_POLICY, description="The importance policy, a TOML file.")
-    base_model: str = Field("", description="Default base model: a folder or name. Empty: all-MiniLM-L6-v2.")
+    base_model: str = Field("", description="The base model: a folder or name. Empty: all-MiniLM-L6-v2.")
     item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
     trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")
     run_training: bool = Field(
@@ -63,7 +63,9 @@ class Settings(BaseSettings):
         600, ge=0, le=DAY, description="Wait after a session's first failed run; it doubles, up to a day."
     )
     auto_promote: bool = Field(
-        True, description="Whether a worker promotes a model version that passed its gate. Else people do."
+        False,
+        description="Whether a worker promotes what passed its gate. Off by default: vectors of two versions do not "
+        "compare, so who searches an index promotes when the index is ready.",
     )
     auto_release_sessions: int = Field(
         0, ge=0, description="A worker releases the collecting batch at so many sessions. 0: it does not."

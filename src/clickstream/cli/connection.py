@@ -63,10 +63,11 @@ def in_words(error: "grpc.RpcError") -> str:
 
 def exit_code_of(error: "grpc.RpcError") -> ExitCode:
     """The exit code of a failed call: repeat it, call a person because of a defect, or mend what was asked for."""
-    from clickstream.client.calls import is_passing, reason
+    from clickstream.client.calls import is_passing
+    from clickstream.contract.statuses import reason_of
 
     if is_passing(error):
         return ExitCode.SERVER_AWAY
     if error.code().name in _DEFECTS:
         return ExitCode.FAILED
-    return ExitCode.GATE_NOT_PASSED if reason(error) == "GATE_NOT_PASSED" else ExitCode.REFUSED
+    return ExitCode.GATE_NOT_PASSED if reason_of(error) == "GATE_NOT_PASSED" else ExitCode.REFUSED

@@ -13,10 +13,12 @@ from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from embedding_studio.clickstream.v1.error_reason_pb2 import ErrorReason
 from embedding_studio.clickstream.v1.session_pb2 import Event, Session
 
-from clickstream.client.calls import clickstream_stub, is_passing, pause_before_retry, reason
+from clickstream.client.calls import clickstream_stub, is_passing, pause_before_retry
 from clickstream.client.channel import open_channel
 from clickstream.client.outbox import ACCEPTED, DUPLICATE, Failure, Lane, Outbox, Stats, Verdict
 from clickstream.client.queue_settings import QueueSettings
+from clickstream.contract.statuses import reason_of
+from clickstream.domain.errors import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ class Background:
                 return self._attempt(lane)
             except grpc.RpcError as error:
                 if not is_passing(error):
-                    said = reason(error) or error.code().name
+                    said = reason_of(error) or error.code().name
                     return [(said, error.details() or "")] * len(lane.in_flight)
                 self._stopping.wait(pause_before_retry(attempt, error))
                 attempt += 1
@@ -151,7 +153,7 @@ def _verdict(outcome: Outcome) -> Verdict:
     if outcome.code == Outcome.CODE_DUPLICATE:
         return DUPLICATE, ""
     if outcome.code == Outcome.CODE_CONFLICT:
-        return "CONTENT_CONFLICT", "the event id is taken by other content"
+        return Reason.CONTENT_CONFLICT, "the event id is taken by other content"
     # A newer server may know reasons that this client does not.
     known = outcome.reason in ErrorReason.values()
     name = ErrorReason.Name(outcome.reason).removeprefix("ERROR_REASON_") if known else str(outcome.reason)

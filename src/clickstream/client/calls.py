@@ -12,9 +12,10 @@ from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import Clickst
 from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import ImprovementServiceStub
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
-from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
-from grpc_status import rpc_status
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+
+from clickstream.contract.statuses import detail_of, reason_of
+from clickstream.domain.errors import Reason
 
 Request = TypeVar("Request", contravariant=True)
 Response = TypeVar("Response", covariant=True)
@@ -68,7 +69,7 @@ def pause_before_retry(attempt: int, error: grpc.RpcError) -> float:
     """
     # The exponent is bounded: retries may go on for days, and 2.0 ** 1024 overflows.
     backoff: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
-    info = _detail(error, RetryInfo)
+    info = detail_of(error, RetryInfo)
     asked: timedelta = info.retry_delay.ToTimedelta() if info else timedelta()
     return asked.total_seconds() + backoff * random.uniform(0.5, 1.0)
 
@@ -78,30 +79,11 @@ def is_passing(error: grpc.RpcError) -> bool:
     code = error.code()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # A message that is too large is refused under the same status, for ever.
-        return reason(error) in {"WRITE_QUEUE_FULL", "EMBED_QUEUE_FULL"}
+        return reason_of(error) in {Reason.WRITE_QUEUE_FULL, Reason.EMBED_QUEUE_FULL}
     return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-
-
-def reason(error: grpc.RpcError) -> str:
-    """The `ErrorInfo.reason` of a failed call without the enum's prefix; empty if it carries none."""
-    info = _detail(error, ErrorInfo)
-    return info.reason.removeprefix("ERROR_REASON_") if info else ""
 
 
 def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
     """The (field, description) pairs of a failed call's `BadRequest`."""
-    bad = _detail(error, BadRequest)
+    bad = detail_of(error, BadRequest)
     return [(violation.field, violation.description) for violation in bad.field_violations] if bad else []
-
-
-def _detail(error: grpc.RpcError, kind: type[Any]) -> Any:
-    try:
-        status: Any = rpc_status.from_call(error)
-        for packed in status.details if status else ():
-            detail = kind()
-            if packed.Unpack(detail):
-                return detail
-    except (DecodeError, ValueError):
-        # A proxy has broken the details, or changed the status that they explain.
-        return None
-    return None

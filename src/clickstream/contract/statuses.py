@@ -1,10 +1,10 @@
-"""Domain errors → gRPC status with `google.rpc` details."""
+"""Domain errors and gRPC statuses with `google.rpc` details, in both directions."""
 
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -16,11 +16,14 @@ from clickstream.domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    Reason,
     ResourceExhausted,
     Unavailable,
 )
 
 ERROR_DOMAIN = "clickstream.embedding_studio"
+# Of the names in `error_reason.proto`.
+PREFIX = "ERROR_REASON_"
 # A status travels in HTTP/2 trailers, of which clients accept 8 KiB; the details go in base64.
 VIOLATION_BYTES = 4_000
 
@@ -33,11 +36,19 @@ STATUS_CODES: dict[type[ClickstreamError], grpc.StatusCode] = {
     Unavailable: grpc.StatusCode.UNAVAILABLE,
 }
 
+# Errors that name what they are about: their metadata is kept.
+NAMING_ERRORS: dict[grpc.StatusCode, type[NotFound | FailedPrecondition]] = {
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+}
+
+D = TypeVar("D", bound=Message)
+
 
 def grpc_status(error: ClickstreamError) -> grpc.Status:
     """The status of a domain error: ErrorInfo always, and BadRequest, QuotaFailure or RetryInfo where they apply."""
     code = STATUS_CODES[type(error)]
-    reason = f"ERROR_REASON_{error.reason}"
+    reason = f"{PREFIX}{error.reason}"
     metadata = {key: short(value) for key, value in error.metadata.items()}
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain=ERROR_DOMAIN, metadata=metadata)]
     if isinstance(error, InvalidArgument):
@@ -59,7 +70,7 @@ def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
         named.field_violations.add(
             field=short(violation.field),
             description=short(violation.description),
-            reason=f"ERROR_REASON_{violation.reason}",
+            reason=f"{PREFIX}{violation.reason}",
         )
         if named.ByteSize() > VIOLATION_BYTES:
             break
@@ -68,7 +79,7 @@ def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
 
 def defect_status() -> grpc.Status:
     """The status of an exception that should not exist. Says nothing about it: the log does."""
-    info = error_details_pb2.ErrorInfo(reason="ERROR_REASON_DEFECT", domain=ERROR_DOMAIN)
+    info = error_details_pb2.ErrorInfo(reason=f"{PREFIX}{Reason.DEFECT}", domain=ERROR_DOMAIN)
     return _status(grpc.StatusCode.INTERNAL, "a defect of the server; its log has the details", [info])
 
 
@@ -88,29 +99,59 @@ def short(text: str) -> str:
     return encoded[: limits.PATH_BYTES].decode(errors="ignore") + "…"
 
 
-ERRORS: dict[grpc.StatusCode, type[ClickstreamError]] = {
-    grpc.StatusCode.NOT_FOUND: NotFound,
-    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
-}
+def detail_of(error: grpc.RpcError, kind: type[D]) -> D | None:
+    """The `google.rpc` detail of this kind that a failed call carries.
+
+    None if it carries none, or none that can be read: a proxy may have broken the details, or changed the status
+    that they explain, and the error itself counts all the same.
+    """
+    try:
+        status = rpc_status.from_call(error)
+        for packed in status.details if status else ():
+            detail = kind()
+            if packed.Unpack(detail):
+                return detail
+    except (DecodeError, ValueError):
+        return None
+    return None
+
+
+def reason_of(error: grpc.RpcError) -> str:
+    """The reason of a failed call, also one that only a newer version knows; empty if it carries none."""
+    info = detail_of(error, error_details_pb2.ErrorInfo)
+    return info.reason.removeprefix(PREFIX) if info else ""
 
 
 def raise_domain_error(error: grpc.aio.AioRpcError) -> NoReturn:
-    """Raises the domain error that the other side raised."""
-    message = error.details() or ""
-    info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    status = rpc_status.from_call(error)
-    for packed in status.details if status else ():
-        packed.Unpack(info)
-        packed.Unpack(request)
-    reason = info.reason.removeprefix("ERROR_REASON_")
-    if request.field_violations:
+    """Raises the domain error that the trainer raised, as a call of this service on it has met it.
+
+    Raises:
+        InvalidArgument, NotFound, FailedPrecondition, ResourceExhausted: As the trainer raised it.
+        grpc.aio.AioRpcError: The call met a defect of the trainer.
+        Unavailable: The trainer did not answer, or not in words that this version knows.
+    """
+    code, reason, message = error.code(), _known(reason_of(error)), error.details() or ""
+    request = detail_of(error, error_details_pb2.BadRequest)
+    if request and request.field_violations:
         raise InvalidArgument(
             [
-                FieldViolation(each.field, each.description, each.reason.removeprefix("ERROR_REASON_"))
+                FieldViolation(each.field, each.description, _known(each.reason) or Reason.INVALID_FIELD)
                 for each in request.field_violations
             ]
         ) from error
-    if reason and error.code() in ERRORS:
-        raise ERRORS[error.code()](reason, message) from error
-    raise Unavailable("STORE_UNAVAILABLE", f"the machine of the models: {message}") from error
+    if reason is Reason.DEFECT:
+        raise error
+    if reason and code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        retry = detail_of(error, error_details_pb2.RetryInfo)
+        seconds = retry.retry_delay.ToTimedelta().total_seconds() if retry else 0.0
+        raise ResourceExhausted(reason, message, seconds) from error
+    if reason and code in NAMING_ERRORS:
+        info = detail_of(error, error_details_pb2.ErrorInfo)
+        raise NAMING_ERRORS[code](reason, message, info.metadata if info else None) from error
+    raise Unavailable(Reason.TRAINER_UNAVAILABLE, f"the trainer: {message}") from error
+
+
+def _known(name: str) -> Reason | None:
+    """The reason of this name, with or without the enum's prefix; None if this version knows none."""
+    short_name = name.removeprefix(PREFIX)
+    return Reason(short_name) if short_name in Reason.__members__ else None

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import ResourceExhausted
+from clickstream.domain.errors import Reason, ResourceExhausted
 from clickstream.domain.sessions import Appended, EventPush, SessionDraft, StoredEvent
 
 # What one event or session costs beside its payload: objects, keys, the future.
@@ -87,7 +87,7 @@ class GroupCommit:
 
     def _submit(self, content: SessionDraft | EventPush, documents: int, size: int) -> "asyncio.Future[Any]":
         if self._waiting_bytes + size > self._max_waiting_bytes:
-            raise ResourceExhausted("WRITE_QUEUE_FULL", "too many writes wait for the store")
+            raise ResourceExhausted(Reason.WRITE_QUEUE_FULL, "too many writes wait for the store")
         write = _Write(content, documents, size, self._loop.create_future())
         self._waiting.append(write)
         self._waiting_bytes += size

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from clickstream.domain.errors import FailedPrecondition, NotFound, Reason
+
 
 class BatchStatus(StrEnum):
     """Where a batch is in its life."""
@@ -83,3 +85,32 @@ def sequence_of(batch_id: str) -> int | None:
     """The sequence number behind a batch's name, or None if no batch can have this name."""
     match = re.fullmatch(r"batch-([1-9][0-9]{0,8})", batch_id)
     return int(match.group(1)) if match else None
+
+
+def no_batch(batch_id: str) -> NotFound:
+    """The error of a call that names a batch which does not exist."""
+    return NotFound(Reason.BATCH_NOT_FOUND, f"{batch_id} does not exist", {"batch_id": batch_id})
+
+
+def check_releasable(sequence: int | None, collecting: int, session_count: int) -> None:
+    """Checks the release of a batch under a new release id.
+
+    Args:
+        sequence: Of the batch to release; None means the one that collects.
+        collecting: The sequence number of the batch that collects.
+        session_count: The number of its sessions.
+
+    Raises:
+        NotFound: There is no such batch yet.
+        FailedPrecondition: The batch was released under another id, or has no session.
+    """
+    if sequence is not None and sequence > collecting:
+        raise no_batch(batch_id_of(sequence))
+    if sequence is not None and sequence < collecting:
+        raise FailedPrecondition(
+            Reason.BATCH_ALREADY_RELEASED,
+            "the batch was released under another release id",
+            {"batch_id": batch_id_of(sequence)},
+        )
+    if session_count == 0:
+        raise FailedPrecondition(Reason.BATCH_EMPTY, "the collecting batch has no session yet")

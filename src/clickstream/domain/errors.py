@@ -1,27 +1,60 @@
-"""Domain errors. Each carries a reason from `error_reason.proto`; the servicers map them to statuses."""
+"""Domain errors, each with its reason; `contract.statuses` maps them to gRPC statuses and back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from clickstream.domain import limits
 
 
+class Reason(StrEnum):
+    """Why a call failed: the values of `error_reason.proto`, which explains each, without their prefix."""
+
+    INVALID_FIELD = "INVALID_FIELD"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    CREATED_AT_OUT_OF_WINDOW = "CREATED_AT_OUT_OF_WINDOW"
+    INVALID_PAGE_TOKEN = "INVALID_PAGE_TOKEN"
+    CONTENT_CONFLICT = "CONTENT_CONFLICT"
+    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    BATCH_NOT_FOUND = "BATCH_NOT_FOUND"
+    IMPROVEMENT_TASK_NOT_FOUND = "IMPROVEMENT_TASK_NOT_FOUND"
+    TRAINING_RUN_NOT_FOUND = "TRAINING_RUN_NOT_FOUND"
+    MODEL_VERSION_NOT_FOUND = "MODEL_VERSION_NOT_FOUND"
+    BATCH_EMPTY = "BATCH_EMPTY"
+    BATCH_ALREADY_RELEASED = "BATCH_ALREADY_RELEASED"
+    BATCH_NOT_RELEASED = "BATCH_NOT_RELEASED"
+    SESSION_IRRELEVANT = "SESSION_IRRELEVANT"
+    SESSION_PAYLOAD_SEARCH = "SESSION_PAYLOAD_SEARCH"
+    SESSION_EVENTLESS = "SESSION_EVENTLESS"
+    STATE_CONFLICT = "STATE_CONFLICT"
+    TRAINING_IMPOSSIBLE = "TRAINING_IMPOSSIBLE"
+    NO_SERVING_MODEL = "NO_SERVING_MODEL"
+    NOTHING_TO_ROLL_BACK = "NOTHING_TO_ROLL_BACK"
+    GATE_NOT_PASSED = "GATE_NOT_PASSED"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    TRAINER_UNAVAILABLE = "TRAINER_UNAVAILABLE"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    WRITE_QUEUE_FULL = "WRITE_QUEUE_FULL"
+    EMBED_QUEUE_FULL = "EMBED_QUEUE_FULL"
+    DEFECT = "DEFECT"
+
+
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """One bad field: its path (`events[3].created_at`), what is wrong, and the reason's short name."""
+    """One bad field: its path (`events[3].created_at`), what is wrong, and why."""
 
     field: str
     description: str
-    reason: str = "INVALID_FIELD"
+    reason: Reason = Reason.INVALID_FIELD
 
 
 class ClickstreamError(Exception):
     """A call that cannot be served, with the reason a client can act on.
 
-    `reason` is a name of `error_reason.proto` without its `ERROR_REASON_` prefix.
+    `metadata` has the keys that `error_reason.proto` states for the reason.
     """
 
-    def __init__(self, reason: str, message: str, metadata: Mapping[str, str] | None = None) -> None:
+    def __init__(self, reason: Reason, message: str, metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
@@ -57,7 +90,7 @@ class FailedPrecondition(ClickstreamError):
 class ResourceExhausted(ClickstreamError):
     """The server holds as much as it may; `retry_after` is in seconds."""
 
-    def __init__(self, reason: str, message: str, retry_after: float = 1.0) -> None:
+    def __init__(self, reason: Reason, message: str, retry_after: float = 1.0) -> None:
         super().__init__(reason, message)
         self.retry_after = retry_after
 
@@ -65,7 +98,7 @@ class ResourceExhausted(ClickstreamError):
 class Unavailable(ClickstreamError):
     """The outcome is unknown and the call must be retried; `retry_after` is in seconds."""
 
-    def __init__(self, reason: str, message: str, retry_after: float = 1.0) -> None:
+    def __init__(self, reason: Reason, message: str, retry_after: float = 1.0) -> None:
         super().__init__(reason, message)
         self.retry_after = retry_after
 

@@ -4,7 +4,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 
 
 class ItemTemplate:
@@ -76,4 +76,4 @@ def _text(value: object) -> str:
 
 
 def _bad_template(template: str, why: str) -> FailedPrecondition:
-    return FailedPrecondition("TRAINING_IMPOSSIBLE", f"item template {template!r}: {why}")
+    return FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"item template {template!r}: {why}")

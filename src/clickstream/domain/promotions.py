@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from clickstream.domain.errors import AlreadyExists, FailedPrecondition
+from clickstream.domain.errors import AlreadyExists, FailedPrecondition, Reason
+
+BASE = "base"
+"""What a run that starts from the configured base model names. Where none is configured, the trainer has its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionOrder:
     """What is asked for, once per request id: a version to promote or, without one, a rollback.
 
-    `expected` holds the ids of which one must be promoted now ("" for none); None means any.
+    `expected` has the ids of which one must serve now ("" for none); None means any. `behind` is the sequence number
+    that the last entry must have (0: there is none); None means any.
     """
 
     request_id: str
@@ -18,6 +22,7 @@ class PromotionOrder:
     expected: frozenset[str] | None = None
     forced: bool = False
     reason: str = ""
+    behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +43,27 @@ class Promotion:
         target = order.model_version_id or self.model_version_id
         asked = (target, not order.model_version_id, order.forced, order.reason)
         if (self.model_version_id, self.rollback, self.forced, self.reason) != asked:
-            raise AlreadyExists("CONTENT_CONFLICT", "request_id: taken by another promotion or rollback")
+            raise AlreadyExists(Reason.CONTENT_CONFLICT, "request_id: taken by another promotion or rollback")
 
 
 def following(order: PromotionOrder, current: Promotion | None, previous: Promotion | None, at: datetime) -> Promotion:
     """The entry that carries an order out behind `current`; `previous` is the entry before that one.
 
     Raises:
-        FailedPrecondition: another version is promoted than expected, or there is nothing to roll back to.
+        FailedPrecondition: Another version serves than expected, the log has grown, or there is nothing to roll back
+            to.
     """
     promoted = current.model_version_id if current else ""
     if order.expected is not None and promoted not in order.expected:
-        raise FailedPrecondition("STATE_CONFLICT", f"{promoted or 'no model version'} serves")
+        raise FailedPrecondition(
+            Reason.STATE_CONFLICT, f"{promoted or 'no model version'} serves", {"serving_model_version_id": promoted}
+        )
+    if order.behind is not None and order.behind != (current.sequence if current else 0):
+        raise FailedPrecondition(Reason.STATE_CONFLICT, f"another promotion came first: {promoted} serves")
     target, returns_to = order.model_version_id, current.sequence if current else 0
     if not target:
         if previous is None:
-            raise FailedPrecondition("NOTHING_TO_ROLL_BACK", "no model version served before this one")
+            raise FailedPrecondition(Reason.NOTHING_TO_ROLL_BACK, "no model version served before this one")
         target, returns_to = previous.model_version_id, previous.previous
     elif current is not None and target == promoted:
         returns_to = current.previous  # a rollback then still leads to another version
@@ -67,3 +77,20 @@ def following(order: PromotionOrder, current: Promotion | None, previous: Promot
         reason=order.reason,
         promoted_at=at,
     )
+
+
+def starting_model(named: str, configured: str, current: Promotion | None) -> str:
+    """The model that a run starts from which is queued now.
+
+    Args:
+        named: What was asked for: a version, a folder, a name, or `base`. Empty: the version that serves or, if none
+            does, the configured base model.
+        configured: The configured base model; empty if none is.
+        current: The last promotion; None if there is none.
+
+    Returns:
+        A version, a folder or a name, or `base` where no base model is configured.
+    """
+    if not named and current is not None:
+        return current.model_version_id
+    return (configured if named in ("", BASE) else named) or BASE

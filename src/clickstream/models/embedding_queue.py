@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from clickstream.domain import limits
-from clickstream.domain.errors import ResourceExhausted
+from clickstream.domain.errors import Reason, ResourceExhausted
 
 Vectors = Sequence[Sequence[float]]
 Embedder = Callable[[str, Sequence[str]], Vectors]
@@ -55,7 +55,7 @@ class Embedding:
             NotFound, FailedPrecondition: the model cannot be loaded.
         """
         if self._texts + len(texts) > self._waiting_texts:
-            raise ResourceExhausted("EMBED_QUEUE_FULL", f"{self._texts} texts wait; {self._waiting_texts} may")
+            raise ResourceExhausted(Reason.EMBED_QUEUE_FULL, f"{self._texts} texts wait; {self._waiting_texts} may")
         self._texts += len(texts)
         try:
             waiting = _Waiting(await self._embedder(model_version_id), kind, texts)

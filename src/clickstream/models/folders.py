@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from clickstream.domain import limits
-from clickstream.domain.errors import NotFound
+from clickstream.domain.errors import NotFound, Reason
 
 VERSION_FILE = "model_version.json"
 
@@ -12,7 +12,9 @@ def model_folder(models: Path, model_version_id: str) -> Path:
     """The folder of a version. Raises NotFound if this machine does not hold it."""
     named = limits.NAME_ALPHABET.issuperset(model_version_id) and not model_version_id.startswith(".")
     if not (model_version_id and named and (models / model_version_id).is_dir()):
-        raise NotFound("MODEL_VERSION_NOT_FOUND", "model_version_id: the machine of the models does not hold its files")
+        raise NotFound(
+            Reason.MODEL_VERSION_NOT_FOUND, "model_version_id: the machine of the models does not hold its files"
+        )
     return models / model_version_id
 
 

@@ -10,8 +10,8 @@ from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceS
 from clickstream.contract.batches import batch_message
 from clickstream.contract.encoding import message_field
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.batches import Batch, BatchStatus, sequence_of
-from clickstream.domain.errors import FieldViolation, NotFound
+from clickstream.domain.batches import Batch, BatchStatus, no_batch, sequence_of
+from clickstream.domain.errors import FieldViolation
 from clickstream.servicers.batch_pages import BatchReader
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
@@ -74,7 +74,7 @@ class BatchServicer(BatchServiceServicer):
             return self._dao.batches.collecting()
         batch = self._dao.batches.get(sequence) if sequence else None
         if batch is None:
-            raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
+            raise no_batch(batch_id)
         return batch
 
     async def ReleaseBatch(self, request: pb.ReleaseBatchRequest, context: Context) -> pb.ReleaseBatchResponse:  # noqa: N802
@@ -82,7 +82,7 @@ class BatchServicer(BatchServiceServicer):
         release_id = fields.checked_id(request.release_id, "release_id")
         sequence = sequence_of(request.batch_id) if request.batch_id else None
         if request.batch_id and sequence is None:
-            raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
+            raise no_batch(request.batch_id)
         batch = await asyncio.to_thread(self._dao.batches.release, release_id, sequence, self._clock())
         return pb.ReleaseBatchResponse(batch=batch_message(batch))
 

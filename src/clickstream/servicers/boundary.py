@@ -11,7 +11,14 @@ from google.protobuf.message import DecodeError, Message
 
 from clickstream.contract.statuses import defect_status, grpc_status
 from clickstream.domain import limits
-from clickstream.domain.errors import ClickstreamError, FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
+from clickstream.domain.errors import (
+    ClickstreamError,
+    FieldViolation,
+    InvalidArgument,
+    Reason,
+    ResourceExhausted,
+    Unavailable,
+)
 
 # gRPC itself refuses beyond this, without details; below it, we say what the limit is.
 # A stopping server waits for this long without a new call, and that often at most.
@@ -123,14 +130,14 @@ _END = object()
 
 
 def _shutting_down() -> Unavailable:
-    return Unavailable("SHUTTING_DOWN", "the server is shutting down; go on elsewhere")
+    return Unavailable(Reason.SHUTTING_DOWN, "the server is shutting down; go on elsewhere")
 
 
 def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def parse(request: bytes) -> Any:
         if len(request) > limits.REQUEST_BYTES:
             raise ResourceExhausted(
-                "LIMIT_EXCEEDED", f"the request has {len(request)} bytes; {limits.REQUEST_BYTES} are allowed", 0
+                Reason.LIMIT_EXCEEDED, f"the request has {len(request)} bytes; {limits.REQUEST_BYTES} are allowed", 0
             )
         try:
             return deserializer(request)

@@ -10,7 +10,7 @@ from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import Improve
 
 from clickstream.contract.improvement import improvement_summary_message, improvement_task_message
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import FailedPrecondition, NotFound
+from clickstream.domain.errors import FailedPrecondition, NotFound, Reason
 from clickstream.domain.improvement import RETRYABLE, ImprovementState, ImprovementTask, group_of
 from clickstream.domain.limits import IMPROVEMENT_LOOK
 from clickstream.domain.query_split import Split, normalised
@@ -51,12 +51,12 @@ class ImprovementServicer(ImprovementServiceServicer):
         """A session that can be put forward, and its normalised query."""
         session = known(self._dao.sessions.get(session_id))
         if session.irrelevant_at is not None:
-            raise FailedPrecondition("SESSION_IRRELEVANT", "the session is marked irrelevant")
+            raise FailedPrecondition(Reason.SESSION_IRRELEVANT, "the session is marked irrelevant")
         search = session_pb2.Session.FromString(session.payload)
         if search.payload_search:
-            raise FailedPrecondition("SESSION_PAYLOAD_SEARCH", "the session is a payload search")
+            raise FailedPrecondition(Reason.SESSION_PAYLOAD_SEARCH, "the session is a payload search")
         if not self._dao.events.has_any(session.batch, session.number):
-            raise FailedPrecondition("SESSION_EVENTLESS", "the session has no event")
+            raise FailedPrecondition(Reason.SESSION_EVENTLESS, "the session has no event")
         return session, normalised(search.query)
 
     async def GetImprovementTask(  # noqa: N802
@@ -97,7 +97,9 @@ class ImprovementServicer(ImprovementServiceServicer):
         session_id = fields.checked_id(request.session_id, "session_id")
         task = _queued(await asyncio.to_thread(self._dao.improvement.cancel, session_id, self._clock()))
         if task.state is not ImprovementState.CANCELED:
-            raise FailedPrecondition("STATE_CONFLICT", f"the task is {task.state}")
+            raise FailedPrecondition(
+                Reason.STATE_CONFLICT, f"the task is {task.state}", {"state": f"IMPROVEMENT_STATE_{task.state.name}"}
+            )
         return pb.CancelImprovementTaskResponse(task=improvement_task_message(task))
 
     async def RetryImprovementTask(  # noqa: N802
@@ -135,5 +137,5 @@ class ImprovementServicer(ImprovementServiceServicer):
 
 def _queued(task: ImprovementTask | None) -> ImprovementTask:
     if task is None:
-        raise NotFound("IMPROVEMENT_TASK_NOT_FOUND", "session_id: was never put into the improvement queue")
+        raise NotFound(Reason.IMPROVEMENT_TASK_NOT_FOUND, "session_id: was never put into the improvement queue")
     return task

@@ -13,9 +13,10 @@ from clickstream.contract.encoding import timestamp
 from clickstream.contract.models import model_version_message
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import FailedPrecondition, FieldViolation, NotFound
+from clickstream.domain.errors import FailedPrecondition, FieldViolation, NotFound, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import Promotion, PromotionOrder
+from clickstream.models.promoting import Promoting
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
 from clickstream.servicers.checks.texts import check_texts
@@ -33,7 +34,7 @@ class ModelServicer(ModelServiceServicer):
         self._dao = dao
         self._inputs = inputs
         self._host = host
-        self._clock = clock
+        self._promoting = Promoting(dao.promotions, host.load, clock)
 
     async def GetModelVersion(  # noqa: N802
         self, request: pb.GetModelVersionRequest, context: Context
@@ -72,25 +73,13 @@ class ModelServicer(ModelServiceServicer):
         if order.forced and not order.reason.strip():
             fields.require([FieldViolation("reason", "is required together with force")])
         version = await asyncio.to_thread(self._version, order.model_version_id)
-        if not version.gate_passed and not order.forced:
-            raise FailedPrecondition("GATE_NOT_PASSED", f"the gate said no: {version.gate_reason}")
-        if not await asyncio.to_thread(self._dao.promotions.knows, order.request_id):
-            await self._check_loads(order.model_version_id, context)
-        promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
+        promotion, created = await self._promoting.promote(version, order, context.time_remaining())
         return pb.PromoteModelResponse(promotion=_message(promotion), created=created)
-
-    async def _check_loads(self, model_version_id: str, context: Context) -> None:
-        """Raises unless the machine of the models can embed with a version, which it then holds ready."""
-        probe = host_pb.EmbedTextsRequest(model_version_id=model_version_id, texts=["a"], kind=pb.TEXT_KIND_QUERY)
-        try:
-            await self._host.embed(probe, context.time_remaining())
-        except NotFound as error:  # the version is known, its files are not there
-            raise FailedPrecondition("STATE_CONFLICT", error.message) from error
 
     async def RollbackModel(self, request: pb.RollbackModelRequest, context: Context) -> pb.RollbackModelResponse:  # noqa: N802
         """See the contract."""
         order = _order(request, "", forced=False)
-        promotion, created = await asyncio.to_thread(self._dao.promotions.append, order, self._clock())
+        promotion, created = await self._promoting.roll_back(order, context.time_remaining())
         return pb.RollbackModelResponse(promotion=_message(promotion), created=created)
 
     async def ListPromotions(self, request: pb.ListPromotionsRequest, context: Context) -> pb.ListPromotionsResponse:  # noqa: N802
@@ -159,13 +148,13 @@ class ModelServicer(ModelServiceServicer):
     def _version(self, model_version_id: str) -> ModelVersion:
         version = self._dao.runs.model_version(model_version_id)
         if version is None:
-            raise NotFound("MODEL_VERSION_NOT_FOUND", "model_version_id: there is no such model version")
+            raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, "model_version_id: there is no such model version")
         return version
 
 
 def _serving(current: Promotion | None) -> str:
     if current is None:
-        raise FailedPrecondition("NO_SERVING_MODEL", "no model version serves")
+        raise FailedPrecondition(Reason.NO_SERVING_MODEL, "no model version serves")
     return current.model_version_id
 
 

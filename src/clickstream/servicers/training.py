@@ -14,18 +14,24 @@ from clickstream.contract.training_inputs import conversion_summary_message, tra
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain import limits
-from clickstream.domain.batches import Batch, BatchStatus, sequence_of
-from clickstream.domain.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from clickstream.domain.batches import Batch, BatchStatus, no_batch, sequence_of
+from clickstream.domain.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    Reason,
+)
 from clickstream.domain.judgements import packed
 from clickstream.domain.model_versions import is_version_id
+from clickstream.domain.promotions import starting_model
 from clickstream.domain.runs import ENDED, FineTuningSettings, RunState, TrainingRun
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
 from clickstream.servicers.checks.judgements import checked_judged_queries
 from clickstream.servicers.checks.training_settings import checked_settings
 from clickstream.servicers.run_watch import RunWatch
-
-PROMOTED = "promoted"
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -79,10 +85,10 @@ class TrainingServicer(TrainingServiceServicer):
         if run is None:
             batches = [self._released(batch_id) for batch_id in request.batch_ids]
             if archived := [batch.batch_id for batch in batches if batch.status is BatchStatus.ARCHIVED]:
-                raise FailedPrecondition("STATE_CONFLICT", f"{archived[0]} is archived")
+                raise FailedPrecondition(Reason.STATE_CONFLICT, f"{archived[0]} is archived", {"batch_id": archived[0]})
             if sha256:
                 self._dao.judgements.keep(sha256, judgements)
-            settings = replace(settings, base_model=self._base_model(settings.base_model))
+            settings = replace(settings, base_model=self._base_model(request.settings.base_model))
             queued = TrainingRun(
                 run_id=request.run_id,
                 batches=tuple(batch.sequence for batch in batches),
@@ -95,30 +101,25 @@ class TrainingServicer(TrainingServiceServicer):
             run, created = self._dao.runs.create(queued)
         same = run.judgements_sha256 == sha256 and pb.StartTrainingRequest.FromString(run.request) == request
         if not created and not same:
-            raise AlreadyExists("CONTENT_CONFLICT", "run_id: taken by a run with other content")
+            raise AlreadyExists(Reason.CONTENT_CONFLICT, "run_id: taken by a run with other content")
         return run, created
 
-    def _base_model(self, name: str) -> str:
+    def _base_model(self, named: str) -> str:
         """Refuses a version that does not exist before a run seeks it on a hub; other names the trainer knows."""
-        if name == PROMOTED:
-            return self._promoted()
+        name = starting_model(named, self._defaults.base_model, self._dao.promotions.current())
         if is_version_id(name) and self._dao.runs.model_version(name) is None:
-            raise NotFound("MODEL_VERSION_NOT_FOUND", "settings.base_model: there is no such model version")
+            raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, "settings.base_model: there is no such model version")
         return name
-
-    def _promoted(self) -> str:
-        promotion = self._dao.promotions.current()
-        if promotion is None:
-            raise FailedPrecondition("NO_SERVING_MODEL", "settings.base_model: no model version is promoted")
-        return promotion.model_version_id
 
     def _released(self, batch_id: str) -> Batch:
         sequence = sequence_of(batch_id)
         batch = self._dao.batches.get(sequence) if sequence else None
         if batch is None:
-            raise NotFound("BATCH_NOT_FOUND", "there is no such batch", {"batch_id": batch_id[: limits.ID_CHARACTERS]})
+            raise no_batch(batch_id)
         if batch.status is BatchStatus.COLLECTING:
-            raise FailedPrecondition("BATCH_NOT_RELEASED", f"{batch_id} still collects; release it first")
+            raise FailedPrecondition(
+                Reason.BATCH_NOT_RELEASED, f"{batch_id} still collects; release it first", {"batch_id": batch_id}
+            )
         return batch
 
     async def GetTrainingRun(self, request: pb.GetTrainingRunRequest, context: Context) -> pb.GetTrainingRunResponse:  # noqa: N802
@@ -172,14 +173,18 @@ class TrainingServicer(TrainingServiceServicer):
         run_id = fields.checked_id(request.run_id, "run_id")
         run = _existing(await asyncio.to_thread(self._dao.runs.request_cancel, run_id, self._clock()))
         if run.state in ENDED and run.state is not RunState.CANCELED:
-            raise FailedPrecondition("STATE_CONFLICT", f"the run has already {run.state}")
+            raise FailedPrecondition(
+                Reason.STATE_CONFLICT,
+                f"the run has already {run.state}",
+                {"state": f"TRAINING_RUN_STATE_{run.state.name}"},
+            )
         self._wake_worker()
         return pb.CancelTrainingRunResponse(run=run_message(run))
 
 
 def _existing(run: TrainingRun | None) -> TrainingRun:
     if run is None:
-        raise NotFound("TRAINING_RUN_NOT_FOUND", "run_id: there is no such run")
+        raise NotFound(Reason.TRAINING_RUN_NOT_FOUND, "run_id: there is no such run")
     return run
 
 

@@ -12,25 +12,19 @@ from clickstream.contract.evaluations import judged_query_messages
 from clickstream.contract.models import model_version_from
 from clickstream.contract.runs import report_from, settings_message
 from clickstream.contract.training_inputs import training_input_message
-from clickstream.domain import limits
-from clickstream.domain.errors import FailedPrecondition, Unavailable
+from clickstream.domain.errors import FailedPrecondition, Reason, Unavailable
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, TrainingProgress
 from clickstream.domain.training_inputs import TrainingInput
+from clickstream.trainer_client.channel import open_channel
 
 
 class FineTuningClient:
     """Calls the fine-tuning module, wherever it runs."""
 
     def __init__(self, address: str) -> None:
-        options = [
-            ("grpc.max_send_message_length", limits.TRANSPORT_BYTES),
-            # A trainer that went away without a word is noticed, also while it is silent.
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-        ]
-        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._channel = open_channel(address)
         self._stub = FineTuningServiceStub(self._channel)
 
     async def fine_tune(
@@ -71,8 +65,8 @@ class FineTuningClient:
             if failure:
                 raise failure[0] from error
             if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT):
-                raise FailedPrecondition("TRAINING_IMPOSSIBLE", error.details() or "") from error
-            raise Unavailable("STORE_UNAVAILABLE", f"the fine-tuning module: {error.details()}") from error
+                raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, error.details() or "") from error
+            raise Unavailable(Reason.TRAINER_UNAVAILABLE, f"the trainer: {error.details()}") from error
         except asyncio.CancelledError:
             if failure:
                 raise failure[0] from None

@@ -6,9 +6,10 @@ from typing import Any
 import grpc
 from embedding_studio.clickstream.internal.v1 import model_host_service_pb2 as pb
 from embedding_studio.clickstream.internal.v1.model_host_service_pb2_grpc import ModelHostServiceStub
+from embedding_studio.clickstream.v1 import model_service_pb2
 
 from clickstream.contract.statuses import raise_domain_error
-from clickstream.domain import limits
+from clickstream.trainer_client.channel import open_channel
 
 
 class ModelHostClient:
@@ -19,8 +20,7 @@ class ModelHostClient:
 
     def connect(self, address: str) -> None:
         """To be called before the first use; apart, as a server's own address is known last of all."""
-        options = [("grpc.max_receive_message_length", limits.TRANSPORT_BYTES)]
-        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._channel = open_channel(address)
         self._stub = ModelHostServiceStub(self._channel)
 
     async def read(self, request: pb.ReadModelRequest, timeout: float | None) -> AsyncIterator[pb.ReadModelResponse]:
@@ -41,6 +41,13 @@ class ModelHostClient:
         except grpc.aio.AioRpcError as error:
             raise_domain_error(error)
         return response
+
+    async def load(self, model_version_id: str, timeout: float | None) -> None:
+        """Has a version loaded, and embed a text. Raises as `embed` does."""
+        probe = pb.EmbedTextsRequest(
+            model_version_id=model_version_id, texts=["a"], kind=model_service_pb2.TEXT_KIND_QUERY
+        )
+        await self.embed(probe, timeout)
 
     async def close(self) -> None:
         """Closes the channel."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from sentence_transformers import SentenceTransformer
 
-from clickstream.domain.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from clickstream.domain.errors import FailedPrecondition, FieldViolation, InvalidArgument, Reason
 from clickstream.domain.evaluations import Evaluation
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion, is_version_id, version_id
@@ -106,7 +106,7 @@ def _base_model(name: str, data_dir: Path) -> str:
     folder = version_folder(data_dir, name)
     if folder is None and is_version_id(name):
         raise FailedPrecondition(
-            "TRAINING_IMPOSSIBLE",
+            Reason.TRAINING_IMPOSSIBLE,
             f"model version {name!r} does not lie on the machine that trains, in {data_dir / 'models'}; "
             "let all servers and workers name one trainer, or share its data folder",
         )

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain import limits
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.improvement import ImprovementState, ImprovementTask, Outcome, QueueRules, group_of
 from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.query_split import Split, is_held_out, normalised
@@ -130,7 +130,9 @@ class ImprovementQueue:
         # Renewing the lease makes them the run's: nobody who took the run for missing can put them back.
         tasks = self._dao.improvement.hold(run.run_id, self._clock() + self._lease)
         if not tasks:
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", "its sessions went back into the queue before it began")
+            raise FailedPrecondition(
+                Reason.TRAINING_IMPOSSIBLE, "its sessions went back into the queue before it began"
+            )
         queries, template = [], _template(run)
         for task in tasks:
             converted = self._inputs.of_session(task.session_id, run.run_id, summary, template)
@@ -140,10 +142,10 @@ class ImprovementQueue:
                 yield [converted]
         if not summary.input_count and summary.skipped_sessions[NO_TEXT]:
             template_text = run.settings.item_template
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"no item has text by the template {template_text!r}")
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"no item has text by the template {template_text!r}")
         # Without those that were refused they may be too few after all: the others wait again, and no model is made.
         if lack := Split.of(queries, run.settings.seed, run.settings.held_out_share).shortage():
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", lack)
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, lack)
 
     def settle(self, run_id: str) -> None:
         """Writes what a run that has ended means for each of its sessions; does nothing while it goes on."""

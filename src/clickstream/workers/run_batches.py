@@ -5,8 +5,8 @@ from datetime import datetime
 
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.batches import BatchStatus
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.batches import BatchStatus, batch_id_of, no_batch
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.runs import RunState, TrainingRun
 from clickstream.domain.training_inputs import ConversionSummary, TrainingInput
 
@@ -33,6 +33,7 @@ class RunBatches:
 
         Raises:
             BatchBusy: Another run holds one.
+            NotFound: One does not exist.
             FailedPrecondition: One is archived.
         """
         for sequence in run.batches:
@@ -49,8 +50,10 @@ class RunBatches:
 
     def _check_free(self, sequence: int, run: TrainingRun) -> None:
         batch = self._dao.batches.get(sequence)
-        if batch is None or batch.status is BatchStatus.ARCHIVED:
-            raise FailedPrecondition("STATE_CONFLICT", f"batch-{sequence} is archived")
+        if batch is None:
+            raise no_batch(batch_id_of(sequence))
+        if batch.status is BatchStatus.ARCHIVED:
+            raise FailedPrecondition(Reason.STATE_CONFLICT, f"batch-{sequence} is archived")
         if batch.status is BatchStatus.TRAINING and batch.run_id != run.run_id:
             raise BatchBusy(f"waits for run {batch.run_id} on {batch.batch_id}")
 
@@ -58,12 +61,12 @@ class RunBatches:
         """The inputs of the run, batch by batch; counts in `summary` as it goes.
 
         Raises:
-            FailedPrecondition: There is no such batch.
+            NotFound: A batch does not exist.
         """
         for sequence in run.batches:
             batch = self._dao.batches.get(sequence)
             if batch is None:
-                raise FailedPrecondition("BATCH_NOT_FOUND", f"batch-{sequence} is gone")
+                raise no_batch(batch_id_of(sequence))
             yield from self._inputs.pages(sequence, batch.session_count, 0, summary)
 
     def end(self, run: TrainingRun, state: RunState, reason: str) -> None:

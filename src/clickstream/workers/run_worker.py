@@ -19,7 +19,7 @@ from typing import Protocol
 
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.errors import FailedPrecondition, Unavailable
+from clickstream.domain.errors import FailedPrecondition, NotFound, Reason, Unavailable
 from clickstream.domain.judgements import JudgedQuery, unpacked
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, RunState, TrainingProgress, TrainingRun
@@ -166,7 +166,7 @@ class TrainingRunWorker:
         except BatchBusy as reason:
             # Waiting is no attempt.
             await self._give_back(replace(run, attempts=run.attempts - 1), RunState.QUEUED, str(reason), RETRY_SECONDS)
-        except FailedPrecondition as error:
+        except (FailedPrecondition, NotFound) as error:
             await self._end(run, pending, RunState.FAILED, error.message)
         except Unavailable as error:
             await self._retry(run, pending, error.message)
@@ -184,7 +184,8 @@ class TrainingRunWorker:
             raise _CancelRequested
         if run.attempts > MAX_ATTEMPTS:
             raise FailedPrecondition(
-                "TRAINING_IMPOSSIBLE", f"gave up: {MAX_ATTEMPTS} attempts ended without a word, each with its process"
+                Reason.TRAINING_IMPOSSIBLE,
+                f"gave up: {MAX_ATTEMPTS} attempts ended without a word, each with its process",
             )
         await asyncio.to_thread(self._batches.begin, run)
         logger.info("run %s: attempt %d", run.run_id, run.attempts)
@@ -206,14 +207,14 @@ class TrainingRunWorker:
             if isinstance(message, ModelVersion):
                 return message
             pending.take_up(message)
-        raise Unavailable("STORE_UNAVAILABLE", "the fine-tuning module ended without a model version")
+        raise Unavailable(Reason.TRAINER_UNAVAILABLE, "the fine-tuning module ended without a model version")
 
     def _judged(self, sha256: str) -> list[JudgedQuery]:
         if not sha256:
             return []
         content = self._dao.judgements.get(sha256)
         if content is None:
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"the judgements {sha256} are gone")
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"the judgements {sha256} are gone")
         return unpacked(content)
 
     async def _converted(self, run: TrainingRun) -> AsyncIterator[TrainingInput]:

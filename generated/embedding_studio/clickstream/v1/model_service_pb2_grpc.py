@@ -127,9 +127,10 @@ class ModelServiceServicer(object):
 
     def RollbackModel(self, request, context):
         """RollbackModel goes back to the version that served before the one that serves now; a second
-        rollback goes back one more. Idempotent by `request_id`. FAILED_PRECONDITION if no version
-        served before, or another version serves than expected; ALREADY_EXISTS if the request id was
-        used with other content.
+        rollback goes back one more. Idempotent by `request_id`. The trainer loads the version first,
+        as for PromoteModel. FAILED_PRECONDITION if no version served before, it cannot be loaded, or
+        another version serves than expected; ALREADY_EXISTS if the request id was used with other
+        content; UNAVAILABLE while the trainer does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -17,8 +17,8 @@ from pymongo.errors import DuplicateKeyError
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.dao.mongo.sessions import APPEND_ATTEMPTS, MongoSessions
 from clickstream.domain import limits
-from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange
-from clickstream.domain.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
+from clickstream.domain.batches import ALLOWED_CHANGES, Batch, BatchStatus, StatusChange, check_releasable
+from clickstream.domain.errors import AlreadyExists, Reason, Unavailable
 
 TRAINING_ENDED = frozenset({BatchStatus.TRAINED, BatchStatus.FAILED})
 
@@ -74,9 +74,9 @@ class MongoBatches:
             seal = self._sessions.find_one({"seal": True, "release_id": release_id})
             if seal is not None:
                 if sequence not in (None, seal["batch"]):
-                    raise AlreadyExists("CONTENT_CONFLICT", "release_id: taken by the release of another batch")
+                    raise AlreadyExists(Reason.CONTENT_CONFLICT, "release_id: taken by the release of another batch")
                 return self._from_seal(seal)
-            _check_releasable(sequence, tail.batch, tail.number)
+            check_releasable(sequence, tail.batch, tail.number)
             self._released(tail.batch - 1)  # its document, should the release before have died half-way
             seal = {
                 "_id": {"seal": tail.batch},
@@ -91,7 +91,7 @@ class MongoBatches:
             except DuplicateKeyError:
                 continue  # a session or another release came first: look again
             return self._from_seal(seal)
-        raise Unavailable("STORE_UNAVAILABLE", "other servers kept taking the next session number")
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "other servers kept taking the next session number")
 
     def _released(self, sequence: int) -> Batch | None:
         """A batch that was released, with its document made if a release died before making it."""
@@ -161,15 +161,6 @@ class MongoBatches:
 
 def _remembered(change: StatusChange) -> Document:
     return {"$push": {"history": {"$each": [asdict(change)], "$slice": -limits.STATUS_CHANGES_KEPT}}}
-
-
-def _check_releasable(sequence: int | None, collecting: int, session_count: int) -> None:
-    if sequence is not None and sequence > collecting:
-        raise NotFound("BATCH_NOT_FOUND", "batch_id: there is no such batch")
-    if sequence is not None and sequence < collecting:
-        raise FailedPrecondition("BATCH_ALREADY_RELEASED", "the batch was released under another release id")
-    if session_count == 0:
-        raise FailedPrecondition("BATCH_EMPTY", "the collecting batch has no session yet")
 
 
 def _batch(document: Document) -> Batch:

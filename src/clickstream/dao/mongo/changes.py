@@ -9,7 +9,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from clickstream.dao.mongo.connection import Document, translated
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.improvement import ImprovementState
 from clickstream.domain.runs import ENDED, RunState
 
@@ -71,7 +71,7 @@ class MongoChanges:
             while not is_stopped():
                 if not stream.alive:
                     # Its database was dropped, for example: it would answer nothing, at once, for ever.
-                    raise Unavailable("STORE_UNAVAILABLE", "the change stream has ended")
+                    raise Unavailable(Reason.STORE_UNAVAILABLE, "the change stream has ended")
                 untold |= stream.try_next() is not None
                 if untold and time.monotonic() - last_told >= QUIET_SECONDS:
                     told()

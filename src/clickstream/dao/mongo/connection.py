@@ -8,7 +8,7 @@ import pymongo
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 
 Document = dict[str, Any]
 P = ParamSpec("P")
@@ -48,7 +48,9 @@ def translated(method: Callable[P, R]) -> Callable[P, R]:
         try:
             return method(*args, **kwargs)
         except PyMongoError as error:
-            raise Unavailable("STORE_UNAVAILABLE", f"the store did not acknowledge: {type(error).__name__}") from error
+            raise Unavailable(
+                Reason.STORE_UNAVAILABLE, f"the store did not acknowledge: {type(error).__name__}"
+            ) from error
 
     return call
 
@@ -56,7 +58,7 @@ def translated(method: Callable[P, R]) -> Callable[P, R]:
 def check_acknowledged(details: Mapping[str, Any]) -> None:
     """Raises `Unavailable` if a bulk write's own outcome is known but its durability is not."""
     if details.get("writeConcernErrors"):
-        raise Unavailable("STORE_UNAVAILABLE", "the write was not acknowledged by a majority in time")
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "the write was not acknowledged by a majority in time")
 
 
 MongoCollection = Collection[Document]

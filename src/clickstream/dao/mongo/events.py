@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from clickstream.dao.mongo.connection import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
 from clickstream.dao.mongo.session_places import Place, Places
 from clickstream.domain import limits
-from clickstream.domain.errors import NotFound, Unavailable
+from clickstream.domain.errors import NotFound, Reason, Unavailable
 from clickstream.domain.sessions import EventDraft, EventPage, EventPush, SessionEvents, StoredEvent
 
 Key = tuple[int, int, str]
@@ -112,7 +112,7 @@ class MongoEvents:
         for event in push.events:
             key = (*place, event.event_id)
             if key in refused:
-                return Unavailable("STORE_UNAVAILABLE", "the store refused an event")
+                return Unavailable(Reason.STORE_UNAVAILABLE, "the store refused an event")
             first = firsts[key]
             holder = holders.get(key)
             if holder is None and event is not first:
@@ -243,7 +243,7 @@ def _all_new(push: EventPush) -> list[StoredEvent | None] | Exception:
 
 
 def _unknown() -> NotFound:
-    return NotFound("SESSION_NOT_FOUND", "no session has this id; nothing was stored")
+    return NotFound(Reason.SESSION_NOT_FOUND, "no session has this id; nothing was stored")
 
 
 def _digest(number: int, event_id: str) -> bytes:

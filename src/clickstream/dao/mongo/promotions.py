@@ -7,7 +7,7 @@ from datetime import datetime
 from pymongo.errors import DuplicateKeyError
 
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.promotions import Promotion, PromotionOrder, following
 
 # People and finished runs promote, a few a day; this many losses in a row mean something else is wrong.
@@ -55,7 +55,7 @@ class MongoPromotions:
             except DuplicateKeyError:
                 continue  # another order, or this one's retry, came first: look again
             return promotion, True
-        raise Unavailable("STORE_UNAVAILABLE", "other promotions kept coming first")
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "other promotions kept coming first")
 
 
 def _promotion(document: Document) -> Promotion:

@@ -23,7 +23,7 @@ from pymongo.errors import DuplicateKeyError
 from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.dao.mongo.connection import Document, MongoCollection, translated
 from clickstream.dao.mongo.run_documents import logged, pairs, point_key, point_of, run_of, version_of
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import CURVE_POINTS, CurvePoint, RunState, TrainingProgress, TrainingRun
 from clickstream.domain.training_inputs import ConversionSummary
@@ -65,7 +65,9 @@ class MongoRuns:
         except DuplicateKeyError:
             kept = self.get(run.run_id)
             if kept is None and run.from_improvement_queue:
-                raise FailedPrecondition("STATE_CONFLICT", "another run of the improvement queue is not over") from None
+                raise FailedPrecondition(
+                    Reason.STATE_CONFLICT, "another run of the improvement queue is not over"
+                ) from None
             return kept or run, False
         return run, True
 

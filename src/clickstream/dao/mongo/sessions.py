@@ -19,7 +19,7 @@ from pymongo.errors import BulkWriteError
 from clickstream.dao.mongo.connection import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
 from clickstream.dao.mongo.session_places import Places
 from clickstream.domain import limits
-from clickstream.domain.errors import Unavailable
+from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.sessions import Appended, SessionDraft, SessionPage, StoredSession
 
 # Other processes can win the next number only as often as they write; this many losses in a
@@ -55,7 +55,7 @@ class MongoSessions:
                 break
             waiting = self._append_once(waiting, outcomes)
         else:
-            raise Unavailable("STORE_UNAVAILABLE", "other servers kept taking the next session number")
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "other servers kept taking the next session number")
         return [_as_answer(outcomes[draft.session_id], draft is firsts[draft.session_id]) for draft in drafts]
 
     def _append_once(self, drafts: list[SessionDraft], outcomes: dict[str, Appended | Exception]) -> list[SessionDraft]:
@@ -78,7 +78,7 @@ class MongoSessions:
         if failure is None:
             return rest
         if failure["code"] != DUPLICATE_KEY:
-            outcomes[rest[0].session_id] = Unavailable("STORE_UNAVAILABLE", "the store refused the session")
+            outcomes[rest[0].session_id] = Unavailable(Reason.STORE_UNAVAILABLE, "the store refused the session")
             return rest[1:]
         # Either the id or the number is taken. Both are settled at once: what is stored by now
         # needs no number, and the rest goes behind the new tail.

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from clickstream.contract.encoding import utc
 from clickstream.contract.sessions import same_session
-from clickstream.domain.errors import AlreadyExists, FieldViolation, InvalidArgument
+from clickstream.domain.errors import AlreadyExists, FieldViolation, InvalidArgument, Reason
 from clickstream.domain.sessions import Appended, EventDraft, SessionDraft
 from clickstream.servicers.checks import fields, quick
 
@@ -59,7 +59,7 @@ def session(session: session_pb2.Session, at: Arrival) -> SessionDraft:
 def require_same(draft: SessionDraft, appended: Appended) -> None:
     """Raises AlreadyExists if what is stored under the draft's id is another session."""
     if not appended.created and not same_session(draft, appended.session):
-        raise AlreadyExists("CONTENT_CONFLICT", "session.session_id: taken by a session with other content")
+        raise AlreadyExists(Reason.CONTENT_CONFLICT, "session.session_id: taken by a session with other content")
 
 
 def events(

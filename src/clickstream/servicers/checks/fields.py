@@ -11,9 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from clickstream.contract.statuses import short
 from clickstream.domain import limits
-from clickstream.domain.errors import FieldViolation, InvalidArgument
+from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason
 
-LIMIT = "LIMIT_EXCEEDED"
+LIMIT = Reason.LIMIT_EXCEEDED
 # The range of google.protobuf.Timestamp: years 1 to 9999.
 MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_799
 
@@ -203,7 +203,7 @@ def check_created_at(
         description = f"lies {-age:.0f} s ahead; {window.ahead:.0f} s are accepted"
     else:
         return
-    violations.append(FieldViolation(field, description, "CREATED_AT_OUT_OF_WINDOW"))
+    violations.append(FieldViolation(field, description, Reason.CREATED_AT_OUT_OF_WINDOW))
 
 
 def check_struct(struct: Struct, field: str, violations: Violations) -> None:

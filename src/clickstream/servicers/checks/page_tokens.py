@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from clickstream.dao.interface.list_cursor import ListCursor
 from clickstream.domain import limits
-from clickstream.domain.errors import FieldViolation, InvalidArgument
+from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason
 
 E = TypeVar("E", bound=StrEnum)
 M = TypeVar("M", bound=Message)
@@ -43,7 +43,7 @@ def decode_token(token: str, method: str, kinds: Sequence[type]) -> list[Any]:
 
 def foreign_token() -> InvalidArgument:
     """The error for a page token that this method did not issue for this request."""
-    return InvalidArgument([FieldViolation("page_token", "was not issued for this request", "INVALID_PAGE_TOKEN")])
+    return InvalidArgument([FieldViolation("page_token", "was not issued for this request", Reason.INVALID_PAGE_TOKEN)])
 
 
 def encode_position(method: str, at: datetime, row_id: str, filters: Iterable[str]) -> str:

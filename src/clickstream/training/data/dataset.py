@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.evaluations import ClickModelScore
 from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.model_versions import DataCounts
@@ -165,4 +165,4 @@ def _example(
 
 
 def _impossible(why: str) -> FailedPrecondition:
-    return FailedPrecondition("TRAINING_IMPOSSIBLE", why)
+    return FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, why)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.query_split import is_held_out, normalised
 from clickstream.domain.runs import FineTuningSettings
@@ -72,7 +72,7 @@ class Pool:
             return True
         if training_input.searched_at is None:
             raise FailedPrecondition(
-                "TRAINING_IMPOSSIBLE",
+                Reason.TRAINING_IMPOSSIBLE,
                 f"session {training_input.session_id!r} has no time, and `held_out_after` splits by it",
             )
         later = training_input.searched_at > self.settings.held_out_after

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 
 CHUNK_TOKENS = 2_048
 """Most padded tokens that are encoded at once, for little memory."""
@@ -42,18 +42,20 @@ def load_encoder(name: str, max_tokens: int, device: str) -> SentenceTransformer
         FailedPrecondition: TRAINING_IMPOSSIBLE, with what went wrong.
     """
     if not name:
-        raise FailedPrecondition("TRAINING_IMPOSSIBLE", "no base model is named or configured")
+        raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "no base model is named or configured")
     is_folder = Path(name).is_dir()
     if not is_folder and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
-        raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"base model {name!r}: there is no such folder")
+        raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"base model {name!r}: there is no such folder")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         encoder = SentenceTransformer(name, device=device, local_files_only=is_folder)
         probe = encoder(tokenise(encoder, ["a"]))["sentence_embedding"]
     except Exception as error:  # whatever a foreign folder makes a library raise, it cannot be trained
-        raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"base model {name!r} cannot be loaded: {error}") from error
+        raise FailedPrecondition(
+            Reason.TRAINING_IMPOSSIBLE, f"base model {name!r} cannot be loaded: {error}"
+        ) from error
     if not probe.is_floating_point():
-        raise FailedPrecondition("TRAINING_IMPOSSIBLE", f"base model {name!r} gives no vectors")
+        raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"base model {name!r} gives no vectors")
     encoder.max_seq_length = min(max_tokens, _token_limit(encoder))
     return encoder.float().eval()
 

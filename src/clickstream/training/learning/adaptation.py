@@ -7,7 +7,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedModel
 
-from clickstream.domain.errors import FailedPrecondition
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.training.encoder.encoder import tokenise
 
 EMBEDDING_RATE = 40.0
@@ -38,7 +38,7 @@ def adapt(encoder: SentenceTransformer, frozen_layers: int, lora_rank: int) -> P
         config = LoraConfig(r=lora_rank, lora_alpha=LORA_SCALE * lora_rank, target_modules="all-linear")
         transformer = getattr(encoder[0], "auto_model", None)
         if not isinstance(transformer, PreTrainedModel):
-            raise FailedPrecondition("TRAINING_IMPOSSIBLE", "lora_rank: the base model is no transformer")
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "lora_rank: the base model is no transformer")
         adapters = cast(PeftModel, get_peft_model(transformer, config))
     if frozen_layers:
         _freeze_below(encoder, frozen_layers)
@@ -86,7 +86,7 @@ def _freeze_below(encoder: SentenceTransformer, count: int) -> None:
     ]
     if not stacks or count >= depth:
         raise FailedPrecondition(
-            "TRAINING_IMPOSSIBLE", f"frozen_layers {count}: the base model has {depth} layers, and one must learn"
+            Reason.TRAINING_IMPOSSIBLE, f"frozen_layers {count}: the base model has {depth} layers, and one must learn"
         )
     for name, parameter in encoder.named_parameters():  # in the order in which they are applied
         if name.startswith(f"{stacks[0]}.{count}."):

@@ -1,0 +1,20 @@
+"""The channel to the trainer."""
+
+import grpc
+
+from clickstream.domain import limits
+
+OPTIONS = [
+    ("grpc.max_send_message_length", limits.TRANSPORT_BYTES),
+    ("grpc.max_receive_message_length", limits.TRANSPORT_BYTES),
+    # A trainer that went away without a word is noticed within half a minute, however long a call runs.
+    ("grpc.keepalive_time_ms", 20_000),
+    # An unanswered ping ends the connection. grpc.keepalive_timeout_ms no longer says when: the ping's own
+    # timeout, a minute by default, does.
+    ("grpc.http2.ping_timeout_ms", 10_000),
+]
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A channel to `host:port` for the running event loop, which connects with its first call."""
+    return grpc.aio.insecure_channel(address, options=OPTIONS)
