@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 from support.scripted_models import DIMENSIONS, ScriptedModels, serving_models, vector_of
+from support.serving import wait_for
 
 from clickstream.cli import vector_files
 from clickstream.cli.commands import main
@@ -184,6 +185,7 @@ def test_a_killed_embed_goes_on_and_makes_the_same_bytes(
     )
     with subprocess.Popen([sys.executable, "-c", script, *words]) as process:
         assert models.stopped.wait(30)
+        wait_for((tmp_path / f"{out}.partial.json").exists)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / out).exists()
