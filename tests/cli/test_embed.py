@@ -233,7 +233,7 @@ def test_an_older_result_is_replaced(embed: Callable[..., Result], tmp_path: Pat
 
 
 def test_a_wrong_use_is_code_2(embed: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another suffix, a malformed template, and Parquet without pyarrow are said in words."""
+    """Another suffix, a malformed template, and Parquet without pyarrow are refused in words."""
     write_items(tmp_path, *items(3))
     assert embed("vectors.csv").exit_code == ExitCode.WRONG_USE
     assert embed("vectors.npy", "--template", "no part").exit_code == ExitCode.WRONG_USE
