@@ -1,7 +1,6 @@
 """`download`."""
 
 import hashlib
-import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +74,6 @@ def _fill(client: "AdminClient", files: Any, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         size = path.stat().st_size
-        if size > file.size_bytes:
-            os.truncate(path, file.size_bytes)
         if size < file.size_bytes and incomplete is None:
             incomplete, offset = file, size
     if incomplete is None:
