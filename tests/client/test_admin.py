@@ -11,7 +11,7 @@ from embedding_studio.clickstream.v1 import training_service_pb2_grpc as trainin
 from support.scripted_models import ScriptedModels, serving_models, vector_of
 
 from clickstream.cli.run_settings import parse_settings
-from clickstream.client import admin
+from clickstream.client import streams
 from clickstream.client.admin import AdminClient
 
 
@@ -59,7 +59,7 @@ def test_r16_a_broken_watch_is_opened_again(service) -> None:
 def test_r21_watching_ends_without_any_message(service, monkeypatch: pytest.MonkeyPatch) -> None:
     """R21: if streams only break, the watch fails after `PATIENCE_SECONDS`."""
     kept, client = service
-    monkeypatch.setattr(admin, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(streams, "PATIENCE_SECONDS", 0.5)
     kept.silent, kept.breaks = True, 1_000
     with pytest.raises(grpc.RpcError, match="restarting"):
         list(client.watch_training("run-1"))
