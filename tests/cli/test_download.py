@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from support.scripted_models import CHUNK, ScriptedModels, serving_models
+from support.serving import wait_for
 
 from clickstream.cli.commands import main
 from clickstream.cli.exit_codes import ExitCode
@@ -67,6 +68,8 @@ def test_a_killed_download_goes_on_where_it_was(
     command = [sys.executable, "-m", "clickstream", "download", "version-1", "--out", str(tmp_path / "model")]
     with subprocess.Popen([*command, "--address", address]) as process:
         assert models.stopped.wait(30)
+        weights = tmp_path / ".model.version-1.partial" / "model.safetensors"
+        wait_for(lambda: weights.exists() and weights.stat().st_size)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "model").exists()

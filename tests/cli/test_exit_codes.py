@@ -146,12 +146,17 @@ def test_every_command_and_option_has_a_help_text(words: str) -> None:
         (["serve"], {"CLICKSTREAM_RUN_LEASE": "soon"}, ExitCode.WRONG_USE),
         (["serve"], {"CLICKSTREAM_IMPORTANCE_POLICY": "/no/such/file"}, ExitCode.WRONG_USE),
         (["worker"], {"MONGODB_URI": ""}, ExitCode.WRONG_USE),
+        (
+            ["worker"],
+            {"MONGODB_URI": "mongodb://127.0.0.1:9/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"},
+            ExitCode.SERVER_AWAY,
+        ),
     ],
 )
 def test_a_server_that_cannot_start_says_whether_a_setting_is_wrong(
     tmp_path: Path, words: list[str], environment: dict[str, str], code: ExitCode
 ) -> None:
-    """2 for a wrong setting or file, 1 otherwise, with one line and no traceback."""
+    """2 for a wrong setting or file, 4 for a store that is away, 1 otherwise; one line and no traceback."""
     command = [sys.executable, "-m", "clickstream", *words, "--data-dir", str(tmp_path / "data")]
     ran = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
     assert ran.returncode == code, ran.stderr

@@ -61,8 +61,10 @@ def test_another_version_than_expected_changes_nothing(run: Callable[..., Result
     assert run("promote", "model-run-1", "--expect", "model-run-2").exit_code == ExitCode.REFUSED
     assert run("promote", "model-run-1", "--expect", "").exit_code == ExitCode.DONE
     assert run("promote", "model-run-2", "--expect", "").exit_code == ExitCode.REFUSED
-    assert run("rollback", "--expect", "model-run-2").exit_code == ExitCode.REFUSED
     assert server.dao.promotions.current().model_version_id == "model-run-1"
+    run("promote", "model-run-2")
+    assert run("rollback", "--expect", "model-run-1").exit_code == ExitCode.REFUSED
+    assert run("rollback", "--expect", "model-run-2").exit_code == ExitCode.DONE
 
 
 def test_json_is_the_answer(run: Callable[..., Result]) -> None:

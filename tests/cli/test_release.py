@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner, Result
-from support.builders import session_drafts
+from support.builders import NOW, session_drafts
 from support.serving import InProcessServer
 
 from clickstream.cli.commands import main
 from clickstream.cli.exit_codes import ExitCode
+from clickstream.client.admin import AdminClient
 
 
 @pytest.fixture
@@ -64,3 +65,20 @@ def test_an_empty_batch_is_refused(server: InProcessServer) -> None:
     """Without any session there is nothing to release: exit code 5."""
     result = CliRunner().invoke(main, ["release", "--address", server.address])
     assert (result.exit_code, result.stdout) == (ExitCode.REFUSED, "")
+
+
+def test_another_release_at_the_same_time_costs_no_small_batch(
+    server: InProcessServer, release: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the count and the release another scheduler may release: the successor, which is small, stays open."""
+    counted = AdminClient.batch
+
+    def count_and_lose(client: AdminClient, batch_id: str = "") -> object:
+        batch = counted(client, batch_id)
+        server.dao.batches.release("another", None, NOW)
+        server.dao.sessions.append(session_drafts(1, prefix="t"))
+        return batch
+
+    monkeypatch.setattr(AdminClient, "batch", count_and_lose)
+    assert release("--min-sessions", "3").exit_code == ExitCode.REFUSED
+    assert statuses(server)["batch-2"] == "collecting"

@@ -11,6 +11,7 @@ from support.serving import InProcessServer
 
 from clickstream.cli.commands import main
 from clickstream.cli.exit_codes import ExitCode
+from clickstream.client import calls
 
 SESSIONS = 200
 
@@ -67,3 +68,10 @@ def test_json_has_the_session_as_kept(run: Callable[..., Result]) -> None:
 def test_no_session_is_a_wrong_use(run: Callable[..., Result]) -> None:
     """Neither ids nor a file: exit code 2."""
     assert run("mark").exit_code == ExitCode.WRONG_USE
+
+
+def test_a_server_that_is_away_is_code_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a server the sessions are not refused: the same command may be repeated."""
+    monkeypatch.setattr(calls, "ATTEMPTS", 1)
+    result = CliRunner().invoke(main, ["mark", "s-1", "s-2", "--address", "127.0.0.1:9"])
+    assert (result.exit_code, result.stdout) == (ExitCode.SERVER_AWAY, "")

@@ -8,9 +8,10 @@ import pytest
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from embedding_studio.clickstream.v1 import training_service_pb2_grpc as training_grpc
+from support.scripted_models import ScriptedModels, serving_models, vector_of
 
 from clickstream.cli.run_settings import parse_settings
-from clickstream.client import admin
+from clickstream.client import streams
 from clickstream.client.admin import AdminClient
 
 
@@ -58,7 +59,7 @@ def test_r16_a_broken_watch_is_opened_again(service) -> None:
 def test_r21_watching_ends_without_any_message(service, monkeypatch: pytest.MonkeyPatch) -> None:
     """R21: if streams only break, the watch fails after `PATIENCE_SECONDS`."""
     kept, client = service
-    monkeypatch.setattr(admin, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(streams, "PATIENCE_SECONDS", 0.5)
     kept.silent, kept.breaks = True, 1_000
     with pytest.raises(grpc.RpcError, match="restarting"):
         list(client.watch_training("run-1"))
@@ -82,3 +83,28 @@ def test_a_setting_that_cannot_be_one_is_named(assignment: str) -> None:
     """The error quotes the assignment, and no call is made."""
     with pytest.raises(ValueError, match=f"'{assignment}'".replace("[", r"\[")):
         parse_settings([assignment])
+
+
+def test_r21_a_broken_download_goes_on_behind_the_last_byte() -> None:
+    """R21: a stream that ends with UNAVAILABLE is opened again where it broke, and no byte comes twice."""
+    models = ScriptedModels()
+    models.files = {"a": bytes(range(256)) * 1_000, "b": b"b" * 100_000}
+    models.breaks = 3
+    with serving_models(models) as address, grpc.insecure_channel(address) as channel:
+        chunks = list(AdminClient(channel).download("version-1"))
+    content: dict[str, bytes] = {}
+    for chunk in chunks:
+        assert len(content.setdefault(chunk.file_name, b"")) == chunk.offset
+        content[chunk.file_name] += chunk.data
+    assert content == models.files
+    assert len(models.asked) == len(set(models.asked)) == 4
+
+
+def test_a_full_embedding_queue_is_waited_for() -> None:
+    """EMBED_QUEUE_FULL passes: the call is repeated, and then answered."""
+    models = ScriptedModels()
+    models.full = 2
+    with serving_models(models) as address, grpc.insecure_channel(address) as channel:
+        answer = AdminClient(channel).embed(["hat"], "query", "version-1")
+    assert list(answer.embeddings[0].values) == pytest.approx(vector_of("hat"))
+    assert len(models.texts) == 3

@@ -32,7 +32,7 @@ def test_ndcg_is_1_for_the_ideal_order_and_0_without_relevance():
 
 
 def test_ndcg_by_hand():
-    """Grades 0, 3 at two places: 7 / log2(3) over 7 / log2(2); what stands beyond ten counts nothing."""
+    """Grades 0, 3 at two places: 7 / log2(3) over 7 / log2(2); places beyond ten count nothing."""
     assert ndcg([0, 3], [3, 0]) == pytest.approx(1 / math.log2(3))
     assert ndcg([0] * 10 + [3], [3]) == 0
 

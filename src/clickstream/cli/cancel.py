@@ -27,5 +27,5 @@ def cancel(run_id: str | None, session_id: str | None, as_json: bool, address: s
         elif run_id is not None:
             answer = client.cancel_training(run_id)
             state = state_of(answer.run)
-            said = "canceled" if state == "canceled" else f"{state}, and will stop"
-            click.echo(json_line(answer) if as_json else f"{run_id} is {said}")
+            outcome = "canceled" if state == "canceled" else f"{state}, and will stop"
+            click.echo(json_line(answer) if as_json else f"{run_id} is {outcome}")

@@ -1,7 +1,6 @@
 """`download`."""
 
 import hashlib
-import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +27,8 @@ _ATTEMPTS = 2
 def download(model_version: str, out: Path, as_json: bool, address: str) -> None:
     """Download the files of a model version, with their checksums verified.
 
-    The folder appears when all files are complete. Until then they are in a hidden folder beside it, and the same
-    command goes on from there, whatever ended the one before. A complete download is verified again.
+    The folder appears when all files are complete. Until then they are in a hidden folder beside it. After a break,
+    even kill -9, the same command goes on from the last byte. If the folder is complete, its files are verified again.
     """
     from clickstream.views.tables import json_line
 
@@ -42,8 +41,8 @@ def download(model_version: str, out: Path, as_json: bool, address: str) -> None
                 end(f"{message}: remove the folder, or name another", ExitCode.WRONG_USE)
         else:
             _download(client, files, out)
-    said = f"{len(files.files)} files of {model_version} with {files.total_bytes:,} bytes are in {out}"
-    click.echo(json_line(files) if as_json else said)
+    line = f"{len(files.files)} files of {model_version} with {files.total_bytes:,} bytes are in {out}"
+    click.echo(json_line(files) if as_json else line)
 
 
 def _download(client: "AdminClient", files: Any, out: Path) -> None:
@@ -75,8 +74,6 @@ def _fill(client: "AdminClient", files: Any, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         size = path.stat().st_size
-        if size > file.size_bytes:
-            os.truncate(path, file.size_bytes)
         if size < file.size_bytes and incomplete is None:
             incomplete, offset = file, size
     if incomplete is None:

@@ -45,10 +45,11 @@ def embed(
     as_json: bool,
     address: str,
 ) -> None:
-    """Make a vector of each item of a file.
+    """Make a vector of every item in a file.
 
-    The result appears when it is complete. After a break, the same command goes on with what is there. Lines that
-    are no items and items without text are left out and counted: exit code 3, or 1 if nothing is left.
+    The vectors appear when they are complete. After a break, even kill -9, the same command goes on with the part that
+    is done. Items without text and lines that are no items are left out and counted: exit code 3, or 1 if nothing
+    is left.
     """
     import json
 
@@ -71,8 +72,8 @@ def embed(
         partial.remove()
         end(f"{file} has no item to embed: {partial.left_out_in_words()}", ExitCode.FAILED)
     partial.finish()
-    said = f"{partial.rows:,} vectors of {partial.dimensions} dimensions by {version.model_version_id} are in {out}"
-    click.echo(json.dumps(partial.metadata(), ensure_ascii=False) if as_json else said)
+    line = f"{partial.rows:,} vectors of {partial.dimensions} dimensions by {version.model_version_id} are in {out}"
+    click.echo(json.dumps(partial.metadata(), ensure_ascii=False) if as_json else line)
     if partial.left_out:
         click.echo(f"left out: {partial.left_out_in_words()}", err=True)
         sys.exit(ExitCode.PARTLY_DONE)

@@ -42,8 +42,8 @@ class _Batch:
 def embedded(client: "AdminClient", source: Source, offset: int, line: int) -> Iterator[EmbeddedBatch]:
     """The batches behind a point of the file, in order. At most `IN_FLIGHT` of them are in memory.
 
-    A batch is a function of the file and its starting point, and the server computes a full one apart from all
-    others: whoever goes on behind a batch gets the same vectors as without a break.
+    A batch is a function of the file and its starting point, and the server computes a full batch on its own. So a
+    command that goes on behind a batch gets the same vectors as without a break.
 
     Args:
         client: Makes the vectors.

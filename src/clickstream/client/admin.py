@@ -1,7 +1,6 @@
 """The client of schedulers and engineers: batches, the improvement queue, training runs and model versions."""
 
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,16 +20,13 @@ from clickstream.client.calls import (
     call,
     clickstream_stub,
     improvement_stub,
-    is_passing,
     model_stub,
-    pause_before_retry,
     training_stub,
 )
+from clickstream.client.streams import StreamRetry
 from clickstream.contract.evaluations import judged_query_messages
 from clickstream.domain.judgements import JudgedQuery
 
-# Seconds without any message after which a broken stream is given up. Servers restart, and machines are moved.
-PATIENCE_SECONDS = 600.0
 # Seconds for a call that may have to load a model first; the very first one also waits for torch.
 _MODEL_SECONDS = 120.0
 # Rows per page of a listing.
@@ -186,10 +182,10 @@ class AdminClient:
         """Yields a run now and after its changes, until it has ended. A stream that breaks is opened again.
 
         Raises:
-            grpc.RpcError: The service refused, or sent nothing for `PATIENCE_SECONDS`.
+            grpc.RpcError: The service refused, or sent nothing for ten minutes.
         """
         request = training_pb.WatchTrainingRunRequest(run_id=run_id)
-        retry = _StreamRetry()
+        retry = StreamRetry()
         while True:
             try:
                 for response in self._training.WatchTrainingRun(request):
@@ -288,10 +284,10 @@ class AdminClient:
             offset: The number of bytes of that file to leave out.
 
         Raises:
-            grpc.RpcError: The service refused, or sent nothing for `PATIENCE_SECONDS`.
+            grpc.RpcError: The service refused, or sent nothing for ten minutes.
         """
         request = model_pb.DownloadModelRequest(model_version_id=model_version_id, file_name=file_name, offset=offset)
-        retry = _StreamRetry()
+        retry = StreamRetry()
         while True:
             try:
                 for response in itertools.islice(self._models.DownloadModel(request), 1, None):
@@ -316,25 +312,6 @@ class AdminClient:
         )
         answer: model_pb.EmbedResponse = call(self._models.Embed, request, timeout=_MODEL_SECONDS)
         return answer
-
-
-class _StreamRetry:
-    """When a broken stream is opened again: after a growing pause, for `PATIENCE_SECONDS` without a message."""
-
-    def __init__(self) -> None:
-        self._breaks = 0
-        self._received_at = time.monotonic()
-
-    def received(self) -> None:
-        """Notes that a message has come."""
-        self._breaks, self._received_at = 0, time.monotonic()
-
-    def wait_after(self, error: grpc.RpcError) -> None:
-        """Waits before the next attempt. Raises the error if there shall be none."""
-        self._breaks += 1
-        if time.monotonic() - self._received_at > PATIENCE_SECONDS or not is_passing(error):
-            raise error
-        time.sleep(pause_before_retry(self._breaks, error))
 
 
 def _listed(method: Any, request: Any, field: str) -> Iterator[Any]:
