@@ -21,9 +21,10 @@ pytestmark = pytest.mark.mongod
 def test_r17_a_better_model_serves_by_itself(
     serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path, own_trainer: bool
 ) -> None:
-    """R17: a run that passes its gate is promoted; its vectors, files and lineage are to be had where it serves."""
+    """R17: a run that passes its gate is promoted, if the settings say so; its vectors, files and lineage are there."""
     encoder = make_tiny_encoder(tmp_path / "tiny")
-    server = serve(CLICKSTREAM_TRAINER=train().address) if own_trainer else serve()
+    promoting = {"CLICKSTREAM_AUTO_PROMOTE": "true"}
+    server = serve(CLICKSTREAM_TRAINER=train().address, **promoting) if own_trainer else serve(**promoting)
     with grpc.insecure_channel(server.address) as channel:
         model = ModelServiceStub(channel)
         sessions = play_searches(channel)

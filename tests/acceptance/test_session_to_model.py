@@ -18,7 +18,7 @@ pytestmark = pytest.mark.mongod
 
 
 def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
-    """R16, R17: searches in, release, run; out comes a promoted model that both libraries load, and a trained batch."""
+    """R16, R17: searches in, release, run; out comes a better model that both libraries load, and a trained batch."""
     encoder = make_tiny_encoder(tmp_path / "tiny")
     server = serve()
     with grpc.insecure_channel(server.address) as channel:

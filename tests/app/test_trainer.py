@@ -32,7 +32,8 @@ def test_r17_base_is_the_trainers_own_base_model(
     def fine_tune(run_id: str, settings: FineTuningSettings, *_: object, **__: object) -> None:
         started.append(settings)
 
-    monkeypatch.setitem(sys.modules, "clickstream.training.run", SimpleNamespace(fine_tune=fine_tune))
+    for name in ("clickstream.training", "clickstream.training.run"):  # the real ones take seconds
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(fine_tune=fine_tune))
     monkeypatch.setattr(module, "packaged_model", lambda: "the packaged one")
     settings = Settings(data_dir=tmp_path, base_model=configured)
     servicer = module.fine_tuning(settings, module.default_settings(settings))

@@ -10,6 +10,8 @@ from embedding_studio.clickstream.v1 import batch_service_pb2 as batches
 from embedding_studio.clickstream.v1 import batch_service_pb2_grpc as batches_grpc
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from embedding_studio.clickstream.v1 import clickstream_service_pb2_grpc as service_grpc
+from embedding_studio.clickstream.v1 import model_service_pb2 as models
+from embedding_studio.clickstream.v1 import model_service_pb2_grpc as model_grpc
 from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
@@ -31,6 +33,7 @@ class InMemoryServer(
     service_grpc.ClickstreamServiceServicer,
     batches_grpc.BatchServiceServicer,
     training_grpc.TrainingServiceServicer,
+    model_grpc.ModelServiceServicer,
 ):
     """Keeps sessions and events; a training run goes through its phases at once, and ends as `end` says."""
 
@@ -41,6 +44,8 @@ class InMemoryServer(
         self.started: training.StartTrainingRequest | None = None
         self.model = model
         self.end = runs_pb.TRAINING_RUN_STATE_SUCCEEDED
+        self.gate_passed = True
+        self.promoted: list[str] = []
 
     def CreateSession(self, request, context):  # noqa: N802 -- the contract's name
         kept = self.sessions.setdefault(request.session.session_id, request)
@@ -71,20 +76,26 @@ class InMemoryServer(
         yield training.WatchTrainingRunResponse(run=run)
         run.state, run.reason = self.end, "because"
         run.conversion.skipped_sessions["no_events"] = 7
+        run.model_version.model_version_id, run.model_version.gate_passed = "better", self.gate_passed
         run.model_version.path = str(self.model)
         run.model_version.evaluation.base.ndcg_at_10 = 0.123
         run.model_version.evaluation.new.ndcg_at_10 = 0.456
         yield training.WatchTrainingRunResponse(run=run)
 
+    def PromoteModel(self, request, context):  # noqa: N802 -- the contract's name
+        self.promoted.append(request.model_version_id)
+        return models.PromoteModelResponse(created=True)
+
 
 @pytest.fixture
 def server(tmp_path) -> Iterator[tuple[InMemoryServer, grpc.Channel]]:
-    """The three services of a server whose finished model lies in a folder that exists."""
+    """The four services of a server whose finished model lies in a folder that exists."""
     kept = InMemoryServer(tmp_path)
     grpc_server = grpc.server(ThreadPoolExecutor(16))
     service_grpc.add_ClickstreamServiceServicer_to_server(kept, grpc_server)
     batches_grpc.add_BatchServiceServicer_to_server(kept, grpc_server)
     training_grpc.add_TrainingServiceServicer_to_server(kept, grpc_server)
+    model_grpc.add_ModelServiceServicer_to_server(kept, grpc_server)
     port = grpc_server.add_insecure_port("127.0.0.1:0")
     grpc_server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -149,6 +160,17 @@ def test_the_story_goes_from_click_to_comparison(server):
     for expected in ("100 sessions", "0.123", "0.456", "7 no_events", f"{outcome.comparison.ndcg_after:.3f}"):
         assert expected in text
     assert str(kept.model) in re.sub(r"\n", "", text)
+
+
+def test_r17_the_story_promotes_what_passed_its_gate_only(server):
+    """R17: nothing is promoted by itself, so the demo promotes; a version that is not better it does not."""
+    kept, channel = server
+    kept.gate_passed = False
+    run_demo(channel, Console(quiet=True), "base", "try", load, PLAN)
+    assert kept.promoted == []
+    kept.gate_passed = True
+    run_demo(channel, Console(quiet=True), "base", "try", load, PLAN)
+    assert kept.promoted == ["better"]
 
 
 def test_a_failed_run_ends_the_story_with_its_reason(server):

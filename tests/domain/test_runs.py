@@ -2,10 +2,12 @@
 
 from dataclasses import asdict
 
+import pytest
 from support.builders import model_version
 
 from clickstream.domain.evaluations import Gain
 from clickstream.domain.model_versions import ModelVersion
+from clickstream.domain.runs import is_run_id
 
 
 def test_a_plain_model_version_comes_back_whole() -> None:
@@ -24,3 +26,15 @@ def test_an_older_model_version_still_loads() -> None:
     loaded = ModelVersion.from_plain(plain)
     assert (loaded.evaluation.judged, loaded.evaluation.segments, loaded.evaluation.mrr_gain) == (None, (), Gain())
     assert (loaded.evaluation.ndcg_gain.lower, loaded.data.inputs_outside_time) == (0.1, 0)
+
+
+@pytest.mark.parametrize("text", ["r", "run-7", "a.b_C-9", "r" * 128, "7", "-", "_"])
+def test_r7_a_run_id_names_a_folder(text: str) -> None:
+    """R7: 1 to 128 letters, digits, `_`, `-` and `.` are a run id."""
+    assert is_run_id(text)
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", ".hidden", "a/b", "r" * 129, "\u00e9", "a b", "a\n"])
+def test_r7_what_cannot_name_a_folder_is_no_run_id(text: str) -> None:
+    """R7: nor is what could hide a folder, or lead to another."""
+    assert not is_run_id(text)

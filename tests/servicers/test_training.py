@@ -353,6 +353,27 @@ def test_r16_a_run_is_canceled_once_and_not_after_its_end(any_server: InProcessS
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
 
 
+def test_r16_a_run_that_waits_is_canceled_at_once_and_frees_its_batches(any_server: InProcessServer) -> None:
+    """R10, R16: while its trainer is away it holds its batches; canceled, it ends and another run can train them."""
+    release(any_server)
+    dao = any_server.dao
+    any_server.training.StartTraining(start("run-1"))
+    dao.runs.claim("me", NOW, NOW + SECOND)
+    released = frozenset({BatchStatus.RELEASED})
+    dao.batches.change_status(1, released, BatchStatus.TRAINING, run_id="run-1", reason="", at=NOW)
+    dao.runs.give_back("run-1", "me", RunState.QUEUED, "the trainer is away", NOW + 300 * SECOND, 1)
+    cancel = pb.CancelTrainingRunRequest(run_id="run-1")
+    runs = [any_server.training.CancelTrainingRun(cancel).run for _ in range(2)]
+    assert [run.state for run in runs] == [runs_pb.TRAINING_RUN_STATE_CANCELED] * 2
+    batch = dao.batches.get(1)
+    assert (batch.status, batch.history[-1].reason) == (
+        BatchStatus.FAILED,
+        "run run-1 canceled: canceled by request",
+    )
+    [last] = any_server.training.WatchTrainingRun(pb.WatchTrainingRunRequest(run_id="run-1"))
+    assert last.run == runs[0]
+
+
 def test_r15_a_run_of_the_improvement_queue_is_seen_and_canceled_like_any(any_server: InProcessServer) -> None:
     """R15, R16: such a run says over what it is, can be canceled, and its id is taken."""
     release(any_server)

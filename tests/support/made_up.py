@@ -67,14 +67,16 @@ class Endless(Module):
             self.closed += 1
 
 
-def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock) -> TrainingRunWorker:
+def worker(dao: MemoryDao, fine_tune: FineTune, clock: Clock, *, promotes: bool = True) -> TrainingRunWorker:
     """A worker like that of a server."""
     inputs, lease = InputReader(dao, POLICY), timedelta(seconds=LEASE)
     upkeep = {
         "batches": BatchLife(dao, BatchRules(), clock).look_after,
-        "promotions": Promoter(dao, promoting(dao, clock)).look_after,
+        "promotions": Promoter(dao, promoting(dao, clock) if promotes else None).look_after,
     }
-    return TrainingRunWorker(dao, inputs, queue(dao, clock), upkeep, fine_tune, clock, lease, Waking())
+    return TrainingRunWorker(
+        dao, inputs, queue(dao, clock), upkeep, fine_tune, clock, lease, Waking(), promotes=promotes
+    )
 
 
 def promoting(dao: ClickstreamDao, clock: Callable[[], datetime]) -> Promote:
@@ -88,11 +90,11 @@ def queue(dao: ClickstreamDao, clock: Callable[[], datetime]) -> ImprovementQueu
     return ImprovementQueue(dao, inputs, RULES, lambda: DEFAULTS, clock, timedelta(seconds=LEASE))
 
 
-def play(*workers: tuple[MemoryDao, FineTune, Clock], scenario: Callable[[], Any]) -> None:
+def play(*workers: tuple[MemoryDao, FineTune, Clock], scenario: Callable[[], Any], promotes: bool = True) -> None:
     """Lets workers work until the scenario is over."""
 
     async def run() -> None:
-        working = [asyncio.create_task(worker(*each).work()) for each in workers]
+        working = [asyncio.create_task(worker(*each, promotes=promotes).work()) for each in workers]
         try:
             await asyncio.wait_for(scenario(), 30)
             assert not any(task.done() for task in working)

@@ -266,7 +266,8 @@ class MemoryRuns(Part):
         self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
     ) -> None:
         if self._holds(run_id, owner):
-            self._state.held[run_id] = (not_before, "")
+            run = self._state.runs[run_id]
+            self._state.held[run_id] = (run.queued_at if run.cancel_requested else not_before, "")
             self._set(run_id, state=state, reason=reason, attempts=attempts)
 
     @locked
@@ -321,11 +322,11 @@ class MemoryRuns(Part):
         run = self._state.runs.get(run_id)
         if run is None or run_id not in self._state.held:
             return run
-        if run.started_at is None:
-            del self._state.held[run_id]
-            reason = "canceled by request before it started"
-            self._set(run_id, state=RunState.CANCELED, reason=reason, ended_at=at)
-        return self._set(run_id, cancel_requested=True)
+        run = self._set(run_id, cancel_requested=True)
+        if self._state.held[run_id][1]:
+            return run
+        del self._state.held[run_id]
+        return self._set(run_id, state=RunState.CANCELED, reason="canceled by request", ended_at=at)
 
     def _holds(self, run_id: str, owner: str) -> bool:
         return self._state.held.get(run_id, (None, ""))[1] == owner

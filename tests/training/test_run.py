@@ -411,7 +411,7 @@ def test_progress_says_where_the_run_is(
     assert steps[len(steps)].remaining_seconds == 0 < steps[1].remaining_seconds
 
 
-@pytest.mark.parametrize("run_id", ["", ".", "..", "a/b", "../x", "a" * 129, "a b"])
+@pytest.mark.parametrize("run_id", ["", ".", "..", ".hidden", "a/b", "../x", "a" * 129, "a b"])
 def test_a_run_id_never_leaves_the_data_folder(settings: FineTuningSettings, tmp_path: Path, run_id: str) -> None:
     """R7: an id that could not name a folder is refused by its field."""
     with pytest.raises(InvalidArgument) as caught:

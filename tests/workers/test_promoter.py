@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from support.builders import NOW, SECOND, model_version, training_run
-from support.made_up import Module, play, promoting, raising
+from support.made_up import Module, ended, play, promoting, raising
 from support.memory_store import MemoryDao
 from support.serving import Clock, until
 
@@ -103,6 +103,23 @@ def test_r17_what_cannot_be_loaded_is_not_promoted_by_itself(
     assert (promoted(passed), passed.runs.promotion_due()) == ([], None)
     assert "model-run-1 is not promoted by itself" in caplog.text
     assert "cannot be loaded" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("gate_passed", "promotes", "reason"),
+    [
+        (True, True, "nDCG@10 rose"),
+        (False, False, "nDCG@10 rose"),
+        (True, False, "nDCG@10 rose; passed its gate, not promoted: promote it with PromoteModel"),
+    ],
+)
+def test_r17_a_run_says_that_its_version_waits_for_a_person(
+    dao: MemoryDao, clock: Clock, gate_passed: bool, promotes: bool, reason: str
+) -> None:
+    """R17: whoever watches a run that passed its gate reads that it is not promoted, and how it would be."""
+    module = Module(lambda: replace(model_version(), gate_passed=gate_passed))
+    play((dao, module, clock), scenario=ended(dao), promotes=promotes)
+    assert dao.runs.get("run-1").reason == reason
 
 
 def test_r17_where_people_promote_nothing_is_promoted_by_itself(

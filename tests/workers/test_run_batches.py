@@ -106,13 +106,10 @@ def test_r10_a_waiting_run_that_is_canceled_lets_go_of_its_batches(
     async def scenario() -> None:
         await until(lambda: "waits" in dao.runs.get("both").reason)
         assert dao.batches.get(1).status is BatchStatus.TRAINING
-        dao.runs.request_cancel("both", NOW)
-        clock.forward(module.RETRY_SECONDS)
-        await ended(dao, "both")()
+        assert dao.runs.request_cancel("both", NOW).state is RunState.CANCELED
+        await until(lambda: dao.batches.get(1).status is BatchStatus.FAILED)
 
     play((dao, Module(), clock), scenario=scenario)
-    assert state(dao, "both") is RunState.CANCELED
-    assert dao.batches.get(1).status is BatchStatus.FAILED
     assert dao.batches.get(2).run_id == "other"
 
 

@@ -70,7 +70,9 @@ async def working(
         "promotions": Promoter(dao, _promote(dao, host) if settings.auto_promote else None).look_after,
         "batches": BatchLife(dao, _batch_rules(settings), now).look_after,
     }
-    worker = TrainingRunWorker(dao, inputs, improvement, upkeep, client.fine_tune, now, lease, waking)
+    worker = TrainingRunWorker(
+        dao, inputs, improvement, upkeep, client.fine_tune, now, lease, waking, promotes=settings.auto_promote
+    )
     tasks = [asyncio.create_task(worker.work()), asyncio.create_task(waking.follow(dao.changes))]
     try:
         yield

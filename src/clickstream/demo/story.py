@@ -54,7 +54,7 @@ def run_demo(
     load: Callable[[str], Rank],
     plan: Plan = Plan(),
 ) -> DemoResult:
-    """Plays, releases, trains and compares, through the RPCs of a running server.
+    """Plays, releases, trains, promotes and compares, through the RPCs of a running server.
 
     Args:
         channel: To the server.
@@ -84,6 +84,8 @@ def run_demo(
     console.print(f"Released {batch.batch_id} with {batch.session_count:,} sessions.")
     run = _train(client, console, name, batch.batch_id, base_model, plan)
     show_evaluation(run, console)
+    if run.model_version.gate_passed:
+        _promote(client, run, console)
     comparison = _compare(run, never_played, items, before, load, console)
     version = run.model_version
     console.print(f"The new model is in [bold]{version.path}[/]. SentenceTransformer(path) loads it.")
@@ -124,6 +126,14 @@ def _train(
     if run.state != runs_pb.TRAINING_RUN_STATE_SUCCEEDED:
         raise DemoFailedError(f"the training run {run.run_id} is {state_of(run)}: {run.reason}")
     return run
+
+
+def _promote(client: AdminClient, run: runs_pb.TrainingRun, console: Console) -> None:
+    """Makes the new version serve. The demo has no index that must be ready before."""
+    version_id = run.model_version.model_version_id
+    with console.status("the trainer loads the new model"):
+        client.promote(version_id, run.run_id, reason="the demo")
+    console.print(f"Promoted [bold]{version_id}[/]: Embed answers with it from now on.")
 
 
 def _compare(

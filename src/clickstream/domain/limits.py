@@ -3,6 +3,8 @@
 ID_CHARACTERS = 256
 RUN_ID_CHARACTERS = 128
 TYPE_CHARACTERS = 64
+# Reasons that people give, and names and templates in settings.
+TEXT_CHARACTERS = 1_024
 # The characters of event types, run ids and model version ids.
 NAME_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 QUERY_CHARACTERS = 4_096

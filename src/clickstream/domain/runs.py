@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from clickstream.domain import limits
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.training_inputs import ConversionSummary
 
@@ -82,6 +83,16 @@ class TrainingProgress:
     remaining_seconds: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
     points: tuple[CurvePoint, ...] = ()
+
+
+RUN_ID_RULE = f"must be 1 to {limits.RUN_ID_CHARACTERS} letters, digits, `_`, `-` or `.`, and not start with `.`"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text may name a run, and with it folders: see `RUN_ID_RULE`."""
+    return (
+        0 < len(text) <= limits.RUN_ID_CHARACTERS and limits.NAME_ALPHABET.issuperset(text) and not text.startswith(".")
+    )
 
 
 class RunState(StrEnum):

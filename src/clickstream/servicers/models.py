@@ -13,6 +13,7 @@ from clickstream.contract.encoding import timestamp
 from clickstream.contract.models import model_version_message
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain import limits
 from clickstream.domain.errors import FailedPrecondition, FieldViolation, NotFound, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import Promotion, PromotionOrder
@@ -20,7 +21,6 @@ from clickstream.models.promoting import Promoting
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
 from clickstream.servicers.checks.texts import check_texts
-from clickstream.servicers.checks.training_settings import MAX_TEXT
 from clickstream.servicers.lineage import ModelLineage, session_lineage
 from clickstream.trainer_client.model_host import ModelHostClient
 
@@ -169,8 +169,8 @@ def _order(
     request: pb.PromoteModelRequest | pb.RollbackModelRequest, model_version_id: str, forced: bool
 ) -> PromotionOrder:
     request_id = fields.checked_id(request.request_id, "request_id")
-    if len(request.reason) > MAX_TEXT:
-        description = f"must have at most {MAX_TEXT} characters"
+    if len(request.reason) > limits.TEXT_CHARACTERS:
+        description = f"must have at most {limits.TEXT_CHARACTERS} characters"
         fields.require([FieldViolation("reason", description, fields.LIMIT)])
     named = request.HasField("expected_model_version_id")
     expected = frozenset({request.expected_model_version_id}) if named else None

@@ -12,6 +12,7 @@ from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingSe
 from clickstream.contract.runs import curve_point_message, run_message
 from clickstream.contract.training_inputs import conversion_summary_message, training_input_message
 from clickstream.conversion.reader import InputReader
+from clickstream.dao.interface.batches import end_training
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain import limits
 from clickstream.domain.batches import Batch, BatchStatus, no_batch, sequence_of
@@ -171,7 +172,7 @@ class TrainingServicer(TrainingServiceServicer):
     ) -> pb.CancelTrainingRunResponse:
         """See the contract."""
         run_id = fields.checked_id(request.run_id, "run_id")
-        run = _existing(await asyncio.to_thread(self._dao.runs.request_cancel, run_id, self._clock()))
+        run = await asyncio.to_thread(self._cancel, run_id)
         if run.state in ENDED and run.state is not RunState.CANCELED:
             raise FailedPrecondition(
                 Reason.STATE_CONFLICT,
@@ -180,6 +181,12 @@ class TrainingServicer(TrainingServiceServicer):
             )
         self._wake_worker()
         return pb.CancelTrainingRunResponse(run=run_message(run))
+
+    def _cancel(self, run_id: str) -> TrainingRun:
+        run = _existing(self._dao.runs.request_cancel(run_id, self._clock()))
+        if run.state is RunState.CANCELED:  # by this call perhaps, and then no worker frees its batches
+            end_training(self._dao.batches, run, run.state, run.reason, self._clock())
+        return run
 
 
 def _existing(run: TrainingRun | None) -> TrainingRun:

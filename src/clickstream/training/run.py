@@ -1,7 +1,6 @@
 """The training loop, from inputs to a model version; reads from top to bottom."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from clickstream.domain.errors import FailedPrecondition, FieldViolation, Invali
 from clickstream.domain.evaluations import Evaluation
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion, is_version_id, version_id
-from clickstream.domain.runs import FineTuningSettings, Phase, TrainingProgress
+from clickstream.domain.runs import RUN_ID_RULE, FineTuningSettings, Phase, TrainingProgress, is_run_id
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.models.folders import version_folder
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
@@ -60,7 +59,7 @@ def fine_tune(
     called again: it goes on from its last checkpoint. A finished run returns its model version again.
 
     Args:
-        run_id: 1 to 128 letters, digits, `_`, `-` or `.`; names the checkpoints and the model version.
+        run_id: See `domain.runs.is_run_id`; names the checkpoints and the model version.
         settings: How to train.
         inputs: Read once, in order.
         judged: Both models are also measured on these; they never train.
@@ -73,7 +72,8 @@ def fine_tune(
         InvalidArgument: The run id could not name a folder.
         Canceled: `is_canceled` answered true.
     """
-    _check_run_id(run_id)
+    if not is_run_id(run_id):
+        raise InvalidArgument([FieldViolation("run_id", RUN_ID_RULE)])
     curve_path = data_dir / "runs" / run_id / CURVE_FILE
     progress = Progress(report, is_canceled, Curve(curve_path))
     dataset = read_dataset(progress.count_inputs(inputs), settings)
@@ -158,11 +158,6 @@ def train_and_judge(
     segments = by_segment(dataset, base_scores, new_scores, settings.seed)
     judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
     return Trained(encoder, *judge(base_scores, new_scores, settings.seed, segments, judged))
-
-
-def _check_run_id(run_id: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", run_id) or run_id in {".", ".."}:
-        raise InvalidArgument([FieldViolation("run_id", "1 to 128 letters, digits, `_`, `-` or `.`")])
 
 
 @contextmanager

@@ -31,8 +31,7 @@ _OUTCOMES = {
     service.EventOutcome.CODE_CONFLICT: Outcome.CONFLICT,
     service.EventOutcome.CODE_REJECTED: Outcome.REJECTED,
 }
-# The contract's bound on an event, and a call's with room for its other fields.
-_EVENT_BYTES = 20 * 1024
+# The contract's bound on a call, with room for its other fields.
 _CALL_BYTES = limits.REQUEST_BYTES - 64 * 1024
 _UNSENT = "not sent: the import stopped before it"
 
@@ -110,7 +109,9 @@ class Sender:
         if self.stopped:
             return _all(session, Verdict(Outcome.UNACKNOWLEDGED, _UNSENT))
         if message.ByteSize() > limits.SESSION_BYTES:
-            return _all(session, Verdict(Outcome.REJECTED, "the search is larger than 1 MiB"))
+            return _all(
+                session, Verdict(Outcome.REJECTED, f"the search is larger than {limits.SESSION_BYTES // 2**20} MiB")
+            )
         shown, query = {item.object_id for item in session.shown}, session.query
         try:
             response = self._call(
@@ -219,8 +220,8 @@ def _chunks(acts: Sequence[Act], verdicts: dict[int, Verdict]) -> Iterator[list[
     for place, act in enumerate(acts):
         message = _event_message(act)
         length = message.ByteSize()
-        if length > _EVENT_BYTES:
-            verdicts[place] = Verdict(Outcome.REJECTED, "the event is larger than 20 KiB")
+        if length > limits.EVENT_BYTES:
+            verdicts[place] = Verdict(Outcome.REJECTED, f"the event is larger than {limits.EVENT_BYTES // 2**10} KiB")
             continue
         if len(chunk) == limits.EVENTS_PER_CALL or size + length > _CALL_BYTES:
             yield chunk

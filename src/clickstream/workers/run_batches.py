@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from clickstream.conversion.reader import InputReader
+from clickstream.dao.interface.batches import end_training
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.batches import BatchStatus, batch_id_of, no_batch
 from clickstream.domain.errors import FailedPrecondition, Reason
@@ -71,8 +72,4 @@ class RunBatches:
 
     def end(self, run: TrainingRun, state: RunState, reason: str) -> None:
         """Takes those of the run's batches that it holds out of training."""
-        training = frozenset({BatchStatus.TRAINING})
-        status = BatchStatus.TRAINED if state is RunState.SUCCEEDED else BatchStatus.FAILED
-        for sequence in run.batches:
-            why, at = f"run {run.run_id} {state}: {reason}", self._clock()
-            self._dao.batches.change_status(sequence, training, status, run_id=run.run_id, reason=why, at=at)
+        end_training(self._dao.batches, run, state, reason, self._clock())

@@ -111,6 +111,8 @@ class TrainingRunWorker:
         clock: Callable[[], datetime],
         lease: timedelta,
         waking: Waking,
+        *,
+        promotes: bool,
     ) -> None:
         self._dao = dao
         self._inputs = inputs
@@ -122,6 +124,7 @@ class TrainingRunWorker:
         self._lease = lease
         self._owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._waking = waking
+        self._promotes = promotes  # whether what passed its gate is promoted without a person
 
     async def work(self) -> None:
         """Works until cancelled; a run in hand is then given back for another worker."""
@@ -158,7 +161,7 @@ class TrainingRunWorker:
         pending = PendingReport()
         try:
             version = await self._train(run, pending)
-            await self._end(run, pending, RunState.SUCCEEDED, version.gate_reason, version)
+            await self._end(run, pending, RunState.SUCCEEDED, self._verdict(version), version)
         except _LeaseLost:
             logger.warning("run %s was taken up by another worker", run.run_id)
         except _CancelRequested:
@@ -178,6 +181,12 @@ class TrainingRunWorker:
         except Exception as error:  # a run always ends in a state with a reason
             logger.exception("run %s", run.run_id)
             await self._end(run, pending, RunState.FAILED, f"defect: {type(error).__name__}: {error}")
+
+    def _verdict(self, version: ModelVersion) -> str:
+        """The gate's reason and, where nobody promotes by itself, what a person may do now."""
+        if not version.gate_passed or self._promotes:
+            return version.gate_reason
+        return f"{version.gate_reason}; passed its gate, not promoted: promote it with PromoteModel"
 
     async def _train(self, run: TrainingRun, pending: PendingReport) -> ModelVersion:
         if run.cancel_requested:

@@ -1,10 +1,14 @@
 """What every store promises about training runs."""
 
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from support.builders import NOW, SECOND, model_version, training_run
+from support.serving import PATIENCE
 
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.runs import Phase, RunState, TrainingProgress
@@ -129,6 +133,65 @@ def test_r16_a_run_that_was_given_back_waits_and_is_taken_again(dao: Clickstream
     assert (again.state, again.reason, again.attempts) == (RunState.RUNNING, "", 2)
 
 
+@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING])
+def test_r16_a_run_that_no_worker_has_is_canceled_at_once(dao: ClickstreamDao, state: RunState) -> None:
+    """R16: one that waits for its next attempt, or that a worker gave back as it stopped, ends with the request."""
+    dao.runs.create(training_run())
+    claim(dao, "me")
+    dao.runs.give_back("run-1", "me", state, "the trainer is away", NOW + 300 * SECOND, 1)
+    canceled = dao.runs.request_cancel("run-1", NOW + SECOND)
+    assert (canceled.state, canceled.reason) == (RunState.CANCELED, "canceled by request")
+    assert (canceled.ended_at, canceled.cancel_requested) == (NOW + SECOND, True)
+    assert dao.runs.request_cancel("run-1", NOW + 9 * SECOND) == canceled
+    assert claim(dao, "you", after=999) is None
+
+
+def test_r16_a_run_that_a_worker_has_is_asked_to_stop(dao: ClickstreamDao) -> None:
+    """R16: it goes on until its worker hears of it; given back instead, it waits for nothing any more."""
+    dao.runs.create(training_run())
+    claim(dao, "me", lease=10)
+    asked = dao.runs.request_cancel("run-1", NOW)
+    assert (asked.state, asked.cancel_requested, asked.ended_at) == (RunState.RUNNING, True, None)
+    assert dao.runs.renew("run-1", "me", NOW + 10 * SECOND, None).cancel_requested
+    dao.runs.give_back("run-1", "me", RunState.QUEUED, "the trainer is away", NOW + 300 * SECOND, 1)
+    again = claim(dao, "you", after=0)
+    assert (again.run_id, again.cancel_requested) == ("run-1", True)
+
+
+def test_r16_a_canceled_run_of_the_queue_lets_the_next_one_in(dao: ClickstreamDao) -> None:
+    """R16: a run of the improvement queue that is canceled while it waits holds up no other."""
+    for run_id in ("improve-1", "improve-2"):
+        dao.runs.create(replace(training_run(run_id, batches=()), from_improvement_queue=True))
+        claim(dao, "me")
+        dao.runs.give_back(run_id, "me", RunState.QUEUED, "the trainer is away", NOW + 300 * SECOND, 1)
+        assert dao.runs.request_cancel(run_id, NOW).state is RunState.CANCELED
+        assert dao.runs.open_improvement_run() is None
+
+
+def test_r16_a_run_is_either_canceled_or_taken_up(dao: ClickstreamDao) -> None:
+    """R16: of a worker and a cancel at the same moment one comes first, and the worker knows of the cancel then."""
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(60):
+            run_id = f"run-{number}"
+            dao.runs.create(training_run(run_id))
+            claim(dao, "first")
+            dao.runs.give_back(run_id, "first", RunState.QUEUED, "the trainer is away", NOW, 1)
+            barrier = threading.Barrier(2)
+
+            def at_once(step: Any, barrier: threading.Barrier = barrier) -> Any:
+                barrier.wait(PATIENCE)
+                return step()
+
+            claiming = pool.submit(at_once, lambda: claim(dao, "you"))
+            pool.submit(at_once, lambda run_id=run_id: dao.runs.request_cancel(run_id, NOW)).result(PATIENCE)
+            taken, found = claiming.result(PATIENCE), dao.runs.get(run_id)
+            assert found.cancel_requested
+            assert found.state is (RunState.CANCELED if taken is None else RunState.RUNNING)
+            if taken is not None:
+                assert dao.runs.renew(run_id, "you", NOW + SECOND, None).cancel_requested
+                assert dao.runs.finish(run_id, "you", RunState.CANCELED, "", None, NOW)
+
+
 def test_r16_an_ended_run_keeps_its_result(dao: ClickstreamDao) -> None:
     """R16: a run ends once, with reason, time, conversion and model version, and is never claimed again."""
     dao.runs.create(training_run())
@@ -173,16 +236,6 @@ def test_r16_a_running_run_is_asked_to_stop(dao: ClickstreamDao) -> None:
     asked = dao.runs.request_cancel("run-1", NOW)
     assert (asked.state, asked.cancel_requested) == (RunState.RUNNING, True)
     assert dao.runs.renew("run-1", "me", NOW + 20 * SECOND, None).cancel_requested
-
-
-def test_r16_a_run_that_began_and_waits_again_is_ended_by_a_worker_only(dao: ClickstreamDao) -> None:
-    """R10, R16: a run that waits after it began may hold batches; cancelling leaves it to the next worker to end."""
-    dao.runs.create(training_run())
-    claim(dao, "me")
-    dao.runs.give_back("run-1", "me", RunState.QUEUED, "waits for run-0", NOW, 0)
-    asked = dao.runs.request_cancel("run-1", NOW)
-    assert (asked.state, asked.cancel_requested) == (RunState.QUEUED, True)
-    assert claim(dao, "you").cancel_requested
 
 
 def test_the_store_answers_a_ping(dao: ClickstreamDao) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from clickstream.domain.batches import Batch, BatchStatus
+from clickstream.domain.runs import RunState, TrainingRun
 
 
 class BatchDao(Protocol):
@@ -48,3 +49,25 @@ class BatchDao(Protocol):
         The batches in `leaving`, by sequence number, are not considered.
         """
         ...
+
+
+def end_training(batches: BatchDao, run: TrainingRun, state: RunState, reason: str, at: datetime) -> None:
+    """Takes those of a run's batches that it has begun out of training; can be repeated.
+
+    Args:
+        batches: The store.
+        run: The run that ends or has ended.
+        state: How it ends.
+        reason: Why it ends so.
+        at: The present time.
+    """
+    status = BatchStatus.TRAINED if state is RunState.SUCCEEDED else BatchStatus.FAILED
+    for sequence in run.batches:
+        batches.change_status(
+            sequence,
+            frozenset({BatchStatus.TRAINING}),
+            status,
+            run_id=run.run_id,
+            reason=f"run {run.run_id} {state}: {reason}",
+            at=at,
+        )

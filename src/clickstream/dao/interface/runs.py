@@ -86,7 +86,10 @@ class RunDao(Protocol):
     def give_back(
         self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
     ) -> None:
-        """Lets go of a run that has not ended, for any worker to take from `not_before` on."""
+        """Lets go of a run that has not ended, for any worker to take from `not_before` on.
+
+        If it was asked to stop, it can be taken at once: whoever does ends it.
+        """
         ...
 
     def finish(
@@ -96,7 +99,10 @@ class RunDao(Protocol):
         ...
 
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
-        """Ends a queued run as canceled, or asks the holder of a running one to stop; None if unknown."""
+        """Ends a run that no worker has as canceled, or asks the worker that has it to stop; None if unknown.
+
+        The batches of a run that has begun stay in training: see `batches.end_training`.
+        """
         ...
 
 

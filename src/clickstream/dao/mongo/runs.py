@@ -190,8 +190,12 @@ class MongoRuns:
         self, run_id: str, owner: str, state: RunState, reason: str, not_before: datetime, attempts: int
     ) -> None:
         """See `RunDao`."""
-        changes = {"state": state, "reason": reason, "held": not_before, "attempts": attempts}
-        self._runs.update_one(_held_by(run_id, owner), {"$set": changes, "$unset": {"owner": ""}})
+        held, changes = _held_by(run_id, owner), {"state": state, "reason": reason, "attempts": attempts}
+        for cancel_requested, available_at in ((False, not_before), (True, EPOCH)):
+            self._runs.update_one(
+                {**held, "cancel_requested": cancel_requested},
+                {"$set": {**changes, "held": available_at}, "$unset": {"owner": ""}},
+            )
 
     @translated
     def finish(
@@ -212,22 +216,15 @@ class MongoRuns:
     @translated
     def request_cancel(self, run_id: str, at: datetime) -> TrainingRun | None:
         """See `RunDao`."""
+        open_run = {"_id": run_id, "state": {"$in": [RunState.QUEUED, RunState.RUNNING]}}
+        # First the request: a worker that lets go of the run in between gives it back for at once, see `give_back`.
+        self._runs.update_one(open_run, {"$set": {"cancel_requested": True}})
         self._runs.update_one(
-            {"_id": run_id, "state": RunState.QUEUED, "started_at": None},
+            {**open_run, "owner": {"$exists": False}},
             {
-                "$set": {
-                    "state": RunState.CANCELED,
-                    "reason": "canceled by request before it started",
-                    "cancel_requested": True,
-                    "ended_at": at,
-                },
-                "$unset": {"held": "", "owner": "", "open_improvement_run": ""},
+                "$set": {"state": RunState.CANCELED, "reason": "canceled by request", "ended_at": at},
+                "$unset": {"held": "", "open_improvement_run": ""},
             },
-        )
-        # A run that was begun holds batches: only a worker ends it.
-        self._runs.update_one(
-            {"_id": run_id, "state": {"$in": [RunState.QUEUED, RunState.RUNNING]}},
-            {"$set": {"cancel_requested": True}},
         )
         return self.get(run_id)
 

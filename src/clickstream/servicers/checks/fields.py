@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from clickstream.contract.statuses import short
 from clickstream.domain import limits
 from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason
+from clickstream.domain.runs import RUN_ID_RULE, is_run_id
 
 LIMIT = Reason.LIMIT_EXCEEDED
 # The range of google.protobuf.Timestamp: years 1 to 9999.
@@ -86,14 +87,8 @@ def checked_page_size(page_size: int) -> int:
 
 def checked_run_id(value: str) -> str:
     """The value, if it is a run id: it becomes part of file names. Raises InvalidArgument."""
-    if (
-        not value
-        or len(value) > limits.RUN_ID_CHARACTERS
-        or not limits.NAME_ALPHABET.issuperset(value)
-        or value[0] == "."
-    ):
-        description = "must be 1 to 128 letters, digits, `_`, `-` or `.`, and not start with `.`"
-        raise InvalidArgument([FieldViolation("run_id", description)])
+    if not is_run_id(value):
+        raise InvalidArgument([FieldViolation("run_id", RUN_ID_RULE)])
     return value
 
 

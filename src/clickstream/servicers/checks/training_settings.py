@@ -6,11 +6,11 @@ from dataclasses import asdict
 from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as settings_pb
 
 from clickstream.contract.encoding import utc
+from clickstream.domain import limits
 from clickstream.domain.errors import FieldViolation
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.servicers.checks import fields
 
-MAX_TEXT = 1_024
 # Field → (lowest, highest); `learning_rate` and `temperature` also exclude 0.
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100),
@@ -43,8 +43,10 @@ def checked_settings(message: settings_pb.FineTuningSettings, defaults: FineTuni
     for name in ("base_model", "item_template"):
         if text := getattr(message, name):
             values[name] = text
-            if len(text) > MAX_TEXT:
-                violations.append(FieldViolation(f"settings.{name}", f"must have at most {MAX_TEXT} characters"))
+            if len(text) > limits.TEXT_CHARACTERS:
+                violations.append(
+                    FieldViolation(f"settings.{name}", f"must have at most {limits.TEXT_CHARACTERS} characters")
+                )
     for name, known in CHOICES.items():
         if choice := getattr(message, name):
             values[name] = choice
