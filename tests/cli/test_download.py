@@ -67,10 +67,12 @@ def test_a_killed_download_goes_on_where_it_was(
     models.answers = 20
     command = [sys.executable, "-m", "clickstream", "download", "version-1", "--out", str(tmp_path / "model")]
     with subprocess.Popen([*command, "--address", address]) as process:
-        assert models.stopped.wait(30)
-        weights = tmp_path / ".model.version-1.partial" / "model.safetensors"
-        wait_for(lambda: weights.exists() and weights.stat().st_size)
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert models.stopped.wait(30)
+            weights = tmp_path / ".model.version-1.partial" / "model.safetensors"
+            wait_for(lambda: weights.exists() and weights.stat().st_size)
+        finally:
+            process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "model").exists()
     [partial] = tmp_path.iterdir()

@@ -189,9 +189,11 @@ def test_a_killed_embed_goes_on_and_makes_the_same_bytes(
         "main(sys.argv[1:])"
     )
     with subprocess.Popen([sys.executable, "-c", script, *words]) as process:
-        assert models.stopped.wait(30)
-        wait_for((tmp_path / f"{out}.partial.json").exists)
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert models.stopped.wait(30)
+            wait_for((tmp_path / f"{out}.partial.json").exists)
+        finally:
+            process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / out).exists()
     for name in (f"{out}.partial", f"{out}.partial.ids"):  # what was written behind the last checkpoint

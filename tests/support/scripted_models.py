@@ -74,7 +74,8 @@ class ScriptedModels(model_service_pb2_grpc.ModelServiceServicer, training_servi
         for name in names[names.index(request.file_name) if request.file_name else 0 :]:
             while offset < len(self.files[name]):
                 data = self.files[name][offset : offset + CHUNK]
-                self._answer()
+                if request.file_name:  # a stream for the list of files may send chunks until it is canceled
+                    self._answer()
                 if self.damaged:
                     self.damaged -= 1
                     data = b"x" + data[1:]
