@@ -19,11 +19,11 @@ from pathlib import Path
 import grpc
 from embedding_studio.clickstream.v1 import session_pb2
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
+from embedding_studio.clickstream.v1.fine_tuning_settings_pb2 import FineTuningSettings
 from measuring import machine_and_versions, peak_memory, resident_memory, server_process, write_table
 from pymongo.database import Database
 
-from clickstream.client.admin import watch_training
-from clickstream.client.calls import training_stub
+from clickstream.client.admin import AdminClient
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.dao.mongo.connection import Document, connect
 from clickstream.dao.mongo.events import event_document
@@ -116,11 +116,9 @@ def train(channel: grpc.Channel) -> Iterator[int]:
     Raises:
         RuntimeError: the run ended for another reason, or before all inputs were read.
     """
-    stub = training_stub(channel)
-    request = pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"])
-    request.settings.base_model, request.settings.item_template = "/nowhere", "{title}"
-    stub.StartTraining(request)
-    for run in watch_training(stub, "run-1"):
+    client = AdminClient(channel)
+    client.start_training("run-1", ["batch-1"], FineTuningSettings(base_model="/nowhere", item_template="{title}"))
+    for run in client.watch_training("run-1"):
         yield run.progress.input_count
     if run.progress.input_count < run.conversion.input_count or "/nowhere" not in run.reason:
         raise RuntimeError(f"the trainer did not read all inputs: {run.reason}")

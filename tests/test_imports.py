@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
         *("domain", "processes", "contract", "dao", "models", "conversion", "trainer_client", "training"),
         *("workers", "servicers"),
     },
-    "cli": {"domain", "app", "client", "ubi", "views", "demo"},
+    "cli": {"domain", "contract/statuses", "app", "client", "ubi", "views", "demo"},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -70,6 +70,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pydantic": {"app/settings", "cli"},
     "pydantic_settings": {"app/settings"},
     "uvloop": {"cli/serving"},
+    "pyarrow": {"cli/parquet", "cli/embed"},
     "mongomock": set(),
 }
 """Library → the rooms that may import it."""

@@ -1,5 +1,6 @@
-"""The commands that start and watch training runs, against a running server."""
+"""`train` and `watch`, against a running server."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from support.builders import NOW, SECOND, model_version, push, session_drafts
 from support.servers import InProcessServer, wait_for
 
 from clickstream.cli.commands import main
+from clickstream.cli.exit_codes import ExitCode
 from clickstream.domain.judgements import JudgedQuery, unpacked
+from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import Phase, RunState, TrainingProgress
 
 
@@ -26,10 +29,11 @@ def run(server: InProcessServer) -> Callable[..., Result]:
     return lambda *words: CliRunner().invoke(main, [*words, "--address", server.address])
 
 
-def end(server: InProcessServer, state: RunState, run_id: str = "run-1") -> None:
-    """Ends a run."""
+def end(server: InProcessServer, state: RunState, run_id: str = "run-1", *, gate_passed: bool = True) -> None:
+    """Ends a run; one that succeeds makes the version `model-run-1`."""
     server.dao.runs.claim("me", NOW, NOW + 60 * SECOND)
-    version = replace(model_version(), run_id=run_id) if state is RunState.SUCCEEDED else None
+    made = replace(model_version(), run_id=run_id, gate_passed=gate_passed, gate_reason="within noise")
+    version = made if state is RunState.SUCCEEDED else None
     assert server.dao.runs.finish(run_id, "me", state, "because", version, NOW)
 
 
@@ -43,40 +47,85 @@ def test_r16_train_starts_a_run_once(server: InProcessServer, run: Callable[...,
     assert (queued.batches, queued.settings.base_model, queued.settings.epochs) == ((1,), "my/model", 7)
 
 
-def test_r16_a_run_without_an_id_gets_one(server: InProcessServer, run: Callable[..., Result]) -> None:
-    """R1: two runs that nobody named are two runs, under the ids that are told."""
+def test_r1_a_run_without_an_id_gets_one(server: InProcessServer, run: Callable[..., Result]) -> None:
+    """R1: two runs without an id are two runs; each prints the id that it got."""
     ids = [run("train", "batch-1").output.split()[0] for _ in range(2)]
     assert len(set(ids)) == 2
     assert all(server.dao.runs.get(run_id) for run_id in ids)
 
 
-@pytest.mark.parametrize(("state", "code"), [(RunState.SUCCEEDED, 0), (RunState.FAILED, 1), (RunState.CANCELED, 3)])
+@pytest.mark.parametrize(
+    ("state", "gate_passed", "code"),
+    [
+        (RunState.SUCCEEDED, True, ExitCode.DONE),
+        (RunState.SUCCEEDED, False, ExitCode.GATE_NOT_PASSED),
+        (RunState.FAILED, True, ExitCode.RUN_FAILED),
+        (RunState.CANCELED, True, ExitCode.RUN_FAILED),
+    ],
+)
 def test_r16_the_exit_code_is_the_outcome(
-    server: InProcessServer, run: Callable[..., Result], state: RunState, code: int
+    server: InProcessServer, run: Callable[..., Result], state: RunState, gate_passed: bool, code: ExitCode
 ) -> None:
-    """R16: watching ends with the run, with its state and reason on the console and in the exit code."""
+    """R16: watching ends with the run: its state and reason are on the console, its outcome is the exit code."""
     assert run("train", "batch-1", "--run-id", "run-1").exit_code == 0
-    end(server, state)
+    end(server, state, gate_passed=gate_passed)
     for words in (("watch", "run-1"), ("train", "batch-1", "--run-id", "run-1", "--watch")):
         result = run(*words)
         assert result.exit_code == code
         assert f"run-1 {state}: because" in result.output
+        assert result.output.endswith("No model version serves now.\n")
 
 
-def test_what_the_server_refuses_is_said_in_one_line(run: Callable[..., Result]) -> None:
-    """R7: the status and the field, and no traceback."""
-    for words, said in [
+def test_a_watch_ends_with_the_next_step(server: InProcessServer, run: Callable[..., Result]) -> None:
+    """The last lines say how to promote a version that passed its gate, and which version serves now."""
+    run("train", "batch-1", "--run-id", "run-1")
+    end(server, RunState.SUCCEEDED)
+    promote = "model-run-1 passed its gate; promote it with: clickstream promote model-run-1\n"
+    assert run("watch", "run-1").output.endswith(f"{promote}No model version serves now.\n")
+    server.dao.promotions.append(PromotionOrder("p-1", "another"), NOW)
+    assert run("watch", "run-1").output.endswith(f"{promote}another serves now.\n")
+    server.dao.promotions.append(PromotionOrder("p-2", "model-run-1"), NOW)
+    last = run("watch", "run-1").output
+    assert last.endswith("model-run-1 serves now.\n")
+    assert "promote it with" not in last
+
+
+def test_a_watch_says_why_the_gate_did_not_pass(server: InProcessServer, run: Callable[..., Result]) -> None:
+    """A version whose gate did not pass is never recommended."""
+    run("train", "batch-1", "--run-id", "run-1")
+    end(server, RunState.SUCCEEDED, gate_passed=False)
+    result = run("watch", "run-1")
+    assert "model-run-1 did not pass its gate and is not promoted: within noise\n" in result.output
+    assert "clickstream promote" not in result.output
+
+
+def test_json_is_one_line_per_change(server: InProcessServer, run: Callable[..., Result]) -> None:
+    """Stdout has the answer of StartTraining, or with a watch the run after each change; sentences go to stderr."""
+    [line] = run("train", "batch-1", "--run-id", "run-1", "--json").stdout.splitlines()
+    assert (json.loads(line)["created"], json.loads(line)["run"]["run_id"]) == (True, "run-1")
+    end(server, RunState.SUCCEEDED)
+    for words in (("watch", "run-1", "--json"), ("train", "batch-1", "--run-id", "run-1", "--watch", "--json")):
+        result = run(*words)
+        seen = [json.loads(line) for line in result.stdout.splitlines()]
+        assert seen[-1]["state"] == "TRAINING_RUN_STATE_SUCCEEDED"
+        assert seen[-1]["model_version"]["gate_passed"] is True
+        assert "promote it with" in result.stderr
+
+
+def test_a_refusal_is_one_line(run: Callable[..., Result]) -> None:
+    """R7: the line has the status and the field, and there is no traceback."""
+    for words, message in [
         (("watch", "never"), "NOT_FOUND: run_id: there is no such run"),
         (("train", "batch-2"), "FAILED_PRECONDITION: batch-2 still collects; release it first"),
         (("train", "batch-1", "--set", "epochs=0"), "INVALID_ARGUMENT: settings.epochs: must be from 1 to 100"),
     ]:
         result = run(*words)
-        assert result.exit_code == 1
-        assert result.output == f"clickstream: {said}\n"
+        assert result.exit_code == ExitCode.REFUSED
+        assert result.output == f"clickstream: {message}\n"
 
 
 def test_a_setting_that_cannot_be_one_is_refused_here(run: Callable[..., Result]) -> None:
-    """A slip in a name or a number costs no run: exit code 2, as for every wrong use."""
+    """A wrong name or number starts no run: exit code 2, as for every wrong use."""
     result = run("train", "batch-1", "--set", "epoch=3")
     assert result.exit_code == 2
     assert "'epoch=3'" in result.output

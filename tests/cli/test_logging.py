@@ -1,4 +1,4 @@
-"""What commands log of what they do: servers by default, clients not."""
+"""Logging of commands: servers log by default, clients do not."""
 
 import logging
 import subprocess
@@ -19,26 +19,26 @@ from clickstream.domain.batches import BatchStatus
 
 OURS, THEIRS = "INFO clickstream.workers: ours\n", "INFO library: theirs\n"
 
+# The command line, with commands that only log.
 SCRIPT = """
 import logging, sys
 from clickstream import cli
 from clickstream.app import serve, trainer, worker
 from clickstream.client import admin
 
-def tell(*_):
+def log(*_):
     logging.getLogger("clickstream.workers").info("ours")
     logging.getLogger("clickstream.workers").debug("too much")
     logging.getLogger("library").info("theirs")
     return []
 
 async def run(*_):
-    tell()
+    log()
 
 serve.serve = trainer.serve_trainer = worker.work = run
-admin.batches = tell
+admin.AdminClient.batches = log
 cli.main(sys.argv[1:])
 """
-"""The command line, with commands that do nothing but log."""
 
 
 @pytest.mark.parametrize(
@@ -53,27 +53,25 @@ cli.main(sys.argv[1:])
     ],
 )
 def test_servers_log_what_they_do_and_clients_are_quiet(command: str, logged: list[str]) -> None:
-    """Our own messages at INFO by default, those of libraries on request, all on stderr."""
+    """Servers log our messages at INFO; with --verbose every command logs those of libraries, too; all on stderr."""
     ran = subprocess.run([sys.executable, "-c", SCRIPT, *command.split()], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     lines = ran.stderr.splitlines(keepends=True)
     assert len(lines) == len(logged)
-    assert all(line.endswith(said) for line, said in zip(lines, logged, strict=True))
+    assert all(line.endswith(message) for line, message in zip(lines, logged, strict=True))
     assert "ours" not in ran.stdout
 
 
 def test_processes_are_as_verbose_as_their_parent(caplog: pytest.LogCaptureFixture) -> None:
-    """Libraries are heard in the serving processes only where they are in the parent."""
+    """Serving processes log the messages of libraries exactly if their parent does."""
     caplog.set_level(logging.INFO, "clickstream")
     assert "--verbose" not in supervisor._command("serve", "127.0.0.1:1")
     caplog.set_level(logging.INFO)
     assert "--verbose" in supervisor._command("serve", "127.0.0.1:1")
 
 
-def test_a_worker_tells_of_a_run_that_fails(
-    mongod: EmbeddedMongo, database: Database[Document], tmp_path: Path
-) -> None:
-    """Without any option: that it took the run up, how that ended and why, and nothing else."""
+def test_a_worker_logs_a_run_that_fails(mongod: EmbeddedMongo, database: Database[Document], tmp_path: Path) -> None:
+    """Without any option, a worker logs the end of a run with its reason, and nothing more."""
     dao, now = MongoDao(database), datetime.now(UTC)
     dao.sessions.append(session_drafts(1))
     dao.batches.release("r-1", None, now)

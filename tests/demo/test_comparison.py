@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from clickstream.demo.catalogue import make_catalogue
-from clickstream.demo.comparison import compare, ndcg
+from clickstream.demo.comparison import compare_rankings, ndcg
 from clickstream.demo.shoppers import Rank, Want, make_wants, relevance
 
 ITEMS = make_catalogue()
@@ -32,14 +32,14 @@ def test_ndcg_is_1_for_the_ideal_order_and_0_without_relevance():
 
 
 def test_ndcg_by_hand():
-    """Grades 0, 3 at two places: 7 / log2(3) over 7 / log2(2); what stands beyond ten counts nothing."""
+    """Grades 0, 3 at two places: 7 / log2(3) over 7 / log2(2); places beyond ten count nothing."""
     assert ndcg([0, 3], [3, 0]) == pytest.approx(1 / math.log2(3))
     assert ndcg([0] * 10 + [3], [3]) == 0
 
 
 def test_comparison_measures_both_rankings_over_the_whole_catalogue():
     """The worst ranking scores 0, the best 1, and the ten best items of each are kept per want."""
-    comparison = compare(WANTS, ITEMS, by_truth(1), by_truth(-1))
+    comparison = compare_rankings(WANTS, ITEMS, by_truth(1), by_truth(-1))
     assert comparison.ndcg_before == 0
     assert comparison.ndcg_after == pytest.approx(1)
     assert [len(row) for row in comparison.after] == [10] * 5

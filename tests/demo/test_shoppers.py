@@ -10,7 +10,7 @@ ITEMS = make_catalogue()
 
 
 def as_listed(queries: Sequence[str], texts: Sequence[str]) -> list[list[int]]:
-    """A ranking that knows nothing: the catalogue's order."""
+    """A ranking without any knowledge: the catalogue's order."""
     return [list(range(len(texts))) for _ in queries]
 
 
@@ -36,7 +36,7 @@ def test_held_out_searches_share_words_but_not_the_text():
 
 
 def test_every_want_has_a_full_answer():
-    """Nobody asks for what the shop does not have: some item has relevance 3."""
+    """Every want has an item of relevance 3: no shopper asks for what the shop does not have."""
     assert all(max(relevance(want, item) for item in ITEMS) == 3 for want in make_wants(ITEMS, 260))
 
 
@@ -52,12 +52,12 @@ def test_every_want_has_a_full_answer():
     ],
 )
 def test_relevance_counts_what_was_asked_for(want, grade):
-    """3 for all that was asked, 2 for half, 1 for the kind alone, 0 for another kind."""
+    """3 for everything that was asked for, 2 for half of it, 1 for the kind alone, 0 for another kind."""
     assert relevance(want, item("velkor", "wexa", "zunny")) == grade
 
 
 def test_clicks_follow_relevance():
-    """People, unlike robots, click what they want far more often than what they do not."""
+    """People click relevant items far more often than others; robots do not."""
     wants = {want.query: want for want in make_wants(ITEMS, 100)}
     shown: Counter[int] = Counter()
     clicked: Counter[int] = Counter()
@@ -96,7 +96,7 @@ def test_visits_are_a_function_of_the_shop():
     assert set(by_query) == {want.query for want in wants}
 
 
-def test_visits_hold_everything_that_conversion_must_tell_apart():
+def test_visits_have_every_case_that_conversion_distinguishes():
     """Robots, category pages, shoppers without any act, carts and purchases all occur."""
     visits = list(Shop(ITEMS, make_wants(ITEMS, 100), as_listed).visits(20))
     assert 10 < sum(visit.robot for visit in visits) < 90
@@ -107,7 +107,7 @@ def test_visits_hold_everything_that_conversion_must_tell_apart():
 
 
 def test_acts_are_on_shown_items():
-    """R12: nobody acts on what the page did not show; a cart follows a click, a purchase a cart."""
+    """R12: all acts are on shown items; a cart follows a click, and a purchase follows a cart."""
     for visit in Shop(ITEMS, make_wants(ITEMS, 50), as_listed).visits(10):
         assert {object_id for _, object_id in visit.acts} <= {item.object_id for item in visit.shown}
         acts = set(visit.acts)
@@ -116,7 +116,7 @@ def test_acts_are_on_shown_items():
 
 
 def test_a_category_page_has_no_query():
-    """A payload search was chosen by its shelf alone: no text, items of one kind."""
+    """A payload search has no query text, and shows items of one kind."""
     pages = [visit for visit in Shop(ITEMS, make_wants(ITEMS, 100), as_listed).visits(10) if visit.category_page]
     assert pages
     assert all(visit.query == "" and len({item.kind for item in visit.shown}) == 1 for visit in pages)

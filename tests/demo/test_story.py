@@ -35,7 +35,7 @@ class InMemoryServer(
     training_grpc.TrainingServiceServicer,
     model_grpc.ModelServiceServicer,
 ):
-    """Keeps sessions and events; a training run goes through its phases at once and ends as told."""
+    """Keeps sessions and events; a training run goes through its phases at once, and ends as `end` says."""
 
     def __init__(self, model: Path) -> None:
         self.sessions: dict[str, service.CreateSessionRequest] = {}
@@ -146,7 +146,7 @@ def test_playing_again_under_the_same_name_stores_nothing(server):
 
 
 def test_the_story_goes_from_click_to_comparison(server):
-    """The demo plays, releases, trains with its plan, and prints both measurements and where the model lies."""
+    """The demo plays, releases, trains with its plan, and prints both measurements and the model's folder."""
     kept, channel = server
     console = Console(record=True, width=160)
     outcome = run_demo(channel, console, "base", "try", load, PLAN)
@@ -182,14 +182,14 @@ def test_a_failed_run_ends_the_story_with_its_reason(server):
 
 
 def test_a_model_on_another_machine_is_not_compared(server):
-    """Where the model's folder cannot be seen from here, the story ends with the run's own numbers."""
+    """If this machine does not have the model's folder, the story ends with the run's own numbers."""
     kept, channel = server
     kept.model = Path("/no/such/folder")
     assert run_demo(channel, Console(quiet=True), "base", "try", load, PLAN).comparison is None
 
 
-def test_the_searches_shown_are_not_picked_by_their_gain():
-    """The examples are the first never-played searches of two slang words or more, whatever came out."""
+def test_the_shown_searches_are_not_chosen_by_their_gain():
+    """The examples are the first never-played searches of two slang words or more, whatever was measured."""
     wants = make_wants(ITEMS, 260)[200:]
     places = examples(wants)
     assert len(places) == 3

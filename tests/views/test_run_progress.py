@@ -1,7 +1,7 @@
-"""What a watched run looks like on a console."""
+"""A watched run on a console."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import pytest
@@ -17,7 +17,7 @@ from clickstream.contract.models import model_version_message
 from clickstream.contract.runs import progress_message, run_message
 from clickstream.domain.runs import Phase, RunState, TrainingProgress
 from clickstream.views import run_progress
-from clickstream.views.run_progress import duration, evaluation_tables, follow
+from clickstream.views.run_progress import duration, evaluation_tables, follow, show_outcome
 
 STEPS = 1_000
 
@@ -44,31 +44,38 @@ def whole_run() -> Iterator[runs_pb.TrainingRun]:
     yield run
 
 
+def shown(runs: Iterable[runs_pb.TrainingRun], console: Console) -> runs_pb.TrainingRun:
+    """A run to its end, and then its outcome, as `clickstream watch` shows them."""
+    last = follow(runs, console)
+    show_outcome(last, console)
+    return last
+
+
 def test_without_a_terminal_there_are_plain_lines() -> None:
-    """Each change of what the run does is a line, its steps are a line in twenty, and nothing but text is written."""
+    """Each phase is a line, the steps are at most 20 lines, and no control characters are written."""
     out = io.StringIO()
-    last = follow(whole_run(), Console(file=out, width=100))
+    last = shown(whole_run(), Console(file=out, width=100))
     lines = out.getvalue().splitlines()
     assert last.state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED
     assert lines[:2] == ["run-1: queued", "run-1: receiving inputs, inputs 1,234"]
-    told = [line for line in lines if " training step" in line]
-    assert len(told) == run_progress.LINES_PER_TRAINING + 1
+    steps = [line for line in lines if " training step" in line]
+    assert len(steps) == run_progress.LINES_PER_TRAINING + 1
     expected = "run-1: training step 50/1000, loss 0.5000, learning rate 1.00e-04, queries/s 12.5, time left 1 min 15 s"
-    assert told[1] == f"{expected}, base_ndcg_at_10 0.2500"
+    assert steps[1] == f"{expected}, base_ndcg_at_10 0.2500"
     assert "run-1 succeeded: well" in lines
     assert lines[-1] == "model-run-1, passed its gate: models/run-1"
     assert "\x1b" not in out.getvalue()
 
 
-def test_a_metric_is_told_as_soon_as_it_is_known() -> None:
-    """A new figure is news, also between two twentieths of the steps; the same report again is none."""
+def test_a_metric_is_shown_as_soon_as_it_is_known() -> None:
+    """A new metric makes a line of its own; a report without news makes none."""
     out = io.StringIO()
     reports = [
         at(phase=Phase.TRAINING, step=1, step_count=STEPS),
         at(phase=Phase.TRAINING, step=2, step_count=STEPS),
         at(phase=Phase.TRAINING, step=2, step_count=STEPS, metrics={"validation_ndcg_at_10": 0.75}),
     ]
-    follow(reports, Console(file=out, width=100))
+    shown(reports, Console(file=out, width=100))
     steps = [line for line in out.getvalue().splitlines() if " training step" in line]
     assert [line.split(",")[0] for line in steps] == ["run-1: training step 1/1000", "run-1: training step 2/1000"]
     assert steps[1].endswith("validation_ndcg_at_10 0.7500")
@@ -80,17 +87,17 @@ def test_on_a_terminal_there_is_a_bar_and_a_table() -> None:
     *_, last_step, ended = whole_run()
     ended.progress.CopyFrom(last_step.progress)
     for runs in ([last_step], [last_step, ended]):
-        follow(runs, Console(file=out, width=100, force_terminal=True))
+        shown(runs, Console(file=out, width=100, force_terminal=True))
     for expected in ("training", "1000/1000", "learning rate", "1 min 15 s", "base_ndcg_at_10", "run-1 succeeded"):
         assert expected in out.getvalue()
 
 
-def test_a_run_that_failed_says_why_and_shows_no_model() -> None:
+def test_a_failed_run_shows_its_reason_and_no_model() -> None:
     """R16: state and reason, as they are, also where the reason looks like console markup."""
     out = io.StringIO()
     run = run_message(training_run())
     run.state, run.reason = runs_pb.TRAINING_RUN_STATE_FAILED, "item_template '[bold]' gives no text"
-    assert follow([run], Console(file=out, width=100)).state == runs_pb.TRAINING_RUN_STATE_FAILED
+    assert shown([run], Console(file=out, width=100)).state == runs_pb.TRAINING_RUN_STATE_FAILED
     assert out.getvalue().splitlines() == ["run-1: failed", "run-1 failed: item_template '[bold]' gives no text"]
 
 

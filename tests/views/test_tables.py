@@ -20,7 +20,7 @@ from clickstream.client import admin
 from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import RunState
-from clickstream.views.columns import BATCHES, RUNS, TASKS, Form
+from clickstream.views.columns import BATCHES, RUNS, TASKS, ListLayout
 from clickstream.views.tables import show
 
 MINUTE = timedelta(minutes=1)
@@ -56,7 +56,7 @@ def rows(result: Result) -> list[list[str]]:
 
 
 def test_the_queue_shows_what_is_open(run: Callable[..., Result]) -> None:
-    """By default what waits or is worked on, the oldest first; the rest on request."""
+    """By default only pending and processing tasks are shown, the oldest first; the others on request."""
     assert [row[:2] for row in rows(run("queue"))] == [
         ["s-3", "pending"],
         ["s-4", "pending"],
@@ -81,7 +81,7 @@ def test_the_queue_shows_what_is_open(run: Callable[..., Result]) -> None:
 def test_the_queue_shows_a_new_session_behind_many_failures(
     run: Callable[..., Result], server: InProcessServer
 ) -> None:
-    """Failures stay for ever: they are counted, and shown on request, and hide nothing."""
+    """Failed tasks stay for ever: they are counted, are shown on request and do not push open tasks off the list."""
     improvement = server.dao.improvement
     for number in range(25):
         improvement.queue(stored_session(f"old-{number}"), NOW - MINUTE)
@@ -97,17 +97,17 @@ def test_the_queue_shows_a_new_session_behind_many_failures(
 def test_the_queue_says_why_its_sessions_wait(
     run: Callable[..., Result], server: InProcessServer, clock: Clock
 ) -> None:
-    """Too few queries are named with what is needed, and the run that must be over before the next."""
+    """The summary names the shortage of queries with the numbers needed, and the run that must end before the next."""
     clock.forward(60)
     why = "too few to begin a run: distinct queries: 0 held out and 0 to train on; at least 10 and 4 are needed\n"
     assert why in run("queue").output
-    assert "is over" not in run("queue").output
+    assert "has ended" not in run("queue").output
     server.dao.runs.create(replace(training_run("improve-1"), from_improvement_queue=True))
-    assert "the next run begins when improve-1 is over\n" in run("queue").output
+    assert "the next run begins when improve-1 has ended\n" in run("queue").output
 
 
-def test_a_task_that_failed_says_when_it_is_tried_next(run: Callable[..., Result], server: InProcessServer) -> None:
-    """The column is empty for what waits for no next try."""
+def test_a_task_that_failed_shows_its_next_try(run: Callable[..., Result], server: InProcessServer) -> None:
+    """The column is empty for a task that is not pending."""
     server.dao.improvement.take(["s-3"], "run-3", NOW, NOW + MINUTE)
     later = TaskOutcome(ImprovementState.PENDING, "too few", not_before=NOW + 10 * MINUTE)
     server.dao.improvement.settle("run-3", ["s-3"], later, NOW)
@@ -120,7 +120,7 @@ def test_a_task_that_failed_says_when_it_is_tried_next(run: Callable[..., Result
     }
 
 
-def test_what_a_reason_says_is_shown_as_it_is(run: Callable[..., Result]) -> None:
+def test_a_reason_is_shown_letter_by_letter(run: Callable[..., Result]) -> None:
     """Square brackets in a reason are no markup."""
     assert rows(run("queue", "--state", "failed"))[0][-1] == "out of [memory]"
 
@@ -132,7 +132,7 @@ def test_batches_with_their_counts(run: Callable[..., Result]) -> None:
 
 
 def test_runs_with_state_time_and_gain(run: Callable[..., Result]) -> None:
-    """What a run is over, how long it took, and what came out."""
+    """The row has the run's batches, its duration and both nDCGs."""
     failed, succeeded = rows(run("runs"))
     assert failed[:3] == ["run-2", "failed", "batch-1"]
     assert failed[-1] == "because"
@@ -141,16 +141,23 @@ def test_runs_with_state_time_and_gain(run: Callable[..., Result]) -> None:
     assert [row[0] for row in rows(run("runs", "--state", "failed"))] == ["run-2"]
 
 
-def test_models_with_the_promoted_one_marked(run: Callable[..., Result]) -> None:
-    """A star marks the promoted version."""
-    assert [row[:2] for row in rows(run("models"))] == [["*", "model-run-1"]]
+def test_models_with_the_serving_one_marked(run: Callable[..., Result], server: InProcessServer) -> None:
+    """A star marks the version that serves; `serving` says the same in JSON, also where it is false."""
+    server.dao.runs.create(training_run("run-3", at=NOW))
+    server.dao.runs.claim("me", NOW, NOW + MINUTE)
+    server.dao.runs.finish("run-3", "me", RunState.SUCCEEDED, "", model_version("run-3"), NOW)
+    assert sorted(row[:2] for row in rows(run("models"))) == [["", "model-run-3"], ["*", "model-run-1"]]
+    found = [json.loads(line) for line in run("models", "--json").output.splitlines()]
+    assert {each["model_version_id"]: each["serving"] for each in found} == {"model-run-1": True, "model-run-3": False}
 
 
 @pytest.mark.parametrize("command", ["queue", "batches", "runs", "models"])
 def test_json_is_one_object_per_line(run: Callable[..., Result], command: str) -> None:
-    """For scripts: the contract's messages with the contract's names."""
+    """For scripts: the contract's messages with the contract's names, zeros included."""
     lines = run(command, "--json").output.splitlines()
     assert lines
+    zero = {"queue": "attempts", "batches": "run_id", "runs": "from_improvement_queue", "models": "path"}[command]
+    assert all(zero in json.loads(line) for line in lines)
     assert all(any(name.endswith("_id") for name in json.loads(line)) for line in lines)
 
 
@@ -190,15 +197,15 @@ def test_all_and_a_state_exclude_each_other(run: Callable[..., Result]) -> None:
     assert run("queue", "--all", "--state", "done").exit_code == 2
 
 
-def shown(messages: Sequence[object], width: int, *, terminal: bool, form: Form = TASKS) -> str:
+def shown(messages: Sequence[object], width: int, *, terminal: bool, layout: ListLayout = TASKS) -> str:
     """A list as it looks."""
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
-    show(messages, form, 100, console, NOW)  # type: ignore[arg-type]
+    show(messages, layout, 100, console, NOW)  # type: ignore[arg-type]
     return out.getvalue()
 
 
-def test_a_table_is_told_in_brief_where_it_does_not_fit() -> None:
+def test_a_table_that_does_not_fit_is_shown_in_brief() -> None:
     """On a terminal no line is longer than that; a pipe and a terminal that is wide enough show every id whole."""
     task = improvement_pb.ImprovementTask(session_id="s" * 100, run_id="improve-1", queued_at=NOW)
     narrow = shown([task], 80, terminal=True).splitlines()
@@ -209,13 +216,13 @@ def test_a_table_is_told_in_brief_where_it_does_not_fit() -> None:
         assert "Times are in UTC" in whole
 
 
-def test_nothing_is_said_in_words() -> None:
+def test_an_empty_list_is_one_line() -> None:
     """An empty list is no empty table."""
     assert shown([], 80, terminal=True) == "nothing to show\n"
 
 
 def test_text_is_neither_emoji_nor_command() -> None:
-    """Ids are shown letter by letter, and nothing in a reason steers the terminal or breaks the row."""
+    """Ids are shown letter by letter, and control characters in a reason become spaces."""
     task = improvement_pb.ImprovementTask(session_id="shop:key:1", run_id="run-1", reason="a\nb \x1b[31mc")
     for terminal, width in ((False, 80), (True, 80)):
         table = shown([task], width, terminal=terminal)
@@ -224,7 +231,7 @@ def test_text_is_neither_emoji_nor_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "message"),
+    ("layout", "message"),
     [
         (TASKS, improvement_pb.ImprovementTask(session_id="s-1", state=99)),  # type: ignore[arg-type]
         (BATCHES, batch.Batch(batch_id="batch-1", status=99)),  # type: ignore[arg-type]
@@ -232,7 +239,7 @@ def test_text_is_neither_emoji_nor_command() -> None:
     ],
     ids=["task", "batch", "run"],
 )
-def test_a_state_of_a_newer_server_is_shown_by_its_number(form: Form, message: object) -> None:
+def test_a_state_of_a_newer_server_is_shown_by_its_number(layout: ListLayout, message: object) -> None:
     """A client that is older than its server still lists."""
-    assert " 99 " in shown([message], 80, terminal=False, form=form)
-    assert " 99 " in shown([message], 50, terminal=True, form=form)
+    assert " 99 " in shown([message], 80, terminal=False, layout=layout)
+    assert " 99 " in shown([message], 50, terminal=True, layout=layout)

@@ -120,9 +120,9 @@ def test_an_idle_worker_leaves_the_processor_alone(
 
 
 def test_a_worker_names_what_it_lacks(tmp_path: Path) -> None:
-    """Without a database a worker would have nothing to work on: it says so in one line, with exit code 1."""
+    """Without a database a worker would have nothing to work on: it says so in one line, with exit code 2."""
     command = [sys.executable, "-m", "clickstream", "worker", "--data-dir", str(tmp_path)]
     ended = subprocess.run(command, env=os.environ | {"MONGODB_URI": ""}, capture_output=True, text=True, timeout=30)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     [line] = ended.stderr.splitlines()
     assert "MONGODB_URI" in line

@@ -1,30 +1,62 @@
-"""The command group. Each command imports what it needs when it runs: `serve` must start fast."""
+"""The command group. Each command imports what it needs when it runs: `--help` and `serve` must start fast."""
 
 import logging
+import sys
+from typing import Any
 
 import click
 
+from clickstream.cli.cancel import cancel
 from clickstream.cli.demo import demo
+from clickstream.cli.download import download
+from clickstream.cli.embed import embed
+from clickstream.cli.exit_codes import ExitCode
 from clickstream.cli.importing import import_group
 from clickstream.cli.lists import TABLES
+from clickstream.cli.promotion import promote, rollback
+from clickstream.cli.release import release
 from clickstream.cli.retry import retry
 from clickstream.cli.serving import serve, trainer, worker
+from clickstream.cli.sessions import mark, restore
 from clickstream.cli.training import train, watch
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A group whose commands end with our exit codes, also where click has others of its own."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. Ctrl-C is 130; click's own code for it, 1, would say that something failed."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(ExitCode.INTERRUPTED)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="docs/reference/exit-codes.md explains the exit codes; all commands share them.",
+)
+@click.version_option(package_name="clickstream", prog_name="clickstream")
 @click.option(
     "--verbose",
     is_flag=True,
-    help="Log at INFO, libraries too. Without it serve, worker and trainer log what they do, and all else warnings.",
+    help="Log everything at INFO, libraries too. Without it serve, worker and trainer log their own work at INFO, "
+    "and everything else logs warnings.",
 )
 def main(verbose: bool) -> None:
-    """Search click data, from the click to a measurably better embedding model."""
+    """Turn search click data into a measurably better embedding model."""
     # To stderr: stdout is for what a command was asked for.
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
 
 
-for _command in (serve, trainer, worker, train, watch, import_group, demo, *TABLES, retry):
+for _command in (
+    *(serve, trainer, worker),
+    *(mark, restore, import_group),
+    *(release, train, watch, cancel, promote, rollback, download, embed),
+    *TABLES,
+    *(retry, demo),
+):
     main.add_command(_command)

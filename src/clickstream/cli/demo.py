@@ -2,23 +2,31 @@
 
 import contextlib
 import signal
-import sys
 import time
 from pathlib import Path
 
 import click
 
+from clickstream.cli.connection import end, exit_code_of, in_words
+from clickstream.cli.exit_codes import ExitCode
 from clickstream.cli.serving import settings_of
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave the server up afterwards, and print commands to try.")
+@click.option("--keep", is_flag=True, help="Keep the server running afterwards, and print commands to try.")
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path), default=Path(".data/demo"), show_default=True, help="Its own data."
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path(".data/demo"),
+    show_default=True,
+    help="Folder of the demo's data.",
 )
-@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address of the demo's own server.")
+@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address of the demo's server.")
 def demo(keep: bool, data_dir: Path, listen: str) -> None:
-    """Play simulated shoppers against an own server, and train a better model from their clicks."""
+    """Let simulated shoppers search on a server of the demo's own, and train a better model from their clicks.
+
+    Exit code 6 if the training run failed.
+    """
     import grpc
     from rich.console import Console
 
@@ -36,10 +44,12 @@ def demo(keep: bool, data_dir: Path, listen: str) -> None:
             if keep:
                 show_commands(address, outcome.run, console)
                 _wait_for_interrupt()
-    except (DemoFailedError, ServerFailedError) as error:
-        sys.exit(f"clickstream demo: {error}")
+    except DemoFailedError as error:
+        end(str(error), ExitCode.RUN_FAILED)
+    except ServerFailedError as error:
+        end(str(error), ExitCode.FAILED)
     except grpc.RpcError as error:
-        sys.exit(f"clickstream demo: {error.code().name}: {error.details()}")
+        end(in_words(error), exit_code_of(error))
 
 
 def _wait_for_interrupt() -> None:

@@ -1,4 +1,4 @@
-"""Judgements in TREC's form, for the command line."""
+"""Judgements in TREC's format, for the command line."""
 
 import re
 from collections.abc import Iterator
@@ -7,22 +7,22 @@ from pathlib import Path
 from clickstream.domain import limits
 from clickstream.domain.judgements import JudgedQuery
 
-GRADE = re.compile("[+-]?[0-9]+")
+_GRADE = re.compile("[+-]?[0-9]+")
 
 
 def read_trec(qrels: Path, queries: Path) -> list[JudgedQuery]:
-    """Reads judgements as evaluation campaigns publish them.
+    """Reads judgements in the format in which evaluation campaigns publish them.
 
-    Negative grades, by which TREC marks junk, count as 0, and grades above `limits.MAX_GRADE` as that.
+    A negative grade, by which TREC marks junk, counts as 0; a grade above `limits.MAX_GRADE` counts as that one.
     Queries without a judgement are left out. Source: https://trec.nist.gov/data/qrels_eng/.
 
     Args:
-        qrels: Lines `query-id iteration object-id grade`, apart by white space.
+        qrels: Lines `query-id iteration object-id grade`, separated by white space.
         queries: Lines `query-id <tab> text`.
 
     Raises:
-        ValueError: A line is malformed, contradicts one above or names a query without a text, with file
-            and line; or there is no judgement at all.
+        ValueError: A line is malformed, contradicts an earlier one or names a query without a text; the message has
+            the file and the line. Or the file has no judgement at all.
         OSError: A file cannot be read.
     """
     texts: dict[str, str] = {}
@@ -31,12 +31,12 @@ def read_trec(qrels: Path, queries: Path) -> list[JudgedQuery]:
         if not query_id or not text or "\t" in text:
             raise ValueError(f"{queries}, line {number}: must be `query-id <tab> text`")
         if texts.setdefault(query_id, text) != text:
-            raise ValueError(f"{queries}, line {number}: query {query_id!r} has another text above")
+            raise ValueError(f"{queries}, line {number}: query {query_id!r} has another text in an earlier line")
     grades: dict[str, dict[str, int]] = {}
     for number, line in _lines(qrels):
         try:
             query_id, _, object_id, given = line.split()
-            if not GRADE.fullmatch(given):  # int() also takes `1_0`
+            if not _GRADE.fullmatch(given):  # int() also takes `1_0`
                 raise ValueError
             grade = min(max(int(given), 0), limits.MAX_GRADE)
         except ValueError:
@@ -44,7 +44,9 @@ def read_trec(qrels: Path, queries: Path) -> list[JudgedQuery]:
         if query_id not in texts:
             raise ValueError(f"{qrels}, line {number}: query {query_id!r} has no text in {queries}")
         if grades.setdefault(query_id, {}).setdefault(object_id, grade) != grade:
-            raise ValueError(f"{qrels}, line {number}: {object_id!r} has another grade for query {query_id!r} above")
+            raise ValueError(
+                f"{qrels}, line {number}: {object_id!r} has another grade for query {query_id!r} in an earlier line"
+            )
     if not grades:
         raise ValueError(f"{qrels}: has no judgement")
     return [JudgedQuery(texts[query_id], of_query) for query_id, of_query in grades.items()]

@@ -1,10 +1,11 @@
-"""Putting sessions forward again that no run improved."""
+"""`retry`."""
 
-import sys
+from typing import Any
 
 import click
 
-from clickstream.cli.connection import ADDRESS, calling
+from clickstream.cli.connection import ADDRESS, JSON, calling
+from clickstream.cli.one_by_one import end_with, for_each_session
 from clickstream.domain.improvement import RETRYABLE
 
 
@@ -15,35 +16,33 @@ from clickstream.domain.improvement import RETRYABLE
     "states",
     multiple=True,
     type=click.Choice(sorted(state.value for state in RETRYABLE)),
-    help="All in this state; repeatable.",
+    help="Retry all sessions in this state. May be repeated.",
 )
-@click.option("--run-id", default="", help="Of these only those that this run had last.")
+@click.option("--run-id", default="", help="With --state: only sessions that this training run had last.")
+@JSON
 @ADDRESS
-def retry(session_ids: tuple[str, ...], states: tuple[str, ...], run_id: str, address: str) -> None:
-    """Put sessions forward again that failed, were refused or canceled: those named, or all in a state.
+def retry(session_ids: tuple[str, ...], states: tuple[str, ...], run_id: str, as_json: bool, address: str) -> None:
+    """Put sessions back into the improvement queue that failed, were refused or canceled.
 
-    Exit code 1 if one of them was not taken, with the reason.
+    Name the sessions, or with --state take all that are in a state. Exit code 3 if some were refused, 5 if all were.
     """
-    import grpc
-
-    from clickstream.client.admin import improvement_tasks, retry_improvement_task
-    from clickstream.client.calls import is_passing
+    from clickstream.views.tables import json_line
 
     if bool(session_ids) == bool(states) or (run_id and not states):
         raise click.UsageError("name sessions, or a --state, which --run-id narrows down")
-    retried = refused = 0
-    with calling(address) as channel:
-        # All of them first: what is retried leaves the list that is being paged through.
-        wanted = session_ids or [task.session_id for task in improvement_tasks(channel, states, run_id)]
-        for session_id in wanted:
-            try:
-                retried += retry_improvement_task(channel, session_id)
-            except grpc.RpcError as error:
-                if is_passing(error):
-                    raise
-                refused += 1
-                click.echo(f"{session_id}: {error.details()}", err=True)
+    retried = 0
+
+    def show(session_id: str, answer: Any) -> None:
+        nonlocal retried
+        retried += answer.retried
+        if as_json:
+            click.echo(json_line(answer))
+
+    with calling(address) as client:
+        # All ids are read first: a session that is retried leaves the list that is being paged through.
+        wanted = session_ids or [task.session_id for task in client.improvement_tasks(states, run_id)]
+        done, refused = for_each_session(wanted, client.retry_improvement, show)
     click.echo(
-        f"{retried:,} put forward again, {len(wanted) - retried - refused:,} left as they are, {refused:,} refused"
+        f"{retried:,} put back into the queue, {done - retried:,} left as they are, {refused:,} refused", err=as_json
     )
-    sys.exit(1 if refused else 0)
+    end_with(done, refused)

@@ -1,4 +1,4 @@
-"""A run's settings from `name=value`."""
+"""A training run's settings from `name=value`."""
 
 import json
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ _FIELDS = settings_pb.FineTuningSettings.DESCRIPTOR.fields_by_name
 
 
 def parse_settings(assignments: Sequence[str]) -> settings_pb.FineTuningSettings:
-    """Settings from `name=value`, with the contract's names; values that are no text are JSON.
+    """Settings from `name=value`. Names are the contract's; a value is JSON unless its field is text.
 
     Raises:
-        ValueError: An assignment that cannot be one, with the reason in words.
+        ValueError: An assignment has an unknown name or a value of the wrong type; the message quotes it.
     """
     values: dict[str, Any] = {}
     for assignment in assignments:

@@ -1,21 +1,25 @@
 """`serve`, `trainer` and `worker`."""
 
-import asyncio
 import logging
 import os
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clickstream.app.settings import Settings
+from clickstream.cli.connection import end
+from clickstream.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from clickstream.app.settings import Settings
 
 
-def settings_of(**given: object) -> Settings:
-    """The settings, command line before environment. Ends the command with the reason if they are bad."""
+def settings_of(**given: object) -> "Settings":
+    """The settings, the command line before the environment. Raises UsageError (exit code 2) if one is wrong."""
     from pydantic import ValidationError
+
+    from clickstream.app.settings import Settings
 
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
@@ -24,29 +28,42 @@ def settings_of(**given: object) -> Settings:
 
 
 def run_server(main_coroutine: Coroutine[Any, Any, None]) -> None:
-    """Runs a server on uvloop, which logs what it does; what it cannot start without is said in one line."""
+    """Runs a server on uvloop until it is stopped. If it cannot start, one line says why.
+
+    The exit code is then 2 if a setting or a file is wrong, 4 if its store or trainer is away, and otherwise 1.
+    """
+    import asyncio
+
     import uvloop
 
-    from clickstream.domain.errors import ClickstreamError, StartError
+    from clickstream.domain.errors import ClickstreamError, StartError, Unavailable
 
     logging.getLogger("clickstream").setLevel(logging.INFO)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main_coroutine)
-    except (ClickstreamError, StartError, ValueError) as error:
-        sys.exit(f"clickstream: {error}")
+    except Unavailable as error:
+        end(str(error), ExitCode.SERVER_AWAY)
+    except (ClickstreamError, ValueError) as error:
+        end(str(error), ExitCode.WRONG_USE)
+    except StartError as error:
+        end(str(error), ExitCode.FAILED)
 
 
 @click.command()
-@click.option("--listen", help="Address and port, for example 127.0.0.1:50051; port 0 takes a free one.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the embedded MongoDB and of models.")
-@click.option("--trainer", help="Address of a `clickstream trainer`; without it, training runs in this process.")
-@click.option("--processes", type=click.IntRange(min=1), help="Serve from so many processes on the one port.")
-@click.option("--pin/--no-pin", default=None, help="Keep each process to a core; default: if one is left free.")
+@click.option("--listen", help="Address and port, 127.0.0.1:50051 for example. Port 0: any free port.")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Folder of the embedded MongoDB, of checkpoints and of models."
+)
+@click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
+@click.option("--processes", type=click.IntRange(min=1), help="Number of processes that serve on the one port.")
+@click.option(
+    "--pin/--no-pin", default=None, help="Keep each process on one CPU core. Default: if that leaves a core free."
+)
 def serve(
     listen: str | None, data_dir: Path | None, trainer: str | None, processes: int | None, pin: bool | None
 ) -> None:
-    """Run the service, over an embedded MongoDB or the one of MONGODB_URI."""
+    """Run the service, on an embedded MongoDB or on the one that MONGODB_URI names."""
     from clickstream.app.serve import serve, serve_in_processes
 
     settings = settings_of(listen=listen, data_dir=data_dir, trainer=trainer, processes=processes, pin=pin)
@@ -54,10 +71,10 @@ def serve(
 
 
 @click.command()
-@click.option("--listen", help="Address and port, for example 127.0.0.1:50061; port 0 takes a free one.")
+@click.option("--listen", help="Address and port, 127.0.0.1:50061 for example. Port 0: any free port.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of checkpoints and models.")
 def trainer(listen: str | None, data_dir: Path | None) -> None:
-    """Run the fine-tuning module as a process of its own, on a training machine.
+    """Run the fine-tuning module as its own process, on a training machine.
 
     Under torchrun, the first process listens and the others share its work.
     """
@@ -71,11 +88,11 @@ def trainer(listen: str | None, data_dir: Path | None) -> None:
 
 @click.command()
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of checkpoints and models.")
-@click.option("--trainer", help="Address of a `clickstream trainer`; without it, training runs in this process.")
+@click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
 def worker(data_dir: Path | None, trainer: str | None) -> None:
-    """Work on training runs and the improvement queue of the database in MONGODB_URI, serving nothing.
+    """Work on training runs and the improvement queue, without serving.
 
-    Run as many as you like: they share the work.
+    MONGODB_URI names the database of a running service. Several workers share the work.
     """
     from clickstream.app.worker import work
 

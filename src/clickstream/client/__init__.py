@@ -1,8 +1,9 @@
-"""The Python client for backends: blocking and asyncio, with direct calls and a queue in the background.
+"""The Python clients: for backends, blocking or asyncio, with a queue in the background; and for schedulers.
 
-What `__all__` lists is public. The modules of this package, `admin` apart, are its inside and may change at any time.
+What `__all__` lists is public. The modules of this package are its inside and may change at any time.
 """
 
+from clickstream.client.admin import AdminClient
 from clickstream.client.aio import AsyncClickstreamClient
 from clickstream.client.background import OnFailure
 from clickstream.client.blocking import ClickstreamClient
@@ -10,6 +11,7 @@ from clickstream.client.queue_reports import Failure, QueueFullError, Stats
 from clickstream.client.queue_settings import QueueSettings
 
 __all__ = [
+    "AdminClient",
     "AsyncClickstreamClient",
     "ClickstreamClient",
     "Failure",

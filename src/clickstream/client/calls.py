@@ -87,7 +87,7 @@ def is_passing(error: grpc.RpcError) -> bool:
     code = error.code()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # A message that is too large is refused under the same status, for ever.
-        return reason_of(error) == Reason.WRITE_QUEUE_FULL
+        return reason_of(error) in {Reason.WRITE_QUEUE_FULL, Reason.EMBED_QUEUE_FULL}
     return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 

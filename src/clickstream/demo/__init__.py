@@ -1,1 +1,1 @@
-"""The demo: a shop whose customers speak words that the base model does not know."""
+"""The demo: a shop whose customers use words that the base model does not know."""

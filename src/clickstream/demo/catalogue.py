@@ -1,8 +1,7 @@
-"""The demo's shop: what it sells, and how its customers call it.
+"""The demo's shop: its items, and its customers' names for them.
 
-Everything is made up. Item texts are plain English. Customers mix plain English with the
-shop's slang ("morvin velkor" for a merino rain jacket); no item text holds a word of slang, so
-what it means shows in nothing but the items that people click.
+Everything is made up. Item texts are plain English. Customers mix plain English with slang ("morvin velkor" for a
+merino rain jacket). No item text contains slang, so only clicks show what it means.
 """
 
 import random
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of item: slang, the plain words of its customers, and what its texts and shelf are."""
+    """A kind of item: the customers' slang and plain words for it, and the titles, text and category of its items."""
 
     slang: str
     plain: str
@@ -23,7 +22,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A material or style: slang, the plain word of the customers, and what titles and texts say."""
+    """A material or style: the customers' slang and plain word for it, and the word in titles and texts."""
 
     slang: str
     plain: str
@@ -44,7 +43,7 @@ class Item:
 
     @property
     def meta(self) -> Mapping[str, str]:
-        """What a search page knows of the item, as it goes into a result's meta."""
+        """The item's data on a search page, for a result's meta."""
         return {"title": self.title, "text": self.text, "category": self.category}
 
 

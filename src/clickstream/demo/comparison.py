@@ -1,4 +1,4 @@
-"""Two rankings of the demo's shop against what its shoppers really wanted."""
+"""Compares two rankings of the demo's shop by what its shoppers wanted."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ CUTOFF = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RankingComparison:
     """Mean nDCG@10 before and after, and each want's ten best items before and after."""
 
     wants: Sequence[Want]
@@ -21,10 +21,10 @@ class Comparison:
     ndcg_after: float
 
 
-def compare(wants: Sequence[Want], items: Sequence[Item], before: Rank, after: Rank) -> Comparison:
+def compare_rankings(wants: Sequence[Want], items: Sequence[Item], before: Rank, after: Rank) -> RankingComparison:
     """Ranks the whole catalogue for each want under both models; `wants` must not be empty."""
     best_before, best_after = (_best(wants, items, rank) for rank in (before, after))
-    return Comparison(
+    return RankingComparison(
         wants=wants,
         before=best_before,
         after=best_after,

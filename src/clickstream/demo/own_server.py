@@ -1,4 +1,4 @@
-"""A server process for the demo alone."""
+"""The demo's own server process."""
 
 import contextlib
 import subprocess
@@ -11,7 +11,7 @@ STOP_SECONDS = 60.0
 
 
 class ServerFailedError(Exception):
-    """The server did not start; the message is what it said."""
+    """The server did not start; the message is the end of its log."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Plays visits through the RPCs, as a shop's backend would."""
+"""Sends simulated visits through the RPCs, as a shop's backend sends real ones."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,18 +16,18 @@ _IN_FLIGHT = 16
 
 
 def play(visits: Iterable[Visit], stub: Any, name: str) -> Iterator[Counter[str]]:
-    """Sends each visit: its session, then its acts, then, for a robot, the irrelevance mark.
+    """Sends each visit: its session, then its acts, then the irrelevance mark if it is a robot's.
 
-    Yields, per visit and in their order, what the server stored anew: `sessions`, `events` and
-    `irrelevant`. Sent again under the same name, the same visits store nothing.
+    Yields the counts of each visit, in order: what the server stored as new `sessions`, `events` and `irrelevant`
+    marks. The same visits under the same name store nothing further.
 
     Args:
-        visits: What happened.
+        visits: The visits.
         stub: The generated stub of ClickstreamService.
-        name: Goes before every session id.
+        name: Prefix of every session id.
 
     Raises:
-        grpc.RpcError: A call failed and retries did not help.
+        grpc.RpcError: A call failed, and retries did not help.
     """
     waiting = iter(visits)
     with ThreadPoolExecutor(_IN_FLIGHT) as pool:

@@ -1,4 +1,4 @@
-"""Ranking by a model folder, for the demo's current search and for its comparison."""
+"""Ranks items by a model folder, for the shop's current search and for the comparison."""
 
 from collections.abc import Sequence
 
@@ -8,20 +8,20 @@ _MAX_TOKENS = 128
 
 
 def ranker(folder: str) -> Rank:
-    """The full ranking by cosine under the model in this folder. Loading it takes seconds.
+    """Ranks all items for each query by the cosine of their vectors. Loading the model takes seconds.
 
     Raises:
-        FailedPrecondition: TRAINING_IMPOSSIBLE, if the folder holds no model that loads.
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the folder has no model that can be loaded.
     """
-    # Imported here: torch takes seconds, and whoever plays with a ranking of his own needs none of it.
+    # Imported here: torch takes seconds, and a story with another ranking needs none of it.
     from clickstream.training.encoder.encoder import embed, load_encoder
 
     encoder = load_encoder(folder, _MAX_TOKENS, "cpu")
 
     def rank(queries: Sequence[str], texts: Sequence[str]) -> list[list[int]]:
         items = embed(encoder, "item", texts, lambda: None)
-        asked = embed(encoder, "query", queries, lambda: None)
-        order: list[list[int]] = (asked @ items.T).argsort(dim=1, descending=True, stable=True).tolist()
+        vectors = embed(encoder, "query", queries, lambda: None)
+        order: list[list[int]] = (vectors @ items.T).argsort(dim=1, descending=True, stable=True).tolist()
         return order
 
     return rank

@@ -1,4 +1,4 @@
-"""What the demo prints of its results."""
+"""Prints the demo's results."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,16 @@ from rich.console import Console
 from rich.table import Table
 
 from clickstream.demo.catalogue import PLAIN, Item
-from clickstream.demo.comparison import Comparison
+from clickstream.demo.comparison import RankingComparison
 from clickstream.demo.shoppers import Want, relevance
 
+# Searches shown side by side, and results of each.
 SEARCHES = 3
 RESULTS = 5
 
 
 def show_evaluation(run: runs_pb.TrainingRun, console: Console) -> None:
-    """The run's own numbers: held-out searches, judged by their clicks."""
+    """Prints the run's own numbers: held-out searches, judged by their clicks."""
     version = run.model_version
     evaluation, data = version.evaluation, version.data
     table = Table(title=f"{data.held_out_queries} held-out searches, judged by clicks", title_justify="left")
@@ -32,10 +33,10 @@ def show_evaluation(run: runs_pb.TrainingRun, console: Console) -> None:
     console.print(f"{'Passed' if version.gate_passed else 'Did not pass'} its gate: {version.gate_reason}.")
 
 
-def show_comparison(comparison: Comparison, console: Console) -> None:
-    """The simulation's truth: nDCG@10 on searches that were never played, and some of them side by side."""
+def show_comparison(comparison: RankingComparison, console: Console) -> None:
+    """Prints nDCG@10 by the simulation's truth on searches that were never played, and some of them side by side."""
     console.print(
-        f"{len(comparison.wants)} searches that nobody typed, judged by what their shoppers would want: "
+        f"{len(comparison.wants)} searches that no shopper made, judged by what their shoppers would want: "
         f"nDCG@10 [bold]{comparison.ndcg_before:.3f}[/] before, [bold]{comparison.ndcg_after:.3f}[/] after."
     )
     for place in examples(comparison.wants):
@@ -51,7 +52,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def examples(wants: Sequence[Want]) -> list[int]:
-    """The first searches, as they come, that are all slang and of two words or more."""
+    """Indices of the first `SEARCHES` searches of two words or more that are all slang, whatever was measured."""
     slang = [
         place
         for place, want in enumerate(wants)
@@ -65,15 +66,16 @@ def _line(want: Want, item: Item) -> str:
 
 
 def show_commands(address: str, run: runs_pb.TrainingRun, console: Console) -> None:
-    """Prints what to try against the server, which stays up."""
+    """Prints commands to try on the server, which keeps running."""
     package = "embedding_studio.clickstream.v1"
     lines = [
+        f"clickstream models --address {address}",
         f"grpcurl -plaintext {address} list",
         f"grpcurl -plaintext {address} {package}.BatchService/ListBatches",
         f'grpcurl -plaintext -d \'{{"batch_id": "{run.batch_ids[0]}", "page_size": 1}}\' '
         f"{address} {package}.BatchService/GetBatchSessions",
         f'grpcurl -plaintext -d \'{{"run_id": "{run.run_id}"}}\' {address} {package}.TrainingService/GetTrainingRun',
     ]
-    console.print(f"The server stays up on {address} until Ctrl-C. To try:")
+    console.print(f"The server runs on {address} until Ctrl-C. To try:")
     for line in lines:
         console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)

@@ -1,21 +1,19 @@
 """Simulated shoppers: what they search for, what they want, and what they do with what they see.
 
-What is simulated, and how:
+The simulation:
 
-- A shopper wants a kind of item, often in a material or style, and says every second word
-  in slang (`make_wants`).
-- Relevance (`relevance`): 3 for the right kind with all that was asked for, 2 with half of it,
-  1 for the right kind alone, 0 for every other kind.
-- The shop's current search shows 12 places. Every second one, from the first, is the base model's
-  ranking; the others are items of the department in which the shopper stands, drawn anew each time
-  (`Shop.show`). Without such exploration nobody would ever see, so nobody would ever click, what
-  the base model cannot find; a real shop has it in bestsellers, category pages and chance.
-- What a shopper examines and clicks on the way down the page is `clickstream.simulation`'s reader,
-  who clicks three in a hundred examined items in vain.
-- Of the clicks on a relevance of 3 every third becomes a cart, else every twentieth; of the carts
-  every second becomes a purchase.
-- One visit in fifty is a robot's, which clicks on whatever stands there and is marked irrelevant;
-  one in fifty is a category page (a payload search); shoppers who find nothing leave without any act.
+- A shopper wants a kind of item, often in a material or style, and says every second word in slang (`make_wants`).
+- Relevance (`relevance`) is 3 for the right kind with everything that was asked for, 2 with half of it, 1 for the right
+  kind alone, and 0 for every other kind.
+- The shop's current search shows 12 places. Every second place, from the first on, is the base model's ranking. The
+  others are items of the shopper's department, drawn anew each time (`Shop.show`). Without such exploration no shopper
+  would see, or click, what the base model cannot find; a real shop explores by bestsellers, category pages and chance.
+- `clickstream.demo.simulated_reader` decides which places a shopper examines and clicks. Three in a hundred examined
+  items are clicked by mistake.
+- Of the clicks on relevance 3, every third becomes a cart; of all others, every twentieth. Of the carts, every second
+  becomes a purchase.
+- One visit in fifty is a robot's, which clicks at random and is marked irrelevant. One in fifty is a category page (a
+  payload search). Shoppers who find nothing leave without any act.
 """
 
 import random
@@ -25,7 +23,7 @@ from dataclasses import dataclass
 from clickstream.demo.catalogue import KINDS, PLAIN, Item
 from clickstream.demo.simulated_reader import simulate_clicks
 
-# Queries and item texts in; per query the indices of all texts, the best first.
+# (queries, item texts) → for each query the indices of all texts, the best first.
 Rank = Callable[[Sequence[str], Sequence[str]], list[list[int]]]
 
 PLACES = 12
@@ -39,7 +37,7 @@ _CATEGORY: Mapping[str, str] = {kind.slang: kind.category for kind in KINDS}
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What a shopper looks for: the words typed and what is meant. Empty material or style: any."""
+    """What a shopper looks for: the query, and its meaning. An empty material or style means any."""
 
     query: str
     kind: str
@@ -49,7 +47,7 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One search and what came of it: `shown` in order, `acts` as (event type, object id)."""
+    """One search: the items in shown order, and the shopper's acts as (event type, object id)."""
 
     number: int
     shopper: str
@@ -61,10 +59,9 @@ class Visit:
 
 
 def make_wants(items: Sequence[Item], count: int, seed: int = 11) -> list[Want]:
-    """`count` wants with different queries, each answered in full by at least one item.
+    """`count` wants with different queries. For each, at least one item has relevance 3.
 
-    The same words come back in other company: a query that nobody typed before is made of words
-    that others typed.
+    Queries share words: a new query is made of words that occur in others.
     """
     draw = random.Random(seed)
     wants: dict[str, Want] = {}
@@ -72,8 +69,8 @@ def make_wants(items: Sequence[Item], count: int, seed: int = 11) -> list[Want]:
         item = draw.choice(items)
         asked = [("", ""), (item.material, ""), ("", item.style), (item.material, item.style)]
         material, style = draw.choices(asked, [2, 3, 3, 2])[0]
-        said = [_say(word, draw) for word in (style, material, item.kind) if word]
-        query = " ".join(said if draw.random() < 0.7 else [said[-1], *said[:-1]])
+        words = [_slang_or_plain(word, draw) for word in (style, material, item.kind) if word]
+        query = " ".join(words if draw.random() < 0.7 else [words[-1], *words[:-1]])
         wants.setdefault(query, Want(query, item.kind, material, style))
     return list(wants.values())
 
@@ -87,7 +84,7 @@ def relevance(want: Want, item: Item) -> int:
 
 
 class Shop:
-    """The shop's current search, and the people and robots in front of it."""
+    """The shop's current search, with the people and robots who use it."""
 
     def __init__(self, items: Sequence[Item], wants: Sequence[Want], rank: Rank, seed: int = 13) -> None:
         self._items = items
@@ -143,9 +140,9 @@ class Shop:
 
 
 def text_of(item: Item) -> str:
-    """What the search and the models read of an item: the default template over its meta."""
+    """The text of an item for search and models: the default template, filled from its meta."""
     return f"{item.title}. {item.text}"
 
 
-def _say(word: str, draw: random.Random) -> str:
+def _slang_or_plain(word: str, draw: random.Random) -> str:
     return word if draw.random() < _SLANG_SHARE else PLAIN[word]

@@ -1,4 +1,4 @@
-"""A simulated reader of result lists: for the benchmarks and for trying the service without an audience."""
+"""A simulated reader of result lists, for the benchmarks and for trying the service without real users."""
 
 import random
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ def simulate_clicks(
 ) -> list[int]:
     """The positions that a reader clicks in one session, in shown order.
 
-    The reader examines position k (0-based) with probability 1 / (k + 1)^eta, each position for itself,
+    The reader examines position k (0-based) with probability 1 / (k + 1)^eta, independently,
     and clicks an examined item of grade g with probability
 
         noise + (1 - noise) * (2^g - 1) / (2^best_grade - 1)

@@ -59,6 +59,8 @@ class ImportAccount:
     sessions: Counter[DocumentOutcome] = field(default_factory=Counter)
     # Why the import stopped early; empty if it went through.
     stopped: str = ""
+    # Whether the same import may go through later: the server was away or busy.
+    may_repeat: bool = False
 
     def add(self, outcome: DocumentOutcome, reason: str, kind: str, line: int) -> None:
         """Counts the document that starts at the 1-based `line` in the bucket of its outcome and reason."""
@@ -81,6 +83,18 @@ class ImportAccount:
     def changed(self) -> bool:
         """Whether the server stored anything new."""
         return bool(self.total(DocumentOutcome.ACCEPTED)) or bool(self.sessions[DocumentOutcome.ACCEPTED])
+
+    @property
+    def usable(self) -> int:
+        """Documents that the server has now."""
+        return sum(map(self.total, (DocumentOutcome.ACCEPTED, DocumentOutcome.DUPLICATE, DocumentOutcome.MERGED)))
+
+    @property
+    def unusable(self) -> int:
+        """Documents that the server refused or does not have; those without an act on a result do not count."""
+        return sum(
+            map(self.total, (DocumentOutcome.CONFLICT, DocumentOutcome.REJECTED, DocumentOutcome.UNACKNOWLEDGED))
+        )
 
     def total(self, outcome: DocumentOutcome) -> int:
         """The number of documents with this outcome, over all reasons."""

@@ -82,7 +82,7 @@ def import_ubi(
         for sent in sender.send_all(sessions):
             record(sent, account)
             progress.advance(sending)
-    account.stopped = sender.stopped
+    account.stopped, account.may_repeat = sender.stopped, sender.may_repeat
     return account
 
 
@@ -92,8 +92,9 @@ class Sender:
     def __init__(self, channel: grpc.Channel, sleep: Callable[[float], None] = time.sleep) -> None:
         self._stub = clickstream_stub(channel)
         self._sleep = sleep
-        # Why nothing more is sent; empty while all is well.
+        # Why nothing more is sent, and whether that may pass; empty while all is well.
         self.stopped = ""
+        self.may_repeat = False
 
     def send_all(self, sessions: Sequence[RebuiltSession]) -> Iterator[Sent]:
         """Sends the sessions; yields what became of each, in their order."""
@@ -171,7 +172,7 @@ class Sender:
             fields = violations(error)
             why = _with_field(*fields[0]) if fields else error.details()
             return Bucket(DocumentOutcome.REJECTED, f"the {what} is refused: {why}")
-        self.stopped = f"{error.code().name}: {error.details()}"
+        self.stopped, self.may_repeat = f"{error.code().name}: {error.details()}", is_passing(error)
         return Bucket(DocumentOutcome.UNACKNOWLEDGED, f"no acknowledgement: {error.code().name}")
 
 

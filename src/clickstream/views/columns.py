@@ -1,4 +1,4 @@
-"""How tasks of the improvement queue, batches, runs and model versions look in a list: as a row, or in brief."""
+"""How tasks of the improvement queue, batches, runs and model versions look in a list: as a table row, or in brief."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from clickstream.views.run_progress import doing, duration
 
-BESIDE = 30
-"""Columns of a line that an id leaves to what stands beside it."""
+# Columns kept free beside an id.
+COLUMNS_BESIDE_ID = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How messages of one kind are shown.
+class ListLayout:
+    """How messages of one kind are shown in a list.
 
     Attributes:
-        columns: By its title, what a column of a table says of a message.
-        brief: The one or two lines of a message where there is no room for the table, by the time of this machine and
-            the columns of the terminal. What matters most comes first: what does not fit a line is cut. An id is
-            shortened only where it would push out what must be seen beside it.
+        columns: Title of a column → the function that makes a message's cell.
+        brief: (message, time now, columns of the terminal) → one or two lines, for a terminal that is too narrow for
+            the table. The caller cuts each line at the terminal's width, so the most important words come first. An
+            id is shortened only where it would push them out.
     """
 
     columns: Mapping[str, Callable[[Any], str]]
@@ -53,7 +53,7 @@ def _counted(count: int, thing: str) -> str:
 
 
 def _short(name: str, room: int) -> str:
-    """A name in so many columns, 5 at least: with its beginning and its end if it has more."""
+    """A name cut to `room` columns, 5 at least: its beginning, `…` and its end."""
     room = max(room, 5)
     half = room // 2
     return name if len(name) <= room else f"{name[:half]}…{name[1 - half :]}"
@@ -74,19 +74,19 @@ def _next_try(task: improvement_pb.ImprovementTask) -> str:
 
 
 def _brief_task(task: improvement_pb.ImprovementTask, now: datetime, width: int) -> Iterator[str]:
-    said = []
+    parts = []
     wait = (task.not_before.ToDatetime(UTC) - now).total_seconds()
     if task.state == improvement_pb.IMPROVEMENT_STATE_PENDING and wait > 0:
-        said.append(f"next try in {_rough(wait)}")
+        parts.append(f"next try in {_rough(wait)}")
     if task.attempts:
-        said.append(_counted(task.attempts, "run"))
-    said.append(f"queued {_ago(task.queued_at, now)}")
-    yield f"{_short(task.session_id, width - BESIDE):24} {task_state(task.state):10} {', '.join(said)}"
-    if why := ": ".join(filter(None, (_short(task.run_id, width - BESIDE), task.reason))):
+        parts.append(_counted(task.attempts, "run"))
+    parts.append(f"queued {_ago(task.queued_at, now)}")
+    yield f"{_short(task.session_id, width - COLUMNS_BESIDE_ID):24} {task_state(task.state):10} {', '.join(parts)}"
+    if why := ": ".join(filter(None, (_short(task.run_id, width - COLUMNS_BESIDE_ID), task.reason))):
         yield f"    {why}"
 
 
-TASKS = Form(
+TASKS = ListLayout(
     {
         "session": lambda task: task.session_id,
         "state": lambda task: task_state(task.state),
@@ -114,20 +114,20 @@ def _last_change(shown: batch.Batch) -> str:
 
 
 def _brief_batch(shown: batch.Batch, now: datetime, width: int) -> Iterator[str]:
-    said, why = [_counted(shown.session_count, "session")], ""
+    parts, why = [_counted(shown.session_count, "session")], ""
     if shown.history:
-        said.append(f"changed {_ago(shown.history[-1].at, now)}")
+        parts.append(f"changed {_ago(shown.history[-1].at, now)}")
         why = shown.history[-1].reason
     elif shown.HasField("opened_at"):
-        said.append(f"opened {_ago(shown.opened_at, now)}")
-    yield f"{shown.batch_id:10} {_batch_status(shown):10} {', '.join(said)}"
+        parts.append(f"opened {_ago(shown.opened_at, now)}")
+    yield f"{shown.batch_id:10} {_batch_status(shown):10} {', '.join(parts)}"
     if shown.run_id not in why:  # most reasons name it
-        why = ": ".join(filter(None, (_short(shown.run_id, width - BESIDE), why)))
+        why = ": ".join(filter(None, (_short(shown.run_id, width - COLUMNS_BESIDE_ID), why)))
     if why:
         yield f"    {why}"
 
 
-BATCHES = Form(
+BATCHES = ListLayout(
     {
         "batch": lambda shown: shown.batch_id,
         "status": _batch_status,
@@ -152,12 +152,12 @@ def _over(run: runs_pb.TrainingRun) -> str:
 def _doing(run: runs_pb.TrainingRun) -> str:
     if run.state != runs_pb.TRAINING_RUN_STATE_RUNNING:
         return ""
-    progress, said = run.progress, doing(run)
+    progress, text = run.progress, doing(run)
     if progress.step_count:
-        said += f" {progress.step}/{progress.step_count}"
+        text += f" {progress.step}/{progress.step_count}"
         if progress.remaining_seconds:
-            said += f", {duration(progress.remaining_seconds)} left"
-    return said
+            text += f", {duration(progress.remaining_seconds)} left"
+    return text
 
 
 def _took(run: runs_pb.TrainingRun) -> str:
@@ -174,14 +174,14 @@ def _ndcg(version: versions_pb.ModelVersion) -> str:
 
 def _brief_run(run: runs_pb.TrainingRun, now: datetime, width: int) -> Iterator[str]:
     # The batches are last in their line: there may be a hundred.
-    said = f"queued {_ago(run.queued_at, now)}, over {_over(run)}"
-    yield f"{_short(run.run_id, width - BESIDE):24} {_run_state(run):10} {said}"
+    queued = f"queued {_ago(run.queued_at, now)}, over {_over(run)}"
+    yield f"{_short(run.run_id, width - COLUMNS_BESIDE_ID):24} {_run_state(run):10} {queued}"
     ndcg = _ndcg(run.model_version)
-    if came_out := ", ".join(filter(None, (_doing(run), ndcg and f"nDCG@10 {ndcg}", run.reason))):
-        yield f"    {came_out}"
+    if outcome := ", ".join(filter(None, (_doing(run), ndcg and f"nDCG@10 {ndcg}", run.reason))):
+        yield f"    {outcome}"
 
 
-RUNS = Form(
+RUNS = ListLayout(
     {
         "run": lambda run: run.run_id,
         "state": _run_state,
@@ -196,28 +196,30 @@ RUNS = Form(
 )
 
 
-def models(promoted_id: str) -> Form:
-    """The form of model versions, of which this one is promoted."""
+def _star(version: versions_pb.ModelVersion) -> str:
+    return "*" if version.serving else ""
 
-    def star(version: versions_pb.ModelVersion) -> str:
-        return "*" if version.model_version_id == promoted_id else ""
 
-    def trained_from(version: versions_pb.ModelVersion) -> str:
-        return version.parent_model_version_id or version.base_model
+def _trained_from(version: versions_pb.ModelVersion) -> str:
+    return version.parent_model_version_id or version.base_model
 
-    def brief(version: versions_pb.ModelVersion, now: datetime, width: int) -> Iterator[str]:
-        # 20 columns are for the star and both nDCGs.
-        yield f"{star(version):1} {_short(version.model_version_id, width - 20)} {_ndcg(version)}"
-        # A parent is listed itself, with its whole id: here it leaves room for what the gate said.
-        made = f"{_ago(version.created_at, now)} from {_short(trained_from(version), width - 50)}"
-        yield f"    {made}: {version.gate_reason}"
 
-    columns = {
-        "": star,
+def _brief_model(version: versions_pb.ModelVersion, now: datetime, width: int) -> Iterator[str]:
+    # 20 columns are for the star and both nDCGs.
+    yield f"{_star(version):1} {_short(version.model_version_id, width - 20)} {_ndcg(version)}"
+    # The parent has a row of its own with its whole id: here it leaves room for the gate's reason.
+    made = f"{_ago(version.created_at, now)} from {_short(_trained_from(version), width - 50)}"
+    yield f"    {made}: {version.gate_reason}"
+
+
+MODELS = ListLayout(
+    {
+        "": _star,
         "model version": lambda version: version.model_version_id,
         "created": lambda version: _time(version.created_at),
         "nDCG@10": _ndcg,
         "gate": lambda version: version.gate_reason,
-        "trained from": trained_from,
-    }
-    return Form(columns, brief)
+        "trained from": _trained_from,
+    },
+    _brief_model,
+)

@@ -20,34 +20,33 @@ PHASES = {
     progress_pb.TrainingProgress.PHASE_EVALUATING_NEW: "measuring the new model",
     progress_pb.TrainingProgress.PHASE_SAVING: "saving",
 }
+# Without a terminal, steps of a run are printed in this many lines at most; every change of its phase has a line, too.
 LINES_PER_TRAINING = 20
-"""Without a terminal, so many of a run's steps are told at most, beside every change of what it does."""
 
 _NUMBERS = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
 
 
 def follow(runs: Iterable[runs_pb.TrainingRun], console: Console) -> runs_pb.TrainingRun:
-    """Shows a run after every change, and at its end what came out.
+    """Shows a run after every change, until the runs end.
 
     Args:
-        runs: The run as it changes, as `client.training.watch` yields it; at least once.
-        console: Where it is shown.
+        runs: The run as it changes, as `AdminClient.watch_training` yields it; at least once.
+        console: Where it is shown: as a screen that is drawn anew, or in lines where there is no terminal.
 
     Returns:
-        The run as it was seen last.
+        The run as it was last.
     """
     last = runs_pb.TrainingRun()
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
             for last in runs:
                 live.update(_screen(last))
-    else:
-        told = ""
-        for last in runs:
-            if (news := _news(last)) != told:
-                console.print(_line(last), soft_wrap=True, markup=False, highlight=False)
-                told = news
-    show_outcome(last, console)
+        return last
+    printed = ""
+    for last in runs:
+        if (news := _news(last)) != printed:
+            console.print(_line(last), soft_wrap=True, markup=False, highlight=False)
+            printed = news
     return last
 
 
@@ -57,23 +56,23 @@ def state_of(run: runs_pb.TrainingRun) -> str:
 
 
 def doing(run: runs_pb.TrainingRun) -> str:
-    """What the run is doing, in words: its state, or its phase while it runs."""
+    """The state of a run in words or, while it runs, its phase."""
     if run.state == runs_pb.TRAINING_RUN_STATE_RUNNING:
         return PHASES.get(run.progress.phase, "starting")
     return state_of(run)
 
 
 def figures(progress: progress_pb.TrainingProgress) -> dict[str, str]:
-    """What there is to tell of a run beside its steps, by name."""
-    told: dict[str, str] = {}
+    """The figures of a run beside its steps, by name: inputs, loss, speed, time left and metrics, as far as known."""
+    known: dict[str, str] = {}
     if progress.input_count:
-        told["inputs"] = f"{progress.input_count:,}"
+        known["inputs"] = f"{progress.input_count:,}"
     if progress.phase == progress_pb.TrainingProgress.PHASE_TRAINING and progress.step:
-        told["loss"] = f"{progress.loss:.4f}"
-        told["learning rate"] = f"{progress.learning_rate:.2e}"
-        told["queries/s"] = f"{progress.queries_per_second:.1f}"
-        told["time left"] = duration(progress.remaining_seconds)
-    return told | {name: f"{value:.4f}" for name, value in sorted(progress.metrics.items())}
+        known["loss"] = f"{progress.loss:.4f}"
+        known["learning rate"] = f"{progress.learning_rate:.2e}"
+        known["queries/s"] = f"{progress.queries_per_second:.1f}"
+        known["time left"] = duration(progress.remaining_seconds)
+    return known | {name: f"{value:.4f}" for name, value in sorted(progress.metrics.items())}
 
 
 def duration(seconds: float) -> str:
@@ -98,7 +97,7 @@ def _screen(run: runs_pb.TrainingRun) -> Group:
 
 
 def _news(run: runs_pb.TrainingRun) -> str:
-    """What a line is worth: another phase or metric, or a further twentieth of the steps."""
+    """Changes when a further line is due: with the phase, with a metric, and with each twentieth of the steps."""
     progress = run.progress
     part = LINES_PER_TRAINING * progress.step // max(1, progress.step_count)
     return f"{doing(run)} {part} {run.attempts} {sorted(progress.metrics.items())}"
@@ -107,12 +106,12 @@ def _news(run: runs_pb.TrainingRun) -> str:
 def _line(run: runs_pb.TrainingRun) -> str:
     progress = run.progress
     steps = f" step {progress.step}/{progress.step_count}" if progress.step_count else ""
-    told = "".join(f", {name} {value}" for name, value in figures(progress).items())
-    return f"{run.run_id}: {doing(run)}{steps}{told}"
+    known = "".join(f", {name} {value}" for name, value in figures(progress).items())
+    return f"{run.run_id}: {doing(run)}{steps}{known}"
 
 
 def show_outcome(run: runs_pb.TrainingRun, console: Console) -> None:
-    """How the run ended: its state with the reason, and the evaluation of its model."""
+    """Prints how a run ended: its state with the reason, and the evaluation of its model."""
     console.print(f"{escape(run.run_id)} {state_of(run)}: {escape(run.reason)}", soft_wrap=True, highlight=False)
     if not run.HasField("model_version"):
         return
@@ -126,9 +125,9 @@ def show_outcome(run: runs_pb.TrainingRun, console: Console) -> None:
 
 
 def evaluation_tables(evaluation: evaluation_pb.Evaluation) -> list[Table]:
-    """The figures of an evaluation: the two models side by side, its other figures, and each of its lists.
+    """The figures of an evaluation: the two models side by side, its other figures, and a table for each list.
 
-    Where whole comparisons are parts of it, of them only nDCG is shown, by which models are promoted.
+    Of a comparison that is a part of the evaluation, only nDCG is shown: the gate decides by it.
     """
     models, others, lists = Table("metric"), Table("figure", "value"), []
     sides: dict[str, dict[str, str]] = {}
@@ -162,7 +161,7 @@ def _list_table(name: str, rows: Iterable[Message]) -> Table:
 
 
 def _flat(message: Message) -> dict[str, str]:
-    """The fields of a message as text, those of its parts as `part.field`, or as `field` where it has but one part."""
+    """The fields of a message as text: those of a part as `part.field`, or as `field` if it is the only part."""
     flat: dict[str, str] = {}
     parts = _parts(message)
     for field in message.DESCRIPTOR.fields:
