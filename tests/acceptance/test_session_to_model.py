@@ -1,4 +1,4 @@
-"""From a session to a loadable model: every station real, each process its own."""
+"""From a session to a loadable model, through real processes only."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +17,8 @@ from transformers import AutoModel
 pytestmark = pytest.mark.mongod
 
 
-def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
-    """R16, R17: searches in, release, run; out comes a promoted model that both libraries load, and a trained batch."""
+def test_r17_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
+    """R16, R17: searches, a release and a run give a model that passed its gate and that both libraries load."""
     encoder = make_tiny_encoder(tmp_path / "tiny")
     server = serve()
     with grpc.insecure_channel(server.address) as channel:
@@ -42,10 +42,10 @@ def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tmp_
     assert AutoModel.from_pretrained(run.model_version.path).config.hidden_size == 32
 
 
-def test_a_trainer_of_its_own_makes_the_same_model(
+def test_r16_a_trainer_of_its_own_makes_the_same_model(
     serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tmp_path: Path
 ) -> None:
-    """R16, R18: with a trainer address inputs and judgements go to another process, which registers the version."""
+    """R16, R18: with a trainer address, inputs and judgements go to another process, which keeps the version."""
     encoder = make_tiny_encoder(tmp_path / "tiny")
     trainer = train()
     server = serve(CLICKSTREAM_TRAINER=trainer.address)
