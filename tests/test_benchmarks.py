@@ -1,4 +1,4 @@
-"""The benchmarks start: they are no part of the package, and nobody runs them every day."""
+"""The benchmarks start. They are not part of the package, so only this test notices a broken import."""
 
 import json
 import subprocess

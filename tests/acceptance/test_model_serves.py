@@ -1,4 +1,4 @@
-"""From a finished run to vectors and files: the serving process, and the trainer that holds the models."""
+"""From a finished run to vectors and files, with the models in the serving process or in a trainer."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from support.whole_path import play_searches, release, start_training, watch_to_
 
 
 @pytest.mark.parametrize("own_trainer", [False, True])
-def test_r17_a_better_model_serves_by_itself(
+def test_r17_a_better_model_is_promoted_and_serves(
     serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tiny_encoder: Path, own_trainer: bool
 ) -> None:
-    """R17: a run that passes its gate is promoted, if the settings say so; its vectors, files and lineage are there."""
+    """R17: with automatic promotion, a version that passed its gate serves its vectors, files and lineage."""
     import numpy
 
     promoting = {"CLICKSTREAM_AUTO_PROMOTE": "true"}

@@ -1,4 +1,4 @@
-"""Data of every released version are read by this one."""
+"""This version reads the data of every released version."""
 
 import pytest
 from embedding_studio.clickstream.v1 import (
@@ -23,16 +23,16 @@ VERSIONS = sorted(
 
 
 def test_there_is_released_data() -> None:
-    """The first version whose data later ones must read is kept, and small."""
+    """The dump of 0.2.0, the first version whose data stay readable, is kept, and every dump is small."""
     assert "0.2.0" in VERSIONS
     assert all(database_dump.dump_of(version).stat().st_size < database_dump.MOST_BYTES for version in VERSIONS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_collection_of_a_released_version_is_read(
+def test_r14_every_collection_of_a_released_version_is_read(
     version: str, database: Database[Document], clock: Clock
 ) -> None:
-    """R9, R14: sessions, events, marks, frozen pages, runs, promotions and the queue come out as they went in."""
+    """R9, R14: sessions, events, marks, frozen pages, runs, promotions and the queue read as they were written."""
     expected = database_dump.load(database_dump.dump_of(version), database)
     prepare_schema(database)
     with InProcessServer(MongoDao(database), clock) as server:

@@ -1,4 +1,4 @@
-"""From a session to a loadable model: every station real, each process its own."""
+"""From a session to a loadable model, through real processes only."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +12,8 @@ from support.servers import ServeProcess
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 
 
-def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tiny_encoder: Path) -> None:
-    """R16, R17: searches in, release, run; out comes a better model that both libraries load, and a trained batch."""
+def test_r17_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tiny_encoder: Path) -> None:
+    """R16, R17: searches, a release and a run give a model that passed its gate and that both libraries load."""
     server = serve()
     with grpc.insecure_channel(server.address) as channel:
         sessions = play_searches(channel)
@@ -38,10 +38,10 @@ def test_sessions_become_a_better_model(serve: Callable[..., ServeProcess], tiny
     assert AutoModel.from_pretrained(run.model_version.path).config.hidden_size == 32
 
 
-def test_a_trainer_of_its_own_makes_the_same_model(
+def test_r16_a_trainer_of_its_own_makes_the_same_model(
     serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    """R16, R18: with a trainer address inputs and judgements go to another process, which registers the version."""
+    """R16, R18: with a trainer address, inputs and judgements go to another process, which keeps the version."""
     trainer = train()
     server = serve(CLICKSTREAM_TRAINER=trainer.address)
     with grpc.insecure_channel(server.address) as channel:

@@ -130,7 +130,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]
     return (folder / "key").read_bytes(), (folder / "certificate").read_bytes()
 
 
-def test_r19_credentials_are_used_for_all_calls(
+def test_credentials_are_used_for_all_calls(
     scripted: InMemoryService, certificate: tuple[bytes, bytes], make_client: Callable[..., ClickstreamClient]
 ) -> None:
     """R19: with credentials, direct, queued and asyncio calls reach a port that accepts TLS only."""

@@ -1,4 +1,4 @@
-"""The Python of docs/models.md, taken off the page and run."""
+"""The Python code of docs/models.md, extracted from the page and run."""
 
 import re
 import threading
@@ -19,36 +19,36 @@ from support.servers import Clock, InProcessServer
 from clickstream.domain.runs import RunState
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-FILES = {"modules.json": b"[]", "1/weights": bytes(range(256)) * 10_000, "empty": b""}
+FILES = {"model_version.json": b"{}", "modules.json": b"[]", "1/weights": bytes(range(256)) * 10_000, "empty": b""}
 
 
-class Broken(grpc.RpcError):
-    """A stream that ended too early."""
+class StreamBroken(grpc.RpcError):
+    """The status of a stream that ended too early."""
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNAVAILABLE
 
 
 class BreakingStub:
-    """Passes a few messages of each stream on, and then breaks it off, so many times."""
+    """Breaks the first `breaks` downloads off after two messages; passes all later messages on."""
 
     def __init__(self, stub: Any, breaks: int) -> None:
         self._stub = stub
         self._breaks = breaks
-        self.asked: list[tuple[str, int]] = []
+        self.requested: list[tuple[str, int]] = []
 
     def DownloadModel(self, request: pb.DownloadModelRequest) -> Iterator[pb.DownloadModelResponse]:  # noqa: N802
-        self.asked.append((request.file_name, request.offset))
-        breaks = len(self.asked) <= self._breaks
+        self.requested.append((request.file_name, request.offset))
+        breaks = len(self.requested) <= self._breaks
         for number, response in enumerate(self._stub.DownloadModel(request)):
             if breaks and number == 2:
-                raise Broken
+                raise StreamBroken
             yield response
 
 
 @pytest.fixture
 def download() -> Callable[..., None]:
-    """The page's function."""
+    """The function `download` of the page."""
     [code] = re.findall(r"```python\n(.*?)\n\n\nwith ", PAGE.read_text("utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)
@@ -75,14 +75,14 @@ def server(memory_dao: MemoryDao, clock: Clock, tmp_path: Path) -> Iterator[InPr
 
 @pytest.fixture(autouse=True)
 def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that the page's code makes, none of which takes time."""
+    """The seconds of each pause that the page's code makes; none of them takes time."""
     pauses: list[float] = []
     sleep, own = time.sleep, threading.get_ident()
 
     def pause(seconds: float) -> None:
         if threading.get_ident() == own:
             pauses.append(seconds)
-        else:  # such as the monitors of pymongo
+        else:  # another thread, such as a monitor of pymongo
             sleep(seconds)
 
     monkeypatch.setattr(time, "sleep", pause)
@@ -93,20 +93,20 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_the_download_gets_all_files(
     server: InProcessServer, download: Callable[..., None], tmp_path: Path, paused: list[float], breaks: int
 ) -> None:
-    """A stream that breaks off is gone on with behind the last byte, after a pause, and the files are whole."""
+    """A broken download continues after the last received byte and a pause, and the files are complete."""
     stub, folder = BreakingStub(server.model, breaks), tmp_path / "got"
     folder.mkdir()
     download(stub, "model-run-1", folder)
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
-    assert len(stub.asked) == breaks + 1
-    assert len(set(stub.asked)) == breaks + 1
+    assert len(stub.requested) == breaks + 1
+    assert len(set(stub.requested)) == breaks + 1
     assert len(paused) == breaks
 
 
-def test_a_folder_may_hold_an_older_download(
+def test_a_folder_may_contain_an_older_download(
     server: InProcessServer, download: Callable[..., None], tmp_path: Path
 ) -> None:
-    """What a longer file of the same name held is gone."""
+    """A download replaces a longer file of the same name as a whole."""
     (tmp_path / "got").mkdir()
     (tmp_path / "got" / "modules.json").write_bytes(b"x" * 1_000)
     download(BreakingStub(server.model, 0), "model-run-1", tmp_path / "got")
@@ -124,7 +124,7 @@ def test_the_calls_of_the_page_are_calls_of_the_contract() -> None:
 
 
 def test_a_damaged_file_is_found(server: InProcessServer, download: Callable[..., None], tmp_path: Path) -> None:
-    """A byte that is not what the server has fails the check of the SHA-256."""
+    """A byte that differs from the server's fails the check of the SHA-256."""
     folder = tmp_path / "got"
     folder.mkdir()
 

@@ -1,3 +1,5 @@
+"""The example of the Python client runs."""
+
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,7 +12,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "python_client.py"
 
 
 def test_the_example_does_what_it_says(memory_dao: MemoryDao) -> None:
-    """The example runs against a server, and what it sent is kept: two searches with an act, and a robot's."""
+    """The example runs against a server, which then has two searches with an event each and one of a robot."""
     with InProcessServer(memory_dao, lambda: datetime.now(UTC)) as server:
         done = subprocess.run(
             [sys.executable, EXAMPLE, server.address], capture_output=True, text=True, timeout=60, check=True

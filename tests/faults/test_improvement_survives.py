@@ -1,6 +1,6 @@
 """The improvement queue while the processes around it are killed at random moments.
 
-`CLICKSTREAM_FAULT_ROUNDS=100` plays that many rounds instead of one, `CLICKSTREAM_FAULT_SEED` other ones.
+`CLICKSTREAM_FAULT_ROUNDS=100` plays 100 rounds instead of one; another `CLICKSTREAM_FAULT_SEED` plays other rounds.
 """
 
 import os
@@ -21,20 +21,20 @@ PATIENCE = 180
 pytestmark = pytest.mark.timeout(120 + PATIENCE * ROUNDS)
 
 
-def check_lives(fleet: Fleet) -> None:
-    """Every task went along the allowed arrows, was in no run twice and ended exactly once."""
-    for session_id, life in fleet.history().items():
-        states = [state for state, _ in life]
-        assert states[0] == "pending", (session_id, life)
-        assert set(states[1::2]) <= {"processing"}, (session_id, life)
-        assert set(states[2:-1:2]) <= {"pending"}, (session_id, life)
-        assert states[-1] in FINAL, (session_id, life)
-        runs = [run_id for state, run_id in life if state == "processing"]
-        assert len(set(runs)) == len(runs), (session_id, life)
+def check_task_states(fleet: Fleet) -> None:
+    """Every task changed state only as allowed, was in no run twice and ended exactly once."""
+    for session_id, states_and_runs in fleet.history().items():
+        states = [state for state, _ in states_and_runs]
+        assert states[0] == "pending", (session_id, states_and_runs)
+        assert set(states[1::2]) <= {"processing"}, (session_id, states_and_runs)
+        assert set(states[2:-1:2]) <= {"pending"}, (session_id, states_and_runs)
+        assert states[-1] in FINAL, (session_id, states_and_runs)
+        runs = [run_id for state, run_id in states_and_runs if state == "processing"]
+        assert len(set(runs)) == len(runs), (session_id, states_and_runs)
 
 
 def check_runs(fleet: Fleet) -> None:
-    """Every run ended, and what a run trained is what its tasks say it did: each session once."""
+    """Every run ended, and trained each session of its done tasks exactly once."""
     tasks, runs = fleet.documents("sessions_for_improvement"), fleet.documents("training_runs")
     assert {run["state"] for run in runs} <= {"succeeded", "failed"}
     done = Counter(task["run_id"] for task in tasks if task["state"] == "done")
@@ -49,7 +49,7 @@ def check_runs(fleet: Fleet) -> None:
 def test_r15_every_session_ends_once_whatever_is_killed(
     mongod_program: None, tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    """R15, R16: kill -9 of worker, trainer, server and mongod at random moments loses, doubles and leaves nothing."""
+    """R15, R16: kill -9 of worker, trainer, server or mongod loses no task, repeats none and leaves none open."""
     source = random.Random(SEED)
     with Fleet(tmp_path / "fleet", tiny_encoder) as fleet, ThreadPoolExecutor(1) as client:
         expected = 0
@@ -58,7 +58,7 @@ def test_r15_every_session_ends_once_whatever_is_killed(
             killed = torment(fleet, source, KILLS)
             expected += len(putting.result())
             wait_for(fleet.is_settled, PATIENCE)
-            check_lives(fleet)
+            check_task_states(fleet)
             check_runs(fleet)
             states = Counter(task["state"] for task in fleet.documents("sessions_for_improvement"))
             assert states.total() == expected == (number + 1) * GROUP

@@ -1,4 +1,4 @@
-"""Several serving processes on one port: one is killed, all are told to stop (R20), their parent is killed."""
+"""Several serving processes on one port: one is killed, all get SIGTERM (R20), their parent is killed."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ async def traffic_with_a_kill(server: ServeProcess) -> Traffic:
 def test_r8_r9_what_two_processes_acknowledge_is_read_exactly_once(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
 ) -> None:
-    """R3, R8, R9: with concurrent writers and a kill -9 every acknowledged session is read once, numbers dense."""
+    """R3, R8, R9: after concurrent writes and a kill -9, every acknowledged session is read once; numbers are dense."""
     server = serve("--processes", "2", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     traffic = asyncio.run(traffic_with_a_kill(server))
     assert len(traffic.written) == SESSIONS
@@ -58,7 +58,7 @@ def test_r8_r9_what_two_processes_acknowledge_is_read_exactly_once(
 def test_a_killed_process_comes_back_while_the_other_serves(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
 ) -> None:
-    """Kill -9 costs calls on the dead process's connections at most; a new process takes its place and its core."""
+    """Kill -9 fails only calls on the dead process's connections; a new process takes its place and its core."""
     server = serve("--processes", "2", "--pin", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     victim, survivor = children(server.pid, b"serve")
     with clients(server.address) as channels:
@@ -72,24 +72,24 @@ def test_a_killed_process_comes_back_while_the_other_serves(
         failed = [call.exception().code() for call in calls if call.exception() is not None]
     assert len(failed) <= lost
     assert set(failed) <= {grpc.StatusCode.UNAVAILABLE}
-    [back] = wait_for(lambda: [pid for pid in children(server.pid, b"serve") if pid not in (victim, survivor)])
-    wait_for(lambda: os.sched_getaffinity(back) == core)
+    [replacement] = wait_for(lambda: [pid for pid in children(server.pid, b"serve") if pid not in (victim, survivor)])
+    wait_for(lambda: os.sched_getaffinity(replacement) == core)
 
-    def is_served_by_it() -> bool:
+    def serves_connections() -> bool:
         with clients(server.address) as channels:
             for channel in channels:
                 with contextlib.suppress(grpc.RpcError):
                     ClickstreamServiceStub(channel).CreateSession(create_request("after"), timeout=PATIENCE)
-            return connections(back, server.address) > 0
+            return connections(replacement, server.address) > 0
 
-    wait_for(is_served_by_it)
+    wait_for(serves_connections)
 
 
 @pytest.mark.alone
 def test_r20_one_sigterm_drains_every_process(
     serve: Serve, mongod: EmbeddedMongo, database: Database[Document]
 ) -> None:
-    """R20: one SIGTERM drains all and ends with 0; acknowledged writes are there, the others were UNAVAILABLE."""
+    """R20: one SIGTERM drains all processes with exit code 0; every call is stored or failed as UNAVAILABLE."""
     server = serve("--processes", "2", MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE=database.name)
     pids = children(server.pid)
     with clients(server.address) as channels:
@@ -112,7 +112,7 @@ def test_r20_one_sigterm_drains_every_process(
 
 
 def test_all_processes_end_when_the_parent_is_killed(serve: Serve) -> None:
-    """Kill -9 of the parent ends serving processes, trainer and MongoDB; the next start has what was acknowledged."""
+    """Kill -9 of the parent ends serving processes, trainer and MongoDB; acknowledged writes survive."""
     server = serve("--processes", "2")
     with grpc.insecure_channel(server.address) as channel:
         assert ClickstreamServiceStub(channel).CreateSession(create_request("s-1"), timeout=PATIENCE).created

@@ -15,23 +15,23 @@ EPOCHS = 30
 LEASE = "3"
 
 
-def begin(server: ServeProcess, encoder: Path) -> None:
-    """Plays searches, starts a long run and returns when it has saved a checkpoint."""
+def start_and_wait_for_checkpoint(server: ServeProcess, encoder: Path) -> None:
+    """Plays searches, starts a long run, and returns after its first checkpoint."""
     with grpc.insecure_channel(server.address) as channel:
         play_searches(channel)
         start_training(channel, release(channel), encoder, epochs=EPOCHS)
-        wait_for(lambda: get_run(channel).progress.step > 20, patience=180)  # torch is imported first
+        wait_for(lambda: get_run(channel).progress.step > 20, patience=180)  # long, as torch is imported first
 
 
 def steps_seen(runs: list[runs_pb.TrainingRun], attempt: int) -> list[int]:
-    """The steps that a watcher saw of one attempt."""
+    """The steps of one attempt that a watcher saw."""
     return [run.progress.step for run in runs if run.attempts == attempt and run.progress.step]
 
 
-def test_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tiny_encoder: Path) -> None:
-    """R16: after kill -9 of server, worker, module and MongoDB the next start ends the run from its checkpoint."""
+def test_r16_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tiny_encoder: Path) -> None:
+    """R16: after kill -9 of server, worker, trainer and MongoDB, the next start resumes the run at its checkpoint."""
     first = serve(CLICKSTREAM_RUN_LEASE=LEASE)
-    begin(first, tiny_encoder)
+    start_and_wait_for_checkpoint(first, tiny_encoder)
     first.kill()
 
     second = serve(CLICKSTREAM_RUN_LEASE=LEASE)
@@ -39,19 +39,19 @@ def test_a_run_outlives_its_server(serve: Callable[..., ServeProcess], tiny_enco
         runs = watch_to_the_end(channel)
     assert runs[-1].state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
     assert runs[-1].attempts == 2
-    assert min(steps_seen(runs, attempt=2)) > 10, "it began again"
+    assert min(steps_seen(runs, attempt=2)) > 10, "the run started from the beginning"
 
 
-def test_a_run_outlives_its_trainer(
+def test_r16_a_run_outlives_its_trainer(
     serve: Callable[..., ServeProcess], train: Callable[..., ServeProcess], tiny_encoder: Path
 ) -> None:
-    """R16: after kill -9 of the trainer the run waits, and goes on from its checkpoint when a trainer is back.
+    """R16: after kill -9 of the trainer the run waits for a new one and continues from its checkpoint.
 
     Its curve has every step once.
     """
     trainer = train()
     server = serve(CLICKSTREAM_TRAINER=trainer.address)
-    begin(server, tiny_encoder)
+    start_and_wait_for_checkpoint(server, tiny_encoder)
     trainer.kill()
     train(listen=trainer.address)
     with grpc.insecure_channel(server.address) as channel:
@@ -60,20 +60,20 @@ def test_a_run_outlives_its_trainer(
         curve = TrainingServiceStub(channel).GetTrainingCurve(request, timeout=TIMEOUT).points
     assert runs[-1].state == runs_pb.TRAINING_RUN_STATE_SUCCEEDED, runs[-1].reason
     assert runs[-1].attempts >= 2
-    assert min(steps_seen(runs, runs[-1].attempts)) > 10, "it began again"
-    # Not a step of the curve is missing or there twice.
+    assert min(steps_seen(runs, runs[-1].attempts)) > 10, "the run started from the beginning"
+    # No step of the curve is missing or repeated.
     assert [point.step for point in curve] == list(range(runs[-1].progress.step_count + 1))
     assert all(point.HasField("loss") for point in curve[1:])
     lines = (Path(runs[-1].model_version.path) / "training_curve.jsonl").read_text().splitlines()
     assert sorted({json.loads(line)["step"] for line in lines}) == [point.step for point in curve]
 
 
-def test_cancel_stops_a_run_and_keeps_the_server(
+def test_r16_cancel_stops_a_run_and_keeps_the_server(
     serve: Callable[..., ServeProcess], tiny_encoder: Path, tmp_path: Path
 ) -> None:
     """R16: a canceled run ends as canceled with a reason, leaves no model, and the batch can be trained again."""
     server = serve()
-    begin(server, tiny_encoder)
+    start_and_wait_for_checkpoint(server, tiny_encoder)
     with grpc.insecure_channel(server.address) as channel:
         request = training_service_pb2.CancelTrainingRunRequest(run_id="acceptance")
         TrainingServiceStub(channel).CancelTrainingRun(request, timeout=TIMEOUT)

@@ -1,4 +1,4 @@
-"""Two servers on one database under load, one of them killed on the way."""
+"""Two servers on one database under load; one is killed meanwhile."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ RELEASE_SECONDS = 0.7
 
 
 async def traffic_with_a_kill(survivor: ServeProcess, victim: ServeProcess) -> Traffic:
-    """Writes everything through both servers while two readers follow, and kills one half-way."""
+    """Writes everything through both servers while two readers follow, and kills one server half-way."""
     traffic = Traffic([survivor.address, victim.address])
     ids = itertools.count()
     writers = [asyncio.create_task(traffic.write(index % 2, ids, SESSIONS)) for index in range(WRITERS)]
@@ -32,7 +32,7 @@ async def traffic_with_a_kill(survivor: ServeProcess, victim: ServeProcess) -> T
     return traffic
 
 
-def test_readers_see_every_session_exactly_once_whatever_is_killed(
+def test_r9_readers_see_every_session_exactly_once_whatever_is_killed(
     mongod: EmbeddedMongo, serve: Callable[..., ServeProcess]
 ) -> None:
     """R8, R9, R10: with two writing servers, releases and a kill -9, both kinds of readers see each session once."""
