@@ -96,9 +96,10 @@ def test_each_item_has_its_vector(models: ScriptedModels, embed: Callable[..., R
     assert names == {"items.jsonl", "vectors.npy", "vectors.json", "vectors.ids.jsonl"}
 
 
-def test_numpy_maps_the_file_into_memory(embed: Callable[..., Result], tmp_path: Path) -> None:
+def test_numpy_maps_the_file_into_memory(torch_installed: None, embed: Callable[..., Result], tmp_path: Path) -> None:
     """The .npy file is one for numpy, which can search it without reading it whole."""
-    numpy = pytest.importorskip("numpy")
+    import numpy
+
     write_items(tmp_path, *items(1_000))
     embed("vectors.npy")
     vectors = numpy.load(tmp_path / "vectors.npy", mmap_mode="r")

@@ -147,7 +147,7 @@ class Standalone(EmbeddedMongo):
             self._poll(lambda: bool(client.admin.command("ping")))
 
 
-def test_a_server_that_is_no_replica_set_says_so(tmp_path: Path) -> None:
+def test_a_server_that_is_no_replica_set_says_so(mongod_program: None, tmp_path: Path) -> None:
     """A store that cannot report changes returns False at once, instead of raising."""
     mongo = Standalone(tmp_path, cache_gb=0.25)
     mongo.start()
@@ -160,7 +160,7 @@ def test_a_server_that_is_no_replica_set_says_so(tmp_path: Path) -> None:
     assert not reports
 
 
-def test_a_lost_stream_is_an_error(tmp_path: Path) -> None:
+def test_a_lost_stream_is_an_error(mongod_program: None, tmp_path: Path) -> None:
     """A mongod that dies ends the stream with an error, so that the follower opens it again."""
     mongo = EmbeddedMongo(tmp_path, cache_gb=0.25)
     mongo.start()

@@ -25,7 +25,7 @@ def test_r17_a_clear_gain_passes() -> None:
     """R17: a gain whose whole interval lies above 0 passes, and the reason has the numbers."""
     evaluation, passed, reason = judge(scores(*BASE), scores(*BETTER), seed=1)
     assert passed
-    assert evaluation.ndcg_gain == pytest.approx(0.15)
+    assert evaluation.ndcg_gain.mean == pytest.approx(0.15)
     assert 0.1 < evaluation.ndcg_gain.lower < 0.15 < evaluation.ndcg_gain.upper < 0.2
     base = evaluation.base
     assert (base.mrr_at_10, base.recall_at_10, base.recall_at_100) == (0.5, 0.25, 0.75)
