@@ -14,6 +14,7 @@ from embedding_studio.clickstream.v1 import batch_service_pb2 as pb
 from embedding_studio.clickstream.v1 import session_pb2
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceServicer
 from pymongo.database import Database
+from typing_extensions import override
 
 from clickstream.dao.mongo.connection import Document, connect
 from clickstream.servicers.server import Server
@@ -25,8 +26,8 @@ class NaiveBatchServicer(BatchServiceServicer):
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
 
-    async def GetBatchSessions(self, request: pb.GetBatchSessionsRequest, context: Any) -> pb.GetBatchSessionsResponse:  # noqa: N802
-        """See the contract."""
+    @override
+    async def GetBatchSessions(self, request: pb.GetBatchSessionsRequest, context: Any) -> pb.GetBatchSessionsResponse:
         return await asyncio.to_thread(self._page, request)
 
     def _page(self, request: pb.GetBatchSessionsRequest) -> pb.GetBatchSessionsResponse:

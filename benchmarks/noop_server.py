@@ -18,17 +18,18 @@ from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import (
     ClickstreamServiceServicer,
     add_ClickstreamServiceServicer_to_server,
 )
+from typing_extensions import override
 
 
 class Empty(ClickstreamServiceServicer):
     """Answers at once, with nothing."""
 
-    async def PushEvents(self, request: pb.PushEventsRequest, context: object) -> pb.PushEventsResponse:  # noqa: N802
-        """Nothing."""
+    @override
+    async def PushEvents(self, request: pb.PushEventsRequest, context: object) -> pb.PushEventsResponse:
         return pb.PushEventsResponse()
 
-    async def CreateSession(self, request: pb.CreateSessionRequest, context: object) -> pb.CreateSessionResponse:  # noqa: N802
-        """Nothing."""
+    @override
+    async def CreateSession(self, request: pb.CreateSessionRequest, context: object) -> pb.CreateSessionResponse:
         return pb.CreateSessionResponse()
 
 

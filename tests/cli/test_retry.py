@@ -61,7 +61,7 @@ def test_r15_what_cannot_improve_is_named_and_the_rest_goes(
     result = run("s-1", "never", "s-4")
     assert result.exit_code == 1
     assert "s-1: the session is marked irrelevant\n" in result.output
-    assert "never: session_id: was never put into the improvement queue\n" in result.output
+    assert "never: session_id: this session was never queued for improvement\n" in result.output
     assert "1 put forward again, 0 left as they are, 2 refused\n" in result.output
     assert pending(server) == ["s-4", "s-5", "s-6"]
 
