@@ -36,7 +36,7 @@ def any_server(request: pytest.FixtureRequest) -> InProcessServer:
 
 
 def pages(server: InProcessServer, **request) -> list[pb.GetBatchSessionsResponse]:
-    """All pages of a reader that goes on from page token to page token."""
+    """All pages of a reader that follows the page tokens."""
     found, token = [], ""
     while not found or token:
         found.append(server.batch.GetBatchSessions(pb.GetBatchSessionsRequest(page_token=token, **request)))
@@ -78,8 +78,8 @@ def test_r9_pages_by_token_and_by_number_show_each_session_once(any_server: InPr
     assert streamed(any_server, batch_id="batch-1", after_number=5) == expected[5:]
 
 
-def test_r9_a_token_stays_with_its_batch(any_server: InProcessServer) -> None:
-    """R9: a reader of the collecting batch that goes on by token stays in it after its release."""
+def test_r9_a_page_token_stays_with_its_batch(any_server: InProcessServer) -> None:
+    """R9: a reader of the collecting batch that follows page tokens stays in that batch after its release."""
     any_server.dao.sessions.append(session_drafts(3))
     first = any_server.batch.GetBatchSessions(pb.GetBatchSessionsRequest(page_size=2))
     assert first.batch_id == "batch-1"
@@ -90,7 +90,7 @@ def test_r9_a_token_stays_with_its_batch(any_server: InProcessServer) -> None:
 
 
 def test_r9_a_reader_beside_writers_misses_nothing(any_server: InProcessServer) -> None:
-    """R9: who pages by number while sessions arrive sees numbers 1, 2, 3 … without a gap."""
+    """R9: a reader that pages by number while sessions arrive sees numbers 1, 2, 3 … without a gap."""
     total = 120
 
     def write() -> None:
@@ -133,7 +133,7 @@ def test_r11_a_page_costs_two_reads_whatever_its_size(server: InProcessServer, m
 
 
 def test_r7_pages_are_bounded_in_bytes(server: InProcessServer, monkeypatch) -> None:
-    """R7, R9: a page ends before it becomes too large, with a token to go on, and always holds one session."""
+    """R7, R9: a page ends before it is too large, has a token for the next one, and has at least one session."""
     server.dao.sessions.append(session_drafts(4))
     size = len(session_draft("s-1").payload)
     monkeypatch.setattr(limits, "PAGE_BYTES", 3 * size - 1)
@@ -162,7 +162,7 @@ def test_r11_a_reader_chooses_how_many_events_it_wants(
 
 
 def erase(server: InProcessServer, *session_ids: str) -> None:
-    """Takes the content of sessions away in the store."""
+    """Erases the content of sessions in the store."""
     for session_id in session_ids:
         if isinstance(server.dao, MemoryDao):
             server.dao.erase(session_id)
@@ -170,8 +170,8 @@ def erase(server: InProcessServer, *session_ids: str) -> None:
             server.dao.sessions._collection.update_one({"_id": session_id}, {"$unset": {"payload": "", "user_id": ""}})
 
 
-def test_r9_readers_pass_over_erased_sessions(any_server: InProcessServer) -> None:
-    """R9: pages and streams leave erased sessions out, and still go on by number behind them."""
+def test_r9_readers_leave_erased_sessions_out(any_server: InProcessServer) -> None:
+    """R9: pages and streams leave erased sessions out and continue after their numbers."""
     any_server.dao.sessions.append(session_drafts(7))
     any_server.dao.events.append([push("s-3", "e-1"), push("s-4", "e-1")])
     erase(any_server, "s-1", "s-4", "s-5", "s-6", "s-7")
@@ -183,8 +183,8 @@ def test_r9_readers_pass_over_erased_sessions(any_server: InProcessServer) -> No
     assert any_server.batch.GetBatch(pb.GetBatchRequest()).batch.session_count == 7
 
 
-def test_r9_a_stream_goes_on_behind_a_page_of_erased_sessions(server: InProcessServer, monkeypatch) -> None:
-    """R9: pages without any session end neither the stream nor its read-ahead."""
+def test_r9_a_stream_continues_after_a_page_of_erased_sessions(server: InProcessServer, monkeypatch) -> None:
+    """R9: pages of erased sessions only end neither the stream nor its reading ahead."""
     monkeypatch.setattr(limits, "DEFAULT_PAGE_SIZE", 2)
     server.dao.sessions.append(session_drafts(7))
     erase(server, "s-1", "s-2", "s-3", "s-4", "s-5")
@@ -192,7 +192,7 @@ def test_r9_a_stream_goes_on_behind_a_page_of_erased_sessions(server: InProcessS
 
 
 def test_r1_an_erased_session_keeps_its_place(any_server: InProcessServer) -> None:
-    """R1: reads say that a session is erased, without content; retries of it still end, and nothing comes back."""
+    """R1: an erased session reads as erased, without content; a retry of it succeeds and stores nothing."""
     created = any_server.clickstream.CreateSession(create_request("s-1", user_id="u"))
     any_server.clickstream.PushEvents(push_request("s-1", event("e-1")))
     erase(any_server, "s-1")
@@ -211,7 +211,7 @@ def test_r1_an_erased_session_keeps_its_place(any_server: InProcessServer) -> No
 
 
 def test_r13_r14_inputs_leave_erased_sessions_out(any_server: InProcessServer) -> None:
-    """R13, R14: an erased session gives no input, also of a page that was read before, and is counted."""
+    """R13, R14: an erased session gives no input, not even from a page frozen before, and is counted."""
     any_server.dao.sessions.append(session_drafts(3))
     any_server.dao.events.append([push(f"s-{number}", "e-1") for number in (1, 2, 3)])
     any_server.batch.ReleaseBatch(release_request())
@@ -224,7 +224,7 @@ def test_r13_r14_inputs_leave_erased_sessions_out(any_server: InProcessServer) -
 
 
 def test_r21_a_stream_reads_no_further_than_its_client(server: InProcessServer, monkeypatch) -> None:
-    """R21: a client that does not go on is not read for, and once it cancelled, reading has ended."""
+    """R21: the server reads no further ahead than its client takes, and stops reading once the client cancels."""
     monkeypatch.setattr(limits, "DEFAULT_PAGE_SIZE", 1)
     sessions = 60
     large = struct(text="x" * 16_000)
@@ -250,7 +250,7 @@ def test_r21_a_stream_reads_no_further_than_its_client(server: InProcessServer, 
 
 
 def test_r7_pages_of_huge_sessions_stay_below_four_mebibytes(mongo_server: InProcessServer) -> None:
-    """R7: sessions of full size with a megabyte of events each come through with a client's default limits."""
+    """R7: sessions of the largest size, each with a megabyte of events, fit the default limits of a client."""
     meta = struct(text="x" * 16_000)
     for session_id in ("s-1", "s-2"):
         request = create_request(session_id, objects=[f"o-{number}" for number in range(60)])
@@ -295,8 +295,8 @@ def test_r7_a_page_size_beyond_the_limit_is_the_limit(server: InProcessServer, m
     assert len(pages(server, page_size=2**31 - 1)[0].sessions) == 3
 
 
-def test_r9_a_token_is_good_for_its_own_request_only(server: InProcessServer) -> None:
-    """R9: a token of another batch, of another filter, or beside a number is refused."""
+def test_r9_a_page_token_is_valid_for_its_own_request_only(server: InProcessServer) -> None:
+    """R9: a page token of another batch or another filter, or together with a number, is refused."""
     server.dao.sessions.append(session_drafts(3))
     token = pages(server, page_size=1)[0].next_page_token
     for other in (
@@ -312,7 +312,7 @@ def test_r9_a_token_is_good_for_its_own_request_only(server: InProcessServer) ->
 
 @pytest.mark.parametrize("batch_id", ["batch-2", "batch-0", "batch-", "batch-01", "nonsense", "batch-9999999999", "é"])
 def test_an_unknown_batch_is_not_found(server: InProcessServer, batch_id: str) -> None:
-    """R10: whatever a batch that does not exist is called, every call says NOT_FOUND."""
+    """R10: for any name of a batch that does not exist, every call is NOT_FOUND."""
     server.dao.sessions.append(session_drafts(1))
     for call, request in [
         (server.batch.GetBatch, pb.GetBatchRequest(batch_id=batch_id)),
@@ -325,7 +325,7 @@ def test_an_unknown_batch_is_not_found(server: InProcessServer, batch_id: str) -
 
 
 def test_r10_a_release_closes_the_batch_once(any_server: InProcessServer) -> None:
-    """R10: a retried release answers the same; a session created afterwards is not in it; others are told why."""
+    """R10: a retried release answers the same; later sessions go elsewhere; another release is refused."""
     any_server.clickstream.CreateSession(create_request("s-1"))
     released = any_server.batch.ReleaseBatch(release_request("r-1")).batch
     assert (released.batch_id, released.status, released.session_count) == ("batch-1", pb.BATCH_STATUS_RELEASED, 1)
@@ -343,7 +343,7 @@ def test_r10_a_release_closes_the_batch_once(any_server: InProcessServer) -> Non
 
 
 def test_r10_an_empty_batch_cannot_be_released(any_server: InProcessServer) -> None:
-    """R10: releasing nothing is FAILED_PRECONDITION, and the release id stays free."""
+    """R10: releasing an empty batch is FAILED_PRECONDITION, and the release id can be used again."""
     error = refused(any_server.batch.ReleaseBatch, release_request("r-1"))
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "BATCH_EMPTY")
     any_server.clickstream.CreateSession(create_request("s-1"))
@@ -351,7 +351,7 @@ def test_r10_an_empty_batch_cannot_be_released(any_server: InProcessServer) -> N
 
 
 def test_r8_batches_are_listed_in_pages(server: InProcessServer) -> None:
-    """R8: pages of batches go newest first, by status where asked; a token is good for its own filter only."""
+    """R8: batches are listed newest first and by status; a page token of another filter is refused."""
     for number in range(4):
         server.dao.sessions.append([session_draft(f"s-{number}")])
         server.dao.batches.release(f"r-{number}", None, NOW)
@@ -372,7 +372,7 @@ def test_r8_batches_are_listed_in_pages(server: InProcessServer) -> None:
 
 
 def test_r7_a_page_of_batches_with_long_histories_fits_a_message(server: InProcessServer, monkeypatch) -> None:
-    """R7, R8: a page of batches ends before it becomes too large, with a token to go on; no batch is skipped."""
+    """R7, R8: a page of batches ends before it is too large, has a token for the next one, and skips no batch."""
     for number in range(5):
         server.dao.sessions.append([session_draft(f"s-{number}")])
         server.dao.batches.release(f"r-{number}", None, NOW)
@@ -388,6 +388,6 @@ def test_r7_a_page_of_batches_with_long_histories_fits_a_message(server: InProce
 
 @pytest.mark.parametrize("status", [0, 7, -1])
 def test_r7_an_unknown_status_is_named(server: InProcessServer, status: int) -> None:
-    """R7: a status that the contract does not know, and UNSPECIFIED, cannot be asked for."""
+    """R7: a status that the contract does not know, and UNSPECIFIED, are refused as filters."""
     error = refused(server.batch.ListBatches, pb.ListBatchesRequest(statuses=[1, status]))
     assert (error.code(), fields(error)) == (StatusCode.INVALID_ARGUMENT, ["statuses[1]"])

@@ -67,8 +67,8 @@ class Conversation:
             self._outgoing.put(request)
 
 
-def hold(server: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], threading.Event]:
-    """Makes the store wait with events: (the pushes that it was given, let it go on)."""
+def block_store(server: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], threading.Event]:
+    """Makes the store wait before it stores events; returns the waiting pushes, and what lets it continue."""
     given: list[Any] = []
     go_on = threading.Event()
     append = server.dao.events.append
@@ -96,7 +96,7 @@ def either(request: pytest.FixtureRequest) -> InProcessServer:
 
 
 def test_events_follow_their_session_in_one_stream(either: InProcessServer) -> None:
-    """R4: events right behind their session find it; acknowledgements come in order, with place and counts."""
+    """R4: events right after their session find it; acknowledgements come in order, with place and counts."""
     requests = []
     for number in range(1, 101):
         requests += sessions_of(f"s-{number}", start=2 * number)
@@ -112,7 +112,7 @@ def test_events_follow_their_session_in_one_stream(either: InProcessServer) -> N
 
 
 def test_r7_a_thousand_events_per_message(either: InProcessServer) -> None:
-    """R7: messages of 1,000 events are acknowledged in a few bytes; one of 1,001 is refused by itself."""
+    """R7: messages of 1,000 events are acknowledged in a few bytes; only the message of 1,001 is refused."""
     full = [events_of(number, "s-1", *(f"{number}-{each}" for each in range(1000))) for number in range(2, 7)]
     beyond = events_of(7, "s-1", *(f"e-{each}" for each in range(1001)))
     answers = ingest(either, *sessions_of("s-1"), *full, beyond)
@@ -124,7 +124,7 @@ def test_r7_a_thousand_events_per_message(either: InProcessServer) -> None:
 
 
 def test_r2_outcomes_are_listed_unless_all_are_accepted(either: InProcessServer) -> None:
-    """R2: duplicates, conflicts and rejections are told apart in the events' order, and counted."""
+    """R2: the outcomes of duplicates, conflicts and rejections are listed in the events' order, and counted."""
     mixed = [event("e-1"), event("e-2", "b"), event("e-3", type="not a type"), event("e-4")]
     _, first, answer = ingest(
         either, *sessions_of("s-1"), events_of(2, "s-1", "e-1", "e-2"), events_of(3, "s-1", *mixed)
@@ -142,7 +142,7 @@ def test_r2_outcomes_are_listed_unless_all_are_accepted(either: InProcessServer)
 
 
 def test_r2_a_rejected_event_among_new_ones_is_listed(server: InProcessServer) -> None:
-    """R2: also where no event was known before, the acknowledgement says which was rejected and why."""
+    """R2: if all other events are new, the acknowledgement still says which event was rejected and why."""
     _, answer = ingest(server, *sessions_of("s-1"), events_of(2, "s-1", "e-1", event("e-2", type=""), "e-3"))
     found = answer.events
     accepted, rejected = Outcome.CODE_ACCEPTED, Outcome.CODE_REJECTED
@@ -152,7 +152,7 @@ def test_r2_a_rejected_event_among_new_ones_is_listed(server: InProcessServer) -
 
 
 def test_r1_a_stream_sent_again_changes_nothing(either: InProcessServer) -> None:
-    """R1: the same messages again are acknowledged as what is stored; other content is CONTENT_CONFLICT alone."""
+    """R1: a repeated message is acknowledged with what is stored; only one with other content is CONTENT_CONFLICT."""
     requests = [*sessions_of("s-1"), events_of(2, "s-1", "e-1", "e-2")]
     ingest(either, *requests)
     other = pb.IngestRequest(sequence=3, session=session("s-1", query="blue shoes"))
@@ -164,7 +164,7 @@ def test_r1_a_stream_sent_again_changes_nothing(either: InProcessServer) -> None
 
 
 def test_a_refused_message_costs_no_other_anything(either: InProcessServer) -> None:
-    """R2, R4, R5, R7: each bad message is refused by itself with its reason and field, and the stream goes on."""
+    """R2, R4, R5, R7: only the bad messages are refused, with reason and field, and the stream continues."""
     old = Timestamp()
     old.FromDatetime(NOW - timedelta(hours=13))
     bad = [
@@ -194,7 +194,7 @@ def test_a_refused_message_costs_no_other_anything(either: InProcessServer) -> N
 
 
 def test_a_failure_names_at_most_twenty_fields(server: InProcessServer) -> None:
-    """R7: of a message with many bad fields the first twenty are named, briefly."""
+    """R7: a refusal names the first twenty bad fields of a message, and cuts their paths."""
     many = [event("x" * 300) for _ in range(30)]
     many[0].meta.fields["k" * 5000].SetInParent()
     [answer] = ingest(server, events_of(1, "s-1", *many))
@@ -204,7 +204,7 @@ def test_a_failure_names_at_most_twenty_fields(server: InProcessServer) -> None:
 
 
 def test_r5_history_lifts_the_window(server: InProcessServer) -> None:
-    """R5: with `historical` any time passes, per message."""
+    """R5: a message that is `historical` may have any time; the others may not."""
     old = Timestamp()
     old.FromDatetime(NOW - timedelta(days=900))
     kept = pb.IngestRequest(sequence=1, session=session("s-1", created_at=old), historical=True)
@@ -215,7 +215,7 @@ def test_r5_history_lifts_the_window(server: InProcessServer) -> None:
 
 @pytest.mark.parametrize("sequences", [[0], [-1], [5, 5], [7, 6]])
 def test_a_sequence_that_does_not_rise_ends_the_stream(server: InProcessServer, sequences: list[int]) -> None:
-    """A client that numbers wrongly is told so, after everything before is acknowledged."""
+    """A wrong sequence ends the stream with its field named, after everything before it is acknowledged."""
     requests = [pb.IngestRequest(sequence=each, session=session(f"s-{at}")) for at, each in enumerate(sequences)]
     answers, error = until_it_breaks(server.clickstream.Ingest(iter(requests), timeout=PATIENCE))
     assert [each.sequence for each in answers] == sequences[:-1]
@@ -228,7 +228,7 @@ def test_a_sequence_that_does_not_rise_ends_the_stream(server: InProcessServer, 
 def test_r7_a_message_that_cannot_be_read_ends_the_stream(
     server: InProcessServer, bad: bytes, code: StatusCode
 ) -> None:
-    """R7: garbage, and a message above 4 MiB, end the stream at their place; what came before is acknowledged."""
+    """R7: garbage, or a message above 4 MiB, ends the stream; everything before it is acknowledged."""
     good = sessions_of("s-1")[0].SerializeToString()
     call = server.channel.stream_stream(METHOD, None, pb.IngestResponse.FromString)
     answers, error = until_it_breaks(call(iter([good, bad, good]), timeout=PATIENCE))
@@ -237,14 +237,14 @@ def test_r7_a_message_that_cannot_be_read_ends_the_stream(
 
 
 def test_an_empty_stream_ends_well(server: InProcessServer) -> None:
-    """A client that has nothing to send gets no answer and no error."""
+    """A stream without messages ends without answers and without an error."""
     assert ingest(server) == []
 
 
 def test_r3_a_store_that_fails_ends_the_stream_where_it_failed(
     server: InProcessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R3, R1: what was acknowledged is stored; the rest, sent again, is stored once."""
+    """R1, R3: after the store failed, what was acknowledged is stored; the rest, sent again, is stored once."""
     append, calls = server.dao.events.append, []
 
     def fail_third(pushes: Any) -> Any:
@@ -272,7 +272,7 @@ def test_r3_a_store_that_fails_ends_the_stream_where_it_failed(
 
 
 def test_r1_a_broken_stream_is_resumed_without_loss(mongo_server: InProcessServer) -> None:
-    """R1, R3: what was acknowledged before a cut is stored; sending the rest again stores each event once."""
+    """R1, R3: what was acknowledged before the connection broke is stored; the rest, sent again, is stored once."""
     requests = sessions_of("s-1")
     requests += [events_of(number, "s-1", *(f"{number}-{each}" for each in range(50))) for number in range(2, 200)]
     call = mongo_server.clickstream.Ingest(iter(requests), timeout=PATIENCE)
@@ -289,9 +289,9 @@ def test_r1_a_broken_stream_is_resumed_without_loss(mongo_server: InProcessServe
 
 
 def test_r20_a_drain_acknowledges_what_was_accepted(server: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R20: at a stop the stream reads no further, acknowledges what it has, and ends with UNAVAILABLE."""
+    """R20: at a stop the server stops reading, acknowledges what it has read, and ends with UNAVAILABLE."""
     server.clickstream.CreateSession(create_request("s-1"))
-    given, go_on = hold(server, monkeypatch)
+    given, go_on = block_store(server, monkeypatch)
     talk = Conversation(server)
     talk.send(*(events_of(number, "s-1", f"e-{number}") for number in range(1, 4)))
     wait_for(lambda: given and server.commit._waiting_documents == 2)
@@ -312,9 +312,9 @@ def test_r20_a_drain_acknowledges_what_was_accepted(server: InProcessServer, mon
 def test_r20_a_drain_finishes_a_stream_that_was_sent_completely(
     server: InProcessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R20: of a stream whose client has said everything, all is acknowledged, and it ends well."""
+    """R20: if the client had sent everything before the stop, all of it is acknowledged, and the stream ends well."""
     server.clickstream.CreateSession(create_request("s-1"))
-    given, go_on = hold(server, monkeypatch)
+    given, go_on = block_store(server, monkeypatch)
     talk = Conversation(server)
     talk.send(events_of(1, "s-1", "e-1"), events_of(2, "s-1", "e-2"), None)
     wait_for(lambda: given and server.commit._waiting_documents == 1)
@@ -327,7 +327,7 @@ def test_r20_a_drain_finishes_a_stream_that_was_sent_completely(
 
 
 def is_reading(server: InProcessServer) -> bool:
-    """Whether the reader of an Ingest stream runs in the server's loop; the stream outlives it."""
+    """Whether the reading task of an Ingest stream runs in the server's loop; the stream itself ends later."""
 
     async def coroutines() -> list[str]:
         return [str(each.get_coro()) for each in asyncio.all_tasks()]
@@ -336,12 +336,12 @@ def is_reading(server: InProcessServer) -> bool:
 
 
 @pytest.mark.parametrize("how", ["cancel", "deadline"])
-def test_r21_a_client_that_leaves_frees_everything(
+def test_r21_a_canceled_stream_frees_everything(
     server: InProcessServer, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """R21: after cancellation or deadline nothing of the stream runs, and the writes that it submitted stand."""
+    """R21: after a cancellation or deadline no task of the stream runs, and its submitted writes are not undone."""
     server.clickstream.CreateSession(create_request("s-1"))
-    given, go_on = hold(server, monkeypatch)
+    given, go_on = block_store(server, monkeypatch)
     talk = Conversation(server, timeout=PATIENCE if how == "cancel" else 0.5)
     talk.send(events_of(1, "s-1", "e-1"), events_of(2, "s-1", "e-2"))
     wait_for(lambda: given and server.commit._waiting_documents == 1)
@@ -356,14 +356,14 @@ def test_r21_a_client_that_leaves_frees_everything(
 
 
 def large(sequence: int) -> pb.IngestRequest:
-    """A message of about 1 MiB, as the window counts."""
+    """A message that counts as about 1 MiB in the window."""
     return events_of(sequence, "s-1", *(f"{sequence}-{each}" for each in range(1000)))
 
 
 def test_a_blocked_store_bounds_what_a_stream_reads(server: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R7: while the store stands still, a stream is read up to about 8 MiB and no further; then it goes on."""
+    """R7: while the store is blocked, a stream is read up to about 8 MiB; afterwards reading continues."""
     server.clickstream.CreateSession(create_request("s-1"))
-    _, go_on = hold(server, monkeypatch)
+    _, go_on = block_store(server, monkeypatch)
     read = watch_reading(monkeypatch)
     talk = Conversation(server)
     talk.send(*(large(number) for number in range(1, 41)), None)
@@ -373,8 +373,8 @@ def test_a_blocked_store_bounds_what_a_stream_reads(server: InProcessServer, mon
     assert [each.events.accepted_count for each in talk.call] == [1000] * 40
 
 
-def test_a_client_that_takes_no_answer_is_read_no_further(memory_dao: MemoryDao) -> None:
-    """R7: acknowledgements that nobody takes hold the window; a stream that is ended then leaves nothing behind."""
+def test_reading_stops_while_a_client_takes_no_answers(memory_dao: MemoryDao) -> None:
+    """R7: without a client that takes acknowledgements, reading stops at the window, and a cancel frees everything."""
 
     async def scenario() -> None:
         commit = GroupCommit(memory_dao, max_waiting_bytes=64 * 2**20)
@@ -418,7 +418,7 @@ def watch_reading(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def is_reached(condition: Any) -> bool:
-    """Whether the condition comes to hold within a moment in which it would."""
+    """Whether the condition becomes true within 0.3 s."""
     try:
         return bool(wait_for(condition, patience=0.3))
     except AssertionError:
@@ -428,11 +428,11 @@ def is_reached(condition: Any) -> bool:
 def test_streams_share_a_small_queue_and_leave_room_for_calls(
     memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R7: streams wait for room instead of failing, fill half of the queue, and a call still gets in."""
+    """R7: streams wait for room instead of failing, fill only half of the queue, and a unary call still gets in."""
     queue_bytes = 8 * 2**20
     with InProcessServer(memory_dao, clock, queue_bytes=queue_bytes) as server:
         server.clickstream.CreateSession(create_request("s-1"))
-        given, go_on = hold(server, monkeypatch)
+        given, go_on = block_store(server, monkeypatch)
         talks = [Conversation(server) for _ in range(3)]
         try:
             for at, talk in enumerate(talks):
@@ -449,7 +449,7 @@ def test_streams_share_a_small_queue_and_leave_room_for_calls(
 
 
 def test_r8_r9_several_streams_at_once(mongo_server: InProcessServer) -> None:
-    """R8, R9: sessions of four streams get dense numbers, each stream's in its order, and all events are kept."""
+    """R8, R9: the sessions of four streams get dense numbers in each stream's order, and all events are stored."""
 
     def play(stream: int, answers: list[pb.IngestResponse]) -> None:
         requests = []

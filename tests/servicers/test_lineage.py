@@ -1,4 +1,4 @@
-"""Lineage of the improvement queue's runs: single sessions, of batches that may still collect (R12, R14)."""
+"""Lineage of runs of the improvement queue: single sessions, of batches that may still collect (R12, R14)."""
 
 from dataclasses import replace
 
@@ -45,15 +45,15 @@ def inputs(server: InProcessServer, **where: object) -> list[tuple[str, list[str
 
 
 def test_r12_a_version_of_the_queue_leads_back_to_its_own_sessions(improved: InProcessServer) -> None:
-    """R12: the inputs are the sessions of the run and the events it saw, by place, from any point on."""
+    """R12: from any point on, the inputs are the sessions of the run with the events that it used, in order."""
     found = [("a-2", ["e-1"]), ("a-3", ["e-1"]), ("b-1", ["e-1"])]
     assert inputs(improved) == found
     assert inputs(improved, batch_id="batch-1", after_number=2) == found[1:]
     assert inputs(improved, batch_id="batch-2") == found[2:]
 
 
-def test_r14_looking_fixes_nothing_of_a_batch_that_collects(improved: InProcessServer) -> None:
-    """R14: lineage over a collecting batch leaves it to the batch's own first reading what counts."""
+def test_r14_reading_lineage_freezes_nothing_of_a_collecting_batch(improved: InProcessServer) -> None:
+    """R14: reading the lineage over a collecting batch does not freeze which of its events count."""
     inputs(improved)
     improved.dao.batches.release("r-2", None, NOW)
     events, _ = improved.dao.events.frozen(2, 1, 3)
@@ -61,7 +61,7 @@ def test_r14_looking_fixes_nothing_of_a_batch_that_collects(improved: InProcessS
 
 
 def test_r14_a_session_leads_forward_to_its_run_of_the_queue(improved: InProcessServer) -> None:
-    """R14: a session that was put forward names that run and its version; another session names none."""
+    """R14: a queued session names its run and version; another session names none."""
     lineage = improved.model.GetSessionLineage(pb.GetSessionLineageRequest(session_id="b-1"))
     [version] = improved.dao.runs.model_versions(None, 9, gate_passed_only=False)
     assert (lineage.improvement.run_id, lineage.improvement.model_version_id) == (

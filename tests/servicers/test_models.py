@@ -100,7 +100,7 @@ def test_versions_are_shown_and_listed(any_server: InProcessServer) -> None:
 
 
 def test_r17_a_version_that_did_not_improve_is_promoted_by_force_only(any_server: InProcessServer) -> None:
-    """R17: the gate's no is overruled with a reason only; what was forced is seen in the log."""
+    """R17: a version whose gate did not pass is promoted only by force with a reason, and the log shows that."""
     model = finish(any_server, "run-1", gate_passed=False)
     error = refused(promote, any_server, model, "p-1")
     assert (error.code(), reason(error)) == (StatusCode.FAILED_PRECONDITION, "GATE_NOT_PASSED")
@@ -111,7 +111,7 @@ def test_r17_a_version_that_did_not_improve_is_promoted_by_force_only(any_server
 
 
 def test_r1_promotion_and_rollback_can_be_retried(any_server: InProcessServer) -> None:
-    """R1: a retry answers what it did the first time; an id used for something else is refused."""
+    """R1: a retry answers the same promotion; a request id that was used otherwise is refused."""
     for number in (1, 2):
         finish(any_server, f"run-{number}", number)
     assert refused(any_server.model.RollbackModel, pb.RollbackModelRequest(request_id="r")).code() is (
@@ -129,8 +129,8 @@ def test_r1_promotion_and_rollback_can_be_retried(any_server: InProcessServer) -
     assert refused(promote, any_server, "model-run-2", "p-1").code() is StatusCode.ALREADY_EXISTS
 
 
-def test_r1_who_expects_no_promoted_version_changes_none(any_server: InProcessServer) -> None:
-    """R1: an empty `expected_model_version_id` is a condition, too: where a version serves, nothing is changed."""
+def test_r1_a_promotion_can_require_that_no_version_serves(any_server: InProcessServer) -> None:
+    """R1: an empty `expected_model_version_id` is a condition: if a version serves, nothing is changed."""
     for number in (1, 2):
         finish(any_server, f"run-{number}", number)
         promote(any_server, f"model-run-{number}", f"p-{number}")
@@ -144,8 +144,8 @@ def test_r1_who_expects_no_promoted_version_changes_none(any_server: InProcessSe
     assert current.model_version_id == "model-run-2"
 
 
-def test_what_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> None:
-    """Embed by default never stops for a promotion: not even force promotes what is gone; a retry needs no files."""
+def test_a_version_that_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> None:
+    """A version without files is not promoted, not even by force; a retry of a promotion needs no files."""
     for number in (1, 2):
         finish(any_server, f"run-{number}", number)
     promote(any_server, "model-run-1", "p-1")
@@ -161,8 +161,8 @@ def test_what_cannot_be_loaded_is_not_promoted(any_server: InProcessServer) -> N
     assert not promote(any_server, "model-run-1", "p-1").created
 
 
-def test_what_cannot_be_loaded_is_not_rolled_back_to(any_server: InProcessServer) -> None:
-    """A version that served before, and whose files are gone since, does not serve again by RollbackModel."""
+def test_a_rollback_needs_a_version_that_can_be_loaded(any_server: InProcessServer) -> None:
+    """RollbackModel does not go back to a version whose files are gone."""
     for number in (1, 2):
         promote(any_server, finish(any_server, f"run-{number}", number), f"p-{number}")
 
@@ -178,8 +178,8 @@ def test_what_cannot_be_loaded_is_not_rolled_back_to(any_server: InProcessServer
     assert any_server.model.RollbackModel(pb.RollbackModelRequest(request_id="r-1")).created
 
 
-def test_an_absent_trainer_is_not_taken_for_the_store(any_server: InProcessServer) -> None:
-    """What needs the trainer says that it is away, and that the call can be repeated; nothing is changed."""
+def test_an_absent_trainer_is_not_reported_as_the_store(any_server: InProcessServer) -> None:
+    """Calls that need an absent trainer say so and can be repeated; nothing is changed."""
     for number in (1, 2):
         promote(any_server, finish(any_server, f"run-{number}", number), f"p-{number}")
 
@@ -203,7 +203,7 @@ def test_an_absent_trainer_is_not_taken_for_the_store(any_server: InProcessServe
 
 
 def test_r1_another_reason_is_another_promotion(any_server: InProcessServer) -> None:
-    """R1: the same request id with another reason is refused; a reason of blanks is none."""
+    """R1: the same request id with another reason is refused; a reason of blanks counts as empty."""
     model = finish(any_server, "run-1")
     promote(any_server, model, "p-1", reason="it is Monday")
     error = refused(promote, any_server, model, "p-1", reason="it is Tuesday")
@@ -211,8 +211,8 @@ def test_r1_another_reason_is_another_promotion(any_server: InProcessServer) -> 
     assert fields(refused(promote, any_server, model, "p-2", force=True, reason=" ")) == ["reason"]
 
 
-def test_a_model_is_downloaded_and_a_download_gone_on_with(host: InProcessServer, tmp_path: Path) -> None:
-    """The files come with checksums in chunks; from the middle of a file on, exactly the rest comes."""
+def test_a_model_is_downloaded_and_a_download_is_resumed(host: InProcessServer, tmp_path: Path) -> None:
+    """The files come in chunks with checksums; a download from the middle of a file on gives exactly the rest."""
     content = {"a/weights": bytes(range(256)) * 10_000, "config.json": b"{}", VERSION_FILE: b"{}"}
     (tmp_path / "model-run-1" / "a").mkdir(parents=True)
     for name, data in content.items():
@@ -233,7 +233,7 @@ def test_a_model_is_downloaded_and_a_download_gone_on_with(host: InProcessServer
 
 @pytest.mark.parametrize("named", ["missing", "../secret", ".", "..", "model/../model"])
 def test_r7_a_download_reads_model_folders_only(host: InProcessServer, tmp_path: Path, named: str) -> None:
-    """R7: an id that is no model folder is NOT_FOUND, also one that would lead elsewhere."""
+    """R7: an id without a model folder is NOT_FOUND, also one that is a path to another folder."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / VERSION_FILE).write_bytes(b"{}")
     error = refused(host.model.DownloadModel, pb.DownloadModelRequest(model_version_id=named))
@@ -241,7 +241,7 @@ def test_r7_a_download_reads_model_folders_only(host: InProcessServer, tmp_path:
 
 
 def test_r7_a_point_outside_of_a_file_names_the_field(host: InProcessServer, tmp_path: Path) -> None:
-    """R7: the machine of the models refuses, and ModelService says the same."""
+    """R7: a file or offset that does not exist is refused by name, as the machine of the models says it."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / VERSION_FILE).write_bytes(b"{}")
     (tmp_path / "model" / "file").write_bytes(b"abc")
@@ -251,7 +251,7 @@ def test_r7_a_point_outside_of_a_file_names_the_field(host: InProcessServer, tmp
 
 
 def test_r7_the_limits_of_embed_are_checked(host: InProcessServer) -> None:
-    """R7: no text, too many, too long, or no kind: each names its field; without a promoted model it says so."""
+    """R7: no text, too many or too long texts and no kind are refused by name; so is a call while no model serves."""
     assert fields(refused(embed, host)) == ["texts"]
     assert fields(refused(embed, host, *["x"] * (limits.EMBED_TEXTS + 1))) == ["texts"]
     assert fields(refused(embed, host, "a", "x" * (limits.EMBED_TEXT_CHARACTERS + 1))) == ["texts[1]"]
@@ -259,7 +259,7 @@ def test_r7_the_limits_of_embed_are_checked(host: InProcessServer) -> None:
     assert reason(refused(embed, host, "x")) == "NO_SERVING_MODEL"
 
 
-def test_r7_embed_beyond_the_queue_says_when_to_come_back(host: InProcessServer) -> None:
+def test_r7_embed_beyond_the_queue_says_when_to_retry(host: InProcessServer) -> None:
     """R7: RESOURCE_EXHAUSTED with RetryInfo reaches the caller through ModelService."""
     begun, go = threading.Event(), threading.Event()
 
@@ -309,7 +309,7 @@ def test_a_switch_under_load_drops_no_call(mongo_server: InProcessServer) -> Non
 
 
 def test_r12_a_version_leads_back_to_its_inputs_and_events(any_server: InProcessServer) -> None:
-    """R12: from a version to its batches, sessions and deciding events, from any point on."""
+    """R12: from any point on, a version leads to its batches, sessions and the events behind the grades."""
     dao = any_server.dao
     for batch in (1, 2):
         dao.sessions.append(session_drafts(3, f"b{batch}"))
@@ -329,7 +329,7 @@ def test_r12_a_version_leads_back_to_its_inputs_and_events(any_server: InProcess
 
 
 def test_r14_a_session_leads_forward_to_its_versions(any_server: InProcessServer) -> None:
-    """R14: from a session to input, runs and versions in pages; looking before any training fixes no event."""
+    """R14: a session leads to its input, runs and versions; reading before any training freezes no event."""
     dao = any_server.dao
     dao.sessions.append(session_drafts(2))
     dao.events.append([push("s-1", "e-1")])

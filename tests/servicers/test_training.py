@@ -43,7 +43,7 @@ def release(server: InProcessServer, sessions: int = 3) -> None:
 
 
 def inputs(server: InProcessServer, after: int = 0) -> tuple[list[bytes], dict[str, int]]:
-    """The inputs as bytes of the wire, and the skipped sessions of the summary, which comes last."""
+    """The encoded inputs, and the skipped sessions of the summary, which comes last."""
     request = pb.StreamTrainingInputsRequest(batch_id="batch-1", after_number=after)
     stream = server.channel.unary_stream(
         "/embedding_studio.clickstream.v1.TrainingService/StreamTrainingInputs",
@@ -55,7 +55,7 @@ def inputs(server: InProcessServer, after: int = 0) -> tuple[list[bytes], dict[s
 
 
 def start(run_id: str = "run-1", *batch_ids: str, **settings: object) -> pb.StartTrainingRequest:
-    """Asks for a run over the first batch, unless said otherwise."""
+    """Queues a run, over the first batch by default."""
     request = pb.StartTrainingRequest(run_id=run_id, batch_ids=batch_ids or ["batch-1"])
     for name, value in settings.items():
         setattr(request.settings, name, value)
@@ -91,7 +91,7 @@ print(_same_bytes(message).hex())
 
 
 def test_r14_every_process_writes_the_same_bytes(server: InProcessServer) -> None:
-    """R14: the free data of an input is written in one order, though each process keeps its maps in another."""
+    """R14: the free data of an input is encoded in one order by every process."""
     meta = struct(**{f"key-{number}": {f"inner-{number}": number, "x": 1, "y": 2} for number in range(12)})
     request = create_request("s-1")
     request.session.results[0].meta.CopyFrom(meta)
@@ -124,7 +124,7 @@ def test_r10_inputs_of_a_collecting_or_unknown_batch_are_refused(server: InProce
 
 
 def test_r16_starting_twice_is_one_run(any_server: InProcessServer) -> None:
-    """R1, R16: the same run again is a retry, whatever became of the batch; other content is refused."""
+    """R1, R16: the same run again is a retry, whatever the batch's status; other content is refused."""
     release(any_server)
     request = start(epochs=2)
     first = any_server.training.StartTraining(request)
@@ -141,7 +141,7 @@ def test_r16_starting_twice_is_one_run(any_server: InProcessServer) -> None:
 
 
 def night(server: InProcessServer, number: int) -> str:
-    """One night without a word about a base model: released, trained and promoted; what it started from."""
+    """One night: releases, trains and promotes without naming a base model; returns the resolved base."""
     dao, run_id = server.dao, f"night-{number}"
     dao.sessions.append(session_drafts(1, run_id))
     batch = dao.batches.release(run_id, None, NOW)
@@ -163,8 +163,8 @@ def version_of(number: int) -> str:
     return f"night-{number}-{number:012x}"
 
 
-def test_r17_every_night_learns_on_from_the_night_before(any_server: InProcessServer) -> None:
-    """R1, R17: the first starts from the configured base model, the next from what serves; a retry changes nothing."""
+def test_r17_every_night_starts_from_the_version_of_the_night_before(any_server: InProcessServer) -> None:
+    """R1, R17: the first run starts from the configured base model, the next from what serves; retries keep their base."""
     any_server.load_embedder = lambda name: lambda kind, texts: [[1.0] for _ in texts]
     assert [night(any_server, number) for number in (1, 2, 3)] == ["tiny", version_of(1), version_of(2)]
     for number, base_model in ((1, "tiny"), (2, version_of(1))):
@@ -175,7 +175,7 @@ def test_r17_every_night_learns_on_from_the_night_before(any_server: InProcessSe
 
 
 def test_r17_a_run_starts_from_the_model_that_it_names(any_server: InProcessServer) -> None:
-    """R17: `base` is the configured one whatever serves; a version that does not exist is refused at once."""
+    """R17: `base` is the configured base model whatever serves; a version that does not exist is refused at once."""
     any_server.load_embedder = lambda name: lambda kind, texts: [[1.0] for _ in texts]
     night(any_server, 1)
     night(any_server, 2)
@@ -188,13 +188,13 @@ def test_r17_a_run_starts_from_the_model_that_it_names(any_server: InProcessServ
 
 @pytest.mark.parametrize("run_id", ["", "a/b", "..", ".hidden", "r" * 129, "é", "a b"])
 def test_r7_a_run_id_is_a_file_name(server: InProcessServer, run_id: str) -> None:
-    """R7: a run id names folders, so only plain characters are taken."""
+    """R7: a run id names folders, so it may only have plain characters."""
     release(server)
     assert fields(refused(server.training.StartTraining, start(run_id))) == ["run_id"]
 
 
 def test_r7_the_batches_of_a_run_are_limited_and_distinct(server: InProcessServer) -> None:
-    """R7: none, too many, and the same batch twice are refused."""
+    """R7: no batch, too many batches and the same batch twice are refused."""
     release(server)
     assert fields(refused(server.training.StartTraining, pb.StartTrainingRequest(run_id="r"))) == ["batch_ids"]
     many = [f"batch-{number}" for number in range(1, 102)]
@@ -223,7 +223,7 @@ def test_r7_the_batches_of_a_run_are_limited_and_distinct(server: InProcessServe
     ],
 )
 def test_r7_settings_have_ranges(server: InProcessServer, name: str, good: list, bad: list) -> None:
-    """R7: at the ends of a setting's range a run is queued with it; beyond them the setting is named."""
+    """R7: a setting at the ends of its range is accepted; beyond them it is refused by name."""
     release(server)
     for number, value in enumerate(good):
         queued = server.training.StartTraining(start(f"run-{number}", **{name: value})).run
@@ -234,7 +234,7 @@ def test_r7_settings_have_ranges(server: InProcessServer, name: str, good: list,
 
 
 def test_r7_the_split_by_time_is_a_time(any_server: InProcessServer) -> None:
-    """R7: a run is queued with a valid time; nonsense names the setting."""
+    """R7: a valid time of the split is accepted; an invalid one is refused by name."""
     release(any_server)
     request = start()
     request.settings.held_out_after.FromDatetime(NOW)
@@ -252,7 +252,7 @@ def judged(grade: int = 1) -> pb.StartTrainingRequest:
 
 
 def test_r18_judgements_are_kept_with_their_run(any_server: InProcessServer) -> None:
-    """R1, R18: a run names its judgements; a retry is a retry in any order of them; others are other content."""
+    """R1, R18: judgements are content of a run, whatever their order in a retry."""
     release(any_server)
     request = judged()
     assert any_server.training.StartTraining(request).created
@@ -278,7 +278,7 @@ def test_r7_a_faulty_judgement_is_refused_by_its_path(server: InProcessServer) -
 
 
 def test_r16_runs_are_listed_in_pages_newest_first(any_server: InProcessServer, clock) -> None:
-    """R16: pages of runs go newest first, by state where asked; a token is good for its own filter only."""
+    """R16: runs are listed newest first and by state; a page token of another filter is refused."""
     release(any_server)
     for number in range(5):
         any_server.training.StartTraining(start(f"run-{number}"))
@@ -319,7 +319,7 @@ def test_r16_a_watcher_sees_every_state_and_ends_with_the_run(server: InProcessS
 
 
 def test_r16_the_curve_of_a_run_is_read_at_any_time(any_server: InProcessServer) -> None:
-    """R16: empty before the first step, then every point that was stored, by step, also after the end."""
+    """R16: a curve is empty before the first step, then has every stored point by step, also after the run's end."""
     release(any_server)
     any_server.training.StartTraining(start())
     request = pb.GetTrainingCurveRequest(run_id="run-1")
@@ -338,7 +338,7 @@ def test_r16_the_curve_of_a_run_is_read_at_any_time(any_server: InProcessServer)
 
 
 def test_r16_a_run_is_canceled_once_and_not_after_its_end(any_server: InProcessServer) -> None:
-    """R16: cancelling is idempotent; a run that ended otherwise is STATE_CONFLICT; the worker is woken."""
+    """R16: canceling is idempotent and wakes the worker; a run that ended otherwise is STATE_CONFLICT."""
     release(any_server)
     any_server.training.StartTraining(start("run-1"))
     assert any_server.woken == 1
@@ -355,7 +355,7 @@ def test_r16_a_run_is_canceled_once_and_not_after_its_end(any_server: InProcessS
 
 
 def test_r16_a_run_that_waits_is_canceled_at_once_and_frees_its_batches(any_server: InProcessServer) -> None:
-    """R10, R16: while its trainer is away it holds its batches; canceled, it ends and another run can train them."""
+    """R10, R16: a run that waits for its trainer ends at once if canceled, and frees its batches for another run."""
     release(any_server)
     dao = any_server.dao
     any_server.training.StartTraining(start("run-1"))
@@ -376,7 +376,7 @@ def test_r16_a_run_that_waits_is_canceled_at_once_and_frees_its_batches(any_serv
 
 
 def test_r15_a_run_of_the_improvement_queue_is_seen_and_canceled_like_any(any_server: InProcessServer) -> None:
-    """R15, R16: such a run says over what it is, can be canceled, and its id is taken."""
+    """R15, R16: a run of the improvement queue says that it is one, can be canceled, and its id is taken."""
     release(any_server)
     any_server.dao.runs.create(replace(training_run("improve-1", batches=()), request=b"", from_improvement_queue=True))
     run = any_server.training.GetTrainingRun(pb.GetTrainingRunRequest(run_id="improve-1")).run
@@ -387,7 +387,7 @@ def test_r15_a_run_of_the_improvement_queue_is_seen_and_canceled_like_any(any_se
 
 
 def test_r16_an_unknown_run_is_not_found(server: InProcessServer) -> None:
-    """R16: reading, watching and cancelling a run that was never queued say so."""
+    """R16: reading, watching and canceling an unknown run are NOT_FOUND."""
     for call, request in [
         (server.training.GetTrainingRun, pb.GetTrainingRunRequest(run_id="never")),
         (server.training.WatchTrainingRun, pb.WatchTrainingRunRequest(run_id="never")),

@@ -1,4 +1,4 @@
-"""Pages of the listing methods."""
+"""Pages and page tokens of the listing methods."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -78,7 +78,7 @@ LISTINGS = {
 def test_r7_pages_that_end_early_skip_and_repeat_nothing(
     server: InProcessServer, monkeypatch: pytest.MonkeyPatch, listing: str
 ) -> None:
-    """R7: rows that do not fit one message come on the next pages, in the same order."""
+    """R7: rows that do not fit one page come on the next pages, in the same order."""
     fill(server.dao)
     method, request, field = LISTINGS[listing]
 
