@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC
 
-import pytest
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as pb
 from grpc import StatusCode
@@ -13,12 +12,6 @@ from support.servers import Clock, InProcessServer, fields, reason, refused
 from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
 from clickstream.domain.runs import RunState
-
-
-@pytest.fixture(params=["server", "mongo_server"])
-def any_server(request: pytest.FixtureRequest) -> InProcessServer:
-    """A server over either store."""
-    return request.getfixturevalue(request.param)
 
 
 def add(server: InProcessServer, session_id: str, *, events: int = 1, **session_fields: object) -> None:

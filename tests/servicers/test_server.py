@@ -128,7 +128,7 @@ def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None
 
 
 def test_r20_a_drain_under_load_answers_every_call(server: InProcessServer) -> None:
-    """R20: calls before the drain succeed, calls after it are refused, and calls during it do either."""
+    """R20: calls before the drain succeed, calls after it are refused, and calls during it do any_server."""
     server.clickstream.CreateSession(create_request("first"))
     begun, go_on = block(server.dao.sessions, "append")
     boundary = server._server._boundary
