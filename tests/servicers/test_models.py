@@ -18,8 +18,6 @@ from support.servers import PATIENCE, Clock, InProcessServer, detail, fields, re
 from clickstream.domain import limits
 from clickstream.models.folders import VERSION_FILE
 
-QUERY = pb.TEXT_KIND_QUERY
-
 
 @pytest.fixture
 def host(memory_dao: MemoryDao, clock: Clock, tmp_path: Path) -> Iterator[InProcessServer]:

@@ -25,7 +25,7 @@ class ModelHostClient:
     def connect(self, address: str) -> None:
         """Opens the channel. Call it before the first use.
 
-        It is apart from `__init__`: in a process that trains by itself, the address is the server's own, which is
+        It is apart from `__init__`: in a process that also trains, the address is the server's own, which is
         known only after its servicers are made.
         """
         self._channel = open_channel(address)
