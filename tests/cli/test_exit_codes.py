@@ -33,7 +33,7 @@ class Refusing(batch_service_pb2_grpc.BatchServiceServicer):
     code = grpc.StatusCode.OK
     reason = ""
 
-    def ListBatches(self, request, context):  # noqa: N802 -- the contract's name
+    def ListBatches(self, request, context):
         packed = PackedAny()
         packed.Pack(ErrorInfo(reason=f"ERROR_REASON_{self.reason}"))
         context.abort_with_status(

@@ -63,7 +63,7 @@ def test_r15_a_refused_session_is_named_and_the_others_are_retried(
     result = run("s-1", "never", "s-4")
     assert result.exit_code == ExitCode.PARTLY_DONE
     assert "s-1: FAILED_PRECONDITION: the session is marked irrelevant\n" in result.output
-    assert "never: NOT_FOUND: session_id: was never put into the improvement queue\n" in result.output
+    assert "never: NOT_FOUND: session_id: this session was never queued for improvement\n" in result.output
     assert "1 put back into the queue, 0 left as they are, 2 refused\n" in result.output
     assert pending(server) == ["s-4", "s-5", "s-6"]
 

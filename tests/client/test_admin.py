@@ -22,10 +22,10 @@ class BrokenWatches(training_grpc.TrainingServiceServicer):
         self.breaks = 0
         self.silent = False
 
-    def GetTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
+    def GetTrainingRun(self, request, context):
         return training.GetTrainingRunResponse(run=runs_pb.TrainingRun(run_id=request.run_id))
 
-    def WatchTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
+    def WatchTrainingRun(self, request, context):
         if not self.silent:
             yield training.WatchTrainingRunResponse(run=runs_pb.TrainingRun(state=runs_pb.TRAINING_RUN_STATE_RUNNING))
         if self.breaks:

@@ -27,7 +27,7 @@ def drafted(change: Change, at: Any = NOW) -> SessionDraft:
 
 
 def drafted_event(change: Change, at: Any = NOW) -> EventDraft:
-    """The same of an event."""
+    """An event that was changed, as it is admitted at a time."""
     made = event("e-1", meta=struct(number=0, list=[0], inner={"number": 0}))
     change(made)
     [draft], _ = admission.events("s-1", [made], admission.arrival(at, None))
@@ -44,7 +44,7 @@ def sessions_agree(stored: Change, retry: Change, version: int = 1, tail: bytes 
 
 
 def events_agree(stored: Change, retry: Change) -> bool:
-    """The same of an event."""
+    """Whether a retry that comes a second later is the event that was stored."""
     kept, sent = drafted_event(stored), drafted_event(retry, NOW + SECOND)
     return same_event(sent, StoredEvent(1, "e-1", kept.server_time, kept.payload))
 
@@ -177,14 +177,14 @@ EVENTS: dict[str, tuple[Change, Change, bool]] = {
 
 @pytest.mark.parametrize("clause", EVENTS)
 def test_r1_r2_an_event_is_a_duplicate_if_its_content_is_the_same(clause: str) -> None:
-    """R1, R2: the rule holds for events where they have the fields."""
+    """R1, R2: the clauses about fields that events have hold for events."""
     stored, retry, same = EVENTS[clause]
     assert events_agree(stored, retry) is same
     assert events_agree(retry, stored) is same
 
 
 def test_r1_fields_of_a_newer_server_are_no_content_here() -> None:
-    """R1: what a newer server stored beside our fields is not compared, as no retry that we know can have it."""
+    """R1: fields that only a newer server knows are in the store and are not compared."""
     assert sessions_agree(nothing, nothing, version=2, tail=UNKNOWN)
     assert not sessions_agree(nothing, set_to(query="blue shoes"), version=2, tail=UNKNOWN)
 
@@ -196,7 +196,7 @@ def kind_and_sort(made: session_pb2.Session) -> None:
 
 
 def test_r1_a_field_that_the_storing_version_did_not_know_is_no_content(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R1: after an upgrade a client may send more with a retry; what an older version has stored is compared."""
+    """R1: a field that the storing version did not know is compared only if the stored session has it."""
     monkeypatch.setattr(module, "LATER_FIELDS", {"Session": {"sort": 2}, "Result": {"kind": 2}})
     assert sessions_agree(nothing, kind_and_sort, version=1)
     assert not sessions_agree(nothing, kind_and_sort, version=2)
@@ -207,6 +207,6 @@ def test_r1_a_field_that_the_storing_version_did_not_know_is_no_content(monkeypa
 
 
 def test_r1_an_erased_session_takes_every_retry() -> None:
-    """R1: there is nothing left to compare, and a client that repeats a call for ever must come to an end."""
+    """R1: every retry of an erased session succeeds, so that a client that repeats it comes to an end."""
     erased = StoredSession("s-1", 1, 1, NOW, False, "", b"", erased=True)
     assert same_session(drafted(nothing), erased)

@@ -1,4 +1,4 @@
-"""Responses that are composed around stored payloads mean what they would if they were built anew."""
+"""Responses that are put together from stored payloads parse as if they were built field by field."""
 
 from datetime import datetime
 
@@ -33,7 +33,7 @@ event_payloads = st.builds(
 
 
 def built(stored: StoredSession, events: SessionEvents) -> session_pb2.StoredSession:
-    """The message as one would build it without knowing the encoding."""
+    """The message, built field by field."""
     return session_pb2.StoredSession(
         session=session_pb2.Session.FromString(stored.payload),
         batch_id=f"batch-{stored.batch}",
@@ -55,7 +55,7 @@ def built(stored: StoredSession, events: SessionEvents) -> session_pb2.StoredSes
 def test_composed_bytes_mean_the_built_message(
     payload: bytes, payloads: list[bytes], number: int, omitted: int, irrelevant_at: datetime | None
 ) -> None:
-    """R7: whatever was stored, unknown fields and empty values too, is read as if it had been parsed and built."""
+    """R7: any stored payload, also with unknown fields and empty values, reads as if it had been built."""
     stored = StoredSession("s", 1, number, NOW, False, "", payload, irrelevant_at)
     events = SessionEvents([StoredEvent(number, "e", False, each) for each in payloads], omitted)
     expected = built(stored, events)
@@ -70,7 +70,7 @@ def test_composed_bytes_mean_the_built_message(
 
 
 def test_lengths_of_every_size_are_encoded() -> None:
-    """R7: a payload's length takes one to four bytes, and is right at each border."""
+    """R7: the encoded length of a payload is right around each size at which it takes one byte more."""
     for size in (0, 1, 127, 128, 16_383, 16_384, 2**21 - 1, 2**21):
         content = session_pb2.Session(query="x" * size).SerializeToString()
         field = message_field(session_pb2.StoredSession.SESSION_FIELD_NUMBER, content)
@@ -78,7 +78,7 @@ def test_lengths_of_every_size_are_encoded() -> None:
 
 
 def test_a_batch_shows_each_of_its_facts_in_its_own_field() -> None:
-    """R10: of a batch's times, ids and counts none stands in the field of another; what is not known is absent."""
+    """R10: each time, id and count of a batch is in its own field; what a batch does not have is absent."""
     change = StatusChange(BatchStatus.TRAINING, NOW + 2 * SECOND, "run run-1")
     whole = Batch(3, BatchStatus.TRAINING, 7, NOW, NOW + SECOND, "release", "run-1", [change])
     shown = batch_service_pb2.BatchStatusChange(

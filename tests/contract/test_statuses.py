@@ -1,4 +1,4 @@
-"""Errors as gRPC statuses, in both directions."""
+"""Domain errors to gRPC statuses and back."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def raised(error: grpc.aio.AioRpcError) -> Exception:
 
 
 def test_the_reasons_are_those_of_the_contract() -> None:
-    """Every reason of the code is a value of error_reason.proto, and every value but UNSPECIFIED a reason."""
+    """The reasons of the code are exactly the values of error_reason.proto but UNSPECIFIED."""
     sent = set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
     assert {f"ERROR_REASON_{reason}" for reason in Reason} == sent
     assert [reason.name for reason in Reason] == [str(reason) for reason in Reason]
@@ -63,7 +63,7 @@ def test_every_error_carries_its_reason(kind: type[domain.ClickstreamError]) -> 
     ids=lambda error: f"{error.reason}",
 )
 def test_an_error_of_the_trainer_arrives_as_it_was_raised(error: domain.ClickstreamError) -> None:
-    """Kind, reason, message, metadata, fields and the time of a retry cross the wire whole."""
+    """The trainer's error is raised with its kind, reason, message, metadata, fields and retry time."""
     found = raised(failed(grpc_status(error)))
     assert type(found) is type(error)
     assert vars(found) == vars(error)
@@ -80,7 +80,7 @@ def test_an_error_of_the_trainer_arrives_as_it_was_raised(error: domain.Clickstr
     ids=["garbage", "of another status", "empty", "of a newer version"],
 )
 def test_an_error_without_known_details_is_an_absent_trainer(details: bytes) -> None:
-    """Details that are broken, or that only a newer version understands, hide no error: the call can be repeated."""
+    """An error with damaged or unknown details is TRAINER_UNAVAILABLE, so that the call is repeated."""
     nothing: Any = ()
     trailers: Any = (("grpc-status-details-bin", details),)
     error = grpc.aio.AioRpcError(grpc.StatusCode.NOT_FOUND, nothing, trailers, details="gone")
@@ -91,7 +91,7 @@ def test_an_error_without_known_details_is_an_absent_trainer(details: bytes) -> 
 
 
 def test_what_cannot_be_read_of_one_detail_hides_no_other() -> None:
-    """A BadRequest that is broken counts as none; the reason beside it is still read."""
+    """A damaged BadRequest is ignored; the reason beside it is still read."""
     status = status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message="no")
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason="ERROR_REASON_BATCH_EMPTY"))
     status.details.add(type_url="type.googleapis.com/google.rpc.BadRequest", value=b"\xff\xff")
@@ -103,6 +103,6 @@ def test_what_cannot_be_read_of_one_detail_hides_no_other() -> None:
 
 
 def test_a_defect_of_the_trainer_is_no_absence() -> None:
-    """A call that met a defect is not repeated as if the trainer were away."""
+    """A defect of the trainer is not UNAVAILABLE, so that the call is not repeated."""
     error = failed(defect_status())
     assert raised(error) is error

@@ -47,29 +47,29 @@ class InMemoryServer(
         self.gate_passed = True
         self.promoted: list[str] = []
 
-    def CreateSession(self, request, context):  # noqa: N802 -- the contract's name
+    def CreateSession(self, request, context):
         kept = self.sessions.setdefault(request.session.session_id, request)
         return service.CreateSessionResponse(created=kept is request)
 
-    def PushEvents(self, request, context):  # noqa: N802 -- the contract's name
+    def PushEvents(self, request, context):
         new = self.events.setdefault(request.session_id, request) is request
         return service.PushEventsResponse(accepted_count=len(request.events) if new else 0)
 
-    def MarkSessionIrrelevant(self, request, context):  # noqa: N802 -- the contract's name
+    def MarkSessionIrrelevant(self, request, context):
         self.irrelevant.add(request.session_id)
         return service.MarkSessionIrrelevantResponse()
 
-    def ReleaseBatch(self, request, context):  # noqa: N802 -- the contract's name
+    def ReleaseBatch(self, request, context):
         return batches.ReleaseBatchResponse(batch=batches.Batch(batch_id="b1", session_count=len(self.sessions)))
 
-    def StartTraining(self, request, context):  # noqa: N802 -- the contract's name
+    def StartTraining(self, request, context):
         self.started = request
         return training.StartTrainingResponse(run=runs_pb.TrainingRun(run_id=request.run_id))
 
-    def GetTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
+    def GetTrainingRun(self, request, context):
         return training.GetTrainingRunResponse(run=runs_pb.TrainingRun(run_id=request.run_id))
 
-    def WatchTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
+    def WatchTrainingRun(self, request, context):
         run = runs_pb.TrainingRun(run_id=request.run_id, state=runs_pb.TRAINING_RUN_STATE_RUNNING)
         run.progress.phase = progress_pb.TrainingProgress.PHASE_TRAINING
         run.progress.step, run.progress.step_count, run.progress.loss = 3, 9, 1.25
@@ -82,7 +82,7 @@ class InMemoryServer(
         run.model_version.evaluation.new.ndcg_at_10 = 0.456
         yield training.WatchTrainingRunResponse(run=run)
 
-    def PromoteModel(self, request, context):  # noqa: N802 -- the contract's name
+    def PromoteModel(self, request, context):
         self.promoted.append(request.model_version_id)
         return models.PromoteModelResponse(created=True)
 

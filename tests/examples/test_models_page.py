@@ -37,7 +37,7 @@ class BreakingStub:
         self._breaks = breaks
         self.requested: list[tuple[str, int]] = []
 
-    def DownloadModel(self, request: pb.DownloadModelRequest) -> Iterator[pb.DownloadModelResponse]:  # noqa: N802
+    def DownloadModel(self, request: pb.DownloadModelRequest) -> Iterator[pb.DownloadModelResponse]:
         self.requested.append((request.file_name, request.offset))
         breaks = len(self.requested) <= self._breaks
         for number, response in enumerate(self._stub.DownloadModel(request)):
@@ -129,7 +129,7 @@ def test_a_damaged_file_is_found(server: InProcessServer, download: Callable[...
     folder.mkdir()
 
     class Damaging(BreakingStub):
-        def DownloadModel(self, request: pb.DownloadModelRequest) -> Iterator[pb.DownloadModelResponse]:  # noqa: N802
+        def DownloadModel(self, request: pb.DownloadModelRequest) -> Iterator[pb.DownloadModelResponse]:
             for response in super().DownloadModel(request):
                 if response.HasField("chunk") and response.chunk.data:
                     response.chunk.data = b"x" + response.chunk.data[1:]

@@ -1,4 +1,4 @@
-"""The metadata of errors is what `error_reason.proto` states, for every call that sends any."""
+"""The metadata of every error is what `error_reason.proto` states."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -65,7 +65,7 @@ def promote(model_version_id: str, **values: Any) -> Call:
 
 
 def on(service: str, method: str, request: Any) -> Call:
-    """Any other call."""
+    """Makes a call of a service by name."""
     return lambda server: refused(getattr(getattr(server, service), method), request)
 
 
@@ -130,7 +130,7 @@ OTHER = {"expected_model_version_id": "other"}
 def test_an_error_names_what_it_is_about(
     used: InProcessServer, call: Call, reason: Reason, metadata: dict[str, str]
 ) -> None:
-    """Reason and metadata of a refusal are those that the contract states, the values cut at 160 bytes."""
+    """A refusal has the reason and the metadata that the contract states; values are cut at 160 bytes."""
     used.load_embedder = lambda model_version_id: lambda kind, texts: [[1.0] for _ in texts]
     info = detail(call(used), ErrorInfo)
     assert (info.reason, dict(info.metadata)) == (f"ERROR_REASON_{reason}", metadata)
@@ -150,7 +150,7 @@ def test_a_version_that_cannot_be_loaded_is_named(used: InProcessServer) -> None
     )
 
 
-def test_where_none_serves_the_metadata_says_so(server: InProcessServer) -> None:
+def test_the_metadata_is_empty_while_no_version_serves(server: InProcessServer) -> None:
     """Before the first promotion, the version that serves instead of the expected one is the empty string."""
     error = refused(server.model.RollbackModel, model_pb.RollbackModelRequest(request_id="p-1", **OTHER))
     info = detail(error, ErrorInfo)

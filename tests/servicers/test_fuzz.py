@@ -1,4 +1,4 @@
-"""Random requests: none is a defect, and none stops the server (R7)."""
+"""Random requests: none causes a defect or stops the server (R7)."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ SERVICES = (pb, batch_pb, training_pb, model_pb)
 
 
 def unary_methods() -> list[str]:
-    """Every method that answers once."""
+    """Every unary method."""
     return [
         f"{service.name}/{method.name}"
         for module in SERVICES
@@ -38,7 +38,7 @@ def unary_methods() -> list[str]:
 
 
 def good_requests() -> list[Message]:
-    """Requests that are well-formed, to be spoiled."""
+    """Well-formed requests, of which mutations are made."""
     token = page_tokens.encode_token("GetBatchSessions", 1, 2, False)
     listing = page_tokens.encode_position("ListTrainingRuns", NOW, "run-1", [])
     start = training_pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"])
@@ -59,7 +59,7 @@ def good_requests() -> list[Message]:
 
 
 def mutated(seed: int, requests: Sequence[Message] = ()) -> bytes:
-    """A good request, of these or of any method, with some bytes changed, cut, doubled or put in."""
+    """A good request, of this or another method, with some bytes changed, cut, doubled or inserted."""
     chance = random.Random(seed)
     payload = bytearray(chance.choice(requests or good_requests()).SerializeToString())
     for _ in range(chance.randrange(4)):
@@ -90,7 +90,7 @@ def fuzzed(mongo_client) -> Iterator[InProcessServer]:
 
 
 def check(server: InProcessServer, method: str, request: bytes) -> None:
-    """Calls a method and looks only at how it fails."""
+    """Calls a method; if the call fails, it must fail as the contract states."""
     failure = None
     try:
         server.call(method, request)
@@ -108,13 +108,13 @@ def check(server: InProcessServer, method: str, request: bytes) -> None:
     request=st.binary(max_size=60) | st.integers(0, 2**32).map(mutated),
 )
 @settings(max_examples=400)
-def test_r7_no_bytes_whatever_are_a_defect(fuzzed: InProcessServer, method: str, request: bytes) -> None:
-    """R7: random and mutated requests to every unary method answer, or fail with a reason of the contract."""
+def test_r7_no_request_causes_a_defect(fuzzed: InProcessServer, method: str, request: bytes) -> None:
+    """R7: every unary method answers random and mutated requests, or fails with a reason of the contract."""
     check(fuzzed, method, request)
 
 
 def ingest_requests() -> list[pb.IngestRequest]:
-    """Messages of an Ingest stream that are well-formed, to be spoiled."""
+    """Well-formed messages of an Ingest stream, of which mutations are made."""
     acts = pb.EventList(session_id="s-1", events=[event("e-1", meta=struct(x=1)), event("e-2")])
     return [
         pb.IngestRequest(sequence=1, session=create_request("s-3", context=nested(10)).session),
@@ -129,7 +129,7 @@ def ingest_requests() -> list[pb.IngestRequest]:
     )
 )
 @settings(max_examples=200)
-def test_r7_no_stream_whatever_is_a_defect(fuzzed: InProcessServer, requests: list[bytes]) -> None:
+def test_r7_no_stream_causes_a_defect(fuzzed: InProcessServer, requests: list[bytes]) -> None:
     """R7: random and mutated messages are acknowledged in order, or end the stream with a reason of the contract."""
     path = "/embedding_studio.clickstream.v1.ClickstreamService/Ingest"
     sequences = []
@@ -151,7 +151,7 @@ def test_r7_no_stream_whatever_is_a_defect(fuzzed: InProcessServer, requests: li
 
 
 def test_r7_the_fuzzed_store_can_still_be_read(fuzzed: InProcessServer) -> None:
-    """R7: whatever the fuzzing stored, every session of every batch can be read."""
+    """R7: after the fuzzing, every session of every batch can be read."""
     for batch in fuzzed.batch.ListBatches(batch_pb.ListBatchesRequest()).batches:
         request = batch_pb.StreamBatchSessionsRequest(batch_id=batch.batch_id, include_irrelevant=True)
         assert len(list(fuzzed.batch.StreamBatchSessions(request))) == batch.session_count
@@ -176,7 +176,7 @@ TOKENS = {
 
 @pytest.mark.parametrize("forged", TOKENS)
 def test_r7_a_forged_page_token_is_named(fuzzed: InProcessServer, forged: str) -> None:
-    """R7: a token that the method did not issue is INVALID_PAGE_TOKEN, however it was made."""
+    """R7: any token that the method did not issue is INVALID_PAGE_TOKEN."""
     token = TOKENS[forged]
     calls = [
         (fuzzed.batch.GetBatchSessions, batch_pb.GetBatchSessionsRequest(page_token=token)),

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC
 
-import pytest
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as pb
 from grpc import StatusCode
@@ -15,12 +14,6 @@ from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QU
 from clickstream.domain.runs import RunState
 
 
-@pytest.fixture(params=["server", "mongo_server"])
-def any_server(request: pytest.FixtureRequest) -> InProcessServer:
-    """A server over either store."""
-    return request.getfixturevalue(request.param)
-
-
 def add(server: InProcessServer, session_id: str, *, events: int = 1, **session_fields: object) -> None:
     """Registers a session with events."""
     server.clickstream.CreateSession(create_request(session_id, **session_fields))
@@ -29,12 +22,12 @@ def add(server: InProcessServer, session_id: str, *, events: int = 1, **session_
 
 
 def use(server: InProcessServer, session_id: str) -> pb.UseSessionForImprovementResponse:
-    """Puts a session forward."""
+    """Puts a session into the queue."""
     return server.improvement.UseSessionForImprovement(pb.UseSessionForImprovementRequest(session_id=session_id))
 
 
-def test_r15_a_session_is_put_forward_once(any_server: InProcessServer, clock: Clock) -> None:
-    """R15: the second call returns the task as it is; it can be read, and cancelled as often as one likes."""
+def test_r15_a_session_is_queued_once(any_server: InProcessServer, clock: Clock) -> None:
+    """R15: a second call returns the task as it is; the task can be read, and canceled any number of times."""
     add(any_server, "s-1")
     first = use(any_server, "s-1")
     assert first.created
@@ -51,8 +44,8 @@ def test_r15_a_session_is_put_forward_once(any_server: InProcessServer, clock: C
     assert canceled[0].state == pb.IMPROVEMENT_STATE_CANCELED
 
 
-def test_r15_a_session_is_put_forward_with_its_query(any_server: InProcessServer, clock: Clock) -> None:
-    """R15, R17: as the split counts queries: a worker must know what a run would measure before it begins one."""
+def test_r15_a_session_is_queued_with_its_query(any_server: InProcessServer, clock: Clock) -> None:
+    """R15, R17: a task has its query in the form that the split counts, so that a worker can count before a run."""
     add(any_server, "s-1", query="  Red\tSHOES ")
     use(any_server, "s-1")
     assert any_server.dao.improvement.due(clock(), 9) == {"s-1": "red shoes"}
@@ -88,18 +81,18 @@ def test_r15_a_queued_session_stays_queued_when_it_becomes_irrelevant(server: In
 
 
 def test_r15_cancelling_what_is_not_queued_is_not_found(server: InProcessServer) -> None:
-    """R15: there is nothing to cancel for a session that was never put forward."""
+    """R15: canceling the task of a session that was never queued is NOT_FOUND."""
     error = refused(server.improvement.CancelImprovementTask, pb.CancelImprovementTaskRequest(session_id="s-1"))
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
 
 
 def retry(server: InProcessServer, session_id: str) -> pb.RetryImprovementTaskResponse:
-    """Puts a session forward again."""
+    """Retries a session's task."""
     return server.improvement.RetryImprovementTask(pb.RetryImprovementTaskRequest(session_id=session_id))
 
 
-def test_r15_a_canceled_session_is_put_forward_again(any_server: InProcessServer, clock: Clock) -> None:
-    """R1, R15: a mistake can be taken back; the call may be repeated, and a task that is open stays as it is."""
+def test_r15_a_canceled_task_can_be_retried(any_server: InProcessServer, clock: Clock) -> None:
+    """R1, R15: a canceled task can be retried, any number of times; an open task stays as it is."""
     add(any_server, "s-1")
     use(any_server, "s-1")
     assert not retry(any_server, "s-1").retried
@@ -113,7 +106,7 @@ def test_r15_a_canceled_session_is_put_forward_again(any_server: InProcessServer
 
 
 def test_r15_what_cannot_improve_is_not_retried(server: InProcessServer) -> None:
-    """R15: the reasons are those of the first time; once the mark is taken back the session may go."""
+    """R15: a retry is refused for the reasons of the first call, and allowed once the mark is taken back."""
     add(server, "s-1")
     error = refused(retry, server, "s-1")
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "IMPROVEMENT_TASK_NOT_FOUND")
@@ -127,7 +120,7 @@ def test_r15_what_cannot_improve_is_not_retried(server: InProcessServer) -> None
 
 
 def test_r15_tasks_are_listed_in_pages_in_their_order(any_server: InProcessServer, clock: Clock) -> None:
-    """R15: pages go in queueing order, by state where asked, and a token is good for its own filter only."""
+    """R15: tasks are listed in queueing order and by state; a page token of another filter is refused."""
     for session_id in ("d", "c", "b", "a", "e"):
         add(any_server, session_id)
         use(any_server, session_id)
@@ -149,8 +142,8 @@ def test_r15_tasks_are_listed_in_pages_in_their_order(any_server: InProcessServe
     assert reason(refused(any_server.improvement.ListImprovementTasks, canceled)) == "INVALID_PAGE_TOKEN"
 
 
-def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) -> None:
-    """R15: place, run, attempts and model of a task are there to see, and its run finds it."""
+def test_r15_a_task_shows_its_place_run_and_model(any_server: InProcessServer, clock: Clock) -> None:
+    """R15: a task shows its place, run, attempts and model, and is listed by its run."""
     for session_id in ("a", "b", "c"):
         add(any_server, session_id)
         use(any_server, session_id)
@@ -177,7 +170,7 @@ def test_r15_a_task_tells_its_life(any_server: InProcessServer, clock: Clock) ->
 
 
 def test_r15_a_task_has_the_lease_of_its_run(any_server: InProcessServer, clock: Clock) -> None:
-    """R15: as the heartbeat renews it and a takeover changes it; there is none once nobody holds the run."""
+    """R15: a task shows the lease of its run as renewed and taken over, and none once no worker has the run."""
     for session_id in ("a", "b"):
         add(any_server, session_id)
         use(any_server, session_id)
@@ -203,8 +196,8 @@ def test_r15_a_task_has_the_lease_of_its_run(any_server: InProcessServer, clock:
     assert leases() == [("", None), ("", None)]
 
 
-def test_r15_the_queue_says_what_it_holds_and_why_it_waits(any_server: InProcessServer, clock: Clock) -> None:
-    """R15, R17: all states are counted whatever the filter, and too few queries, or an open run, are named."""
+def test_r15_the_summary_counts_the_queue_and_says_why_it_waits(any_server: InProcessServer, clock: Clock) -> None:
+    """R15, R17: the summary counts all states whatever the filter, and names a shortage of queries and an open run."""
     request = pb.ListImprovementTasksRequest(states=[pb.IMPROVEMENT_STATE_FAILED], include_summary=True)
     assert any_server.improvement.ListImprovementTasks(request).summary == pb.ImprovementSummary()
     asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
@@ -237,7 +230,7 @@ def test_r15_the_queue_says_what_it_holds_and_why_it_waits(any_server: InProcess
 
 
 def test_r7_a_bad_listing_names_its_field(server: InProcessServer) -> None:
-    """R7: a negative page size, an unknown state and what can be no run id are named."""
+    """R7: a negative page size, an unknown state and an impossible run id are refused by name."""
     request = pb.ListImprovementTasksRequest(run_id="a/b")
     assert fields(refused(server.improvement.ListImprovementTasks, request)) == ["run_id"]
     request = pb.ListImprovementTasksRequest(page_size=-1)

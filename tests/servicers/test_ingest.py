@@ -1,133 +1,52 @@
 """Ingest through a real channel: one acknowledgement per message, in order, each durable."""
 
-import asyncio
-import queue
-import threading
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import error_reason_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import error_details_pb2
 from grpc import StatusCode
-from support.builders import NOW, create_request, event, push_request, session
-from support.memory_store import MemoryDao
-from support.servers import PATIENCE, Clock, InProcessServer, detail, fields, reason, refused, until, wait_for
-
-from clickstream.dao.group_commit import GroupCommit
-from clickstream.domain.errors import Reason, Unavailable
-from clickstream.servicers.checks import admission
-from clickstream.servicers.ingest import IngestStream
+from support.builders import NOW, event, session
+from support.ingest_calls import METHOD, events_of, ingest, sessions_of, stored, until_it_breaks
+from support.servers import PATIENCE, InProcessServer, fields
 
 Outcome = pb.EventOutcome
-METHOD = "/embedding_studio.clickstream.v1.ClickstreamService/Ingest"
 
 
-def sessions_of(*session_ids: str, start: int = 1) -> list[pb.IngestRequest]:
-    """One message per session, numbered from `start`."""
-    return [pb.IngestRequest(sequence=number, session=session(each)) for number, each in enumerate(session_ids, start)]
-
-
-def events_of(sequence: int, session_id: str, *events: Any, **more: Any) -> pb.IngestRequest:
-    """A message with events of one session; a text is the id of a click."""
-    made = [event(each) if isinstance(each, str) else each for each in events]
-    return pb.IngestRequest(sequence=sequence, events=pb.EventList(session_id=session_id, events=made), **more)
-
-
-def ingest(server: InProcessServer, *requests: pb.IngestRequest) -> list[pb.IngestResponse]:
-    """Sends messages, ends the stream and reads all acknowledgements."""
-    return list(server.clickstream.Ingest(iter(requests), timeout=PATIENCE))
-
-
-def until_it_breaks(call: Any) -> tuple[list[pb.IngestResponse], Any]:
-    """The acknowledgements before a stream breaks, and its error."""
-    answers: list[pb.IngestResponse] = []
-    return answers, refused(lambda: (answers.append(each) for each in call))
-
-
-class Conversation:
-    """A stream whose messages the test sends one by one."""
-
-    def __init__(self, server: InProcessServer, timeout: float = PATIENCE) -> None:
-        self._outgoing: queue.Queue[pb.IngestRequest | None] = queue.Queue()
-        self.taken = 0
-        self.call = server.clickstream.Ingest(self._requests(), timeout=timeout)
-
-    def _requests(self) -> Iterator[pb.IngestRequest]:
-        while (request := self._outgoing.get()) is not None:
-            self.taken += 1
-            yield request
-
-    def send(self, *requests: pb.IngestRequest | None) -> None:
-        """Sends messages; None ends the client's side."""
-        for request in requests:
-            self._outgoing.put(request)
-
-
-def hold(server: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], threading.Event]:
-    """Makes the store wait with events: (the pushes that it was given, let it go on)."""
-    given: list[Any] = []
-    go_on = threading.Event()
-    append = server.dao.events.append
-
-    def wait(pushes: Any) -> Any:
-        given.extend(pushes)
-        assert go_on.wait(PATIENCE)
-        return append(pushes)
-
-    monkeypatch.setattr(server.dao.events, "append", wait)
-    return given, go_on
-
-
-def stored(server: InProcessServer, session_id: str) -> list[str]:
-    """The ids of the events that a session has."""
-    found = server.clickstream.GetSession(pb.GetSessionRequest(session_id=session_id)).stored_session
-    return [each.event_id for each in found.events]
-
-
-@pytest.fixture(params=["server", "mongo_server"])
-def either(request: pytest.FixtureRequest) -> InProcessServer:
-    """A server over either store."""
-    server: InProcessServer = request.getfixturevalue(request.param)
-    return server
-
-
-def test_events_follow_their_session_in_one_stream(either: InProcessServer) -> None:
-    """R4: events right behind their session find it; acknowledgements come in order, with place and counts."""
+def test_events_follow_their_session_in_one_stream(any_server: InProcessServer) -> None:
+    """R4: events right after their session find it; acknowledgements come in order, with place and counts."""
     requests = []
     for number in range(1, 101):
         requests += sessions_of(f"s-{number}", start=2 * number)
         requests.append(events_of(2 * number + 1, f"s-{number}", "e-1", "e-2"))
-    answers = ingest(either, *requests)
+    answers = ingest(any_server, *requests)
     assert [each.sequence for each in answers] == [each.sequence for each in requests]
     places = [each.session for each in answers[::2]]
     assert [(each.created, each.batch_id, each.session_number) for each in places] == [
         (True, "batch-1", number) for number in range(1, 101)
     ]
     assert all(each.events == pb.IngestedEvents(accepted_count=2) for each in answers[1::2])
-    assert stored(either, "s-100") == ["e-1", "e-2"]
+    assert stored(any_server, "s-100") == ["e-1", "e-2"]
 
 
-def test_r7_a_thousand_events_per_message(either: InProcessServer) -> None:
-    """R7: messages of 1,000 events are acknowledged in a few bytes; one of 1,001 is refused by itself."""
+def test_r7_a_thousand_events_per_message(any_server: InProcessServer) -> None:
+    """R7: messages of 1,000 events are acknowledged in a few bytes; only the message of 1,001 is refused."""
     full = [events_of(number, "s-1", *(f"{number}-{each}" for each in range(1000))) for number in range(2, 7)]
     beyond = events_of(7, "s-1", *(f"e-{each}" for each in range(1001)))
-    answers = ingest(either, *sessions_of("s-1"), *full, beyond)
+    answers = ingest(any_server, *sessions_of("s-1"), *full, beyond)
     assert [each.events.accepted_count for each in answers[1:6]] == [1000] * 5
     assert all(each.ByteSize() < 20 for each in answers[1:6])
     failure = answers[6].failure
     assert (failure.field, failure.reason) == ("events.events", error_reason_pb2.ERROR_REASON_LIMIT_EXCEEDED)
-    assert len(either.dao.events.of_sessions(1, 1, 1).of[1].events) == 5000
+    assert len(any_server.dao.events.of_sessions(1, 1, 1).of[1].events) == 5000
 
 
-def test_r2_outcomes_are_listed_unless_all_are_accepted(either: InProcessServer) -> None:
-    """R2: duplicates, conflicts and rejections are told apart in the events' order, and counted."""
+def test_r2_outcomes_are_listed_unless_all_are_accepted(any_server: InProcessServer) -> None:
+    """R2: the outcomes of duplicates, conflicts and rejections are listed in the events' order, and counted."""
     mixed = [event("e-1"), event("e-2", "b"), event("e-3", type="not a type"), event("e-4")]
     _, first, answer = ingest(
-        either, *sessions_of("s-1"), events_of(2, "s-1", "e-1", "e-2"), events_of(3, "s-1", *mixed)
+        any_server, *sessions_of("s-1"), events_of(2, "s-1", "e-1", "e-2"), events_of(3, "s-1", *mixed)
     )
     assert first.events == pb.IngestedEvents(accepted_count=2)
     found = answer.events
@@ -142,7 +61,7 @@ def test_r2_outcomes_are_listed_unless_all_are_accepted(either: InProcessServer)
 
 
 def test_r2_a_rejected_event_among_new_ones_is_listed(server: InProcessServer) -> None:
-    """R2: also where no event was known before, the acknowledgement says which was rejected and why."""
+    """R2: if all other events are new, the acknowledgement still says which event was rejected and why."""
     _, answer = ingest(server, *sessions_of("s-1"), events_of(2, "s-1", "e-1", event("e-2", type=""), "e-3"))
     found = answer.events
     accepted, rejected = Outcome.CODE_ACCEPTED, Outcome.CODE_REJECTED
@@ -151,20 +70,20 @@ def test_r2_a_rejected_event_among_new_ones_is_listed(server: InProcessServer) -
     assert (found.accepted_count, found.rejected_count) == (2, 1)
 
 
-def test_r1_a_stream_sent_again_changes_nothing(either: InProcessServer) -> None:
-    """R1: the same messages again are acknowledged as what is stored; other content is CONTENT_CONFLICT alone."""
+def test_r1_a_stream_sent_again_changes_nothing(any_server: InProcessServer) -> None:
+    """R1: a repeated message is acknowledged with what is stored; only one with other content is CONTENT_CONFLICT."""
     requests = [*sessions_of("s-1"), events_of(2, "s-1", "e-1", "e-2")]
-    ingest(either, *requests)
+    ingest(any_server, *requests)
     other = pb.IngestRequest(sequence=3, session=session("s-1", query="blue shoes"))
-    again, events, conflict = ingest(either, *requests, other)
+    again, events, conflict = ingest(any_server, *requests, other)
     assert (again.session.created, again.session.session_number) == (False, 1)
     assert events.events.duplicate_count == 2
     assert conflict.failure.reason == error_reason_pb2.ERROR_REASON_CONTENT_CONFLICT
     assert conflict.failure.field == "session.session_id"
 
 
-def test_a_refused_message_costs_no_other_anything(either: InProcessServer) -> None:
-    """R2, R4, R5, R7: each bad message is refused by itself with its reason and field, and the stream goes on."""
+def test_a_refused_message_costs_no_other_anything(any_server: InProcessServer) -> None:
+    """R2, R4, R5, R7: only the bad messages are refused, with reason and field, and the stream continues."""
     old = Timestamp()
     old.FromDatetime(NOW - timedelta(hours=13))
     bad = [
@@ -182,7 +101,7 @@ def test_a_refused_message_costs_no_other_anything(either: InProcessServer) -> N
     for request, _, _ in bad:
         request.sequence = requests[-1].sequence + 1
         requests += [request, events_of(request.sequence + 1, "s-1", f"good-{request.sequence}")]
-    answers = ingest(either, *requests)
+    answers = ingest(any_server, *requests)
     assert [each.sequence for each in answers] == [each.sequence for each in requests]
     failures = [each.failure for each in answers[1::2]]
     assert [each.field for each in failures] == [field for _, field, _ in bad]
@@ -190,11 +109,11 @@ def test_a_refused_message_costs_no_other_anything(either: InProcessServer) -> N
         f"ERROR_REASON_{name}" for _, _, name in bad
     ]
     assert all(each.events.accepted_count == 1 for each in answers[2::2])
-    assert len(stored(either, "s-1")) == len(bad)
+    assert len(stored(any_server, "s-1")) == len(bad)
 
 
 def test_a_failure_names_at_most_twenty_fields(server: InProcessServer) -> None:
-    """R7: of a message with many bad fields the first twenty are named, briefly."""
+    """R7: a refusal names the first twenty bad fields of a message, and cuts their paths."""
     many = [event("x" * 300) for _ in range(30)]
     many[0].meta.fields["k" * 5000].SetInParent()
     [answer] = ingest(server, events_of(1, "s-1", *many))
@@ -204,7 +123,7 @@ def test_a_failure_names_at_most_twenty_fields(server: InProcessServer) -> None:
 
 
 def test_r5_history_lifts_the_window(server: InProcessServer) -> None:
-    """R5: with `historical` any time passes, per message."""
+    """R5: a message that is `historical` may have any time; the others may not."""
     old = Timestamp()
     old.FromDatetime(NOW - timedelta(days=900))
     kept = pb.IngestRequest(sequence=1, session=session("s-1", created_at=old), historical=True)
@@ -215,7 +134,7 @@ def test_r5_history_lifts_the_window(server: InProcessServer) -> None:
 
 @pytest.mark.parametrize("sequences", [[0], [-1], [5, 5], [7, 6]])
 def test_a_sequence_that_does_not_rise_ends_the_stream(server: InProcessServer, sequences: list[int]) -> None:
-    """A client that numbers wrongly is told so, after everything before is acknowledged."""
+    """A wrong sequence ends the stream with its field named, after everything before it is acknowledged."""
     requests = [pb.IngestRequest(sequence=each, session=session(f"s-{at}")) for at, each in enumerate(sequences)]
     answers, error = until_it_breaks(server.clickstream.Ingest(iter(requests), timeout=PATIENCE))
     assert [each.sequence for each in answers] == sequences[:-1]
@@ -228,7 +147,7 @@ def test_a_sequence_that_does_not_rise_ends_the_stream(server: InProcessServer, 
 def test_r7_a_message_that_cannot_be_read_ends_the_stream(
     server: InProcessServer, bad: bytes, code: StatusCode
 ) -> None:
-    """R7: garbage, and a message above 4 MiB, end the stream at their place; what came before is acknowledged."""
+    """R7: garbage, or a message above 4 MiB, ends the stream; everything before it is acknowledged."""
     good = sessions_of("s-1")[0].SerializeToString()
     call = server.channel.stream_stream(METHOD, None, pb.IngestResponse.FromString)
     answers, error = until_it_breaks(call(iter([good, bad, good]), timeout=PATIENCE))
@@ -237,235 +156,5 @@ def test_r7_a_message_that_cannot_be_read_ends_the_stream(
 
 
 def test_an_empty_stream_ends_well(server: InProcessServer) -> None:
-    """A client that has nothing to send gets no answer and no error."""
+    """A stream without messages ends without answers and without an error."""
     assert ingest(server) == []
-
-
-def test_r3_a_store_that_fails_ends_the_stream_where_it_failed(
-    server: InProcessServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """R3, R1: what was acknowledged is stored; the rest, sent again, is stored once."""
-    append, calls = server.dao.events.append, []
-
-    def fail_third(pushes: Any) -> Any:
-        calls.append(pushes)
-        if len(calls) == 3:
-            append(pushes)  # written, but not acknowledged
-            raise Unavailable(Reason.STORE_UNAVAILABLE, "down")
-        return append(pushes)
-
-    monkeypatch.setattr(server.dao.events, "append", fail_third)
-    talk = Conversation(server)
-    requests = [*sessions_of("s-1"), *(events_of(number, "s-1", f"e-{number}") for number in range(2, 8))]
-    acknowledged = []
-    for request in requests[:3]:
-        talk.send(request)
-        acknowledged.append(next(talk.call).sequence)
-    talk.send(*requests[3:], None)
-    rest, error = until_it_breaks(talk.call)
-    assert (rest, error.code(), reason(error)) == ([], StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
-    assert detail(error, error_details_pb2.RetryInfo).HasField("retry_delay")
-    assert {"e-2", "e-3"} <= set(stored(server, "s-1"))
-    answers = ingest(server, *(each for each in requests if each.sequence not in acknowledged))
-    assert all(each.events.accepted_count + each.events.duplicate_count == 1 for each in answers)
-    assert stored(server, "s-1") == [f"e-{number}" for number in range(2, 8)]
-
-
-def test_r1_a_broken_stream_is_resumed_without_loss(mongo_server: InProcessServer) -> None:
-    """R1, R3: what was acknowledged before a cut is stored; sending the rest again stores each event once."""
-    requests = sessions_of("s-1")
-    requests += [events_of(number, "s-1", *(f"{number}-{each}" for each in range(50))) for number in range(2, 200)]
-    call = mongo_server.clickstream.Ingest(iter(requests), timeout=PATIENCE)
-    acknowledged = [next(call).sequence for _ in range(40)]
-    call.cancel()
-    sent = [each.event_id for request in requests[:40] for each in request.events.events]
-    assert set(sent) <= set(stored(mongo_server, "s-1"))
-    answers = ingest(mongo_server, *requests[len(acknowledged) :])
-    assert [each.sequence for each in answers] == [each.sequence for each in requests[len(acknowledged) :]]
-    kept = mongo_server.dao.events.of_sessions(1, 1, 1).of[1].events
-    assert sorted(each.event_id for each in kept) == sorted(
-        each.event_id for request in requests for each in request.events.events
-    )
-
-
-def test_r20_a_drain_acknowledges_what_was_accepted(server: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R20: at a stop the stream reads no further, acknowledges what it has, and ends with UNAVAILABLE."""
-    server.clickstream.CreateSession(create_request("s-1"))
-    given, go_on = hold(server, monkeypatch)
-    talk = Conversation(server)
-    talk.send(*(events_of(number, "s-1", f"e-{number}") for number in range(1, 4)))
-    wait_for(lambda: given and server.commit._waiting_documents == 2)
-    drain = server.drain(grace=PATIENCE)
-    wait_for(lambda: server._server._boundary._stopping)
-    talk.send(events_of(4, "s-1", "e-4"))
-    wait_for(lambda: talk.taken == 4)
-    go_on.set()
-    answers, error = until_it_breaks(talk.call)
-    assert [each.sequence for each in answers] == [1, 2, 3]
-    assert (error.code(), reason(error)) == (StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
-    talk.send(None)
-    drain.result(PATIENCE)
-    kept = server.dao.events.of_sessions(1, 1, 1).of[1].events
-    assert [each.event_id for each in kept] == ["e-1", "e-2", "e-3"]
-
-
-def test_r20_a_drain_finishes_a_stream_that_was_sent_completely(
-    server: InProcessServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """R20: of a stream whose client has said everything, all is acknowledged, and it ends well."""
-    server.clickstream.CreateSession(create_request("s-1"))
-    given, go_on = hold(server, monkeypatch)
-    talk = Conversation(server)
-    talk.send(events_of(1, "s-1", "e-1"), events_of(2, "s-1", "e-2"), None)
-    wait_for(lambda: given and server.commit._waiting_documents == 1)
-    wait_for(lambda: not is_reading(server))
-    drain = server.drain(grace=PATIENCE)
-    wait_for(lambda: server._server._boundary._stopping)
-    go_on.set()
-    assert [each.sequence for each in talk.call] == [1, 2]
-    drain.result(PATIENCE)
-
-
-def is_reading(server: InProcessServer) -> bool:
-    """Whether the reader of an Ingest stream runs in the server's loop; the stream outlives it."""
-
-    async def coroutines() -> list[str]:
-        return [str(each.get_coro()) for each in asyncio.all_tasks()]
-
-    return any("_read_all" in each for each in server.run(coroutines()))
-
-
-@pytest.mark.parametrize("how", ["cancel", "deadline"])
-def test_r21_a_client_that_leaves_frees_everything(
-    server: InProcessServer, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    """R21: after cancellation or deadline nothing of the stream runs, and the writes that it submitted stand."""
-    server.clickstream.CreateSession(create_request("s-1"))
-    given, go_on = hold(server, monkeypatch)
-    talk = Conversation(server, timeout=PATIENCE if how == "cancel" else 0.5)
-    talk.send(events_of(1, "s-1", "e-1"), events_of(2, "s-1", "e-2"))
-    wait_for(lambda: given and server.commit._waiting_documents == 1)
-    if how == "cancel":
-        assert is_reading(server)
-        talk.call.cancel()
-    wait_for(lambda: not is_reading(server))
-    assert refused(lambda: talk.call).code() in (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED)
-    talk.send(None)
-    go_on.set()
-    wait_for(lambda: stored(server, "s-1") == ["e-1", "e-2"])
-
-
-def large(sequence: int) -> pb.IngestRequest:
-    """A message of about 1 MiB, as the window counts."""
-    return events_of(sequence, "s-1", *(f"{sequence}-{each}" for each in range(1000)))
-
-
-def test_a_blocked_store_bounds_what_a_stream_reads(server: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R7: while the store stands still, a stream is read up to about 8 MiB and no further; then it goes on."""
-    server.clickstream.CreateSession(create_request("s-1"))
-    _, go_on = hold(server, monkeypatch)
-    read = watch_reading(monkeypatch)
-    talk = Conversation(server)
-    talk.send(*(large(number) for number in range(1, 41)), None)
-    wait_for(lambda: len(read) >= 7)
-    assert not is_reached(lambda: len(read) > 9)
-    go_on.set()
-    assert [each.events.accepted_count for each in talk.call] == [1000] * 40
-
-
-def test_a_client_that_takes_no_answer_is_read_no_further(memory_dao: MemoryDao) -> None:
-    """R7: acknowledgements that nobody takes hold the window; a stream that is ended then leaves nothing behind."""
-
-    async def scenario() -> None:
-        commit = GroupCommit(memory_dao, max_waiting_bytes=64 * 2**20)
-        stream = IngestStream(commit, lambda _: admission.arrival(NOW, None))
-        read: list[int] = []
-
-        async def requests() -> AsyncIterator[pb.IngestRequest]:
-            for number in range(1, 41):
-                read.append(number)
-                yield large(number)
-
-        async def never(_: pb.IngestResponse) -> None:
-            await asyncio.Event().wait()
-
-        running = asyncio.create_task(stream.run(requests(), never))
-        await until(lambda: len(read) >= 7)
-        await until(lambda: not commit._writers)  # all that was read is stored
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert len(read) <= 9
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-        await commit.close()
-
-    asyncio.run(scenario())
-
-
-def watch_reading(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sequences of the messages that the server read, as it reads them."""
-    read: list[int] = []
-    submitted = IngestStream._submitted
-
-    async def watched(self: IngestStream, request: pb.IngestRequest) -> Any:
-        read.append(request.sequence)
-        return await submitted(self, request)
-
-    monkeypatch.setattr(IngestStream, "_submitted", watched)
-    return read
-
-
-def is_reached(condition: Any) -> bool:
-    """Whether the condition comes to hold within a moment in which it would."""
-    try:
-        return bool(wait_for(condition, patience=0.3))
-    except AssertionError:
-        return False
-
-
-def test_streams_share_a_small_queue_and_leave_room_for_calls(
-    memory_dao: MemoryDao, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """R7: streams wait for room instead of failing, fill half of the queue, and a call still gets in."""
-    queue_bytes = 8 * 2**20
-    with InProcessServer(memory_dao, clock, queue_bytes=queue_bytes) as server:
-        server.clickstream.CreateSession(create_request("s-1"))
-        given, go_on = hold(server, monkeypatch)
-        talks = [Conversation(server) for _ in range(3)]
-        try:
-            for at, talk in enumerate(talks):
-                talk.send(*(large(100 * at + number) for number in range(1, 11)), None)
-            wait_for(lambda: len(given) >= 1 and server.commit._waiting_bytes > queue_bytes // 4)
-            assert not is_reached(lambda: server.commit._waiting_bytes > queue_bytes // 2)
-            call = server.clickstream.PushEvents.future(push_request("s-1", event("call")), timeout=PATIENCE)
-            assert not is_reached(call.done)
-        finally:
-            go_on.set()  # a store that stays blocked would keep the server from ending
-        assert call.result().accepted_count == 1
-        for talk in talks:
-            assert [each.events.accepted_count for each in talk.call] == [1000] * 10
-
-
-def test_r8_r9_several_streams_at_once(mongo_server: InProcessServer) -> None:
-    """R8, R9: sessions of four streams get dense numbers, each stream's in its order, and all events are kept."""
-
-    def play(stream: int, answers: list[pb.IngestResponse]) -> None:
-        requests = []
-        for number in range(60):
-            requests += sessions_of(f"s-{stream}-{number}", start=2 * number + 1)
-            requests.append(events_of(2 * number + 2, f"s-{stream}-{number}", "e-1", "e-2", "e-3"))
-        answers.extend(ingest(mongo_server, *requests))
-
-    answers: list[list[pb.IngestResponse]] = [[] for _ in range(4)]
-    threads = [threading.Thread(target=play, args=(stream, answers[stream])) for stream in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    numbers = [[each.session.session_number for each in of_stream[::2]] for of_stream in answers]
-    assert all(of_stream == sorted(of_stream) for of_stream in numbers)
-    assert sorted(number for of_stream in numbers for number in of_stream) == list(range(1, 241))
-    assert all(each.events.accepted_count == 3 for of_stream in answers for each in of_stream[1::2])
-    assert sum(len(each.events) for each in mongo_server.dao.events.of_sessions(1, 1, 240).of.values()) == 720

@@ -50,7 +50,7 @@ def session_with(change: Change) -> pb.CreateSessionRequest:
 
 
 def results(count: int) -> Change:
-    """Sets so many results."""
+    """Sets `count` results."""
 
     def change(made: session_pb2.Session) -> None:
         del made.results[:]
@@ -180,14 +180,14 @@ def test_r7_an_event_at_its_limit_is_kept_and_beyond_it_refused(server: InProces
 
 @pytest.mark.parametrize(("field", "value"), [("name", "shop\n"), ("version", "1\x00")])
 def test_r7_a_client_has_no_control_character(server: InProcessServer, field: str, value: str) -> None:
-    """R7: a control character in the client's name or version is named."""
+    """R7: a control character in the client's name or version is refused by name."""
     request = create_request("s-1", client=session_pb2.Client(**{field: value}))
     error = refused(server.clickstream.CreateSession, request)
     assert (reason(error), fields(error)) == ("INVALID_FIELD", [f"session.client.{field}"])
 
 
 def test_r7_an_unknown_kind_of_result_is_refused(server: InProcessServer) -> None:
-    """R7: a kind that the contract does not have is named by its result."""
+    """R7: a result of an unknown kind is refused by name."""
     request = create_request("s-1")
     request.session.results[1].kind = 3
     error = refused(server.clickstream.CreateSession, request)
@@ -195,7 +195,7 @@ def test_r7_an_unknown_kind_of_result_is_refused(server: InProcessServer) -> Non
 
 
 def test_r7_a_thousand_events_per_call(server: InProcessServer) -> None:
-    """R7: 1,000 events are taken in one call, 1,001 are refused, and nothing of them is stored."""
+    """R7: a call of 1,000 events is stored; of 1,001 events nothing is stored."""
     server.clickstream.CreateSession(create_request("s-1"))
     many = [event(f"e-{number}") for number in range(1001)]
     error = refused(server.clickstream.PushEvents, push_request("s-1", *many))
@@ -204,7 +204,7 @@ def test_r7_a_thousand_events_per_call(server: InProcessServer) -> None:
 
 
 def test_r7_an_oversized_request_says_the_limit(server: InProcessServer) -> None:
-    """R7: beyond 4 MiB a request is RESOURCE_EXHAUSTED with QuotaFailure, and far beyond it without details."""
+    """R7: a request beyond 4 MiB is RESOURCE_EXHAUSTED with QuotaFailure, far beyond 4 MiB without details."""
     request = push_request("s-1", *[event(f"e-{number}", meta=sized(16_000)) for number in range(300)])
     error = refused(server.clickstream.PushEvents, request)
     assert (error.code(), reason(error)) == (StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED")
@@ -218,7 +218,7 @@ def test_r7_an_oversized_request_says_the_limit(server: InProcessServer) -> None
 
 @pytest.mark.parametrize("letter", ["x", "é", "🙂", "%"])
 def test_r7_errors_fit_the_trailers_whatever_was_sent(server: InProcessServer, letter: str) -> None:
-    """R7: with twenty bad fields of huge names the status and its first details still reach the client."""
+    """R7: even with twenty bad fields of huge names the status and its first violations reach the client."""
     request = create_request("s-1", objects=[f"o-{number}" for number in range(30)])
     for result in request.session.results:
         result.meta.fields[letter * 3_000].SetInParent()
@@ -232,7 +232,7 @@ def test_r7_errors_fit_the_trailers_whatever_was_sent(server: InProcessServer, l
 
 
 def test_r7_rejected_events_answer_in_little(server: InProcessServer) -> None:
-    """R7: an answer stays far below gRPC's 4 MiB, however long the names of the bad fields are."""
+    """R7: an answer stays far below gRPC's 4 MiB, however long the paths of the bad fields are."""
     server.clickstream.CreateSession(create_request("s-1"))
     bad = []
     for number in range(250):
@@ -244,7 +244,7 @@ def test_r7_rejected_events_answer_in_little(server: InProcessServer) -> None:
 
 
 def test_r7_a_full_write_queue_says_when_to_retry(memory_dao, clock) -> None:
-    """R7: what does not fit the write queue is RESOURCE_EXHAUSTED with QuotaFailure and RetryInfo."""
+    """R7: a write that does not fit the write queue is RESOURCE_EXHAUSTED with QuotaFailure and RetryInfo."""
     with InProcessServer(memory_dao, clock, queue_bytes=100) as server:
         error = refused(server.clickstream.CreateSession, create_request("s-1"))
     assert (error.code(), reason(error)) == (StatusCode.RESOURCE_EXHAUSTED, "WRITE_QUEUE_FULL")

@@ -26,7 +26,7 @@ def test_r7_ids_hold_no_control_characters(server: InProcessServer, identifier: 
 
 @pytest.mark.parametrize("identifier", ["$where", "a.b", "{}", "🙂", " ", "../../etc", "null"])
 def test_r7_any_printable_id_is_a_plain_id(server: InProcessServer, identifier: str) -> None:
-    """R7: whatever an id looks like, it names one session and one event, and nothing else."""
+    """R7: any printable id names exactly one session and one event."""
     assert server.clickstream.CreateSession(create_request(identifier)).created
     assert server.clickstream.PushEvents(push_request(identifier, event(identifier, identifier))).accepted_count == 1
     read = server.clickstream.GetSession(pb.GetSessionRequest(session_id=identifier)).stored_session
@@ -35,7 +35,7 @@ def test_r7_any_printable_id_is_a_plain_id(server: InProcessServer, identifier: 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_r7_numbers_are_finite(server: InProcessServer, number: float) -> None:
-    """R7: NaN and infinity are refused in scores and in free data, at any depth, by their path."""
+    """R7: NaN and infinity are refused by name in scores and in free data, at any depth."""
     request = create_request("s-1", score_kind=session_pb2.SCORE_KIND_SIMILARITY)
     request.session.results[2].score = number
     request.session.context.update({"a": [{"b": 1.0}, {"b": 2.0}]})
@@ -45,7 +45,7 @@ def test_r7_numbers_are_finite(server: InProcessServer, number: float) -> None:
 
 
 def test_r7_every_value_has_a_kind(server: InProcessServer) -> None:
-    """R7: a value without a kind, which no JSON can express, is refused by its path."""
+    """R7: a value without a kind, which JSON cannot express, is refused by name."""
     request = create_request("s-1")
     request.session.context.fields["empty"].SetInParent()
     request.session.context.fields["list"].list_value.values.add()
@@ -56,7 +56,7 @@ def test_r7_every_value_has_a_kind(server: InProcessServer) -> None:
 
 
 def test_r7_null_and_empty_values_are_kept(server: InProcessServer) -> None:
-    """R7: null, empty text, empty list and empty object are values."""
+    """R7: null, an empty text, an empty list and an empty object are stored as values."""
     sent = create_request("s-1", context=struct(null=None, text="", list=[], object={}, no=False, zero=0))
     server.clickstream.CreateSession(sent)
     read = server.clickstream.GetSession(pb.GetSessionRequest(session_id="s-1")).stored_session.session
@@ -65,7 +65,7 @@ def test_r7_null_and_empty_values_are_kept(server: InProcessServer) -> None:
 
 @pytest.mark.parametrize("depth", [20, 90, 5_000])
 def test_r7_data_of_any_depth_is_refused_not_fatal(server: InProcessServer, depth: int) -> None:
-    """R7: data too deep to be checked, or even to be parsed, is INVALID_ARGUMENT."""
+    """R7: free data that is too deep to check, or even to parse, is INVALID_ARGUMENT."""
     inner = b""
     for _ in range(depth):
         # Struct.fields["k"] = Value(struct_value = inner)
@@ -92,7 +92,7 @@ def length(payload: bytes) -> bytes:
     "garbage", [b"\xff", b"\x0a\xff", b"\x0a\x05ab", b"\x0a\x02\xff\xfe", b"{}", bytes(range(256)), b"\0" * 1_000]
 )
 def test_r7_garbage_is_an_invalid_argument(server: InProcessServer, garbage: bytes) -> None:
-    """R7: bytes that are no message are refused with a BadRequest, by unary and by streaming methods."""
+    """R7: unary and streaming methods refuse bytes that are no message, with a BadRequest."""
     for method in ("ClickstreamService/CreateSession", "BatchService/ReleaseBatch", "TrainingService/StartTraining"):
         error = refused(server.call, method, garbage)
         assert (error.code(), reason(error)) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
@@ -103,6 +103,6 @@ def test_r7_garbage_is_an_invalid_argument(server: InProcessServer, garbage: byt
 
 
 def test_r7_text_that_is_not_utf8_is_an_invalid_argument(server: InProcessServer) -> None:
-    """R7: a string field must hold text."""
+    """R7: a string field that is not UTF-8 is INVALID_ARGUMENT."""
     error = refused(server.call, "ClickstreamService/GetSession", b"\x0a\x02\xc3\x28")
     assert (error.code(), reason(error)) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")

@@ -1,4 +1,4 @@
-"""Readiness: the health name that follows the store, beside the one that says that the process lives."""
+"""Readiness: the health name `readiness` follows the store, and the empty name the process."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ class Store:
         self.answers.set()
 
     def ask(self) -> None:
-        """Answers as it stands."""
+        """Answers, refuses or hangs, as the test has set."""
         self.asked += 1
         self.answers.wait(20)
         if self.fails:
@@ -56,12 +56,12 @@ def status(server: InProcessServer) -> Callable[[str], int]:
 
 
 def test_a_server_is_not_ready_before_the_store_has_answered(status: Callable[[str], int]) -> None:
-    """Without any answer yet, the process lives and is not ready."""
+    """Before the store's first answer, the process lives and is not ready."""
     assert (status(""), status(READINESS)) == (SERVING, NOT_SERVING)
 
 
 def test_r20_readiness_follows_the_store_and_liveness_does_not(store: Store, status: Callable[[str], int]) -> None:
-    """A store that refuses makes the server unready, one that answers makes it ready; the process lives all along."""
+    """The server is ready while the store answers and unready while it refuses; the process lives in both cases."""
     wait_for(lambda: status(READINESS) == SERVING)
     store.fails = True
     wait_for(lambda: status(READINESS) == NOT_SERVING)
@@ -71,7 +71,7 @@ def test_r20_readiness_follows_the_store_and_liveness_does_not(store: Store, sta
 
 
 def test_a_store_that_hangs_makes_unready_and_is_asked_once(store: Store, status: Callable[[str], int]) -> None:
-    """No answer within the bound counts as none, and no second question waits beside the first."""
+    """A store that hangs makes the server unready, and is not asked a second time."""
     wait_for(lambda: status(READINESS) == SERVING)
     store.answers.clear()
     wait_for(lambda: status(READINESS) == NOT_SERVING)

@@ -59,7 +59,7 @@ async def states(watch: RunWatch, run_id: str) -> list[str]:
 
 
 def test_r16_hundreds_of_watchers_ask_the_store_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R16: beside each watcher's first look, all that watch a run share one; each run has its own; all see the end."""
+    """R16: after its first look, every watcher of a run shares one look per interval, and all see the end."""
     monkeypatch.setattr(run_watch, "WATCH_SECONDS", 0.05)
     watch = RunWatch(store.get)
 
@@ -81,7 +81,7 @@ def test_r16_hundreds_of_watchers_ask_the_store_once(store: Store, monkeypatch: 
 
 
 def test_r16_the_first_look_sees_what_was_written_before(store: Store) -> None:
-    """R16: a watch that begins after a write shows it, whatever others have just looked at."""
+    """R16: a watch that begins after a write shows it, also if another watcher has just looked."""
     watch = RunWatch(store.get)
 
     async def scenario() -> None:
@@ -94,8 +94,8 @@ def test_r16_the_first_look_sees_what_was_written_before(store: Store) -> None:
     asyncio.run(scenario())
 
 
-def test_r21_a_watcher_that_leaves_takes_nothing_from_the_others(store: Store, monkeypatch) -> None:
-    """R21: the one that began the shared look goes away in the middle of it; the other gets its result."""
+def test_r21_a_canceled_watcher_does_not_end_a_shared_look(store: Store, monkeypatch) -> None:
+    """R21: the watcher that began a shared look is cancelled during it; the other watcher gets its result."""
     monkeypatch.setattr(run_watch, "WATCH_SECONDS", 0.02)
     watch = RunWatch(store.get)
 
@@ -115,8 +115,8 @@ def test_r21_a_watcher_that_leaves_takes_nothing_from_the_others(store: Store, m
     asyncio.run(scenario())
 
 
-def test_r16_a_store_that_is_down_ends_every_watch_and_the_next_one_goes_on(store: Store, monkeypatch) -> None:
-    """R3: the watchers learn of the outage and may come back; no failed look is kept for them."""
+def test_r16_an_outage_ends_every_watch_and_the_next_watch_works(store: Store, monkeypatch) -> None:
+    """R3: an outage ends every watch with its error; a new watch does not get the failed look."""
     monkeypatch.setattr(run_watch, "WATCH_SECONDS", 0.02)
     watch = RunWatch(store.get)
 
@@ -135,14 +135,14 @@ def test_r16_a_store_that_is_down_ends_every_watch_and_the_next_one_goes_on(stor
 
 @pytest.fixture
 def watched(server: InProcessServer) -> InProcessServer:
-    """A server with a run that a worker holds."""
+    """A server with a run that a worker has leased."""
     server.dao.runs.create(training_run())
     server.dao.runs.claim("me", NOW, NOW + 60 * SECOND)
     return server
 
 
 def test_r16_a_watch_shows_what_is_measured_and_then_the_end(watched: InProcessServer) -> None:
-    """R16: metrics come as soon as they are known, and the last answer is the run as it ended."""
+    """R16: a watch shows metrics as soon as they are stored, and last the run as it ended."""
     watch = watched.training.WatchTrainingRun(REQUEST)
     assert not next(watch).run.progress.metrics
     measured = TrainingProgress(Phase.TRAINING, metrics={"base_ndcg_at_10": 0.25})
@@ -168,7 +168,7 @@ def test_r21_watchers_end_with_their_deadline_and_by_cancelling(watched: InProce
 
 
 def test_r20_a_drain_ends_every_watch_with_unavailable(watched: InProcessServer) -> None:
-    """R20: a stopping server sends its watchers elsewhere, also while the run goes on."""
+    """R20: a stopping server ends every watch with UNAVAILABLE, also while the run continues."""
     began = threading.Semaphore(0)
 
     def code() -> grpc.StatusCode:

@@ -16,7 +16,6 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from support.builders import NOW, create_request, session_drafts
-from support.memory_store import MemoryDao
 from support.servers import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
 from clickstream.domain.errors import StartError
@@ -30,7 +29,7 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 
 
 def test_health_knows_every_service(server: InProcessServer) -> None:
-    """R20: the server as a whole and each of its services are SERVING; an unknown one is NOT_FOUND."""
+    """R20: the server and each of its services are SERVING; an unknown name is NOT_FOUND."""
     health = health_pb2_grpc.HealthStub(server.channel)
     for name in ["", *SERVICES]:
         assert health.Check(health_pb2.HealthCheckRequest(service=name)).status == SERVING
@@ -39,7 +38,7 @@ def test_health_knows_every_service(server: InProcessServer) -> None:
 
 
 def test_reflection_describes_every_service(server: InProcessServer) -> None:
-    """No client needs files: the services are listed, and their messages can be looked up."""
+    """Reflection lists the services and their messages, so that a client needs no proto files."""
     reflection = ProtoReflectionDescriptorDatabase(server.channel)
     assert set(SERVICES) | {"grpc.health.v1.Health"} <= set(reflection.get_services())
     found = reflection.FindFileContainingSymbol(f"{PACKAGE}.PushEventsRequest")
@@ -47,7 +46,7 @@ def test_reflection_describes_every_service(server: InProcessServer) -> None:
 
 
 def test_every_method_of_the_contract_is_implemented(server: InProcessServer) -> None:
-    """No RPC of a served service is UNIMPLEMENTED: an empty request is answered or refused with a reason."""
+    """Every RPC of every service answers an empty request or refuses it with a reason; none is UNIMPLEMENTED."""
     for module in (clickstream_service_pb2, batch_service_pb2, improvement_pb, training_pb, model_pb):
         for service in module.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
@@ -64,7 +63,7 @@ def test_every_method_of_the_contract_is_implemented(server: InProcessServer) ->
 
 
 def test_r7_a_defect_says_nothing_and_harms_no_other_call(server: InProcessServer, monkeypatch) -> None:
-    """R7: an exception that should not exist is INTERNAL without its text, and the server goes on."""
+    """R7: an unexpected exception is INTERNAL without its text, and the server continues."""
 
     def broken(_: str) -> None:
         raise KeyError("secret of another user")
@@ -86,8 +85,8 @@ def test_a_taken_port_is_explained(server: InProcessServer) -> None:
         server.run(bind())
 
 
-def held(dao: MemoryDao, part: Any, name: str) -> tuple[threading.Event, threading.Event]:
-    """Makes a store operation wait: (it has begun, let it go on)."""
+def block(part: Any, name: str) -> tuple[threading.Event, threading.Event]:
+    """Makes a store operation wait; returns the events that it has begun, and that it may continue."""
     begun, go_on = threading.Event(), threading.Event()
     original: Callable[..., Any] = getattr(part, name)
 
@@ -112,7 +111,7 @@ def is_closed(address: str) -> bool:
 
 def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None:
     """R20: during a drain health is NOT_SERVING, a write in flight is finished and acknowledged."""
-    begun, go_on = held(server.dao, server.dao.sessions, "append")
+    begun, go_on = block(server.dao.sessions, "append")
     watch = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest())
     assert next(watch).status == SERVING
     writing = server.clickstream.CreateSession.future(create_request("s-1"), timeout=PATIENCE)
@@ -129,9 +128,9 @@ def test_r20_a_drain_finishes_what_was_accepted(server: InProcessServer) -> None
 
 
 def test_r20_a_drain_under_load_answers_every_call(server: InProcessServer) -> None:
-    """R20: what arrived before the drain is done, what comes after is refused, and what races is either of the two."""
+    """R20: calls before the drain succeed, calls after it are refused, and calls during it do any_server."""
     server.clickstream.CreateSession(create_request("first"))
-    begun, go_on = held(server.dao, server.dao.sessions, "append")
+    begun, go_on = block(server.dao.sessions, "append")
     boundary = server._server._boundary
     arrived = boundary._arrivals
 
@@ -158,7 +157,7 @@ def test_r20_a_drain_under_load_answers_every_call(server: InProcessServer) -> N
 
 @pytest.mark.parametrize("busy", ["waiting", "reading"])
 def test_r20_a_drain_ends_streams_with_unavailable(server: InProcessServer, busy: str) -> None:
-    """R20: a stream that waits, and one in the middle of its pages, end with UNAVAILABLE: go on elsewhere."""
+    """R20: a stream that waits and one between its pages both end with UNAVAILABLE."""
     server.dao.sessions.append(session_drafts(3))
     server.dao.batches.release("r-1", None, NOW)
     if busy == "waiting":
@@ -167,7 +166,7 @@ def test_r20_a_drain_ends_streams_with_unavailable(server: InProcessServer, busy
         next(stream)
         server.drain()
     else:
-        begun, go_on = held(server.dao, server.dao.sessions, "page")
+        begun, go_on = block(server.dao.sessions, "page")
         request = batch_service_pb2.StreamBatchSessionsRequest(batch_id="batch-1")
         stream = server.batch.StreamBatchSessions(request)
         wait_for(begun.is_set)

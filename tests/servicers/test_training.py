@@ -1,12 +1,10 @@
-"""TrainingService through a real channel: inputs and runs (R10, R13, R14, R16)."""
+"""TrainingService through a real channel: inputs, and runs once they are queued (R10, R13, R14, R16)."""
 
 import os
 import subprocess
 import sys
 from dataclasses import replace
 
-import pytest
-from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from grpc import StatusCode
@@ -22,28 +20,15 @@ from support.builders import (
     struct,
     training_run,
 )
-from support.servers import InProcessServer, fields, reason, refused
+from support.servers import InProcessServer, reason, refused
+from support.training_calls import release, start
 
 from clickstream.domain.batches import BatchStatus
-from clickstream.domain.judgements import JudgedQuery, unpacked
 from clickstream.domain.runs import CurvePoint, Phase, RunState, TrainingProgress
 
 
-@pytest.fixture(params=["server", "mongo_server"])
-def any_server(request: pytest.FixtureRequest) -> InProcessServer:
-    """A server over either store."""
-    return request.getfixturevalue(request.param)
-
-
-def release(server: InProcessServer, sessions: int = 3) -> None:
-    """Releases a batch whose first two sessions have a click."""
-    server.dao.sessions.append(session_drafts(sessions))
-    server.dao.events.append([push("s-1", "e-1"), push("s-2", "e-1", object_id="b")])
-    server.dao.batches.release("r-1", None, NOW)
-
-
 def inputs(server: InProcessServer, after: int = 0) -> tuple[list[bytes], dict[str, int]]:
-    """The inputs as bytes of the wire, and the skipped sessions of the summary, which comes last."""
+    """The encoded inputs, and the skipped sessions of the summary, which comes last."""
     request = pb.StreamTrainingInputsRequest(batch_id="batch-1", after_number=after)
     stream = server.channel.unary_stream(
         "/embedding_studio.clickstream.v1.TrainingService/StreamTrainingInputs",
@@ -52,14 +37,6 @@ def inputs(server: InProcessServer, after: int = 0) -> tuple[list[bytes], dict[s
     )
     *found, last = list(stream(request))
     return found, dict(pb.StreamTrainingInputsResponse.FromString(last).summary.skipped_sessions)
-
-
-def start(run_id: str = "run-1", *batch_ids: str, **settings: object) -> pb.StartTrainingRequest:
-    """Asks for a run over the first batch, unless said otherwise."""
-    request = pb.StartTrainingRequest(run_id=run_id, batch_ids=batch_ids or ["batch-1"])
-    for name, value in settings.items():
-        setattr(request.settings, name, value)
-    return request
 
 
 def test_r14_a_released_batch_streams_the_same_bytes_from_any_point(any_server: InProcessServer) -> None:
@@ -91,7 +68,7 @@ print(_same_bytes(message).hex())
 
 
 def test_r14_every_process_writes_the_same_bytes(server: InProcessServer) -> None:
-    """R14: the free data of an input is written in one order, though each process keeps its maps in another."""
+    """R14: the free data of an input is encoded in one order by every process."""
     meta = struct(**{f"key-{number}": {f"inner-{number}": number, "x": 1, "y": 2} for number in range(12)})
     request = create_request("s-1")
     request.session.results[0].meta.CopyFrom(meta)
@@ -123,162 +100,8 @@ def test_r10_inputs_of_a_collecting_or_unknown_batch_are_refused(server: InProce
         assert (error.code(), reason(error)) == (code, why)
 
 
-def test_r16_starting_twice_is_one_run(any_server: InProcessServer) -> None:
-    """R1, R16: the same run again is a retry, whatever became of the batch; other content is refused."""
-    release(any_server)
-    request = start(epochs=2)
-    first = any_server.training.StartTraining(request)
-    assert first.created
-    assert (first.run.state, first.run.settings.epochs) == (runs_pb.TRAINING_RUN_STATE_QUEUED, 2)
-    assert (first.run.settings.base_model, first.run.settings.batch_queries) == ("tiny", 16)
-    any_server.dao.batches.change_status(1, {BatchStatus.RELEASED}, BatchStatus.ARCHIVED, run_id="", reason="", at=NOW)
-    again = any_server.training.StartTraining(request)
-    assert (again.created, again.run) == (False, first.run)
-    error = refused(any_server.training.StartTraining, start(epochs=3))
-    assert (error.code(), reason(error)) == (StatusCode.ALREADY_EXISTS, "CONTENT_CONFLICT")
-    archived = refused(any_server.training.StartTraining, start("run-2"))
-    assert (archived.code(), reason(archived)) == (StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
-
-
-def night(server: InProcessServer, number: int) -> str:
-    """One night without a word about a base model: released, trained and promoted; what it started from."""
-    dao, run_id = server.dao, f"night-{number}"
-    dao.sessions.append(session_drafts(1, run_id))
-    batch = dao.batches.release(run_id, None, NOW)
-    run = server.training.StartTraining(start(run_id, batch.batch_id)).run
-    dao.runs.claim("me", NOW, NOW + SECOND)
-    parent = run.settings.base_model if number > 1 else ""
-    version = replace(model_version(run_id), model_version_id=version_of(number), parent_model_version_id=parent)
-    dao.runs.finish(run_id, "me", RunState.SUCCEEDED, "better", version, NOW)
-    server.model.PromoteModel(
-        model_pb.PromoteModelRequest(
-            model_version_id=version_of(number), request_id=run_id, expected_model_version_id=parent
-        )
-    )
-    return str(run.settings.base_model)
-
-
-def version_of(number: int) -> str:
-    """The version that a night makes."""
-    return f"night-{number}-{number:012x}"
-
-
-def test_r17_every_night_learns_on_from_the_night_before(any_server: InProcessServer) -> None:
-    """R1, R17: the first starts from the configured base model, the next from what serves; a retry changes nothing."""
-    any_server.load_embedder = lambda name: lambda kind, texts: [[1.0] for _ in texts]
-    assert [night(any_server, number) for number in (1, 2, 3)] == ["tiny", version_of(1), version_of(2)]
-    for number, base_model in ((1, "tiny"), (2, version_of(1))):
-        again = any_server.training.StartTraining(start(f"night-{number}", f"batch-{number}"))
-        assert (again.created, again.run.settings.base_model) == (False, base_model)
-    error = refused(any_server.training.StartTraining, start("night-1", "batch-1", base_model="base"))
-    assert reason(error) == "CONTENT_CONFLICT"
-
-
-def test_r17_a_run_starts_from_the_model_that_it_names(any_server: InProcessServer) -> None:
-    """R17: `base` is the configured one whatever serves; a version that does not exist is refused at once."""
-    any_server.load_embedder = lambda name: lambda kind, texts: [[1.0] for _ in texts]
-    night(any_server, 1)
-    night(any_server, 2)
-    for named, base_model in (("base", "tiny"), (version_of(1), version_of(1)), ("some/model", "some/model")):
-        run = any_server.training.StartTraining(start(f"from-{base_model[:4]}", base_model=named)).run
-        assert run.settings.base_model == base_model
-    error = refused(any_server.training.StartTraining, start("next", base_model="run-9-0123456789ab"))
-    assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "MODEL_VERSION_NOT_FOUND")
-
-
-@pytest.mark.parametrize("run_id", ["", "a/b", "..", ".hidden", "r" * 129, "é", "a b"])
-def test_r7_a_run_id_is_a_file_name(server: InProcessServer, run_id: str) -> None:
-    """R7: a run id names folders, so only plain characters are taken."""
-    release(server)
-    assert fields(refused(server.training.StartTraining, start(run_id))) == ["run_id"]
-
-
-def test_r7_the_batches_of_a_run_are_limited_and_distinct(server: InProcessServer) -> None:
-    """R7: none, too many, and the same batch twice are refused."""
-    release(server)
-    assert fields(refused(server.training.StartTraining, pb.StartTrainingRequest(run_id="r"))) == ["batch_ids"]
-    many = [f"batch-{number}" for number in range(1, 102)]
-    assert reason(refused(server.training.StartTraining, start("r", *many))) == "LIMIT_EXCEEDED"
-    assert fields(refused(server.training.StartTraining, start("r", "batch-1", "batch-1"))) == ["batch_ids[1]"]
-
-
-@pytest.mark.parametrize(
-    ("name", "good", "bad"),
-    [
-        ("epochs", [1, 100], [0, 101, -1]),
-        ("batch_queries", [2, 1_024], [1, 1_025]),
-        ("learning_rate", [1e-6, 1.0], [0.0, -1e-3, 1.01, float("nan"), float("inf")]),
-        ("max_tokens", [8, 8_192], [7, 8_193]),
-        ("held_out_share", [0.05, 0.5], [0.049, 0.51, float("nan")]),
-        ("seed", [-(2**63), 2**63 - 1], []),
-        ("temperature", [0.001, 1.0], [0.0, 1.1, float("nan")]),
-        ("base_model", ["m" * 1_024], ["m" * 1_025]),
-        ("item_template", ["t" * 1_024], ["t" * 1_025]),
-        ("position_bias", ["auto", "none", "rank_ctr", "pbm", "sdbn"], ["magic"]),
-        ("unexamined", ["negative", "unknown"], ["positive"]),
-        ("loss", ["listwise", "contrastive"], ["triplet"]),
-        ("frozen_layers", [0, 1_000], [-1, 1_001]),
-        ("lora_rank", [0, 1_024], [-1, 1_025]),
-        ("early_stopping_patience", [0, 100], [-1, 101]),
-    ],
-)
-def test_r7_settings_have_ranges(server: InProcessServer, name: str, good: list, bad: list) -> None:
-    """R7: at the ends of a setting's range a run is queued with it; beyond them the setting is named."""
-    release(server)
-    for number, value in enumerate(good):
-        queued = server.training.StartTraining(start(f"run-{number}", **{name: value})).run
-        assert getattr(queued.settings, name) == value
-    for value in bad:
-        error = refused(server.training.StartTraining, start("run-bad", **{name: value}))
-        assert (error.code(), fields(error)) == (StatusCode.INVALID_ARGUMENT, [f"settings.{name}"])
-
-
-def test_r7_the_split_by_time_is_a_time(any_server: InProcessServer) -> None:
-    """R7: a run is queued with a valid time; nonsense names the setting."""
-    release(any_server)
-    request = start()
-    request.settings.held_out_after.FromDatetime(NOW)
-    assert any_server.training.StartTraining(request).run.settings.held_out_after == request.settings.held_out_after
-    request.settings.held_out_after.seconds = 2**60
-    assert fields(refused(any_server.training.StartTraining, request)) == ["settings.held_out_after"]
-
-
-def judged(grade: int = 1) -> pb.StartTrainingRequest:
-    """A run with judgements."""
-    request = start()
-    for query in ("red shoe", "lamp"):
-        request.judged_queries.add(query=query).judgements.add(object_id="a", grade=grade)
-    return request
-
-
-def test_r18_judgements_are_kept_with_their_run(any_server: InProcessServer) -> None:
-    """R1, R18: a run names its judgements; a retry is a retry in any order of them; others are other content."""
-    release(any_server)
-    request = judged()
-    assert any_server.training.StartTraining(request).created
-    run = any_server.dao.runs.get("run-1")
-    assert unpacked(any_server.dao.judgements.get(run.judgements_sha256)) == [
-        JudgedQuery("lamp", {"a": 1}),
-        JudgedQuery("red shoe", {"a": 1}),
-    ]
-    assert b"lamp" not in run.request
-    assert not any_server.training.StartTraining(request).created
-    request.judged_queries.reverse()
-    assert not any_server.training.StartTraining(request).created
-    for other in (judged(grade=2), start()):
-        error = refused(any_server.training.StartTraining, other)
-        assert (error.code(), reason(error)) == (StatusCode.ALREADY_EXISTS, "CONTENT_CONFLICT")
-
-
-def test_r7_a_faulty_judgement_is_refused_by_its_path(server: InProcessServer) -> None:
-    """R7: StartTraining checks judgements; nothing is queued."""
-    release(server)
-    assert fields(refused(server.training.StartTraining, judged(grade=11))) == ["judged_queries[0].judgements[0].grade"]
-    assert server.dao.runs.get("run-1") is None
-
-
 def test_r16_runs_are_listed_in_pages_newest_first(any_server: InProcessServer, clock) -> None:
-    """R16: pages of runs go newest first, by state where asked; a token is good for its own filter only."""
+    """R16: runs are listed newest first and by state; a page token of another filter is refused."""
     release(any_server)
     for number in range(5):
         any_server.training.StartTraining(start(f"run-{number}"))
@@ -319,7 +142,7 @@ def test_r16_a_watcher_sees_every_state_and_ends_with_the_run(server: InProcessS
 
 
 def test_r16_the_curve_of_a_run_is_read_at_any_time(any_server: InProcessServer) -> None:
-    """R16: empty before the first step, then every point that was stored, by step, also after the end."""
+    """R16: a curve is empty before the first step, then has every stored point by step, also after the run's end."""
     release(any_server)
     any_server.training.StartTraining(start())
     request = pb.GetTrainingCurveRequest(run_id="run-1")
@@ -338,7 +161,7 @@ def test_r16_the_curve_of_a_run_is_read_at_any_time(any_server: InProcessServer)
 
 
 def test_r16_a_run_is_canceled_once_and_not_after_its_end(any_server: InProcessServer) -> None:
-    """R16: cancelling is idempotent; a run that ended otherwise is STATE_CONFLICT; the worker is woken."""
+    """R16: canceling is idempotent and wakes the worker; a run that ended otherwise is STATE_CONFLICT."""
     release(any_server)
     any_server.training.StartTraining(start("run-1"))
     assert any_server.woken == 1
@@ -355,7 +178,7 @@ def test_r16_a_run_is_canceled_once_and_not_after_its_end(any_server: InProcessS
 
 
 def test_r16_a_run_that_waits_is_canceled_at_once_and_frees_its_batches(any_server: InProcessServer) -> None:
-    """R10, R16: while its trainer is away it holds its batches; canceled, it ends and another run can train them."""
+    """R10, R16: a run that waits for its trainer ends at once if canceled, and frees its batches for another run."""
     release(any_server)
     dao = any_server.dao
     any_server.training.StartTraining(start("run-1"))
@@ -376,7 +199,7 @@ def test_r16_a_run_that_waits_is_canceled_at_once_and_frees_its_batches(any_serv
 
 
 def test_r15_a_run_of_the_improvement_queue_is_seen_and_canceled_like_any(any_server: InProcessServer) -> None:
-    """R15, R16: such a run says over what it is, can be canceled, and its id is taken."""
+    """R15, R16: a run of the improvement queue says that it is one, can be canceled, and its id is taken."""
     release(any_server)
     any_server.dao.runs.create(replace(training_run("improve-1", batches=()), request=b"", from_improvement_queue=True))
     run = any_server.training.GetTrainingRun(pb.GetTrainingRunRequest(run_id="improve-1")).run
@@ -387,7 +210,7 @@ def test_r15_a_run_of_the_improvement_queue_is_seen_and_canceled_like_any(any_se
 
 
 def test_r16_an_unknown_run_is_not_found(server: InProcessServer) -> None:
-    """R16: reading, watching and cancelling a run that was never queued say so."""
+    """R16: reading, watching and canceling an unknown run are NOT_FOUND."""
     for call, request in [
         (server.training.GetTrainingRun, pb.GetTrainingRunRequest(run_id="never")),
         (server.training.WatchTrainingRun, pb.WatchTrainingRunRequest(run_id="never")),

@@ -1,6 +1,5 @@
 """Fields that this server does not know: never stored, never compared (R1, R7)."""
 
-import pytest
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1 import session_pb2
@@ -19,12 +18,12 @@ DEPTH = 99
 
 
 def groups(depth: int) -> bytes:
-    """An unknown field: groups within groups."""
+    """The encoding of an unknown field: groups within groups."""
     return varint(GROUP << 3 | START) * depth + varint(GROUP << 3 | END) * depth
 
 
 def with_unknown(message: Message, depth: int = DEPTH) -> bytes:
-    """The encoding of a message with an unknown field behind its own."""
+    """The encoding of a message with an unknown field after its own fields."""
     return message.SerializeToString() + groups(depth)
 
 
@@ -62,36 +61,29 @@ def check_readable(server: InProcessServer) -> None:
         assert each.SerializeToString() == event(each.event_id).SerializeToString()
 
 
-@pytest.fixture(params=["server", "mongo_server"])
-def either(request: pytest.FixtureRequest) -> InProcessServer:
-    """A server over either store."""
-    server: InProcessServer = request.getfixturevalue(request.param)
-    return server
-
-
-def test_r7_unknown_fields_break_no_later_read(either: InProcessServer) -> None:
+def test_r7_unknown_fields_break_no_later_read(any_server: InProcessServer) -> None:
     """R7: a session and events with nested unknown groups are stored without them, by unary calls."""
-    either.call(CREATE, create_bytes(with_unknown(session("s-1"))))
-    either.call(PUSH, push_bytes("s-1", with_unknown(event("e-1"))))
-    either.call(PUSH, push_bytes("s-1", with_unknown(event("e-2")), with_unknown(event("e-3"))))
-    check_readable(either)
+    any_server.call(CREATE, create_bytes(with_unknown(session("s-1"))))
+    any_server.call(PUSH, push_bytes("s-1", with_unknown(event("e-1"))))
+    any_server.call(PUSH, push_bytes("s-1", with_unknown(event("e-2")), with_unknown(event("e-3"))))
+    check_readable(any_server)
 
 
-def test_r7_unknown_fields_in_a_stream_break_no_later_read(either: InProcessServer) -> None:
-    """R7: the same through Ingest."""
+def test_r7_unknown_fields_in_a_stream_break_no_later_read(any_server: InProcessServer) -> None:
+    """R7: a stream, too, stores a session and events without their unknown fields."""
     first, second = pb.IngestRequest(sequence=1), pb.IngestRequest(sequence=2)
     answers = ingest(
-        either,
+        any_server,
         first.SerializeToString() + message_field(pb.IngestRequest.SESSION_FIELD_NUMBER, with_unknown(session("s-1"))),
         second.SerializeToString()
         + message_field(pb.IngestRequest.EVENTS_FIELD_NUMBER, push_bytes("s-1", with_unknown(event("e-1"), DEPTH - 1))),
     )
     assert [each.HasField("failure") for each in answers] == [False, False]
-    check_readable(either)
+    check_readable(any_server)
 
 
 def test_r7_what_is_stored_is_our_own_encoding(server: InProcessServer) -> None:
-    """R7: fields that come in pieces or in another order are stored as this process writes them."""
+    """R7: a message whose fields come in pieces or in another order is stored as this process encodes it."""
     sent = session("s-1")
     halves = [session_pb2.Session(query="overwritten"), session_pb2.Session(query=sent.query), sent]
     server.call(CREATE, create_bytes(b"".join(each.SerializeToString() for each in halves)))
@@ -100,7 +92,7 @@ def test_r7_what_is_stored_is_our_own_encoding(server: InProcessServer) -> None:
 
 
 def test_r7_a_value_of_unknown_fields_only_is_refused(server: InProcessServer) -> None:
-    """R7: a Value that holds nothing that this server knows is as good as an empty one."""
+    """R7: a Value with unknown fields only is refused like an empty one."""
     request = create_request("s-1")
     request.session.context.fields["new"].MergeFromString(groups(1))
     error = refused(server.call, CREATE, request.SerializeToString())
@@ -113,7 +105,7 @@ def test_r7_a_value_of_unknown_fields_only_is_refused(server: InProcessServer) -
 
 
 def test_r1_a_retry_by_a_newer_client_is_the_same(server: InProcessServer) -> None:
-    """R1: a retry that says more than this server knows, at any depth, is the same session, event and run."""
+    """R1: a retry with unknown fields at any depth is the same session, event and run."""
     sent = create_request("s-1")
     assert server.clickstream.CreateSession(sent).created
     again = pb.CreateSessionRequest.FromString(sent.SerializeToString())
@@ -133,7 +125,7 @@ def test_r1_a_retry_by_a_newer_client_is_the_same(server: InProcessServer) -> No
 
 
 def test_r7_a_run_is_stored_without_unknown_fields(server: InProcessServer) -> None:
-    """R7: the request that queued a run is kept as far as this server knows its fields."""
+    """R7: the stored request of a run has no unknown fields."""
     server.clickstream.CreateSession(create_request("s-1"))
     server.batch.ReleaseBatch(release_request())
     start = training_pb.StartTrainingRequest(run_id="run-1", batch_ids=["batch-1"])

@@ -1,4 +1,4 @@
-"""Lets a test run with nothing beside it, though pytest-xdist runs the others in several processes."""
+"""Lets a test run alone although pytest-xdist runs tests in several processes."""
 
 import contextlib
 import fcntl
@@ -8,14 +8,14 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def turn(folder: Path, alone: bool) -> Iterator[None]:
-    """Waits until a test may run, and says when it has ended.
+    """Waits until a test may run; on exit the next test may.
 
-    A test that runs alone waits for the end of every other; the others run beside each other. Whoever waits stands
-    at the gate first, so that a test that runs alone is not overtaken for ever. A process that dies leaves its turn.
+    A test that runs alone waits until every other has ended. The others run beside each other. Every test passes the
+    gate one by one, so a test that waits to run alone is not overtaken. A process that dies frees its locks.
 
     Args:
-        folder: where the processes of one test run meet; any folder that they share.
-        alone: whether nothing may run beside this test.
+        folder: Any folder that the processes of one test run share.
+        alone: Whether no other test may run beside this one.
     """
     with (folder / "gate").open("w") as gate, (folder / "turn").open("w") as running:
         fcntl.flock(gate, fcntl.LOCK_EX)
@@ -24,5 +24,5 @@ def turn(folder: Path, alone: bool) -> Iterator[None]:
         try:
             yield
         finally:
-            # Said, not left to the closing: a child that was forked meanwhile shares the lock.
+            # Closing the file would not be enough: a child that was forked meanwhile shares the lock.
             fcntl.flock(running, fcntl.LOCK_UN)

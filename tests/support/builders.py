@@ -1,4 +1,4 @@
-"""Sessions, events and drafts with sensible content, for every test."""
+"""Sessions, events, drafts, runs and model versions with plausible content, for every test."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -23,12 +23,12 @@ _ids = itertools.count(1)
 
 
 def new_id(prefix: str = "id") -> str:
-    """An id that no other test has."""
+    """An id that no other call returned."""
     return f"{prefix}-{next(_ids)}"
 
 
 def struct(**values: Any) -> Struct:
-    """Free data from keywords."""
+    """Free data with these keys and values."""
     made = Struct()
     made.update(values)
     return made
@@ -51,7 +51,7 @@ def session(
     meta: Struct | None = None,
     **fields: Any,
 ) -> session_pb2.Session:
-    """A search, for red shoes unless said otherwise, that showed `objects`, each with `meta` or a title of its own."""
+    """A search, by default for red shoes, that showed `objects`, each with `meta` or a title of its own."""
     made = session_pb2.Session(session_id=session_id, query=query, **fields)
     for object_id in objects:
         made.results.add(object_id=object_id, meta=meta or struct(title=f"shoe {object_id}"))
@@ -59,22 +59,22 @@ def session(
 
 
 def event(event_id: str = "e-1", object_id: str = "a", type: str = "click", **fields: Any) -> session_pb2.Event:  # noqa: A002
-    """A click, unless said otherwise, on one result."""
+    """An event on one result, by default a click."""
     return session_pb2.Event(event_id=event_id, object_id=object_id, type=type, **fields)
 
 
 def create_request(session_id: str = "s-1", **fields: Any) -> clickstream_service_pb2.CreateSessionRequest:
-    """Registers `session(session_id, **fields)`."""
+    """A request that registers `session(session_id, **fields)`."""
     return clickstream_service_pb2.CreateSessionRequest(session=session(session_id, **fields))
 
 
 def push_request(session_id: str, *events: session_pb2.Event) -> clickstream_service_pb2.PushEventsRequest:
-    """Sends events of one session."""
+    """A request that sends events of one session."""
     return clickstream_service_pb2.PushEventsRequest(session_id=session_id, events=events)
 
 
 def release_request(release_id: str = "r-1", batch_id: str = "") -> batch_service_pb2.ReleaseBatchRequest:
-    """Releases the collecting batch."""
+    """A request that releases a batch, by default the collecting one."""
     return batch_service_pb2.ReleaseBatchRequest(release_id=release_id, batch_id=batch_id)
 
 
@@ -89,7 +89,7 @@ def session_drafts(count: int, prefix: str = "s") -> list[SessionDraft]:
 
 
 def queries(held_out: int, training: int) -> list[str]:
-    """Distinct queries, so many of which a run with the default settings holds out; those come last."""
+    """Distinct queries, the last `held_out` of which a run with the default settings holds out."""
     settings = FineTuningSettings(base_model="", item_template="")
     parts: dict[bool, list[str]] = {False: [], True: []}
     for number in range(100 * (held_out + training)):
@@ -99,7 +99,7 @@ def queries(held_out: int, training: int) -> list[str]:
 
 
 def stored_session(session_id: str = "s-1", batch: int = 1, number: int = 1) -> StoredSession:
-    """A session with a place in the log."""
+    """A session with its batch and number."""
     draft = session_draft(session_id)
     values = {name: getattr(draft, name) for name in SessionDraft.__slots__}
     return StoredSession(batch=batch, number=number, **values)
@@ -133,7 +133,7 @@ def training_run(
 
 
 def comparison(query_count: int = 20) -> Comparison:
-    """A new model that found more."""
+    """A comparison in which the new model ranks better."""
     gains = Gain(0.2, 0.1, 0.3), Gain(0.5, 0.4, 0.6), Gain(0.0, -0.1, 0.1), Gain(0.25, 0.125, 0.5)
     return Comparison(query_count, Metrics(0.3, 0.25, 0.5, 0.5), Metrics(0.5, 0.75, 0.5, 0.75), *gains)
 
@@ -154,7 +154,7 @@ def evaluation() -> Evaluation:
 
 
 def model_version(run_id: str = "run-1") -> ModelVersion:
-    """What a run that went well makes."""
+    """The version of a run that succeeded."""
     return ModelVersion(
         model_version_id=f"model-{run_id}",
         run_id=run_id,

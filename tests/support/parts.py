@@ -1,4 +1,4 @@
-"""What tests need beside the `dev` packages: which test needs it, and what happens where it is missing."""
+"""Parts that tests need beyond the `dev` packages: which tests need them, and what happens without them."""
 
 import importlib.util
 import os
@@ -10,15 +10,14 @@ from typing import NoReturn
 import pytest
 
 TRAINING = Path(__file__).parent.parent / "training"
+# Mark → the folder whose tests get it.
 FOLDERS = {"torch": TRAINING}
-"""Mark → the folder whose tests get it."""
-
+# Mark → the fixtures whose tests get it, also if a parameter names the fixture.
 FIXTURES = {
     "mongod": {"mongod", "mongod_program", "mongo_server"},
     "torch": {"torch_installed", "tiny_encoder"},
     "full": {"small_disk"},
 }
-"""Mark → the fixtures whose tests get it, also by way of a parameter that names one."""
 
 
 def marks_of(item: pytest.Item) -> set[str]:
@@ -40,21 +39,21 @@ def has_mongod() -> bool:
 
 
 def missing(part: str) -> NoReturn:
-    """Skips a test for whose part this machine lacks; with `CI=true` the test fails, so that CI leaves nothing out."""
+    """Skips a test whose part this machine lacks. With `CI=true` the test fails, so that CI leaves nothing out."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI=true, and this machine has no {part}")
     pytest.skip(f"this machine has no {part}")
 
 
 def left_out(items: Iterable[pytest.Item], expression: str) -> str:
-    """One line about the tests that `-m EXPRESSION` leaves out by `not full` and `not torch`; "" if there are none."""
+    """One line about the tests that `not full` and `not torch` in `-m EXPRESSION` leave out; "" if there are none."""
     each = [{mark.name for mark in item.iter_markers()} for item in items]
-    said = []
+    counts = []
     if "not torch" in expression and (
         count := sum("full" not in one and bool(one & {"torch", "mongod"}) for one in each)
     ):
         training = "" if is_installed("torch") else ", and tests/training"
-        said.append(f"{count} that need torch or mongod{training} (scripts/test)")
+        counts.append(f"{count} that need torch or mongod{training} (scripts/test)")
     if "not full" in expression and (count := sum("full" in one for one in each)):
-        said.append(f"{count} that need apt, npm or root (scripts/test full)")
-    return f"Tests left out: {'; '.join(said)}." if said else ""
+        counts.append(f"{count} that need apt, npm or root (scripts/test full)")
+    return f"Tests left out: {'; '.join(counts)}." if counts else ""

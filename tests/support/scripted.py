@@ -34,19 +34,19 @@ class InMemoryService(ClickstreamServiceServicer):
         for fault in self.faults:
             fault(request, context)
 
-    def CreateSession(self, request, context):  # noqa: N802 -- the contract's name
+    def CreateSession(self, request, context):
         self._arrived(request, context)
         kept = self.sessions.setdefault(request.session.session_id, request)
         if kept != request:
             context.abort(grpc.StatusCode.ALREADY_EXISTS, "other content")
         return service.CreateSessionResponse(created=kept is request)
 
-    def GetSession(self, request, context):  # noqa: N802 -- the contract's name
+    def GetSession(self, request, context):
         response = service.GetSessionResponse()
         response.stored_session.session.CopyFrom(self.sessions[request.session_id].session)
         return response
 
-    def PushEvents(self, request, context):  # noqa: N802 -- the contract's name
+    def PushEvents(self, request, context):
         self._arrived(request, context)
         if request.session_id not in self.sessions:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such session")

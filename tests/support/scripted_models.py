@@ -54,19 +54,19 @@ class ScriptedModels(model_service_pb2_grpc.ModelServiceServicer, training_servi
         self.answers = 10**9
         self.released.set()
 
-    def GetModelVersion(self, request, context):  # noqa: N802 -- the contract's name
+    def GetModelVersion(self, request, context):
         if request.model_version_id not in ("", "version-1"):
             context.abort(grpc.StatusCode.NOT_FOUND, "there is no such model version")
         version = ModelVersion(model_version_id="version-1", run_id="run-1", serving=True)
         return pb.GetModelVersionResponse(model_version=version)
 
-    def GetTrainingRun(self, request, context):  # noqa: N802 -- the contract's name
+    def GetTrainingRun(self, request, context):
         response = training_service_pb2.GetTrainingRunResponse()
         response.run.run_id = request.run_id
         response.run.settings.item_template = "{title} by {brand}"
         return response
 
-    def DownloadModel(self, request, context):  # noqa: N802 -- the contract's name
+    def DownloadModel(self, request, context):
         self.asked.append((request.file_name, request.offset))
         yield pb.DownloadModelResponse(files=self._listed())
         names = list(self.files)
@@ -92,7 +92,7 @@ class ScriptedModels(model_service_pb2_grpc.ModelServiceServicer, training_servi
             listed.files.add(name=name, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         return listed
 
-    def Embed(self, request, context):  # noqa: N802 -- the contract's name
+    def Embed(self, request, context):
         with self._lock:
             self.texts.append(list(request.texts))
             if self.full:

@@ -129,7 +129,7 @@ class InProcessServer:
         self.channel.close()
         try:
             self.run(self._stop())
-        finally:  # a loop that went on would keep the tests' process from ending
+        finally:  # a loop that still runs would keep the tests' process from ending
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(PATIENCE)
             self._loop.close()
@@ -171,7 +171,7 @@ class ServeProcess:
         self.address = self.log.split(up)[1].split()[0].decode() if listen else ""
 
     def read_log(self) -> bytes:
-        """Reads on; returns all of stderr so far."""
+        """Reads what stderr has now, and returns all of it so far."""
         assert self._process.stderr is not None
         if select.select([self._process.stderr], [], [], 0.05)[0]:
             more = os.read(self._process.stderr.fileno(), 65536)

@@ -65,7 +65,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("call", [fine_tune, embed, read])
-def test_an_absent_trainer_is_not_taken_for_the_store(call: Call) -> None:
+def test_an_absent_trainer_is_not_reported_as_the_store(call: Call) -> None:
     """Where nobody listens, every call on the trainer says that the trainer does not answer, and when to retry."""
     with pytest.raises(Unavailable) as caught:
         asyncio.run(call(NOBODY))

@@ -1,1 +1,1 @@
-"""Generated messages and domain objects, turned into each other; the one place that knows both."""
+"""Turns generated messages into domain objects and back."""

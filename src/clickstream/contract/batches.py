@@ -1,4 +1,4 @@
-"""Batches for the contract."""
+"""Batches: domain objects to contract messages."""
 
 from embedding_studio.clickstream.v1 import batch_service_pb2
 

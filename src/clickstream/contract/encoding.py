@@ -1,4 +1,4 @@
-"""The wire format's small parts: times, tags, lengths and unknown fields."""
+"""Parts of protobuf's encoding: times, tags, lengths and unknown fields."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -15,7 +15,7 @@ def timestamp(at: datetime) -> Timestamp: ...
 @overload
 def timestamp(at: datetime | None) -> Timestamp | None: ...
 def timestamp(at: datetime | None) -> Timestamp | None:
-    """A time for the contract; None stays absent."""
+    """A time for the contract; None stays None, which leaves a field absent."""
     if at is None:
         return None
     converted = Timestamp()
@@ -24,35 +24,36 @@ def timestamp(at: datetime | None) -> Timestamp | None:
 
 
 def utc(value: Timestamp) -> datetime:
-    """A timestamp as a datetime, cut to microseconds. Raises OverflowError if it is not a valid one."""
+    """A timestamp as a datetime in UTC, cut to microseconds. Raises OverflowError if it is beyond datetime's range."""
     return EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
 
 
 def discard_unknown_fields(message: Message) -> None:
-    """Drops what a newer client sent, at any depth, from a message that is to be stored or compared.
+    """Drops the fields that this version does not know, at any depth, from a message to store or compare.
 
-    A message that keeps them can be written, and then no client can read it: an unknown field may be nested as
-    deep as any parser allows.
+    Otherwise a stored message could be unreadable for every client: an unknown field may be nested as deeply as a
+    parser allows, and an answer puts the message one level deeper.
     """
     message.DiscardUnknownFields()  # type: ignore[attr-defined]  # its published types lack it
 
 
 def message_field(number: int, encoded: bytes) -> bytes:
-    """An encoded message as the field with this number of another message."""
+    """Encodes an encoded message as the field `number` of another message."""
     return tag_and_length(number, len(encoded)) + encoded
 
 
+# The wire type of strings, bytes and messages: https://protobuf.dev/programming-guides/encoding
 _LENGTH_DELIMITED = 2
 
 
 @lru_cache(maxsize=4096)
 def tag_and_length(number: int, length: int) -> bytes:
-    """What comes before the bytes of a length-delimited field: its tag and the length in bytes."""
+    """The tag of a length-delimited field and its length in bytes, which come before its content."""
     return varint(number << 3 | _LENGTH_DELIMITED) + varint(length)
 
 
 def varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the eighth says that more follow."""
+    """Encodes a number of 0 or more, seven bits per byte, the lowest first; the eighth bit says that more follow."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

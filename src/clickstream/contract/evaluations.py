@@ -1,4 +1,4 @@
-"""Judgements and evaluations: contract messages ↔ domain objects."""
+"""Judgements to contract messages, and evaluations from them."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from embedding_studio.clickstream.v1 import evaluation_pb2, judged_query_pb2
 from clickstream.domain.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
 from clickstream.domain.judgements import JudgedQuery
 
+# Fields of the same name in both messages and both domain classes.
 GAINS = ("ndcg_gain", "mrr_gain", "recall_gain", "recall_at_100_gain")
 
 
@@ -24,7 +25,7 @@ def judged_query_messages(judged: Sequence[JudgedQuery]) -> list[judged_query_pb
 
 
 def evaluation_from(message: evaluation_pb2.Evaluation) -> Evaluation:
-    """An evaluation as the service keeps it."""
+    """An evaluation as a domain object."""
     judged = None
     if message.HasField("judged"):
         judged = JudgedEvaluation(

@@ -1,4 +1,4 @@
-"""The improvement queue for the contract."""
+"""The improvement queue: domain objects to contract messages."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from clickstream.domain.query_split import Split
 def improvement_task_message(
     task: ImprovementTask, lease: tuple[str, datetime] | None = None
 ) -> improvement_service_pb2.ImprovementTask:
-    """A task for the contract, with the lease of its run."""
+    """A task for the contract. `lease` is its run's: the owner and the end; None if no worker has the run."""
     owner, until = lease or ("", None)
     return improvement_service_pb2.ImprovementTask(
         session_id=task.session_id,
@@ -36,7 +36,14 @@ def improvement_task_message(
 def improvement_summary_message(
     counts: Mapping[ImprovementState, int], open_run_id: str, split: Split, shortage: str
 ) -> improvement_service_pb2.ImprovementSummary:
-    """What the queue holds, for the contract, given the split of the waiting queries and its shortage."""
+    """A summary of the queue for the contract.
+
+    Args:
+        counts: The number of tasks by state.
+        open_run_id: The run that other runs of the queue wait for; empty if there is none.
+        split: How a run would split the queries that it may take now.
+        shortage: What that split lacks, in words; empty if nothing.
+    """
     return improvement_service_pb2.ImprovementSummary(
         counts=[
             improvement_service_pb2.ImprovementStateCount(state=f"IMPROVEMENT_STATE_{state.name}", count=counts[state])

@@ -1,4 +1,4 @@
-"""Model versions: contract messages and domain objects."""
+"""Model versions: domain objects to contract messages and back."""
 
 from dataclasses import asdict
 
@@ -17,7 +17,7 @@ def model_version_message(version: ModelVersion) -> model_version_pb2.ModelVersi
 
 
 def model_version_from(message: model_version_pb2.ModelVersion) -> ModelVersion:
-    """A model version as the service keeps it."""
+    """A model version as a domain object, without `serving`, which is no property of the version."""
     data = message.data
     return ModelVersion(
         model_version_id=message.model_version_id,

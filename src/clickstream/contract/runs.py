@@ -1,4 +1,4 @@
-"""Training runs, settings and progress: contract messages and domain objects."""
+"""Training runs, settings and progress: domain objects to contract messages; progress also back."""
 
 from dataclasses import asdict, replace
 
@@ -28,13 +28,13 @@ def progress_message(progress: TrainingProgress) -> Progress:
 
 
 def report_message(progress: TrainingProgress) -> fine_tuning_service_pb2.FineTuneResponse:
-    """Progress, with the points of its curve, as the trainer reports it."""
+    """The trainer's report: progress, with the new points of its curve."""
     points = map(curve_point_message, progress.points)
     return fine_tuning_service_pb2.FineTuneResponse(progress=progress_message(progress), points=points)
 
 
 def report_from(response: fine_tuning_service_pb2.FineTuneResponse) -> TrainingProgress:
-    """The trainer's report as the service keeps it."""
+    """The trainer's report as a domain object."""
     message = response.progress
     return TrainingProgress(
         phase=Phase[Progress.Phase.Name(message.phase).removeprefix("PHASE_")],

@@ -12,23 +12,22 @@ from clickstream.domain.sessions import CONTENT_VERSION, EventDraft, SessionDraf
 
 M = TypeVar("M", session_pb2.Session, session_pb2.Event)
 
+# Fields that came after content version 1: message name → field name → the content version that brought it.
+# Events are stored without a version, which is enough while no row of `Event` or its parts stands here: the first one
+# also needs a stored version.
 LATER_FIELDS: dict[str, dict[str, int]] = {}
-"""Fields that came after content version 1: message name → field name → the content version that brought it.
-
-Events are stored without a version: all are of version 1 until a row of `Event` or its parts stands here.
-"""
 
 
 def same_session(draft: SessionDraft, stored: StoredSession) -> bool:
-    """Whether the client sent the session that is stored (R1).
+    """Whether the client sent the content of the stored session (R1).
 
-    An erased session has no content to compare with: every retry of it is answered as the same.
+    An erased session has no content to compare with, so every retry of it counts as the same.
     """
     return stored.erased or _same(session_pb2.Session, draft, stored, stored.version)
 
 
 def same_event(draft: EventDraft, stored: StoredEvent) -> bool:
-    """Whether the client sent the event that is stored (R2)."""
+    """Whether the client sent the content of the stored event (R2)."""
     return _same(session_pb2.Event, draft, stored, CONTENT_VERSION)
 
 
@@ -90,7 +89,7 @@ def _normalise_values(values: Iterable[Value]) -> None:
 
 
 def _clear_later_fields(sent: Message, stored: Message, stored_version: int) -> None:
-    """Clears what is set in `sent` only, where the code that stored `stored` did not know the field."""
+    """Clears fields that only `sent` has and that the version that stored `stored` did not know."""
     kept = {field.name: value for field, value in stored.ListFields()}
     for name, version in LATER_FIELDS.get(sent.DESCRIPTOR.name, {}).items():
         if version > stored_version and name not in kept:

@@ -1,4 +1,4 @@
-"""Sessions and events: contract messages ↔ domain objects."""
+"""Sessions and events: domain objects to contract messages, and stored sessions to what conversion reads."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -41,11 +41,11 @@ def stored_session_message(session: StoredSession, events: SessionEvents = NO_EV
 
 
 def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVENTS) -> bytes:
-    """The encoding of a `StoredSession`, around the payloads as they are kept.
+    """The encoding of a `StoredSession`, put together from the stored payloads.
 
-    Parsing and serializing them again would cost more than the rest of a batch read. By
-    https://protobuf.dev/programming-guides/encoding a message within a message is its own encoding behind tag
-    and length, and encodings of parts of a message, one after the other, are an encoding of the whole.
+    Parsing and serializing the payloads again would cost more than the rest of a batch read. Two rules of
+    https://protobuf.dev/programming-guides/encoding allow this: a message within a message is its own encoding
+    behind a tag and a length, and encodings of parts of a message, one after the other, encode the whole.
     """
     rest = session_pb2.StoredSession(
         batch_id=batch_id_of(session.batch),
@@ -64,7 +64,7 @@ def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVEN
 
 
 def create_response(appended: Appended, created_at: Timestamp) -> clickstream_service_pb2.CreateSessionResponse:
-    """Where a session was put; `created_at` is its time if this call created it."""
+    """The answer to CreateSession: where the session was put. `created_at` is its time if this call created it."""
     session = appended.session
     if session.erased:
         created_at = timestamp(session.created_at)
@@ -83,7 +83,7 @@ _EVENTS = session_pb2.StoredSession.EVENTS_FIELD_NUMBER
 
 
 def search_session(session: StoredSession, events: SessionEvents, irrelevant: bool) -> SearchSession:
-    """A session for the converter. Raises ValueError if its payload cannot be read."""
+    """A session as conversion reads it. Raises ValueError if its payload cannot be read."""
     try:
         search = session_pb2.Session.FromString(session.payload)
         messages = [session_pb2.Event.FromString(event.payload) for event in events.events]
@@ -97,7 +97,7 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
         number=session.number,
         query=search.query,
         results=[
-            # A Struct reads like a dict; copying it out would cost more than the whole conversion.
+            # A Struct reads like a dict. Copying it would cost more than the whole conversion.
             ShownResult(
                 object_id=result.object_id,
                 position=result.position if placed else index,
@@ -117,7 +117,7 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
 
 @lru_cache(maxsize=limits.EVENTS_PER_CALL)
 def all_accepted(count: int) -> bytes:
-    """The serialized answer to a push of which every event was stored: the ordinary one, so made once."""
+    """The encoded answer to a push of `count` events that were all stored. It is the usual one, so it is cached."""
     outcomes = [Outcome(code=Outcome.CODE_ACCEPTED)] * count
     return clickstream_service_pb2.PushEventsResponse(outcomes=outcomes, accepted_count=count).SerializeToString()
 
@@ -128,7 +128,14 @@ def push_answer(
     holders: Sequence[StoredEvent | None],
     rejected: Mapping[int, FieldViolation],
 ) -> PushAnswer:
-    """What became of each event of a push, given what held each draft's id already; `rejected` is by index."""
+    """The answer to a push: the outcome of each event.
+
+    Args:
+        kind: The message to answer with.
+        drafts: The good events of the push.
+        holders: For each draft the stored event that already had its id; None if the draft was stored.
+        rejected: The violation of each bad event, by its index in the push.
+    """
     kept = (_outcome(draft, holder) for draft, holder in zip(drafts, holders, strict=True))
     outcomes = [
         _rejection(rejected[index]) if index in rejected else next(kept) for index in range(len(drafts) + len(rejected))

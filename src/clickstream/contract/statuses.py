@@ -1,4 +1,4 @@
-"""Domain errors and gRPC statuses with `google.rpc` details, in both directions."""
+"""Domain errors to gRPC statuses with `google.rpc` details, and back."""
 
 from typing import NoReturn, TypeVar
 
@@ -22,7 +22,7 @@ from clickstream.domain.errors import (
 )
 
 ERROR_DOMAIN = "clickstream.embedding_studio"
-# Of the names in `error_reason.proto`.
+# Begins every name in `error_reason.proto`.
 PREFIX = "ERROR_REASON_"
 # A status travels in HTTP/2 trailers, of which clients accept 8 KiB; the details go in base64.
 VIOLATION_BYTES = 4_000
@@ -36,7 +36,7 @@ STATUS_CODES: dict[type[ClickstreamError], grpc.StatusCode] = {
     Unavailable: grpc.StatusCode.UNAVAILABLE,
 }
 
-# Errors that name what they are about: their metadata is kept.
+# Errors whose metadata names what they are about; it passes on with the error.
 NAMING_ERRORS: dict[grpc.StatusCode, type[NotFound | FailedPrecondition]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
@@ -46,7 +46,7 @@ D = TypeVar("D", bound=Message)
 
 
 def grpc_status(error: ClickstreamError) -> grpc.Status:
-    """The status of a domain error: ErrorInfo always, and BadRequest, QuotaFailure or RetryInfo where they apply."""
+    """The status of a domain error, with ErrorInfo and, if they apply, BadRequest, QuotaFailure or RetryInfo."""
     code = STATUS_CODES[type(error)]
     reason = f"{PREFIX}{error.reason}"
     metadata = {key: short(value) for key, value in error.metadata.items()}
@@ -64,7 +64,7 @@ def grpc_status(error: ClickstreamError) -> grpc.Status:
 
 
 def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
-    """The first violations, as many as trailers can carry."""
+    """BadRequest with the first violations, up to VIOLATION_BYTES or a little more."""
     named = error_details_pb2.BadRequest()
     for violation in error.violations:
         named.field_violations.add(
@@ -78,7 +78,7 @@ def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
 
 
 def defect_status() -> grpc.Status:
-    """The status of an exception that should not exist. Says nothing about it: the log does."""
+    """The status of an unexpected exception. It says nothing about the exception, which is in the log."""
     info = error_details_pb2.ErrorInfo(reason=f"{PREFIX}{Reason.DEFECT}", domain=ERROR_DOMAIN)
     return _status(grpc.StatusCode.INTERNAL, "a defect of the server; its log has the details", [info])
 
@@ -92,7 +92,7 @@ def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> grpc
 
 
 def short(text: str) -> str:
-    """The text, cut where it holds more than a message needs of what a client sent."""
+    """The text, cut at `limits.PATH_BYTES` bytes: an answer need not repeat all that a client sent."""
     encoded = text.encode()
     if len(encoded) <= limits.PATH_BYTES:
         return text
@@ -102,8 +102,8 @@ def short(text: str) -> str:
 def detail_of(error: grpc.RpcError, kind: type[D]) -> D | None:
     """The `google.rpc` detail of this kind that a failed call carries.
 
-    None if it carries none, or none that can be read: a proxy may have broken the details, or changed the status
-    that they explain, and the error itself counts all the same.
+    None if there is no such detail or it cannot be read: a proxy may have damaged the details, or changed the status
+    that they explain. The error itself still counts.
     """
     try:
         status = rpc_status.from_call(error)
@@ -117,18 +117,21 @@ def detail_of(error: grpc.RpcError, kind: type[D]) -> D | None:
 
 
 def reason_of(error: grpc.RpcError) -> str:
-    """The reason of a failed call, also one that only a newer version knows; empty if it carries none."""
+    """The reason of a failed call, without the enum's prefix; empty if it carries none.
+
+    The reason may be one that this version does not know, if the server is newer.
+    """
     info = detail_of(error, error_details_pb2.ErrorInfo)
     return info.reason.removeprefix(PREFIX) if info else ""
 
 
 def raise_domain_error(error: grpc.aio.AioRpcError) -> NoReturn:
-    """Raises the domain error that the trainer raised, as a call of this service on it has met it.
+    """Raises the domain error behind a failed call of the trainer.
 
     Raises:
         InvalidArgument, NotFound, FailedPrecondition, ResourceExhausted: As the trainer raised it.
-        grpc.aio.AioRpcError: The call met a defect of the trainer.
-        Unavailable: The trainer did not answer, or not in words that this version knows.
+        grpc.aio.AioRpcError: The trainer has a defect; `error` itself is raised.
+        Unavailable: The trainer did not answer, or with an error that this version does not know.
     """
     code, reason, message = error.code(), _known(reason_of(error)), error.details() or ""
     request = detail_of(error, error_details_pb2.BadRequest)

@@ -22,6 +22,8 @@ LoadEmbedder = Callable[[str], Embedder]
 
 @dataclass(eq=False, slots=True)
 class _Call:
+    """One call of `embed` that waits for its vectors."""
+
     embedder: Embedder
     kind: str
     texts: Sequence[str]
@@ -38,8 +40,8 @@ class EmbeddingQueue:
 
         Args:
             load: Loads a model, in a thread of this queue.
-            waiting_texts: Texts that may be in the queue, those that are computed included.
-            loaded: Models that stay loaded.
+            waiting_texts: The most texts in the queue, including those that are being computed.
+            loaded: The number of models that stay loaded.
         """
         self._load = load
         self._waiting_texts = waiting_texts
@@ -117,7 +119,7 @@ class EmbeddingQueue:
         self._working = None
 
     def _next_group(self) -> list[_Call]:
-        """The call that waits longest, with others of its model and kind, up to `limits.EMBED_TEXTS` texts."""
+        """The call that has waited longest, with others of its model and kind, up to `limits.EMBED_TEXTS` texts."""
         group: list[_Call] = []
         rest: deque[_Call] = deque()
         count = 0

@@ -1,4 +1,4 @@
-"""Where a model version lies: `<data folder>/models/<model version id>/`, with `model_version.json` in it."""
+"""Model folders: `<data folder>/models/<model version id>/`, each with a `model_version.json` in it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from clickstream.domain import limits
 from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.model_versions import VERSION_ID_CHARACTERS
 
-# Every model version has this file; what has none is no model version.
+# Every model version has this file. A folder without it is not a model version.
 VERSION_FILE = "model_version.json"
 
 

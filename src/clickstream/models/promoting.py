@@ -1,4 +1,4 @@
-"""Promotion, by whichever door it is asked for: a version is loaded before it serves."""
+"""Promotion, for RPCs and workers alike: a version is loaded before it serves."""
 
 import asyncio
 import builtins
@@ -28,16 +28,16 @@ class PromotionLog(Protocol):
         ...
 
     def append(self, order: PromotionOrder, at: datetime) -> tuple[Promotion, bool]:
-        """Carries an order out, once per request id; says whether it was now."""
+        """Carries an order out, once per request id. Returns its entry, and whether this call appended it."""
         ...
 
 
+# (model version id, timeout in seconds) → embeds a text with the version, which then stays loaded.
 Load = Callable[[str, float | None], Awaitable[object]]
-"""(model version id, timeout in seconds) → embeds a text with the version, which then stays loaded."""
 
 
 class Promoting:
-    """The rule of promotion: what has not embedded a text on the machine of the models does not serve."""
+    """Promotes and rolls back. A version serves only after it has embedded a text on the machine of the models."""
 
     def __init__(self, log: PromotionLog, load: Load, clock: Callable[[], datetime]) -> None:
         self._log = log
@@ -47,12 +47,12 @@ class Promoting:
     async def promote(
         self, version: ModelVersion, order: PromotionOrder, timeout: float | None
     ) -> tuple[Promotion, bool]:
-        """Makes a version serve, once per request id; says whether it was now.
+        """Makes a version serve, once per request id. Returns the log entry, and whether this call appended it.
 
         Args:
-            version: The one that the order names.
+            version: The version that the order names.
             order: What to do.
-            timeout: How long loading may take, in seconds; None means without end.
+            timeout: How long loading may take, in seconds; None means no limit.
 
         Raises:
             FailedPrecondition: The version did not pass its gate and the order is not forced, it cannot be loaded, or
@@ -69,7 +69,9 @@ class Promoting:
         return await self._carry_out(order, timeout)
 
     async def roll_back(self, order: PromotionOrder, timeout: float | None) -> tuple[Promotion, bool]:
-        """Goes back to the version that served before, once per request id; says whether it was now.
+        """Goes back to the version that served before, once per request id.
+
+        Returns the log entry, and whether this call appended it.
 
         Raises:
             FailedPrecondition: No version served before, it cannot be loaded, or another serves than expected.
@@ -85,7 +87,7 @@ class Promoting:
                 placed = replace(order, behind=planned.sequence - 1)
                 return await asyncio.to_thread(self._log.append, placed, self._clock())
             except FailedPrecondition:
-                continue  # another promotion came first, and a rollback may lead to another version now
+                continue  # another promotion came first: a rollback may now lead to another version
         return await asyncio.to_thread(self._log.append, order, self._clock())
 
     def _plan(self, order: PromotionOrder) -> Promotion:

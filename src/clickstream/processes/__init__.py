@@ -1,1 +1,1 @@
-"""What parent and child processes of the service share."""
+"""Parent and child processes of the service."""

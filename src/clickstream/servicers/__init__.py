@@ -1,1 +1,1 @@
-"""The gRPC boundary: sole importer of grpc and of the generated code, beside the clients."""
+"""The gRPC services: one file per service, the server that they run in, and the checks of requests."""

@@ -1,4 +1,4 @@
-"""A batch page by page: two range reads each, whatever the page's size (R11)."""
+"""Reads a batch page by page: each page is two range reads, whatever its size (R11)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from clickstream.domain.sessions import NO_EVENTS
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Encoded `StoredSession`s up to session number `last`; `complete` if nothing further is registered."""
+    """Encoded `StoredSession`s up to session number `last`; `complete` if the batch has no session after it."""
 
     sessions: list[bytes]
     last: int
@@ -20,7 +20,7 @@ class Page:
 
 
 class BatchReader:
-    """Reads one batch by session number, and passes over erased sessions.
+    """Reads one batch in the order of its session numbers. Erased sessions are left out.
 
     Each session lists at most `events_limit` events; None means the listing limits.
     """
@@ -34,9 +34,10 @@ class BatchReader:
         self._events_limit = events_limit
 
     def page(self, after: int, size: int) -> Page:
-        """At most `size` sessions with numbers above `after` and `limits.PAGE_BYTES` of them.
+        """Reads at most `size` sessions with numbers above `after`, of `limits.PAGE_BYTES` together. Blocks.
 
-        At least one, unless all that were found are erased; `last` then covers them.
+        The page has at least one session, unless every session that was read is erased: then it is empty, and
+        `last` is the number of the last erased one.
         """
         found = self._dao.sessions.page(self._batch, after, size, include_irrelevant=self._include_irrelevant)
         if not found.sessions:
@@ -58,9 +59,9 @@ class BatchReader:
         return Page(page, last, found.complete)
 
     async def pages(self, after: int) -> AsyncIterator[Page]:
-        """All pages above `after`, each read in a thread while the one before is sent.
+        """Yields all pages above `after`. The next page is read in a thread while the caller sends this one.
 
-        Reading is never more than one page ahead, and ends with whoever takes the pages (R21).
+        Reading is never more than one page ahead, and ends when the caller stops iterating (R21).
         """
         size = limits.DEFAULT_PAGE_SIZE
         reading = self._start(after, size)
@@ -70,13 +71,13 @@ class BatchReader:
                 if page.complete:
                     yield page
                     return
-                # Where sessions are large, most of what a full page fetches would not fit it.
+                # If sessions are large, most of a full fetch would not fit the page and be thrown away.
                 size = min(limits.DEFAULT_PAGE_SIZE, 2 * len(page.sessions)) or limits.DEFAULT_PAGE_SIZE
                 reading = self._start(page.last, size)
                 yield page
         finally:
             reading.cancel()
-            # Else an error of it would be logged as one that nobody looked at.
+            # Takes the error of a failed read; otherwise asyncio logs it as never retrieved.
             await asyncio.gather(reading, return_exceptions=True)
 
     def _start(self, after: int, size: int) -> "asyncio.Task[Page]":

@@ -1,4 +1,4 @@
-"""ClickstreamService: what backends call."""
+"""ClickstreamService: search backends send sessions and events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceServicer
+from typing_extensions import override
 
 from clickstream.contract.encoding import message_field
 from clickstream.contract.sessions import (
@@ -21,11 +22,11 @@ from clickstream.domain.sessions import NO_EVENTS, EventPush, SessionEvents, Sto
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import admission, fields
 from clickstream.servicers.ingest import IngestStream
-from clickstream.servicers.lookups import known
+from clickstream.servicers.lookups import existing_session
 
 
 class ClickstreamServicer(ClickstreamServiceServicer):
-    """Writes go through the group commit; reads go to the store by themselves."""
+    """Writes sessions and events through the group commit; everything else goes straight to the store."""
 
     def __init__(
         self, dao: ClickstreamDao, commit: GroupCommit, window: fields.Window, clock: Callable[[], datetime]
@@ -36,33 +37,29 @@ class ClickstreamServicer(ClickstreamServiceServicer):
         self._clock = clock
         self._last = admission.arrival(clock(), window)
 
-    async def CreateSession(  # noqa: N802
-        self, request: pb.CreateSessionRequest, context: Context
-    ) -> pb.CreateSessionResponse:
-        """See the contract."""
+    @override
+    async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
         draft = admission.session(request.session, self._arrival(request.historical))
         appended = await self._commit.append_session(draft)
         admission.require_same(draft, appended)
         return create_response(appended, request.session.created_at)
 
-    async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> bytes:  # noqa: N802
-        """See the contract."""
+    @override
+    async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> bytes:
         session_id = fields.checked_id(request.session_id, "session_id")
         session, events = await asyncio.to_thread(self._read, session_id)
         stored_session = stored_session_bytes(session, events)
         return message_field(pb.GetSessionResponse.STORED_SESSION_FIELD_NUMBER, stored_session)
 
     def _read(self, session_id: str) -> tuple[StoredSession, SessionEvents]:
-        session = known(self._dao.sessions.get(session_id))
+        session = existing_session(self._dao.sessions.get(session_id))
         if session.erased:
             return session, NO_EVENTS
         events = self._dao.events.of_sessions(session.batch, session.number, session.number)
         return session, events.of.get(session.number, NO_EVENTS)
 
-    async def PushEvents(  # noqa: N802
-        self, request: pb.PushEventsRequest, context: Context
-    ) -> pb.PushEventsResponse | bytes:
-        """See the contract."""
+    @override
+    async def PushEvents(self, request: pb.PushEventsRequest, context: Context) -> pb.PushEventsResponse | bytes:
         at = self._arrival(request.historical)
         drafts, rejected = admission.events(request.session_id, request.events, at)
         holders = await self._commit.append_events(EventPush(request.session_id, drafts))
@@ -70,28 +67,29 @@ class ClickstreamServicer(ClickstreamServiceServicer):
             return all_accepted(len(drafts))
         return push_answer(pb.PushEventsResponse, drafts, holders, rejected)
 
-    async def Ingest(self, request_iterator: AsyncIterator[pb.IngestRequest], context: Context) -> None:  # noqa: N802
-        """See the contract."""
+    @override
+    async def Ingest(self, request_iterator: AsyncIterator[pb.IngestRequest], context: Context) -> None:
         await IngestStream(self._commit, self._arrival).run(request_iterator, context.write)
 
     def _arrival(self, historical: bool) -> admission.Arrival:
+        """The arrival of a call now; a historical one may name any time."""
         now = self._clock()
         if historical:
             return admission.arrival(now, None)
-        if now is not self._last.now:  # calls within a millisecond share it
+        if now is not self._last.now:  # the clock returns one object per millisecond: its calls share the arrival
             self._last = admission.arrival(now, self._window)
         return self._last
 
-    async def MarkSessionIrrelevant(  # noqa: N802
+    @override
+    async def MarkSessionIrrelevant(
         self, request: pb.MarkSessionIrrelevantRequest, context: Context
     ) -> pb.MarkSessionIrrelevantResponse:
-        """See the contract."""
         session_id = fields.checked_id(request.session_id, "session_id")
-        marked = known(await asyncio.to_thread(self._dao.sessions.mark_irrelevant, session_id, self._clock()))
-        return pb.MarkSessionIrrelevantResponse(stored_session=stored_session_message(marked))
+        marked = await asyncio.to_thread(self._dao.sessions.mark_irrelevant, session_id, self._clock())
+        return pb.MarkSessionIrrelevantResponse(stored_session=stored_session_message(existing_session(marked)))
 
-    async def RestoreSession(self, request: pb.RestoreSessionRequest, context: Context) -> pb.RestoreSessionResponse:  # noqa: N802
-        """See the contract."""
+    @override
+    async def RestoreSession(self, request: pb.RestoreSessionRequest, context: Context) -> pb.RestoreSessionResponse:
         session_id = fields.checked_id(request.session_id, "session_id")
-        restored = known(await asyncio.to_thread(self._dao.sessions.restore, session_id))
-        return pb.RestoreSessionResponse(stored_session=stored_session_message(restored))
+        restored = await asyncio.to_thread(self._dao.sessions.restore, session_id)
+        return pb.RestoreSessionResponse(stored_session=stored_session_message(existing_session(restored)))

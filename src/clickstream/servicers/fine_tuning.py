@@ -1,13 +1,15 @@
-"""FineTuningService: the fine-tuning module behind a stream, and the client that the worker calls it with."""
+"""FineTuningService: the fine-tuning module behind a stream, on the machine that trains."""
 
 import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from embedding_studio.clickstream.internal.v1 import fine_tuning_service_pb2 as pb
 from embedding_studio.clickstream.internal.v1.fine_tuning_service_pb2_grpc import FineTuningServiceServicer
+from typing_extensions import override
 
 from clickstream.contract.models import model_version_message
 from clickstream.contract.runs import report_message
@@ -22,13 +24,16 @@ from clickstream.servicers.checks import fields
 from clickstream.servicers.checks.judgements import checked_judged_queries
 from clickstream.servicers.checks.training_settings import checked_settings
 
-# Inputs that wait between the stream and the trainer; beyond it the stream stands still.
+# Inputs that wait between the stream and the training thread; while they do, the stream is not read.
 WAITING_INPUTS = 256
+# Interval at which the training thread checks whether it was canceled while it waits for inputs.
 POLL_SECONDS = 0.2
+# Interval at which the stream checks whether the training thread has taken an input.
+FULL_QUEUE_SECONDS = 0.02
 
 
 class Train(Protocol):
-    """The fine-tuning module's entry; blocks until the model is made."""
+    """The entry of the fine-tuning module; blocks until the model version is written."""
 
     def __call__(
         self,
@@ -40,12 +45,25 @@ class Train(Protocol):
         report: Callable[[TrainingProgress], None],
         is_canceled: Callable[[], bool],
     ) -> ModelVersion:
-        """Trains; raises FailedPrecondition if it cannot, `InputsEnded` if the inputs broke off."""
+        """Trains a model version.
+
+        Args:
+            run_id: The run that the version belongs to.
+            settings: How to train.
+            inputs: What to train on; raises `InputsEnded` if the caller went away.
+            judged: Queries with judgements to measure on; may be empty.
+            report: Called with the progress, from the training thread.
+            is_canceled: Training ends within one step once this returns True.
+
+        Raises:
+            FailedPrecondition: Nothing can be trained from these settings and inputs.
+            InputsEnded: As `inputs` raised it.
+        """
         ...
 
 
 class InputsEnded(Exception):
-    """The caller went away before all inputs were sent."""
+    """The caller went away before it had sent all inputs."""
 
 
 class FineTuningServicer(FineTuningServiceServicer):
@@ -56,36 +74,51 @@ class FineTuningServicer(FineTuningServiceServicer):
         self._defaults = defaults
         self._one_at_a_time = asyncio.Lock()
 
-    async def FineTune(  # noqa: N802
+    @override
+    async def FineTune(
         self, request_iterator: AsyncIterator[pb.FineTuneRequest], context: Context
     ) -> AsyncIterator[pb.FineTuneResponse]:
-        """See the contract."""
         first = await anext(request_iterator, None)
         if first is None or first.WhichOneof("message") != "start":
             raise InvalidArgument([FieldViolation("start", "must be the first message")])
         run_id = fields.checked_run_id(first.start.run_id)
         settings = checked_settings(first.start.settings, self._defaults)
         judged = await asyncio.to_thread(checked_judged_queries, first.start.judged_queries)
-        async with self._one_at_a_time:
-            training = _Training(self._train, run_id, settings, judged)
-            receiving = asyncio.create_task(training.receive(request_iterator))
-            try:
-                async for response in training.responses():
-                    yield response
-            finally:
-                receiving.cancel()
-                await training.stop()
+        async with self._one_at_a_time, _Training(self._train, run_id, settings, judged, request_iterator) as training:
+            async for response in training.responses():
+                yield response
 
 
 class _Training:
-    """One training in its thread, with a queue each way."""
+    """One training in a thread of its own, with one queue for its inputs and one for its responses.
 
-    def __init__(self, train: Train, run_id: str, settings: FineTuningSettings, judged: Sequence[JudgedQuery]) -> None:
+    A context manager: it starts the thread, and on exit ends the training within one step and waits for it.
+    """
+
+    def __init__(
+        self,
+        train: Train,
+        run_id: str,
+        settings: FineTuningSettings,
+        judged: Sequence[JudgedQuery],
+        requests: AsyncIterator[pb.FineTuneRequest],
+    ) -> None:
         self._inputs: queue.Queue[TrainingInput | Exception | None] = queue.Queue(WAITING_INPUTS)
         self._responses: asyncio.Queue[pb.FineTuneResponse | Exception | None] = asyncio.Queue()
         self._canceled = threading.Event()
+        self._start = partial(self._run, train, run_id, settings, judged)
+        self._requests = requests
+
+    async def __aenter__(self) -> "_Training":
         self._loop = asyncio.get_running_loop()
-        self._done = self._loop.run_in_executor(None, self._run, train, run_id, settings, judged)
+        self._done = self._loop.run_in_executor(None, self._start)
+        self._receiving = asyncio.create_task(self._receive())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._receiving.cancel()
+        self._canceled.set()
+        await asyncio.shield(self._done)
 
     def _run(self, train: Train, run_id: str, settings: FineTuningSettings, judged: Sequence[JudgedQuery]) -> None:
         canceled = self._canceled.is_set
@@ -115,11 +148,11 @@ class _Training:
     def _answer(self, response: pb.FineTuneResponse | Exception | None) -> None:
         self._loop.call_soon_threadsafe(self._responses.put_nowait, response)
 
-    async def receive(self, requests: AsyncIterator[pb.FineTuneRequest]) -> None:
-        """Hands the inputs of the stream to the thread, never more than fit the queue."""
+    async def _receive(self) -> None:
+        """Hands the inputs of the stream to the thread, at most WAITING_INPUTS ahead of it."""
         end: Exception | None = None
         try:
-            async for request in requests:
+            async for request in self._requests:
                 if request.WhichOneof("message") != "input":
                     raise InvalidArgument([FieldViolation("input", "is required after the first message")])
                 await self._hand_over(training_input_from(request.input))
@@ -132,16 +165,11 @@ class _Training:
             try:
                 return self._inputs.put_nowait(item)
             except queue.Full:
-                await asyncio.sleep(POLL_SECONDS / 10)
+                await asyncio.sleep(FULL_QUEUE_SECONDS)
 
     async def responses(self) -> AsyncIterator[pb.FineTuneResponse]:
-        """What the thread reports, up to the model version. Raises what training raised."""
+        """Yields the progress that the thread reports, and last the model version. Raises what training raised."""
         while (response := await self._responses.get()) is not None:
             if isinstance(response, Exception):
                 raise response
             yield response
-
-    async def stop(self) -> None:
-        """Ends the training within one step and waits for it; does nothing to one that is done."""
-        self._canceled.set()
-        await asyncio.shield(self._done)

@@ -1,4 +1,4 @@
-"""One Ingest stream: reads ahead within a window, and acknowledges in the order of the messages."""
+"""One Ingest stream: reads messages ahead of their writes, and acknowledges them in their order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,12 +16,16 @@ from clickstream.domain.errors import AlreadyExists, ClickstreamError, FieldViol
 from clickstream.domain.sessions import Appended, EventDraft, EventPush, SessionDraft, StoredEvent
 from clickstream.servicers.checks import admission
 
-# Whether a message is at fault or the store: these fail it alone, anything else ends the stream.
+# Errors of one message, which is answered with a failure. Any other error ends the stream.
 REFUSALS = (InvalidArgument, NotFound, AlreadyExists)
 
 
 class _Message(NamedTuple):
-    """A message that was read; `answer` makes its acknowledgement of what the store gave."""
+    """A message that was read and not acknowledged yet.
+
+    `size` is what it counts in the window, in bytes. `done` is the result of its write, of which `answer` makes the
+    acknowledgement.
+    """
 
     sequence: int
     size: int
@@ -30,9 +34,13 @@ class _Message(NamedTuple):
 
 
 class IngestStream:
-    """A task reads and submits; the call itself waits for the writes and acknowledges them."""
+    """A task reads messages and submits their writes; the call itself waits for the writes and acknowledges them.
+
+    The task stops reading while `limits.INGEST_WINDOW_BYTES` are unacknowledged.
+    """
 
     def __init__(self, commit: GroupCommit, arrival: Callable[[bool], admission.Arrival]) -> None:
+        """Takes what writes, and what makes the arrival of a message, given whether the message is historical."""
         self._commit = commit
         self._arrival = arrival
         self._read: asyncio.Queue[_Message | None] = asyncio.Queue()
@@ -42,11 +50,12 @@ class IngestStream:
     async def run(
         self, requests: AsyncIterator[pb.IngestRequest], write: Callable[[pb.IngestResponse], Awaitable[None]]
     ) -> None:
-        """Serves the stream until its requests end, and all are acknowledged.
+        """Serves the stream until its requests end and every message is acknowledged.
 
         Raises:
-            Unavailable: the outcome of the message after the last acknowledged one is unknown.
-            InvalidArgument, ResourceExhausted: that message cannot be read.
+            Unavailable: The server stops, or the store did not answer. Messages after the last acknowledged one may
+                be stored or not.
+            InvalidArgument, ResourceExhausted: The message after the last acknowledged one cannot be read.
         """
         reading = asyncio.create_task(self._read_all(requests))
         try:
@@ -61,11 +70,11 @@ class IngestStream:
             self._leave()
 
     def _leave(self) -> None:
-        """Lets go of what was not acknowledged; its writes stand."""
+        """Drops the messages that were not acknowledged. Writes that have begun are not undone."""
         while not self._read.empty():
             message = self._read.get_nowait()
             if message is not None and not message.done.cancel() and not message.done.cancelled():
-                message.done.exception()  # nobody else will ask
+                message.done.exception()  # taken, so that asyncio does not log it as never retrieved
 
     async def _read_all(self, requests: AsyncIterator[pb.IngestRequest]) -> None:
         last = 0
@@ -84,7 +93,7 @@ class IngestStream:
             self._read.put_nowait(None)
 
     async def _submitted(self, request: pb.IngestRequest) -> _Message:
-        """A message on its way into the store, or already refused."""
+        """Submits the write of a message; an invalid message is refused instead."""
         size = request.ByteSize() + OVERHEAD_BYTES * max(1, len(request.events.events))
         done: asyncio.Future[Any]
         answer: Callable[[Any], pb.IngestResponse] = _no_answer

@@ -1,4 +1,4 @@
-"""From a model version back to its inputs and their events, and forward from a session to its versions."""
+"""Lineage: from a model version to the inputs and events behind it, and from a session to its runs and versions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,14 +17,15 @@ from clickstream.domain.runs import TrainingRun
 from clickstream.domain.sessions import StoredSession
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.servicers.checks import fields, page_tokens
-from clickstream.servicers.lookups import known
+from clickstream.servicers.lookups import existing_session
 
-# The run has ended, but a worker may have died before it wrote so.
+# States of the tasks that a version was trained on. A task may still be PROCESSING although its run has ended: the
+# worker died before it wrote the end of its tasks.
 TRAINED = frozenset({ImprovementState.DONE, ImprovementState.PROCESSING})
 
 
 class ModelLineage:
-    """Reads the frozen pages that a version was trained on; blocks."""
+    """Reads the frozen training pages that a version was trained on. Every method blocks."""
 
     def __init__(self, dao: ClickstreamDao, inputs: InputReader) -> None:
         self._dao = dao
@@ -33,13 +34,17 @@ class ModelLineage:
         self.policy_version = self._summary.policy_version
 
     def batches(self, version: ModelVersion, from_batch_id: str, after_number: int) -> list[Batch]:
-        """The version's batches by sequence number, from the named one on. Raises InvalidArgument."""
+        """The version's batches in their order, from `from_batch_id` on; all of them if it is empty.
+
+        Raises:
+            InvalidArgument: `from_batch_id` is no batch of the version, or `after_number` makes no sense with it.
+        """
         violations = fields.Violations()
         fields.check_after_number(after_number, violations)
         if after_number and not from_batch_id:
             violations.append(FieldViolation("batch_id", "is required together with after_number"))
         if from_batch_id and from_batch_id not in version.batch_ids:
-            violations.append(FieldViolation("batch_id", "is no batch of this model version"))
+            violations.append(FieldViolation("batch_id", "is not a batch of this model version"))
         fields.require(violations)
         sequences = sorted(sequence for each in version.batch_ids if (sequence := sequence_of(each)))
         first = sequence_of(from_batch_id) or 0
@@ -49,18 +54,18 @@ class ModelLineage:
     def pages(
         self, version: ModelVersion, batches: Sequence[Batch], after_number: int
     ) -> Iterator[list[pb.InputOrigin]]:
-        """The version's inputs in all these batches; in the first one those above `after_number`."""
+        """Yields the version's inputs in these batches; in the first batch only those above `after_number`."""
         run = self._dao.runs.get(version.run_id)
         if run is not None and run.from_improvement_queue:
-            # Some of their sessions alone; a batch may still collect, and looking must not fix its pages.
-            yield from self._of_the_queue(run, batches, after_number)
+            # The run read single sessions. Reading whole pages would freeze them, and a batch may still collect.
+            yield from self._of_queue_run(run, batches, after_number)
             return
         for batch in batches:
             for page in self._inputs.pages(batch.sequence, batch.session_count, after_number, self._summary):
                 yield [_origin(converted) for converted in page]
             after_number = 0
 
-    def _of_the_queue(
+    def _of_queue_run(
         self, run: TrainingRun, batches: Sequence[Batch], after_number: int
     ) -> Iterator[list[pb.InputOrigin]]:
         template = ItemTemplate(run.settings.item_template)
@@ -76,8 +81,19 @@ class ModelLineage:
 def session_lineage(
     dao: ClickstreamDao, inputs: InputReader, session_id: str, before: ListCursor | None, limit: int
 ) -> pb.GetSessionLineageResponse:
-    """A session's batch and input, and the runs over it, the newest first. Raises NotFound."""
-    session = known(dao.sessions.get(session_id))
+    """A session's batch, its input, and a page of the runs over its batch, the newest first. Blocks.
+
+    Args:
+        dao: The store.
+        inputs: Reads the session's input.
+        session_id: The session.
+        before: Where the page begins; None for the newest run.
+        limit: Most runs of the page.
+
+    Raises:
+        NotFound: There is no such session.
+    """
+    session = existing_session(dao.sessions.get(session_id))
     runs = dao.runs.of_batch(session.batch, before, limit)
     token = ""
     if len(runs) == limit:
@@ -109,7 +125,7 @@ def _run_of_session(run: TrainingRun) -> pb.RunOfSession:
 def _input_of(
     dao: ClickstreamDao, inputs: InputReader, session: StoredSession, runs: Sequence[TrainingRun]
 ) -> pb.InputOrigin | None:
-    # Without a run that has read the batch its pages are not fixed yet, and looking must not fix them.
+    # Reading freezes the pages of a batch. Only a training run may do that, so there is no input before the first.
     batch = dao.batches.get(session.batch) if any(run.conversion for run in runs) else None
     if batch is None:
         return None

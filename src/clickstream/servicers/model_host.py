@@ -1,4 +1,4 @@
-"""ModelHostService, where the models lie, and the client that ModelService calls it with."""
+"""ModelHostService: reads model versions and embeds texts, on the machine that has the models."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from embedding_studio.clickstream.internal.v1 import model_host_service_pb2 as pb
 from embedding_studio.clickstream.internal.v1.model_host_service_pb2_grpc import ModelHostServiceServicer
 from embedding_studio.clickstream.v1 import model_service_pb2
+from typing_extensions import override
 
 from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.models.files import ModelFiles
@@ -16,16 +17,14 @@ from clickstream.servicers.checks.texts import KINDS, check_texts
 
 
 class ModelHostServicer(ModelHostServiceServicer):
-    """Reads the files under `models`, and embeds with what they hold."""
+    """Reads the model folders under `models`, and embeds with their models."""
 
     def __init__(self, models: Path, embedding: EmbeddingQueue) -> None:
         self._models = models
         self._embedding = embedding
 
-    async def ReadModel(  # noqa: N802
-        self, request: pb.ReadModelRequest, context: Context
-    ) -> AsyncIterator[pb.ReadModelResponse]:
-        """See the contract."""
+    @override
+    async def ReadModel(self, request: pb.ReadModelRequest, context: Context) -> AsyncIterator[pb.ReadModelResponse]:
         folder = model_folder(self._models, request.model_version_id)
         found = await asyncio.to_thread(ModelFiles, folder)
         chunks = found.chunks(request.file_name, request.offset)
@@ -42,8 +41,8 @@ class ModelHostServicer(ModelHostServiceServicer):
             message = model_service_pb2.ModelChunk(file_name=chunk.file_name, offset=chunk.offset, data=chunk.data)
             yield pb.ReadModelResponse(chunk=message)
 
-    async def EmbedTexts(self, request: pb.EmbedTextsRequest, context: Context) -> pb.EmbedTextsResponse:  # noqa: N802
-        """See the contract."""
+    @override
+    async def EmbedTexts(self, request: pb.EmbedTextsRequest, context: Context) -> pb.EmbedTextsResponse:
         check_texts(request.texts, request.kind)
         vectors = await self._embedding.embed(request.model_version_id, KINDS[request.kind], list(request.texts))
         return pb.EmbedTextsResponse(embeddings=[model_service_pb2.Embedding(values=vector) for vector in vectors])

@@ -1,12 +1,12 @@
-"""Readiness beside liveness: the health name `readiness` is SERVING only while the store answers."""
+"""Readiness: the health name `readiness` is SERVING only while the store answers."""
 
 import asyncio
 from collections.abc import Callable
 
 from clickstream.servicers.server import Server
 
-# Seconds between two questions to the store, and seconds that it has for an answer. Both are below the
-# shortest period that a probe usually has.
+# The pause between two questions to the store, and the time that the store has for an answer. Both are as short as
+# the shortest usual period of a probe.
 PERIOD_SECONDS = 1.0
 ANSWER_SECONDS = 1.0
 

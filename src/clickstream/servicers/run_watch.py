@@ -1,4 +1,4 @@
-"""Watching training runs: however many watch one, the store is asked once per interval."""
+"""Watches training runs: all watchers of a run together ask the store once per interval."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,20 +13,23 @@ WATCH_SECONDS = 0.5
 
 
 class _Look(NamedTuple):
+    """A run as one read of the store found it; `ended` says whether it can still change."""
+
     response: pb.WatchTrainingRunResponse
     ended: bool
 
 
 class RunWatch:
-    """What a run's watchers see. `get` is called in a thread; what it raises ends the watches."""
+    """Shows each run to all of its watchers. For one event loop."""
 
     def __init__(self, get: Callable[[str], TrainingRun]) -> None:
+        """Takes `get`, which reads a run by its id. It is called in a thread; its errors end the watches."""
         self._get = get
         self._looks: dict[str, asyncio.Task[_Look]] = {}
 
     async def changes(self, run_id: str) -> AsyncIterator[pb.WatchTrainingRunResponse]:
-        """The run now and after changes, up to its end."""
-        # The first look is the watcher's own: what was written before the call is seen.
+        """Yields the run as it is now, and again after each change, until it has ended."""
+        # A look of its own, not a shared one: it shows everything that was written before the call.
         look, before = await self._look(run_id), None
         while True:
             if look.response != before:
@@ -38,17 +41,17 @@ class RunWatch:
             look = await self._shared_look(run_id)
 
     async def _shared_look(self, run_id: str) -> _Look:
-        """A look that was begun within the last `WATCH_SECONDS`, by whichever watcher came first.
+        """A look that began within the last `WATCH_SECONDS`, for whichever watcher asked first.
 
-        It is never older than the watcher's own look before, which ended at least that long ago.
+        It is newer than the watcher's look before it, which ended at least `WATCH_SECONDS` ago.
         """
         look = self._looks.get(run_id)
         if look is None:
             look = self._looks[run_id] = asyncio.create_task(self._look(run_id))
-            # If all its watchers have gone meanwhile, nobody else looks at its error.
+            # Takes the error of a look whose watchers have gone; otherwise asyncio logs it as never retrieved.
             look.add_done_callback(lambda done: done.cancelled() or done.exception())
             asyncio.get_running_loop().call_later(WATCH_SECONDS, self._looks.pop, run_id, None)
-        # Shielded: a watcher that goes away takes nothing from the others.
+        # Shielded: one watcher's cancellation must not cancel the look of the others.
         return await asyncio.shield(look)
 
     async def _look(self, run_id: str) -> _Look:

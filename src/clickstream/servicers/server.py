@@ -1,4 +1,4 @@
-"""The gRPC server: our services, health per service, and reflection."""
+"""The gRPC server: our services, their health, and reflection."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,6 +30,7 @@ from clickstream.domain.errors import StartError
 from clickstream.servicers.boundary import Boundary
 
 OPTIONS = [
+    # Beyond these gRPC itself refuses a message, without details. The boundary refuses earlier, and names the limit.
     ("grpc.max_receive_message_length", limits.TRANSPORT_BYTES),
     ("grpc.max_send_message_length", limits.TRANSPORT_BYTES),
     # Clients behind load balancers keep idle connections alive with pings.
@@ -37,7 +38,7 @@ OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 
-
+# Every service: the generated servicer, the module of its file, its name, and how generated code registers it.
 SERVICES: tuple[tuple[type[Any], Any, str, Callable[[Any, Any], None]], ...] = (
     (
         clickstream_service_pb2_grpc.ClickstreamServiceServicer,
@@ -82,8 +83,6 @@ SERVICES: tuple[tuple[type[Any], Any, str, Callable[[Any, Any], None]], ...] = (
         model_host_service_pb2_grpc.add_ModelHostServiceServicer_to_server,
     ),
 )
-"""Every service: the generated servicer, the module of its file, its name, and how generated code registers it."""
-
 
 # The health name that says whether calls can succeed. The empty name says that the process lives.
 READINESS = "readiness"
@@ -92,14 +91,14 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class _Registry:
-    """A server as generated code sees it, which puts every method behind the boundary."""
+    """Stands in for the server when generated code registers a service, and puts every method behind the boundary."""
 
     def __init__(self, server: grpc.aio.Server, boundary: Boundary) -> None:
         self._server = server
         self._boundary = boundary
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """Nothing: the same handlers come by method as well."""
+        """Does nothing: generated code also calls `add_registered_method_handlers`, with the same handlers."""
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
         """Registers the methods of a service."""
@@ -109,13 +108,16 @@ class _Registry:
 
 
 class Server:
-    """An asyncio gRPC server over the given services. To be made inside its event loop.
-
-    With `reuse_port` several such servers take shares of the connections to one port. Without it, a
-    second server is refused: it would take half of the calls without a word.
-    """
+    """An asyncio gRPC server over the given services. Make it inside its event loop."""
 
     def __init__(self, servicers: Sequence[Any], *, reuse_port: bool = False) -> None:
+        """Registers the servicers.
+
+        Args:
+            servicers: One for each service to offer; each is of a class in `SERVICES`.
+            reuse_port: Whether several servers share the connections to one port. If not, a second server cannot
+                open the port; otherwise a server started by mistake would silently take half of the calls.
+        """
         self._boundary = Boundary()
         self._server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(reuse_port))])
         self._health = health.aio.HealthServicer()
@@ -129,7 +131,7 @@ class Server:
         reflection.enable_server_reflection(named, self._server)
 
     def bind(self, address: str) -> int:
-        """Opens the port; returns its number. Raises StartError."""
+        """Opens the port `host:port` and returns its number; port 0 is any free one. Raises StartError."""
         try:
             port: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
@@ -137,7 +139,7 @@ class Server:
         return port
 
     async def start(self) -> None:
-        """Serves from now on. Health answers SERVING for the process (the empty name) and for each service.
+        """Starts serving. Health answers SERVING for the process (the empty name) and for each service.
 
         The name `readiness` is NOT_SERVING until `set_ready` says otherwise.
         """
@@ -151,9 +153,10 @@ class Server:
         await self._health.set(READINESS, _SERVING if ready else _NOT_SERVING)
 
     async def drain(self, grace: float) -> None:
-        """Stops by R20: NOT_SERVING, streams and new calls end with UNAVAILABLE.
+        """Stops serving (R20).
 
-        Accepted calls finish within `grace` seconds.
+        Health answers NOT_SERVING, streams and new calls end with UNAVAILABLE, and accepted calls have `grace`
+        seconds to finish.
         """
         await self._health.enter_graceful_shutdown()
         await self._boundary.stop()

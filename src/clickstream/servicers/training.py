@@ -1,4 +1,4 @@
-"""TrainingService: converted inputs and training runs."""
+"""TrainingService: training inputs and training runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,6 +8,7 @@ from datetime import datetime
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as pb
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceServicer
+from typing_extensions import override
 
 from clickstream.contract.encoding import discard_unknown_fields
 from clickstream.contract.runs import curve_point_message, run_message
@@ -37,7 +38,7 @@ from clickstream.servicers.run_watch import RunWatch
 
 
 class TrainingServicer(TrainingServiceServicer):
-    """Queues and shows runs; the worker does them, in this or another process."""
+    """Queues runs and shows them. A worker trains them, in this process or another."""
 
     def __init__(
         self,
@@ -54,10 +55,10 @@ class TrainingServicer(TrainingServiceServicer):
         self._wake_worker = wake_worker
         self._watch = RunWatch(self._run)
 
-    async def StreamTrainingInputs(  # noqa: N802
+    @override
+    async def StreamTrainingInputs(
         self, request: pb.StreamTrainingInputsRequest, context: Context
     ) -> AsyncIterator[pb.StreamTrainingInputsResponse]:
-        """See the contract."""
         violations = fields.Violations()
         fields.check_id(request.batch_id, "batch_id", violations)
         fields.check_after_number(request.after_number, violations)
@@ -70,8 +71,8 @@ class TrainingServicer(TrainingServiceServicer):
                 yield pb.StreamTrainingInputsResponse(input=training_input_message(converted))
         yield pb.StreamTrainingInputsResponse(summary=conversion_summary_message(summary))
 
-    async def StartTraining(self, request: pb.StartTrainingRequest, context: Context) -> pb.StartTrainingResponse:  # noqa: N802
-        """See the contract."""
+    @override
+    async def StartTraining(self, request: pb.StartTrainingRequest, context: Context) -> pb.StartTrainingResponse:
         fields.checked_run_id(request.run_id)
         _check_batch_ids(request)
         settings = checked_settings(request.settings, self._defaults)
@@ -108,7 +109,11 @@ class TrainingServicer(TrainingServiceServicer):
         return run, created
 
     def _base_model(self, named: str) -> str:
-        """Refuses a version that does not exist before a run seeks it on a hub; other names the trainer knows."""
+        """The model that a run starts from, given the name in its request.
+
+        A version that does not exist is refused here; otherwise the trainer would look for it on a model hub. Only
+        the trainer can check any other name. Raises NotFound.
+        """
         name = starting_model(named, self._defaults.base_model, self._dao.promotions.current())
         if is_version_id(name) and self._dao.runs.model_version(name) is None:
             raise NotFound(Reason.MODEL_VERSION_NOT_FOUND, "settings.base_model: there is no such model version")
@@ -125,54 +130,47 @@ class TrainingServicer(TrainingServiceServicer):
             )
         return batch
 
-    async def GetTrainingRun(self, request: pb.GetTrainingRunRequest, context: Context) -> pb.GetTrainingRunResponse:  # noqa: N802
-        """See the contract."""
+    @override
+    async def GetTrainingRun(self, request: pb.GetTrainingRunRequest, context: Context) -> pb.GetTrainingRunResponse:
         run = await asyncio.to_thread(self._run, fields.checked_id(request.run_id, "run_id"))
         return pb.GetTrainingRunResponse(run=run_message(run))
 
     def _run(self, run_id: str) -> TrainingRun:
-        return _existing(self._dao.runs.get(run_id))
+        return _existing_run(self._dao.runs.get(run_id))
 
-    async def ListTrainingRuns(  # noqa: N802
+    @override
+    async def ListTrainingRuns(
         self, request: pb.ListTrainingRunsRequest, context: Context
     ) -> pb.ListTrainingRunsResponse:
-        """See the contract."""
-        violations = fields.Violations()
-        page_size = fields.check_page_size(request.page_size, violations)
-        fields.require(violations)
-        method = "ListTrainingRuns"
-        states = page_tokens.enum_filter(
-            request.states, runs_pb.TrainingRunState, "TRAINING_RUN_STATE_", RunState, "states"
-        )
+        page_size = fields.checked_page_size(request.page_size)
+        kind, method = runs_pb.TrainingRunState, "ListTrainingRuns"
+        states = page_tokens.enum_filter(request.states, kind, "TRAINING_RUN_STATE_", RunState, "states")
         before = page_tokens.decode_position(request.page_token, method, states)
         runs = await asyncio.to_thread(self._dao.runs.list, before, page_size, states)
-        page, more = page_tokens.fitting(runs, run_message, page_size)
-        token = ""
-        if more:
-            last = runs[len(page) - 1]
-            token = page_tokens.encode_position(method, last.queued_at, last.run_id, states)
+        page, last = page_tokens.cut_page(runs, run_message, page_size)
+        token = page_tokens.encode_position(method, last.queued_at, last.run_id, states) if last else ""
         return pb.ListTrainingRunsResponse(runs=page, next_page_token=token)
 
-    async def WatchTrainingRun(  # noqa: N802
+    @override
+    async def WatchTrainingRun(
         self, request: pb.WatchTrainingRunRequest, context: Context
     ) -> AsyncIterator[pb.WatchTrainingRunResponse]:
-        """See the contract."""
         run_id = fields.checked_id(request.run_id, "run_id")
         async for response in self._watch.changes(run_id):
             yield response
 
-    async def GetTrainingCurve(  # noqa: N802
+    @override
+    async def GetTrainingCurve(
         self, request: pb.GetTrainingCurveRequest, context: Context
     ) -> pb.GetTrainingCurveResponse:
-        """See the contract."""
         run = await asyncio.to_thread(self._run, fields.checked_id(request.run_id, "run_id"))
         points = await asyncio.to_thread(self._dao.runs.curve, run.run_id)
         return pb.GetTrainingCurveResponse(points=map(curve_point_message, points))
 
-    async def CancelTrainingRun(  # noqa: N802
+    @override
+    async def CancelTrainingRun(
         self, request: pb.CancelTrainingRunRequest, context: Context
     ) -> pb.CancelTrainingRunResponse:
-        """See the contract."""
         run_id = fields.checked_id(request.run_id, "run_id")
         run = await asyncio.to_thread(self._cancel, run_id)
         if run.state in ENDED and run.state is not RunState.CANCELED:
@@ -185,20 +183,20 @@ class TrainingServicer(TrainingServiceServicer):
         return pb.CancelTrainingRunResponse(run=run_message(run))
 
     def _cancel(self, run_id: str) -> TrainingRun:
-        run = _existing(self._dao.runs.request_cancel(run_id, self._clock()))
-        if run.state is RunState.CANCELED:  # by this call perhaps, and then no worker frees its batches
+        run = _existing_run(self._dao.runs.request_cancel(run_id, self._clock()))
+        if run.state is RunState.CANCELED:  # no worker has the run, so no worker frees its batches
             end_training(self._dao.batches, run, run.state, run.reason, self._clock())
         return run
 
 
 def _request_of(run: TrainingRun) -> pb.StartTrainingRequest:
-    """What queued a run, as far as this code knows its fields: a newer server may have stored more."""
+    """The request that queued a run, without fields that only the newer server that stored it knows."""
     request = pb.StartTrainingRequest.FromString(run.request)
     discard_unknown_fields(request)
     return request
 
 
-def _existing(run: TrainingRun | None) -> TrainingRun:
+def _existing_run(run: TrainingRun | None) -> TrainingRun:
     if run is None:
         raise NotFound(Reason.TRAINING_RUN_NOT_FOUND, "run_id: there is no such run")
     return run
@@ -215,7 +213,7 @@ def _check_batch_ids(request: pb.StartTrainingRequest) -> None:
     for index, batch_id in enumerate(request.batch_ids[: limits.BATCHES_PER_RUN]):
         fields.check_id(batch_id, f"batch_ids[{index}]", violations)
         if batch_id in seen:
-            violations.append(FieldViolation(f"batch_ids[{index}]", "is named twice"))
+            violations.append(FieldViolation(f"batch_ids[{index}]", "is listed twice"))
         seen.add(batch_id)
     if violations:
         raise InvalidArgument(violations)

@@ -1,4 +1,4 @@
-"""The channel to the trainer."""
+"""Opens the channel to the trainer."""
 
 import grpc
 
@@ -7,14 +7,14 @@ from clickstream.domain import limits
 OPTIONS = [
     ("grpc.max_send_message_length", limits.TRANSPORT_BYTES),
     ("grpc.max_receive_message_length", limits.TRANSPORT_BYTES),
-    # A trainer that went away without a word is noticed within half a minute, however long a call runs.
+    # A ping every 20 s. A trainer that vanished is noticed within half a minute, however long a call runs.
     ("grpc.keepalive_time_ms", 20_000),
-    # An unanswered ping ends the connection. grpc.keepalive_timeout_ms no longer says when: the ping's own
-    # timeout, a minute by default, does.
+    # An unanswered ping ends the connection after this time (by default after a minute). gRPC no longer uses
+    # grpc.keepalive_timeout_ms for it.
     ("grpc.http2.ping_timeout_ms", 10_000),
 ]
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to `host:port` for the running event loop, which connects with its first call."""
+    """A channel to `host:port` for the running event loop. It connects with its first call."""
     return grpc.aio.insecure_channel(address, options=OPTIONS)

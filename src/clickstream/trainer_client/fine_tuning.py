@@ -1,4 +1,4 @@
-"""Calls the fine-tuning module."""
+"""The client of FineTuningService."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ from clickstream.trainer_client.channel import open_channel
 
 
 class FineTuningClient:
-    """Calls the fine-tuning module, wherever it runs."""
+    """Calls the fine-tuning module, in this process or another. Make it inside the event loop that uses it."""
 
     def __init__(self, address: str) -> None:
         self._channel = open_channel(address)
@@ -34,11 +34,17 @@ class FineTuningClient:
         inputs: AsyncIterator[TrainingInput],
         judged: Sequence[JudgedQuery],
     ) -> AsyncIterator[TrainingProgress | ModelVersion]:
-        """Streams inputs in, and progress and last the model version out.
+        """Trains one model version. Yields progress, and last the version.
+
+        Args:
+            run_id: The run that the version belongs to.
+            settings: How to train.
+            inputs: What to train on. An error that it raises ends the training, and is raised.
+            judged: Queries with judgements to measure on; may be empty.
 
         Raises:
-            FailedPrecondition: nothing can be trained from these settings and inputs.
-            Unavailable: the module cannot be reached or went away; call again to go on.
+            FailedPrecondition: Nothing can be trained from these settings and inputs.
+            Unavailable: The module cannot be reached or went away. The same call continues from the last checkpoint.
         """
         failure: list[Exception] = []
 
@@ -50,7 +56,7 @@ class FineTuningClient:
                 async for converted in inputs:
                     yield pb.FineTuneRequest(input=training_input_message(converted))
             except Exception as error:
-                # gRPC would end the stream as if it were complete.
+                # Without the cancel, gRPC would end the stream as if all inputs had been sent.
                 failure.append(error)
                 call.cancel()
 

@@ -1,4 +1,4 @@
-"""Calls the machine that holds the models."""
+"""The client of ModelHostService."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,13 +13,21 @@ from clickstream.trainer_client.channel import open_channel
 
 
 class ModelHostClient:
-    """Calls the machine of the models; its errors are ours, and a cancelled call is cancelled there."""
+    """Calls the machine that has the models.
+
+    Its errors are raised as domain errors. Cancelling a call also cancels it on that machine. Timeouts are in
+    seconds; None means no limit.
+    """
 
     def __init__(self) -> None:
         self._channel: grpc.aio.Channel | None = None
 
     def connect(self, address: str) -> None:
-        """To be called before the first use; apart, as a server's own address is known last of all."""
+        """Opens the channel. Call it before the first use.
+
+        It is apart from `__init__`: in a process that also trains, the address is the server's own, which is
+        known only after its servicers are made.
+        """
         self._channel = open_channel(address)
         self._stub = ModelHostServiceStub(self._channel)
 
@@ -43,7 +51,7 @@ class ModelHostClient:
         return response
 
     async def load(self, model_version_id: str, timeout: float | None) -> None:
-        """Has a version loaded, and embed a text. Raises as `embed` does."""
+        """Makes the machine load a version and embed one text with it. Raises as `embed` does."""
         probe = pb.EmbedTextsRequest(
             model_version_id=model_version_id, texts=["a"], kind=model_service_pb2.TEXT_KIND_QUERY
         )

@@ -1,4 +1,4 @@
-"""What a refusal costs: bounded violations with bounded paths, whatever the request holds."""
+"""The cost of a refusal: violations and their paths are bounded, whatever the request."""
 
 import tracemalloc
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ def event_of_empty_values(number: int) -> session_pb2.Event:
 
 
 def test_r7_a_refusal_costs_about_the_size_of_its_request() -> None:
-    """R7: 100 events with 400,000 bad values and long paths are refused within a few times the request's size."""
+    """R7: refusing 100 events with 400,000 bad values and long paths takes a few times the memory of the request."""
     sent = [event_of_empty_values(number) for number in range(100)]
     size = sum(event.ByteSize() for event in sent)
     tracemalloc.start()
@@ -39,7 +39,7 @@ def test_r7_a_refusal_costs_about_the_size_of_its_request() -> None:
 
 
 def test_r7_a_path_is_cut_where_it_grows() -> None:
-    """R7: a violation below a long key names a path of bounded length."""
+    """R7: the path of a violation below a long key is cut."""
     violations = fields.Violations()
     fields.check_struct(event_of_empty_values(1).meta, "events[0].meta", violations)
     assert violations

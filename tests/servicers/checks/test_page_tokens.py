@@ -1,4 +1,4 @@
-"""Pages of the listing methods."""
+"""Pages and page tokens of the listing methods."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -24,20 +24,21 @@ COUNT = 4
 
 
 def test_r7_a_page_is_bounded_in_bytes_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R7: of rows that would not fit one message the first come, and at least one."""
+    """R7: a page has the first rows that fit one message, and at least one row."""
     batches = [Batch(sequence, BatchStatus.RELEASED, 5, release_id="r" * 100) for sequence in range(9, 0, -1)]
     size = batch_message(batches[0]).ByteSize()
     of_three = [(3 * size, 10, 3, True), (3 * size - 1, 10, 2, True), (1, 10, 1, True)]
     of_all = [(9 * size, 9, 9, True), (9 * size, 10, 9, False)]
     for room, page_size, count, more in of_three + of_all:
         monkeypatch.setattr(limits, "PAGE_BYTES", room)
-        page, goes_on = page_tokens.fitting(batches, batch_message, page_size)
-        assert ([each.batch_id for each in page], goes_on) == ([f"batch-{9 - at}" for at in range(count)], more)
-    assert page_tokens.fitting([], batch_message, 10) == ([], False)
+        page, last = page_tokens.cut_page(batches, batch_message, page_size)
+        assert [each.batch_id for each in page] == [f"batch-{9 - at}" for at in range(count)]
+        assert last == (batches[count - 1] if more else None)
+    assert page_tokens.cut_page([], batch_message, 10) == ([], None)
 
 
-def test_r7_a_token_goes_on_at_exactly_the_row_that_it_was_made_for() -> None:
-    """R7: every millisecond survives a page token: one that came back earlier or later would lose or repeat rows."""
+def test_r7_a_page_token_keeps_its_row_exactly() -> None:
+    """R7: a page token keeps every millisecond: an earlier or later time would lose or repeat rows."""
     for millisecond in range(1_000):
         at = NOW + timedelta(milliseconds=millisecond)
         token = page_tokens.encode_position("List", at, "row", ())
@@ -77,7 +78,7 @@ LISTINGS = {
 def test_r7_pages_that_end_early_skip_and_repeat_nothing(
     server: InProcessServer, monkeypatch: pytest.MonkeyPatch, listing: str
 ) -> None:
-    """R7: rows that do not fit one message come on the next pages, in the same order."""
+    """R7: rows that do not fit one page come on the next pages, in the same order."""
     fill(server.dao)
     method, request, field = LISTINGS[listing]
 

@@ -1,4 +1,4 @@
-"""Quick checks spare the ordinary message the full one, and never let a faulty one pass."""
+"""Quick checks: ordinary messages need no full check, and no faulty message passes."""
 
 import math
 from typing import Any
@@ -56,7 +56,7 @@ CONTENT = st.recursive(
 
 @given(st.dictionaries(TEXT, CONTENT, max_size=3), st.integers(0, 20))
 def test_r7_no_faulty_meta_passes(content: dict[str, Any], depth: int) -> None:
-    """R7: whatever passes the quick check has no violation by the full one, at any depth of nesting."""
+    """R7: free data that passes the quick check has no violation by the full check, at any depth."""
     inner: Any = content
     for level in range(depth):
         inner = {"*2": inner, "\n": "2"} if level % 2 else [2.5, inner]
@@ -68,7 +68,7 @@ def test_r7_no_faulty_meta_passes(content: dict[str, Any], depth: int) -> None:
 
 @pytest.mark.parametrize("depth", range(10, 20))
 def test_r7_depth_is_never_underestimated(depth: int) -> None:
-    """R7: a Struct that is one level too deep fails the quick check, of lists as of structs."""
+    """R7: a Struct that is one level too deep, by lists or by structs, fails the quick check."""
     for wrap in (lambda inner: {"k": inner}, lambda inner: [inner], lambda inner: ["2*", {"2": inner}]):
         content: Any = {}
         while not _faults(_struct({"k": content})):
@@ -113,7 +113,7 @@ def test_the_ordinary_session_and_event_need_no_full_check(monkeypatch: pytest.M
 
 
 def test_r5_the_span_lies_inside_the_window() -> None:
-    """R5: a time at the very edge of the window is left to the full check, which knows it to the nanosecond."""
+    """R5: a time within a second of the window's edges goes to the full check, which knows nanoseconds."""
     within = quick.span(WINDOW, NOW)
     seconds = int(NOW.timestamp())
     assert seconds - WINDOW.back < within.earliest <= within.latest < seconds + WINDOW.ahead
@@ -159,7 +159,7 @@ _SESSIONS = st.sets(st.sampled_from(sorted(_FIELDS)), max_size=3).flatmap(
 @settings(max_examples=1_000)
 @given(_SESSIONS)
 def test_r7_no_faulty_session_passes(sent: session_pb2.Session) -> None:
-    """R7: whatever session passes the quick check has no violation by the full one."""
+    """R7: a session that passes the quick check has no violation by the full check."""
     if quick.session_passes(sent, sent.SerializeToString(), quick.span(None, NOW)):
         fields.check_session(sent, None, NOW)
 
@@ -186,7 +186,7 @@ def test_r7_no_faulty_session_passes(sent: session_pb2.Session) -> None:
     ids=str,
 )
 def test_r7_each_fault_alone_fails_both_checks(change: dict[str, Any]) -> None:
-    """R7: a session that is good but for one field passes neither the quick check nor the full one."""
+    """R7: a session with one faulty field passes neither the quick check nor the full check."""
     good = session_pb2.Session(session_id="s-1", results=[session_pb2.Result(object_id="a")])
     assert quick.session_passes(good, good.SerializeToString(), quick.span(None, NOW))
     faulty = session_pb2.Session(**{"session_id": "s-1", "results": good.results} | change)

@@ -30,6 +30,9 @@ from clickstream.training.learning.distributed import Group
 SOURCES = [str(Path(__file__).parents[3] / folder) for folder in ("src", "generated")]
 
 
+ONE_GPU = torch.cuda.device_count() == 1
+
+
 class Trainers:
     """`torchrun … clickstream trainer`, started by the test and stopped with it."""
 
@@ -61,6 +64,8 @@ class Trainers:
 @pytest.fixture(scope="module")
 def trainers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainers]:
     """Two training processes."""
+    if ONE_GPU:
+        pytest.skip("each training process needs a GPU of its own, and there is one")
     started = Trainers(tmp_path_factory.mktemp("trainers"))
     yield started
     if started.process.poll() is None:

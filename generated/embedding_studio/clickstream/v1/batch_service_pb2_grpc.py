@@ -73,9 +73,9 @@ class BatchServiceServicer(object):
     """
 
     def GetBatchSessions(self, request, context):
-        """GetBatchSessions reads one page of a batch, by session number. A reader that goes on from
+        """GetBatchSessions reads one page of a batch, by session number. A reader that continues from
         `next_page_token`, or from `next_after_number`, sees every session of the batch exactly
-        once, also while the batch collects. Erased sessions are passed over. NOT_FOUND if there is
+        once, also while the batch collects. Erased sessions are left out. NOT_FOUND if there is
         no such batch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -84,8 +84,8 @@ class BatchServiceServicer(object):
 
     def StreamBatchSessions(self, request, context):
         """StreamBatchSessions streams a batch from a number on: up to its end if it is released,
-        otherwise up to what has been registered. Erased sessions are passed over. After a broken
-        stream, go on after the last number received. NOT_FOUND if there is no such batch.
+        otherwise up to what has been registered. Erased sessions are left out. After a broken
+        stream, continue after the last number received. NOT_FOUND if there is no such batch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

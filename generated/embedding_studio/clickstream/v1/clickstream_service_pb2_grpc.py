@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ClickstreamServiceStub(object):
-    """ClickstreamService is for the backends of a search box: they say what was shown, and what
+    """ClickstreamService is for the backends of a search box: they send what was shown, and what
     people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the
@@ -75,7 +75,7 @@ class ClickstreamServiceStub(object):
 
 
 class ClickstreamServiceServicer(object):
-    """ClickstreamService is for the backends of a search box: they say what was shown, and what
+    """ClickstreamService is for the backends of a search box: they send what was shown, and what
     people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the
@@ -120,8 +120,9 @@ class ClickstreamServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Ingest(self, request_iterator, context):
-        """Ingest does the same writes as a stream, for backends and imports that have many: sessions
-        and lists of events go up, and one acknowledgement per message comes down, in their order.
+        """Ingest does the same writes as a stream, for backends and imports that have many: the client
+        sends sessions and lists of events, and the server answers one acknowledgement per message,
+        in the order of the messages.
         Events may follow their session at once, in the same stream.
 
         An acknowledgement is sent once its message is durable. A message that is refused
@@ -131,7 +132,7 @@ class ClickstreamServiceServicer(object):
         a message cannot be read at all (INVALID_ARGUMENT: it is not valid protobuf, or its
         sequence does not rise; RESOURCE_EXHAUSTED: it has more than 4 MiB). Everything before
         is acknowledged first. After UNAVAILABLE call again and send all that was not
-        acknowledged, in the same order: what was stored already is found and not stored twice.
+        acknowledged, in the same order: what is stored already is not stored twice.
 
         Keep some messages in flight and read acknowledgements while sending. The server reads
         ahead until about 8 MiB are unacknowledged (an event counts its own size and 1,000
@@ -199,7 +200,7 @@ def add_ClickstreamServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ClickstreamService(object):
-    """ClickstreamService is for the backends of a search box: they say what was shown, and what
+    """ClickstreamService is for the backends of a search box: they send what was shown, and what
     people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the

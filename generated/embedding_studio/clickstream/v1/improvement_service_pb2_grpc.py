@@ -106,8 +106,8 @@ class ImprovementServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RetryImprovementTask(self, request, context):
-        """RetryImprovementTask makes a task pending again that has failed, was refused or canceled; its
-        attempts are counted anew. Idempotent: a task that is pending, processing or done stays as
+        """RetryImprovementTask makes a failed, refused or canceled task pending again; its attempts
+        are counted anew. Idempotent: a task that is pending, processing or done stays as
         it is. NOT_FOUND if the session was never put into the queue; FAILED_PRECONDITION if it is
         irrelevant, a payload search or has no event.
         """

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TrainingServiceStub(object):
-    """TrainingService is for schedulers and ML engineers: converted inputs, and training runs.
+    """TrainingService is for schedulers and ML engineers: training inputs and training runs.
     """
 
     def __init__(self, channel):
@@ -73,14 +73,14 @@ class TrainingServiceStub(object):
 
 
 class TrainingServiceServicer(object):
-    """TrainingService is for schedulers and ML engineers: converted inputs, and training runs.
+    """TrainingService is for schedulers and ML engineers: training inputs and training runs.
     """
 
     def StreamTrainingInputs(self, request, context):
         """StreamTrainingInputs streams the inputs of a released batch, by session number, and last a
         summary of what was skipped and why. The same batch and importance policy give the same
         bytes in the same order from any starting point: the first read fixes which events and
-        irrelevance marks count. Erased sessions are passed over. NOT_FOUND if there is no such
+        irrelevance marks count. Erased sessions are left out. NOT_FOUND if there is no such
         batch; FAILED_PRECONDITION if it still collects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -89,8 +89,8 @@ class TrainingServiceServicer(object):
 
     def StartTraining(self, request, context):
         """StartTraining queues a training run and returns at once. The run outlives this call, its
-        watchers and the process: it goes on from its last checkpoint. Idempotent by `run_id`: the
-        same run again with the same content answers the run, with other content ALREADY_EXISTS.
+        watchers and the process: it continues from its last checkpoint. Idempotent by `run_id`: a
+        retry with the same content answers the same run; ALREADY_EXISTS with other content.
         Runs over the same batch train one after the other. NOT_FOUND if a batch, or the model
         version that `base_model` names, does not exist; FAILED_PRECONDITION if a batch still
         collects or is archived.
@@ -124,9 +124,9 @@ class TrainingServiceServicer(object):
 
     def GetTrainingCurve(self, request, context):
         """GetTrainingCurve reads the loss, learning rate and metrics of a run, from its first step to
-        where it is, also of a run that has ended or goes on elsewhere after a crash: every step
-        once. Of a run of more than 2,000 steps every second, third and so on is logged, so that
-        there are 2,000 points at most. NOT_FOUND if there is no such run.
+        its latest: every step once, also if the run continued elsewhere after a crash. A run of more
+        than 2,000 steps logs every second step, every third and so on, so that there are 2,000
+        points at most. NOT_FOUND if there is no such run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +188,7 @@ def add_TrainingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainingService(object):
-    """TrainingService is for schedulers and ML engineers: converted inputs, and training runs.
+    """TrainingService is for schedulers and ML engineers: training inputs and training runs.
     """
 
     @staticmethod

@@ -1,1 +1,1 @@
-"""Checks of requests before anything else sees them."""
+"""Checks of requests, before anything of them is used."""

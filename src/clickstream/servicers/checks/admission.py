@@ -1,4 +1,4 @@
-"""Admission: what a client sent becomes a draft, with what it left out filled in, or is refused by field."""
+"""Admission: a session or event that a client sent becomes a draft to store, or is refused with the fields at fault."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,14 @@ from clickstream.servicers.checks import fields, quick
 
 
 class Arrival(NamedTuple):
-    """When a call arrived, and which times it may name."""
+    """When a call arrived, and which `created_at` its messages may name.
+
+    Attributes:
+        now: The server's time.
+        stamp: The same, for messages.
+        window: The accepted times around now; None accepts any.
+        span: The same window, for the quick checks.
+    """
 
     now: datetime
     stamp: Timestamp
@@ -25,7 +32,7 @@ class Arrival(NamedTuple):
 
 
 def arrival(now: datetime, window: fields.Window | None) -> Arrival:
-    """An arrival at this time; no window lets any time pass."""
+    """An arrival at this time; without a window its messages may name any time."""
     stamp = Timestamp(seconds=int(now.timestamp()), nanos=now.microsecond * 1_000)
     return Arrival(now, stamp, window, quick.span(window, now))
 
@@ -33,13 +40,13 @@ def arrival(now: datetime, window: fields.Window | None) -> Arrival:
 def session(session: session_pb2.Session, at: Arrival) -> SessionDraft:
     """The draft of a session, whose unknown fields are discarded and whose `created_at` is filled in.
 
-    Raises InvalidArgument with every violation.
+    Raises InvalidArgument with the violations.
     """
     discard_unknown_fields(session)
     server_time = _fill_time(session, at)
     payload = session.SerializeToString()
     if not quick.session_passes(session, payload, at.span):
-        if server_time:  # limits are for what the client sent
+        if server_time:  # the limits count what the client sent
             session.ClearField("created_at")
         fields.check_session(session, at.window, at.now)
         if server_time:
@@ -62,17 +69,25 @@ def require_same(draft: SessionDraft, appended: Appended) -> None:
 def events(
     session_id: str, sent: Sequence[session_pb2.Event], at: Arrival, path: str = ""
 ) -> tuple[list[EventDraft], dict[int, FieldViolation]]:
-    """The drafts of the good events, of which there is one, and by index what is wrong with the bad ones.
+    """The drafts of the good events (at least one), and by index the first violation of each bad one.
 
-    Unknown fields of the events are discarded. `path` is where `session_id` and `events` lie in the request.
-    Raises InvalidArgument.
+    Unknown fields of the events are discarded.
+
+    Args:
+        session_id: The session of the events.
+        sent: The events.
+        at: The arrival of the call.
+        path: Goes before `session_id` and `events` in the fields that violations name.
+
+    Raises:
+        InvalidArgument: No event is good, or the session id or the number of events is wrong.
     """
     violations = fields.Violations()
     if not quick.push_passes(session_id, len(sent)):
         fields.check_id(session_id, f"{path}session_id", violations)
         fields.check_event_count(len(sent), f"{path}events", violations)
         fields.require(violations)
-    sent = list(sent)  # each time that they are walked, protobuf makes new objects
+    sent = list(sent)  # protobuf makes new objects at every iteration
     for each in sent:
         discard_unknown_fields(each)
     if len(sent) > 1 and (all_good := _good_events(sent, at)):
@@ -93,7 +108,7 @@ def events(
 
 
 def _good_events(sent: Sequence[session_pb2.Event], at: Arrival) -> list[EventDraft]:
-    """The drafts of ordinary events, or none if one of them needs a closer look."""
+    """The drafts of events that all pass the quick checks; an empty list if one of them does not."""
     if any(event.HasField("created_at") for event in sent):
         return []
     for event in sent:
@@ -108,7 +123,7 @@ def _good_events(sent: Sequence[session_pb2.Event], at: Arrival) -> list[EventDr
 
 
 def event(event: session_pb2.Event, field: str, at: Arrival) -> EventDraft | fields.Violations:
-    """The draft of an event without unknown fields, or what is wrong with it; `field` is its path."""
+    """The draft of an event, or its violations. The event has no unknown fields; `field` is its path."""
     server_time = _fill_time(event, at)
     payload = event.SerializeToString()
     if not quick.event_passes(event, payload, at.span):
@@ -121,7 +136,7 @@ def event(event: session_pb2.Event, field: str, at: Arrival) -> EventDraft | fie
 
 
 def _fill_time(message: session_pb2.Session | session_pb2.Event, at: Arrival) -> bool:
-    """Fills in the server's time; whether the client gave none."""
+    """Fills in the server's time if the client gave none, and returns whether it did."""
     if message.HasField("created_at"):
         return False
     message.created_at.CopyFrom(at.stamp)

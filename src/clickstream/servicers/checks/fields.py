@@ -1,4 +1,4 @@
-"""Checks of what clients send: the stated limits (R5 to R7), each with the path of the field."""
+"""Checks of requests against the stated limits (R5 to R7); each violation names the path of its field."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,25 +20,25 @@ MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_799
 
 
 class Violations(list[FieldViolation]):
-    """The first violations of a request, at most `limits.NAMED_VIOLATIONS`: what comes beyond is dropped.
+    """The first violations of a request, at most `limits.NAMED_VIOLATIONS`; later ones are dropped.
 
-    Checks stop where it is full: a request of 4 MiB can hold millions of bad fields.
+    Checks stop once it is full: a request of 4 MiB can have millions of bad fields.
     """
 
     def append(self, violation: FieldViolation) -> None:
-        """Takes a violation, unless it is full."""
+        """Adds a violation, unless the list is full."""
         if not self.is_full:
             super().append(violation)
 
     @property
     def is_full(self) -> bool:
-        """Whether no further violation is kept."""
+        """Whether further violations are dropped."""
         return len(self) >= limits.NAMED_VIOLATIONS
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The accepted `created_at` around the server's time; durations in seconds."""
+    """How far a `created_at` may lie before (`back`) and after (`ahead`) the server's time, in seconds."""
 
     back: float
     ahead: float
@@ -51,7 +51,7 @@ def require(violations: Sequence[FieldViolation]) -> None:
 
 
 def check_id(value: str, field: str, violations: Violations, *, required: bool = True) -> None:
-    """An id: 1 to 256 characters, no control characters."""
+    """Checks an id: 1 to `limits.ID_CHARACTERS` characters, no control characters."""
     if not value:
         if required:
             violations.append(FieldViolation(field, "is required"))
@@ -64,7 +64,7 @@ def check_id(value: str, field: str, violations: Violations, *, required: bool =
 
 
 def checked_id(value: str, field: str) -> str:
-    """The value, if it is an id. Raises InvalidArgument naming the field."""
+    """Returns the value if it is an id. Raises InvalidArgument naming the field."""
     violations = Violations()
     check_id(value, field, violations)
     require(violations)
@@ -78,7 +78,7 @@ def check_optional_id(value: str, field: str) -> None:
 
 
 def checked_page_size(page_size: int) -> int:
-    """The number of rows to return. Raises InvalidArgument."""
+    """The number of rows to return for a requested page size. Raises InvalidArgument."""
     violations = Violations()
     checked = check_page_size(page_size, violations)
     require(violations)
@@ -86,14 +86,14 @@ def checked_page_size(page_size: int) -> int:
 
 
 def checked_run_id(value: str) -> str:
-    """The value, if it is a run id: it becomes part of file names. Raises InvalidArgument."""
+    """Returns the value if it is a run id, which becomes part of file names. Raises InvalidArgument."""
     if not is_run_id(value):
         raise InvalidArgument([FieldViolation("run_id", f"must be {RUN_ID_FORM}")])
     return value
 
 
 def check_session(session: session_pb2.Session, window: Window | None, now: datetime) -> None:
-    """Checks a session. No window: any `created_at`. Raises InvalidArgument with every violation."""
+    """Checks a session; without a window any `created_at` passes. Raises InvalidArgument with the violations."""
     violations = Violations()
     check_id(session.session_id, "session.session_id", violations)
     check_id(session.user_id, "session.user_id", violations, required=False)
@@ -114,7 +114,7 @@ def check_session(session: session_pb2.Session, window: Window | None, now: date
 
 
 def _check_circumstances(session: session_pb2.Session, violations: Violations) -> None:
-    """Checks how the search was asked, and by which backend."""
+    """Checks how the user searched, and which backend sent the session."""
     if session.HasField("context"):
         check_struct(session.context, "session.context", violations)
     if session.HasField("filter"):
@@ -161,7 +161,7 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
             violations.append(FieldViolation(f"{field}.position", "must be present on every result or on none"))
         elif placed:
             if result.position <= before:
-                violations.append(FieldViolation(f"{field}.position", "must be above the position before"))
+                violations.append(FieldViolation(f"{field}.position", "must be above the previous position"))
             _check_number(result.position, limits.POSITION, f"{field}.position", violations)
             before = result.position
         if result.HasField("score"):
@@ -169,7 +169,7 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
                 violations.append(FieldViolation(f"{field}.score", "must be finite"))
             if not scored:
                 violations.append(FieldViolation("session.score_kind", "is required beside a score"))
-                scored = True  # said once
+                scored = True  # one violation of it is enough
         if result.HasField("meta"):
             check_struct(result.meta, f"{field}.meta", violations)
         if result.kind not in session_pb2.ResultKind.values():
@@ -177,7 +177,7 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
 
 
 def check_event_count(count: int, field: str, violations: Violations) -> None:
-    """The number of events of one push."""
+    """Checks the number of events of one push: 1 to `limits.EVENTS_PER_CALL`."""
     if not count:
         violations.append(FieldViolation(field, "is required"))
     if count > limits.EVENTS_PER_CALL:
@@ -186,7 +186,7 @@ def check_event_count(count: int, field: str, violations: Violations) -> None:
 
 
 def check_event(event: session_pb2.Event, field: str, window: Window | None, now: datetime) -> Violations:
-    """What is wrong with one event; `field` is its path."""
+    """The violations of one event; `field` is its path."""
     violations = Violations()
     check_id(event.event_id, f"{field}.event_id", violations)
     check_id(event.object_id, f"{field}.object_id", violations)
@@ -196,7 +196,7 @@ def check_event(event: session_pb2.Event, field: str, window: Window | None, now
         description = f"has {len(event.type)} characters; {limits.TYPE_CHARACTERS} are allowed"
         violations.append(FieldViolation(f"{field}.type", description, LIMIT))
     elif not limits.NAME_ALPHABET.issuperset(event.type):
-        violations.append(FieldViolation(f"{field}.type", "may hold letters, digits, `_`, `-` and `.` only"))
+        violations.append(FieldViolation(f"{field}.type", "may only contain letters, digits, `_`, `-` and `.`"))
     if event.HasField("created_at"):
         check_created_at(event.created_at, f"{field}.created_at", window, now, violations)
     if event.HasField("meta"):
@@ -207,7 +207,7 @@ def check_event(event: session_pb2.Event, field: str, window: Window | None, now
 
 
 def check_timestamp(value: Timestamp, field: str, violations: Violations) -> bool:
-    """Whether it is a time at all: within the years 1 to 9999."""
+    """Checks that a timestamp is valid (within the years 1 to 9999), and returns whether it is."""
     valid = MIN_SECONDS <= value.seconds <= MAX_SECONDS and 0 <= value.nanos < 1_000_000_000
     if not valid:
         violations.append(FieldViolation(field, "is not a valid timestamp"))
@@ -217,7 +217,7 @@ def check_timestamp(value: Timestamp, field: str, violations: Violations) -> boo
 def check_created_at(
     value: Timestamp, field: str, window: Window | None, now: datetime, violations: Violations
 ) -> None:
-    """A valid timestamp within the window around now."""
+    """Checks that a timestamp is valid and lies in the window around now; without a window any time passes."""
     if not check_timestamp(value, field, violations) or window is None:
         return
     age = now.timestamp() - value.seconds - value.nanos / 1e9
@@ -231,7 +231,7 @@ def check_created_at(
 
 
 def check_struct(struct: Struct, field: str, violations: Violations) -> None:
-    """Free data: bounded in bytes and depth, and readable as JSON by everyone."""
+    """Checks free data: at most `limits.META_BYTES`, `limits.META_DEPTH` levels, and valid as JSON."""
     if (size := struct.ByteSize()) > limits.META_BYTES:
         violations.append(FieldViolation(field, f"has {size} bytes; {limits.META_BYTES} are allowed", LIMIT))
         return
@@ -258,18 +258,18 @@ def _check_values(values: Iterable[tuple[str, Value]], depth: int, violations: V
 
 
 def _members(field: str, struct: Struct) -> Iterator[tuple[str, Value]]:
-    """The values of a Struct with their paths, each cut: thousands of values may stand below one long key."""
+    """The values of a Struct with their paths. Paths are cut: thousands of values may share one long key."""
     return ((short(f"{field}.{key}"), value) for key, value in struct.fields.items())
 
 
 def check_page_size(page_size: int, violations: Violations) -> int:
-    """The number of rows to return for a requested page size."""
+    """The number of rows to return for a requested page size, of which 0 means the default."""
     if page_size < 0:
         violations.append(FieldViolation("page_size", "must not be negative"))
     return min(page_size, limits.PAGE_SIZE) or limits.DEFAULT_PAGE_SIZE
 
 
 def check_after_number(after_number: int, violations: Violations) -> None:
-    """A session number to go on after; 0 is the start."""
+    """Checks a session number after which to continue; 0 means from the start."""
     if not 0 <= after_number < 2**53:
-        violations.append(FieldViolation("after_number", "must not be negative or absurdly large"))
+        violations.append(FieldViolation("after_number", "must be from 0 to 2^53 - 1"))

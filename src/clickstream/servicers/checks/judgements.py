@@ -11,7 +11,7 @@ from clickstream.servicers.checks import fields
 
 
 def checked_judged_queries(messages: Sequence[pb.JudgedQuery]) -> list[JudgedQuery]:
-    """Checked judgements. Raises InvalidArgument naming the fields beyond a limit."""
+    """Returns the judgements if they are within the limits. Raises InvalidArgument naming the fields at fault."""
     _check_amount(messages)
     violations = fields.Violations()
     for place, message in enumerate(messages):
@@ -32,7 +32,7 @@ def checked_judged_queries(messages: Sequence[pb.JudgedQuery]) -> list[JudgedQue
             if judgement.grade > limits.MAX_GRADE:
                 violations.append(FieldViolation(f"{inner}.grade", f"must be from 0 to {limits.MAX_GRADE}"))
             seen.add(judgement.object_id)
-        fields.require(violations)  # one query's faults are enough to tell
+        fields.require(violations)  # the violations of one query are enough for an answer
     return [JudgedQuery(each.query, {one.object_id: one.grade for one in each.judgements}) for each in messages]
 
 

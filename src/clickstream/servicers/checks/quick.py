@@ -1,10 +1,10 @@
-"""Quick checks: a message that passes has no fault; any other goes through `fields`, which names its faults.
+"""Quick checks: a message that passes has no violation; any other one goes through `fields`, which names them.
 
-`fields` alone decides what is refused. The quick checks spare it the ordinary message: walking every value of
-fifty `meta` in Python would cost more than everything else that a call does. They look at the *serialized*
-message as this process wrote it, without unknown fields: protobuf writes one encoding then (minimal varints,
-every field of a message in one piece), so the absence of a byte pattern proves the absence of its field. A
-pattern that occurs by chance, inside a text, costs the full check and nothing more.
+Only `fields` decides what is refused. The quick checks spare ordinary messages its cost: walking every value of
+fifty `meta` in Python would cost more than the rest of a call. They search the *encoded* message for byte patterns.
+The encoding is this process's own, without unknown fields, so protobuf writes it in one form only (minimal varints,
+every field of a message in one piece). Therefore a field is absent if its pattern is absent. A pattern that occurs
+by chance, inside a text, only costs the full check.
 """
 
 import re
@@ -28,27 +28,28 @@ _NOT_FINITE, _NEGATIVE_NOT_FINITE = (
     re.compile(last + rb"(?<=[\x11\x19].{6}[\xf0-\xff]" + last + rb")", re.DOTALL) for last in (rb"\x7f", rb"\xff")
 )
 _EMPTY_VALUE = re.compile(rb"\x00(?<=[\x0a\x12]\x00)")
-# Right behind the tag and the length of its Value, and not empty: so text that ends in a digit is none.
+# A tag counts only right behind the tag and the length of its Value, and with content: this rules out text, in which
+# the same byte is a plain character.
 _BEHIND_VALUE = rb"(?:(?<=[\x0a\x12].%b)|(?<=[\x0a\x12][\x80-\xff].%b)|(?<=[\x0a\x12][\x80-\xff]{2}.%b))"
 _NOT_EMPTY = rb"(?=(?:[\x00-\x7f]|[\x80-\xff]{1,2}[\x00-\x7f])\x0a)"
 _NESTED_STRUCT, _NESTED_LIST = (
     re.compile(tag + _BEHIND_VALUE % (tag, tag, tag) + _NOT_EMPTY, re.DOTALL) for tag in (rb"\x2a", rb"\x32")
 )
-# The deepest level allowed holds values only, and the first is the Struct itself.
+# The first level is the Struct itself, and the deepest allowed level has no Structs or lists in it.
 _LEVELS = limits.META_DEPTH - 1
 _SCORE_KINDS = frozenset(session_pb2.ScoreKind.values())
 _RESULT_KINDS = frozenset(session_pb2.ResultKind.values())
 
 
 class Span(NamedTuple):
-    """Seconds since 1970 between which a `created_at` surely lies in the window."""
+    """The whole seconds since 1970 that surely lie in a `Window` around now, both ends included."""
 
     earliest: int
     latest: int
 
 
 def span(window: Window | None, now: datetime) -> Span:
-    """The span of a window around now; of every valid time for none."""
+    """The span of a window around now; without a window, every valid time."""
     if window is None:
         return Span(MIN_SECONDS, MAX_SECONDS)
     seconds = int(now.timestamp())
@@ -56,12 +57,12 @@ def span(window: Window | None, now: datetime) -> Span:
 
 
 def push_passes(session_id: str, event_count: int) -> bool:
-    """Whether the events of a push need only be looked at one by one."""
+    """Whether a push has no violation but those of its single events."""
     return _id_passes(session_id) and 0 < event_count <= limits.EVENTS_PER_CALL
 
 
 def event_passes(event: session_pb2.Event, payload: bytes, within: Span) -> bool:
-    """Whether an event is surely without fault; `payload` is its encoding."""
+    """Whether an event surely has no violation; `payload` is its encoding."""
     return (
         _id_passes(event.event_id)
         and _id_passes(event.object_id)
@@ -75,10 +76,15 @@ def event_passes(event: session_pb2.Event, payload: bytes, within: Span) -> bool
 def events_pass(
     events: Sequence[session_pb2.Event], event_ids: list[str], types: list[str], payloads: Sequence[bytes]
 ) -> bool:
-    """Whether several events, without `meta` and with the server's time, are surely without fault.
+    """Whether several events surely have no violation, if their `created_at` is the server's time.
 
-    Several at once: one by one, each would cost four times as much. The lists are their ids, their types and
-    their encodings.
+    Events with `meta` never pass. Checking events one by one would cost four times as much.
+
+    Args:
+        events: The events.
+        event_ids: Their ids.
+        types: Their types.
+        payloads: Their encodings.
     """
     return (
         max(map(len, payloads)) <= limits.EVENT_BYTES
@@ -90,9 +96,9 @@ def events_pass(
 
 
 def session_passes(session: session_pb2.Session, payload: bytes, within: Span) -> bool:
-    """Whether a session is surely without fault; `payload` is its encoding."""
+    """Whether a session surely has no violation; `payload` is its encoding."""
     return (
-        len(payload) <= limits.META_BYTES  # and so is every Struct in it
+        len(payload) <= limits.META_BYTES  # then every Struct in it is small enough
         and _id_passes(session.session_id)
         and len(session.user_id) <= limits.ID_CHARACTERS
         and session.user_id.isprintable()
@@ -120,7 +126,7 @@ def _client_passes(client: session_pb2.Client) -> bool:
 
 
 def _results_pass(session: session_pb2.Session) -> bool:
-    results = list(session.results)  # each time that they are walked, protobuf makes new objects
+    results = list(session.results)  # protobuf makes new objects at every iteration
     if not results:
         return session.score_kind in _SCORE_KINDS
     return (
@@ -166,7 +172,7 @@ def _time_passes(value: Timestamp, within: Span) -> bool:
 
 
 def _scores_pass(score_kind: int, results: Sequence[session_pb2.Result]) -> bool:
-    """Whether the scores have a kind; that they are finite is seen with the Structs."""
+    """Whether the scores have a kind. `_structs_pass` also checks that they are finite."""
     if score_kind == session_pb2.SCORE_KIND_UNSPECIFIED:
         return not any(result.HasField("score") for result in results)
     return score_kind in _SCORE_KINDS

@@ -1,6 +1,6 @@
 """Checks of texts to embed."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from embedding_studio.clickstream.v1 import model_service_pb2
 
@@ -8,11 +8,12 @@ from clickstream.domain import limits
 from clickstream.domain.errors import FieldViolation
 from clickstream.servicers.checks import fields
 
+# TextKind → what the embedder calls it.
 KINDS = {model_service_pb2.TEXT_KIND_QUERY: "query", model_service_pb2.TEXT_KIND_ITEM: "item"}
 
 
-def check_texts(texts: Any, kind: int) -> None:
-    """Raises InvalidArgument with every violation of the limits of an embedding."""
+def check_texts(texts: Sequence[str], kind: int) -> None:
+    """Checks the texts of one Embed call and their TextKind. Raises InvalidArgument with the violations."""
     violations = fields.Violations()
     if not 1 <= len(texts) <= limits.EMBED_TEXTS:
         description = f"has {len(texts)} texts; 1 to {limits.EMBED_TEXTS} are allowed"

@@ -11,7 +11,7 @@ from clickstream.domain.errors import FieldViolation
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.servicers.checks import fields
 
-# Field → (lowest, highest); `learning_rate` and `temperature` also exclude 0.
+# Number field → (lowest, highest).
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100),
     "batch_queries": (2, 1_024),
@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "lora_rank": (0, 1_024),
     "early_stopping_patience": (0, 100),
 }
+# Text field → the values that it may have.
 CHOICES = {
     "position_bias": ("auto", "none", "rank_ctr", "pbm", "sdbn"),
     "loss": ("listwise", "contrastive"),
@@ -32,7 +33,10 @@ CHOICES = {
 
 
 def checked_settings(message: settings_pb.FineTuningSettings, defaults: FineTuningSettings) -> FineTuningSettings:
-    """Settings with every absent field filled in. Raises InvalidArgument naming the fields out of range."""
+    """The settings of a run; absent fields are filled in from `defaults`.
+
+    Raises InvalidArgument naming the fields out of range.
+    """
     violations = fields.Violations()
     values = asdict(defaults)
     for name, (lowest, highest) in RANGES.items():
@@ -55,6 +59,7 @@ def checked_settings(message: settings_pb.FineTuningSettings, defaults: FineTuni
     after = message.held_out_after
     if message.HasField("held_out_after") and fields.check_timestamp(after, "settings.held_out_after", violations):
         at = utc(after)
-        values["held_out_after"] = at.replace(microsecond=at.microsecond // 1_000 * 1_000)  # what the store keeps
+        # The store keeps milliseconds.
+        values["held_out_after"] = at.replace(microsecond=at.microsecond // 1_000 * 1_000)
     fields.require(violations)
     return FineTuningSettings(**values)

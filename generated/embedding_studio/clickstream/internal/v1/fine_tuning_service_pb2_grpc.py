@@ -51,7 +51,7 @@ class FineTuningServiceServicer(object):
     def FineTune(self, request_iterator, context):
         """FineTune trains one model. The client sends the settings, then every input, then closes its
         side; the server streams progress and, last, the result. If the call ends early, training
-        stops within one step; calling again with the same run id, settings and inputs goes on from
+        stops within one step; calling again with the same run id, settings and inputs continues from
         the last checkpoint. FAILED_PRECONDITION if nothing can be trained from these settings and
         inputs; INVALID_ARGUMENT if a setting or an input is out of its range.
         """

@@ -42,7 +42,7 @@ def test_r1_a_retry_answers_the_same_place(request: pytest.FixtureRequest, kind:
 
 
 def test_r1_many_callers_with_one_id_create_one_session(server: InProcessServer) -> None:
-    """R1: of racing calls with one id one creates, and those with other content are refused."""
+    """R1: of racing calls with one id exactly one creates the session, and those with other content are refused."""
     same, other = create_request("s-1"), create_request("s-1", query="other")
 
     def attempt(request: pb.CreateSessionRequest) -> object:
@@ -95,13 +95,13 @@ def test_r5_created_at_lies_within_the_window(server: InProcessServer, moment, n
 
 
 def test_r5_an_absent_created_at_is_the_servers_time(server: InProcessServer) -> None:
-    """R5: without a time of the client's the server's counts."""
+    """R5: a session without a time gets the server's time."""
     assert server.clickstream.CreateSession(create_request("s-1")).created_at == at(NOW)
     assert get(server, "s-1").session.created_at == at(NOW)
 
 
 def test_r5_history_lifts_the_window(server: InProcessServer) -> None:
-    """R5: an import may be of any age."""
+    """R5: a historical session may have any age."""
     for number, moment in enumerate([NOW - 3650 * BACK, NOW + 100 * AHEAD]):
         request = create_request(f"s-{number}", created_at=at(moment))
         request.historical = True
@@ -111,7 +111,7 @@ def test_r5_history_lifts_the_window(server: InProcessServer) -> None:
 @pytest.mark.parametrize(("seconds", "nanos"), [(0, -1), (0, 10**9), (2**62, 0), (-(2**62), 0), (253_402_300_800, 0)])
 @pytest.mark.parametrize("historical", [False, True])
 def test_r5_an_impossible_time_is_refused(server: InProcessServer, seconds: int, nanos: int, historical: bool) -> None:
-    """R5, R7: a timestamp outside the years 1 to 9999, or with impossible nanos, is named, also in an import."""
+    """R5, R7: a timestamp beyond the years 1 to 9999, or with invalid nanos, is refused by name, also in an import."""
     request = create_request("s-1", created_at=Timestamp(seconds=seconds, nanos=nanos))
     request.historical = historical
     error = refused(server.clickstream.CreateSession, request)
@@ -120,7 +120,7 @@ def test_r5_an_impossible_time_is_refused(server: InProcessServer, seconds: int,
 
 @pytest.mark.parametrize("seconds", [-62_135_596_800, 253_402_300_799])
 def test_r5_the_first_and_last_moments_can_be_stored_and_read(mongo_server: InProcessServer, seconds: int) -> None:
-    """R5, R7: times at the ends of the calendar do not break later reads."""
+    """R5, R7: the first and the last valid time can be stored and read."""
     request = create_request("s-1", created_at=Timestamp(seconds=seconds, nanos=999_999_999))
     request.historical = True
     mongo_server.clickstream.CreateSession(request)
@@ -155,7 +155,7 @@ def test_r6_results_keep_their_order_and_places(server: InProcessServer) -> None
     ],
 )
 def test_r6_places_rise_and_are_given_for_all_or_none(server: InProcessServer, positions, field: str) -> None:
-    """R6: a place that is missing among others, repeats, falls or lies beyond the limit is named."""
+    """R6: a position that is missing beside others, repeats, falls or is beyond the limit is refused by name."""
     request = create_request("s-1")
     for position, result in zip(positions, request.session.results, strict=True):
         if position is not None:
@@ -165,7 +165,7 @@ def test_r6_places_rise_and_are_given_for_all_or_none(server: InProcessServer, p
 
 
 def test_r6_a_score_says_what_it_means(server: InProcessServer) -> None:
-    """R6: a score without its kind is refused, 0 included; with it, it is kept; unscored results may have a kind."""
+    """R6: a score without a kind, also 0, is refused; with a kind it is stored; a kind without scores is allowed."""
     request = create_request("s-1")
     request.session.results[1].score = 0.0
     assert fields(refused(server.clickstream.CreateSession, request)) == ["session.score_kind"]
@@ -178,14 +178,14 @@ def test_r6_a_score_says_what_it_means(server: InProcessServer) -> None:
 
 
 def test_r6_an_object_is_shown_once(server: InProcessServer) -> None:
-    """R6: a duplicate object id is named by its later place, and nothing is stored."""
+    """R6: the second result with an object id is refused by name, and nothing is stored."""
     error = refused(server.clickstream.CreateSession, create_request("s-1", objects=["a", "b", "a", "b"]))
     assert fields(error) == ["session.results[2].object_id", "session.results[3].object_id"]
     assert reason(refused(get, server, "s-1")) == "SESSION_NOT_FOUND"
 
 
 def test_r11_marks_are_idempotent(server: InProcessServer, clock: Clock) -> None:
-    """R11: the first mark's time is kept; restoring twice is as good as once; an unknown session is NOT_FOUND."""
+    """R11: the first mark's time is kept; restoring twice changes nothing more; an unknown session is NOT_FOUND."""
     server.clickstream.CreateSession(create_request("s-1"))
     for _ in range(2):
         marked = server.clickstream.MarkSessionIrrelevant(pb.MarkSessionIrrelevantRequest(session_id="s-1"))
@@ -206,7 +206,7 @@ def test_r11_marks_are_idempotent(server: InProcessServer, clock: Clock) -> None
 
 
 def test_r3_a_store_that_is_away_is_unavailable(server: InProcessServer) -> None:
-    """R3: under an outage reads and writes answer UNAVAILABLE with RetryInfo, and work again afterwards."""
+    """R3: during an outage reads and writes are UNAVAILABLE with RetryInfo; afterwards they work again."""
     server.dao.down = True
     for call, request in [
         (server.clickstream.CreateSession, create_request("s-1")),

@@ -1,4 +1,4 @@
-"""Training progress: contract messages ↔ domain objects."""
+"""Training progress: domain objects to contract messages and back."""
 
 import pytest
 from support.builders import NOW, SECOND
@@ -29,6 +29,6 @@ from clickstream.domain.runs import CurvePoint, Phase, TrainingProgress
     ],
 )
 def test_a_report_arrives_as_it_was_sent(progress: TrainingProgress) -> None:
-    """Every field survives the wire; a loss of 0 is a loss, and none is none."""
+    """Every field of a report arrives; a loss of 0 stays 0, and an absent one stays absent."""
     message = report_message(progress)
     assert report_from(type(message).FromString(message.SerializeToString())) == progress

@@ -34,7 +34,7 @@ def test_serving_imports_no_training_library() -> None:
 def test_serve_is_up_beside_a_running_mongod_without_torch(
     serve: Callable[..., ServeProcess], mongod: EmbeddedMongo, record_property: Callable[[str, Any], None]
 ) -> None:
-    """The process maps no torch, and is up within seconds (the time is in the report; its target is 2 s)."""
+    """The process loads no torch and serves within seconds (the report shows the time; the target is 2 s)."""
     process = serve(MONGODB_URI=mongod.uri, CLICKSTREAM_DATABASE="starts")
     record_property("start_seconds", process.start_seconds)
     assert "torch" not in Path(f"/proc/{process.pid}/maps").read_text()
@@ -45,7 +45,7 @@ def test_serve_is_up_beside_a_running_mongod_without_torch(
 
 
 @pytest.mark.alone
-def test_r3_r20_sigterm_drains_and_the_next_start_goes_on(serve: Callable[..., ServeProcess]) -> None:
+def test_r3_r20_sigterm_drains_and_the_next_start_has_every_write(serve: Callable[..., ServeProcess]) -> None:
     """R3, R20: SIGTERM ends streams with UNAVAILABLE and the process with 0; the next start has every write."""
     process = serve(CLICKSTREAM_RUN_TRAINING="false")
     with grpc.insecure_channel(process.address) as channel:
@@ -86,7 +86,7 @@ def test_r20_sighup_drains_like_sigterm(serve: Callable[..., ServeProcess]) -> N
 
 
 def test_r20_readiness_falls_while_mongodb_is_away(serve: Callable[..., ServeProcess], tmp_path: Path) -> None:
-    """R20: with MongoDB stopped the server is not ready within seconds and lives on; with it back, it is ready."""
+    """R20: while MongoDB is stopped the server lives and is not ready; once MongoDB is back it is ready."""
     mongo = EmbeddedMongo(tmp_path / "own", 0.25)
     mongo.start()
     try:
@@ -109,17 +109,17 @@ def test_r20_readiness_falls_while_mongodb_is_away(serve: Callable[..., ServePro
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "reason_in_log"),
     [
         ({"CLICKSTREAM_IMPORTANCE_POLICY": "/nowhere.toml"}, "importance policy /nowhere.toml"),
         ({"CLICKSTREAM_RUN_LEASE": "soon"}, "run_lease"),
         ({"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"}, "store"),
     ],
 )
-def test_what_serving_cannot_start_without_is_said_in_a_line(tmp_path: Path, environment, said: str) -> None:
+def test_a_failed_start_is_explained_in_a_line(tmp_path: Path, environment, reason_in_log: str) -> None:
     """A bad setting, policy or database ends the start with a reason and no traceback."""
     command = [sys.executable, "-m", "clickstream", "serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path)]
     ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode != 0
-    assert said in ended.stderr
+    assert reason_in_log in ended.stderr
     assert "Traceback" not in ended.stderr

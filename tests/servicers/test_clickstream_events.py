@@ -38,16 +38,15 @@ def stored(server: InProcessServer, session_id: str = "s-1"):
     return server.clickstream.GetSession(pb.GetSessionRequest(session_id=session_id)).stored_session.events
 
 
-@pytest.fixture(params=["server", "mongo_server"])
-def known(request: pytest.FixtureRequest) -> InProcessServer:
-    """A server, over either store, that knows session s-1."""
-    server = request.getfixturevalue(request.param)
-    server.clickstream.CreateSession(create_request("s-1"))
-    return server
+@pytest.fixture
+def known(any_server: InProcessServer) -> InProcessServer:
+    """A server over either store that knows session s-1."""
+    any_server.clickstream.CreateSession(create_request("s-1"))
+    return any_server
 
 
 def test_r2_every_event_has_its_own_outcome(known: InProcessServer, clock: Clock) -> None:
-    """R2: new, repeated, taken and malformed events are told apart in one call, and only the new one is stored."""
+    """R2: new, repeated, conflicting and malformed events of a call have their outcomes; only the new is stored."""
     assert codes(send(known, event("e-1"), event("e-2"))) == [ACCEPTED, ACCEPTED]
     clock.forward(10)
     answer = send(known, event("e-1"), event("e-2", "b"), event("e-3", type="not a type"), event("e-4"))
@@ -60,20 +59,20 @@ def test_r2_every_event_has_its_own_outcome(known: InProcessServer, clock: Clock
 
 
 def test_r2_repetitions_within_one_call_count(known: InProcessServer) -> None:
-    """R2: of equal ids in one call the first is accepted, its copies are duplicates, other content conflicts."""
+    """R2: of events with one id in a call the first is accepted; its copies are duplicates, other content conflicts."""
     answer = send(known, event("e-1"), event("e-1"), event("e-1", "b"), event("e-2", "b"))
     assert codes(answer) == [ACCEPTED, DUPLICATE, CONFLICT, ACCEPTED]
     assert [each.object_id for each in stored(known)] == ["a", "b"]
     assert codes(send(known, event("e-1", "b"), event("e-1"))) == [CONFLICT, DUPLICATE]
 
 
-def test_r2_a_bad_event_never_holds_an_id(known: InProcessServer) -> None:
-    """R2: a malformed event before a good one with the same id costs it nothing."""
+def test_r2_a_bad_event_takes_no_id(known: InProcessServer) -> None:
+    """R2: a malformed event does not take the id of a good event after it."""
     assert codes(send(known, event("e-1", type=""), event("e-1"))) == [REJECTED, ACCEPTED]
 
 
 def test_r1_r2_a_retry_is_a_duplicate_for_ever(known: InProcessServer, clock: Clock) -> None:
-    """R1, R2: the server's own time is not content, so a retry days later is a duplicate; a time of the client's is."""
+    """R1, R2: a retry days later is a duplicate: the server's time is not content, a time that the client sent is."""
     sent = event("e-1")
     send(known, sent)
     clock.forward(10**6)
@@ -83,7 +82,7 @@ def test_r1_r2_a_retry_is_a_duplicate_for_ever(known: InProcessServer, clock: Cl
 
 
 def test_r4_events_of_an_unknown_session_are_not_found(known: InProcessServer) -> None:
-    """R4: nothing is stored, also when the session comes right after."""
+    """R4: events of an unknown session are not stored, also if the session comes right after."""
     error = refused(send, known, event("e-1"), session_id="s-2")
     assert (error.code(), reason(error)) == (StatusCode.NOT_FOUND, "SESSION_NOT_FOUND")
     known.clickstream.CreateSession(create_request("s-2"))
@@ -91,19 +90,19 @@ def test_r4_events_of_an_unknown_session_are_not_found(known: InProcessServer) -
 
 
 def test_r4_events_on_objects_never_shown_are_kept(known: InProcessServer) -> None:
-    """R4: a stray event is accepted and readable."""
+    """R4: an event on an object that was never shown is accepted and can be read."""
     assert codes(send(known, event("e-1", "never shown"))) == [ACCEPTED]
     assert stored(known)[0].object_id == "never shown"
 
 
 def test_r4_events_may_come_after_the_release(known: InProcessServer) -> None:
-    """R4: a session takes events at any time, also when its batch is long closed."""
+    """R4: a session takes events at any time, also after the release of its batch."""
     known.dao.batches.release("r-1", None, NOW)
     assert codes(send(known, event("e-1"))) == [ACCEPTED]
 
 
 def test_r5_each_event_has_its_window(known: InProcessServer) -> None:
-    """R5: an event outside the window is rejected with its index; an import lifts the window; absent is now."""
+    """R5: an event outside the window is rejected by its index; an import lifts the window; absent means now."""
     old = Timestamp()
     old.FromDatetime(NOW - timedelta(hours=13))
     answer = send(known, event("e-1"), event("e-2", created_at=old))
@@ -115,7 +114,7 @@ def test_r5_each_event_has_its_window(known: InProcessServer) -> None:
 
 
 def test_r2_a_call_with_nothing_good_fails_as_a_whole(known: InProcessServer) -> None:
-    """R2: only when every event is malformed the call is INVALID_ARGUMENT, with each bad field named."""
+    """R2: a call is INVALID_ARGUMENT only if every event is malformed, and names each bad field."""
     error = refused(send, known, event("", type="click"), event("e-2", object_id=""))
     assert (error.code(), fields(error)) == (
         StatusCode.INVALID_ARGUMENT,
@@ -139,8 +138,8 @@ some_events = st.lists(
 
 @given(st.lists(some_events, min_size=1, max_size=4))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_r2_the_outcomes_add_up_and_tell_the_truth(server: InProcessServer, calls) -> None:
-    """R2: for any calls, outcomes = events sent, and what was accepted is exactly what is stored."""
+def test_r2_the_outcomes_add_up_and_match_the_store(server: InProcessServer, calls) -> None:
+    """R2: for any calls there is one outcome per event, and exactly the accepted events are stored."""
     session_id = f"s-{sum(1 for _ in server.dao._state.places) + 1}"
     server.dao.sessions.append([session_draft(session_id)])
     accepted: dict[str, str] = {}
