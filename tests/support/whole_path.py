@@ -75,4 +75,4 @@ def get_run(channel: grpc.Channel) -> runs_pb.TrainingRun:
 def watch_to_the_end(channel: grpc.Channel) -> list[runs_pb.TrainingRun]:
     """Every state of the run that a watcher sees; the last is its end."""
     request = training_service_pb2.WatchTrainingRunRequest(run_id="acceptance")
-    return [each.run for each in TrainingServiceStub(channel).WatchTrainingRun(request, timeout=120)]
+    return [each.run for each in TrainingServiceStub(channel).WatchTrainingRun(request, timeout=200)]
