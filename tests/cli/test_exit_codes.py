@@ -180,3 +180,11 @@ def test_help_is_fast_and_imports_no_large_library() -> None:
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     seconds, _, modules = ran.stdout.splitlines()[-1].partition(" ")
     assert (float(seconds) < 0.5, modules) == (True, "[]"), ran.stdout
+
+
+def test_an_argument_that_is_no_text_is_wrong_use() -> None:
+    """Bytes that are not UTF-8 in an argument are refused in words, with code 2."""
+    command = [sys.executable, "-m", "clickstream", "mark", b"\xff", "--address", "127.0.0.1:1"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, b"Traceback" in done.stderr) == (ExitCode.WRONG_USE, False)
+    assert b"is not UTF-8" in done.stderr
