@@ -11,7 +11,7 @@ from clickstream.cli.exit_codes import ExitCode
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Ends the command in one line where `path`, or what lies beside it, cannot be written: a full disk, for example."""
+    """Ends the command in one line where `path` or a file beside it cannot be written: the disk is full, say."""
     try:
         yield
     except OSError as error:
