@@ -60,6 +60,15 @@ def test_all_files_are_there(download: Callable[..., Result], tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_full_disk_is_one_line(address: str, small_disk: Path) -> None:
+    """Without space for the files the command ends with code 2 and a line that says so, not with a traceback."""
+    words = ["download", "version-1", "--out", str(small_disk / "model"), "--address", address]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == ExitCode.WRONG_USE
+    assert result.stderr.splitlines()[-1].endswith("No space left on device")
+    assert not (small_disk / "model").exists()
+
+
 def test_a_killed_download_goes_on_where_it_was(
     models: ScriptedModels, address: str, download: Callable[..., Result], tmp_path: Path
 ) -> None:

@@ -229,6 +229,75 @@ def test_what_lies_there_of_other_items_is_not_gone_on_with(
     assert json.loads((tmp_path / "vectors.json").read_text())["item_template"] == "{title}"
 
 
+def test_what_another_source_left_is_never_taken_for_ones_own(
+    embed: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill of one source's command, then of another's, leaves no rows of the second for the first to go on with."""
+    write_items(tmp_path, *items(600))
+    embed("whole.npy")
+    monkeypatch.setattr(vector_files.Partial, "finish", interrupted)
+    assert embed("vectors.npy").exit_code == ExitCode.INTERRUPTED
+    with monkeypatch.context() as killed:
+        killed.setattr(vector_files.Partial, "_checkpoint", interrupted)  # as if killed before the first checkpoint
+        assert embed("vectors.npy", "--template", "{title}").exit_code == ExitCode.INTERRUPTED
+    monkeypatch.undo()
+    assert embed("vectors.npy").exit_code == ExitCode.PARTLY_DONE
+    assert (tmp_path / "vectors.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_items_that_change_meanwhile_make_no_vectors(
+    embed: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors of a half old and half new file never appear: the command ends with code 2 and begins anew."""
+    write_items(tmp_path, *items(600))
+    append = vector_files.Partial.append
+
+    def changed(partial: vector_files.Partial, batch: vector_files.EmbeddedBatch) -> None:
+        append(partial, batch)
+        write_items(tmp_path, {"object_id": "only", "title": "hat"})
+
+    monkeypatch.setattr(vector_files.Partial, "append", changed)
+    result = embed("vectors.npy")
+    assert (result.exit_code, "was changed meanwhile" in result.stderr) == (ExitCode.WRONG_USE, True)
+    assert not (tmp_path / "vectors.npy").exists()
+    monkeypatch.undo()
+    assert embed("vectors.npy").exit_code == 0
+    assert list(rows_of(tmp_path / "vectors.npy")) == ["only"]
+
+
+@pytest.mark.parametrize("name", ["vectors.json", "vectors.ids.jsonl", "vectors.npy"])
+def test_the_items_are_never_overwritten(address: str, tmp_path: Path, name: str) -> None:
+    """A result of which one file would take the place of the items is refused, and the items stay."""
+    (tmp_path / name).write_text('{"object_id": "a", "title": "hat"}\n')
+    words = ["embed", "--file", str(tmp_path / name), "--out", str(tmp_path / "vectors.npy"), "--address", address]
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, "would overwrite" in result.stderr) == (ExitCode.WRONG_USE, True)
+    assert (tmp_path / name).read_text() == '{"object_id": "a", "title": "hat"}\n'
+
+
+def test_a_full_disk_is_one_line_and_the_command_goes_on_later(
+    embed: Callable[..., Result], tmp_path: Path, small_disk: Path
+) -> None:
+    """Without space the command ends with code 2 and a line that says so; with space it goes on."""
+    write_items(tmp_path, *items(600))
+    embed("whole.npy")
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 48_000)
+    result = embed(f"{small_disk.name}/vectors.npy")
+    assert result.exit_code == ExitCode.WRONG_USE
+    assert result.stderr.splitlines()[-1].endswith("No space left on device")
+    filler.unlink()
+    assert embed(f"{small_disk.name}/vectors.npy").exit_code == ExitCode.PARTLY_DONE
+    assert (small_disk / "vectors.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_a_folder_that_cannot_be_is_one_line(embed: Callable[..., Result], tmp_path: Path) -> None:
+    """A file in the place of the folder of --out ends the command with code 2 and one line."""
+    write_items(tmp_path, *items(3))
+    result = embed("items.jsonl/vectors.npy")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (ExitCode.WRONG_USE, 1)
+
+
 def interrupted(*_: object) -> None:
     """Ctrl-C just before the result appears."""
     raise KeyboardInterrupt

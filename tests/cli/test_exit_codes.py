@@ -2,8 +2,11 @@
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -180,3 +183,27 @@ def test_help_is_fast_and_imports_no_large_library() -> None:
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     seconds, _, modules = ran.stdout.splitlines()[-1].partition(" ")
     assert (float(seconds) < 0.5, modules) == (True, "[]"), ran.stdout
+
+
+def test_an_argument_that_is_no_text_is_wrong_use() -> None:
+    """Bytes that are not UTF-8 in an argument are refused in words, with code 2."""
+    command = [sys.executable, "-m", "clickstream", "mark", b"\xff", "--address", "127.0.0.1:1"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, b"Traceback" in done.stderr) == (ExitCode.WRONG_USE, False)
+    assert b"is not UTF-8" in done.stderr
+
+
+def test_ctrl_c_does_not_wait_for_a_silent_server() -> None:
+    """Ctrl-C ends a command that calls from several threads within seconds, though the server never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-m", "clickstream", "mark", "a", "b", "--address", address]
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            connection, _ = silent.accept()  # the calls are under way
+            with connection:
+                time.sleep(0.5)
+                process.send_signal(signal.SIGINT)
+                interrupted_at = time.monotonic()
+                code = process.wait(timeout=60)
+            assert (code, time.monotonic() - interrupted_at < 10) == (ExitCode.INTERRUPTED, True)

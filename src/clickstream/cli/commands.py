@@ -24,6 +24,15 @@ from clickstream.cli.training import train, watch
 class Commands(click.Group):
     """A group whose commands end with our exit codes, also where click has others of its own."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses bytes that are no text: neither the contract nor our files can carry them."""
+        for arg in args:
+            try:
+                arg.encode()
+            except UnicodeEncodeError as error:
+                raise click.UsageError(f"{arg!a} is not UTF-8") from error
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command. Ctrl-C is 130; click's own code for it, 1, would say that something failed."""
         try:

@@ -8,7 +8,7 @@ import click
 
 from clickstream.cli.connection import ADDRESS, JSON, calling, end
 from clickstream.cli.exit_codes import ExitCode
-from clickstream.cli.files import sync
+from clickstream.cli.files import sync, writing
 
 if TYPE_CHECKING:
     from clickstream.client.admin import AdminClient
@@ -32,7 +32,7 @@ def download(model_version: str, out: Path, as_json: bool, address: str) -> None
     """
     from clickstream.views.tables import json_line
 
-    with calling(address) as client:
+    with calling(address) as client, writing(out):
         files = client.model_files(model_version)
         _check_names(files)
         if out.exists() and any(out.iterdir()):

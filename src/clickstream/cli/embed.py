@@ -8,6 +8,7 @@ import click
 
 from clickstream.cli.connection import ADDRESS, JSON, calling, end
 from clickstream.cli.exit_codes import ExitCode
+from clickstream.cli.files import writing
 
 if TYPE_CHECKING:
     from clickstream.cli.vector_files import Partial
@@ -53,13 +54,15 @@ def embed(
     """
     import json
 
-    from clickstream.cli.vector_files import Partial, Source
+    from clickstream.cli.vector_files import Partial, Source, result_files
 
     if out.suffix not in FORMATS:
         raise click.UsageError(f"--out must end in {' or '.join(FORMATS)}")
+    if file.resolve() in {path.resolve() for path in result_files(out)}:
+        raise click.UsageError(f"--out {out} would overwrite {file}, the items")
     if out.suffix == ".parquet":
         _check_pyarrow()
-    with calling(address) as client:
+    with calling(address) as client, writing(out):
         version = client.model_version(model_version)
         if template is None:
             template = client.training_run(version.run_id).settings.item_template
@@ -68,10 +71,14 @@ def embed(
         if partial.rows:
             click.echo(f"going on behind {partial.rows:,} vectors that are there already", err=True)
         _complete(client, partial)
+        if Source.of(file, version.model_version_id, template, id_field) != partial.source:
+            end(f"{file} was changed meanwhile: the same command begins anew", ExitCode.WRONG_USE)
+        if partial.rows:
+            partial.finish()
+        else:
+            partial.remove()
     if not partial.rows:
-        partial.remove()
         end(f"{file} has no item to embed: {partial.left_out_in_words()}", ExitCode.FAILED)
-    partial.finish()
     line = f"{partial.rows:,} vectors of {partial.dimensions} dimensions by {version.model_version_id} are in {out}"
     click.echo(json.dumps(partial.metadata(), ensure_ascii=False) if as_json else line)
     if partial.left_out:

@@ -5,12 +5,13 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from clickstream.cli.call_pool import call_pool
 from clickstream.cli.vector_files import EmbeddedBatch, Source
 from clickstream.domain import limits
 from clickstream.domain.item_template import ItemTemplate
@@ -69,7 +70,7 @@ def embedded(client: "AdminClient", source: Source, offset: int, line: int) -> I
         )
 
     pending: deque[Future[EmbeddedBatch]] = deque()
-    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+    with call_pool(IN_FLIGHT) as pool:
         try:
             for batch in _batches(source, offset, line):
                 pending.append(pool.submit(call, batch))

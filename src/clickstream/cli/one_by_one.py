@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
 import click
 
+from clickstream.cli.call_pool import call_pool
 from clickstream.cli.connection import exit_code_of, in_words
 from clickstream.cli.exit_codes import ExitCode
 
@@ -43,7 +43,7 @@ def for_each_session(
 
     done = refused = 0
     waiting = iter(session_ids)
-    with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+    with call_pool(_IN_FLIGHT) as pool:
         while window := list(islice(waiting, _IN_FLIGHT * 4)):
             for session_id, answer in zip(window, pool.map(attempt, window), strict=True):
                 if isinstance(answer, grpc.RpcError):

@@ -61,6 +61,13 @@ class _Progress:
     bad_lines: int = 0
 
 
+def result_files(out: Path) -> tuple[Path, ...]:
+    """Every file of the complete result."""
+    if out.suffix == ".npy":
+        return out, out.with_suffix(".json"), out.with_suffix(".ids.jsonl")
+    return (out,)
+
+
 class Partial:
     """The result as far as it is there. A context in which `append` writes; then `finish` makes it appear.
 
@@ -75,7 +82,11 @@ class Partial:
         self._vectors = out.with_name(f"{out.name}.partial")
         self._ids = out.with_name(f"{out.name}.partial.ids")
         self._state = out.with_name(f"{out.name}.partial.json")
-        self._progress = self._resumed() or _Progress()
+        resumed = self._resumed()
+        if resumed is None:
+            # At once: a later command of the old source would otherwise take our rows for its own.
+            self.remove()
+        self._progress = resumed or _Progress()
         self._checkpoint_at = 0.0
         self._open = contextlib.ExitStack()
 
@@ -193,9 +204,10 @@ class Partial:
         with self._vectors.open("r+b") as file:
             file.write(npy_header(self.rows, self.dimensions))
         sync(self._vectors)
-        replace(self._out.with_suffix(".json"), (json.dumps(self.metadata(), ensure_ascii=False) + "\n").encode())
-        self._ids.replace(self._out.with_suffix(".ids.jsonl"))
-        self._vectors.replace(self._out)
+        out, metadata, ids = result_files(self._out)
+        replace(metadata, (json.dumps(self.metadata(), ensure_ascii=False) + "\n").encode())
+        self._ids.replace(ids)
+        self._vectors.replace(out)
 
     def _finish_parquet(self) -> None:
         from clickstream.cli.parquet import write_parquet

@@ -113,7 +113,8 @@ class IngestStream:
                 raise InvalidArgument([FieldViolation("content", "is required: a session or events")])
         except InvalidArgument as error:
             done = asyncio.get_running_loop().create_future()
-            done.set_exception(error)
+            # Without its traceback, which would keep the parsed message until the garbage collector looks.
+            done.set_exception(error.with_traceback(None))
         return _Message(request.sequence, size, done, answer)
 
 
@@ -121,7 +122,7 @@ async def _acknowledgement(message: _Message) -> pb.IngestResponse:
     try:
         response = message.answer(await message.done)
     except REFUSALS as error:
-        response = pb.IngestResponse(failure=_failure(error))
+        response = pb.IngestResponse(failure=_failure(error.with_traceback(None)))  # as in `_submitted`
     response.sequence = message.sequence
     return response
 

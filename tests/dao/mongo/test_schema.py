@@ -26,6 +26,16 @@ def test_a_newer_database_is_refused(database: Database[Document]) -> None:
     assert "\n" not in str(no.value)
 
 
+@pytest.mark.parametrize("document", [{}, *({"version": value} for value in ("2", None, 0, True, [1]))])
+def test_a_version_that_cannot_be_read_is_refused(database: Database[Document], document: Document) -> None:
+    """A schema version that is no number from 1 on is refused in one line, and stays as it is."""
+    database["clickstream_meta"].replace_one({"_id": "schema"}, document)
+    with pytest.raises(StartError, match=r"no schema version that can be read") as no:
+        prepare_schema(database)
+    assert "\n" not in str(no.value)
+    assert list(database["clickstream_meta"].find()) == [{"_id": "schema"} | document]
+
+
 @pytest.mark.parametrize("collection", ["sessions", "session_events", "training_runs"])
 def test_data_from_before_the_first_version_are_refused(
     mongo_client: pymongo.MongoClient[Document], collection: str

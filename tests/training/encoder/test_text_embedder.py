@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.tiny_encoder import HIDDEN, make_tiny_encoder
 
+from clickstream.domain.errors import FailedPrecondition
 from clickstream.models.folders import VERSION_FILE
 from clickstream.training.encoder.encoder import embed, load_encoder
 from clickstream.training.encoder.text_embedder import TextEmbedder
@@ -36,3 +37,11 @@ def test_texts_are_embedded_as_the_version_was_measured(folder: Path) -> None:
     assert not torch.allclose(vectors, torch.tensor(embedder("item", texts)))
     cut = torch.tensor(embedder("item", ["red " * 6 + "shoe", "red " * 6 + "lamp"]))
     torch.testing.assert_close(cut[0], cut[1])
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b"{}", b'{"settings": {"max_tokens": null}}'])
+def test_r7_a_damaged_version_file_is_refused(folder: Path, content: bytes) -> None:
+    """R7: a version whose file of settings is damaged cannot be loaded, and the error names that file."""
+    (folder / VERSION_FILE).write_bytes(content)
+    with pytest.raises(FailedPrecondition, match=VERSION_FILE):
+        TextEmbedder(folder)

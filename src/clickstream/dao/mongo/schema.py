@@ -80,9 +80,15 @@ def _check_version(database: Database[Document]) -> None:
     if schema is None:
         meta.update_one({"_id": "schema"}, {"$setOnInsert": {"version": SCHEMA_VERSION}}, upsert=True)
         schema = meta.find_one({"_id": "schema"}) or {}
-    if schema["version"] > SCHEMA_VERSION:
+    version = schema.get("version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise StartError(
-            f"the database {database.name} has schema version {schema['version']}, and this version knows "
+            f"the database {database.name} has no schema version that can be read in clickstream_meta: restore that "
+            "collection from a backup, or name another database in CLICKSTREAM_DATABASE"
+        )
+    if version > SCHEMA_VERSION:
+        raise StartError(
+            f"the database {database.name} has schema version {version}, and this version knows "
             f"{SCHEMA_VERSION} at most: it was used by a newer clickstream, so upgrade this one"
         )
 

@@ -13,6 +13,7 @@ from clickstream.dao.mongo.runs import MongoRuns
 from clickstream.dao.mongo.session_places import Places
 from clickstream.dao.mongo.sessions import MongoSessions
 from clickstream.dao.mongo.training_pages import TrainingPages
+from clickstream.domain.errors import Reason, Unavailable
 
 
 class MongoDao:
@@ -34,4 +35,6 @@ class MongoDao:
     @translated
     def ping(self) -> None:
         """Returns if the store can take writes; otherwise raises Unavailable."""
-        self._database.command("ping")
+        # A `ping` would be answered by a secondary, too, if the URI names that member directly.
+        if not self._database.command("hello").get("isWritablePrimary"):
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "MongoDB is no primary and takes no writes")

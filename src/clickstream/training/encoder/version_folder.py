@@ -10,6 +10,7 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
+from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.atomic_folder import write_folder
@@ -69,5 +70,13 @@ def load_version(folder: Path) -> ModelVersion | None:
 
 
 def trained_tokens(folder: Path) -> int:
-    """Reads the token limit with which the version in a finished folder was trained."""
-    return int(json.loads((folder / VERSION_FILE).read_text("utf-8"))["settings"]["max_tokens"])
+    """Reads the token limit with which the version in a finished folder was trained.
+
+    Raises:
+        FailedPrecondition: TRAINING_IMPOSSIBLE, if the version file is damaged.
+    """
+    try:
+        return int(json.loads((folder / VERSION_FILE).read_text("utf-8"))["settings"]["max_tokens"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{folder / VERSION_FILE} cannot be read: {type(error).__name__}"
+        raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, message) from error
