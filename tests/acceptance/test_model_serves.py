@@ -8,7 +8,6 @@ import grpc
 import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
-from sentence_transformers import SentenceTransformer
 from support.servers import ServeProcess, wait_for
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 
@@ -19,6 +18,7 @@ def test_r17_a_better_model_is_promoted_and_serves(
 ) -> None:
     """R17: with automatic promotion, a version that passed its gate serves its vectors, files and lineage."""
     import numpy
+    from sentence_transformers import SentenceTransformer
 
     promoting = {"CLICKSTREAM_AUTO_PROMOTE": "true"}
     server = serve(CLICKSTREAM_TRAINER=train().address, **promoting) if own_trainer else serve(**promoting)

@@ -7,7 +7,6 @@ import grpc
 from embedding_studio.clickstream.v1 import batch_service_pb2
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
-from sentence_transformers import SentenceTransformer
 from support.servers import ServeProcess
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 
@@ -30,6 +29,7 @@ def test_r17_sessions_become_a_better_model(serve: Callable[..., ServeProcess], 
     assert batch.status == batch_service_pb2.BATCH_STATUS_TRAINED
     assert batch.run_id == "acceptance"
 
+    from sentence_transformers import SentenceTransformer
     from transformers import AutoModel
 
     model = SentenceTransformer(run.model_version.path, device="cpu")

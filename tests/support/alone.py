@@ -10,8 +10,9 @@ from pathlib import Path
 def turn(folder: Path, alone: bool) -> Iterator[None]:
     """Waits until a test may run, and says when it has ended.
 
-    A test that runs alone waits for the end of every other; the others run beside each other. Whoever waits stands
-    at the gate first, so that a test that runs alone is not overtaken for ever. A process that dies leaves its turn.
+    A test that runs alone waits for the end of every other; the others run beside each other. A test that
+    waits takes the gate first, so that a test that runs alone is not overtaken for ever. A process that dies leaves
+    its turn.
 
     Args:
         folder: where the processes of one test run meet; any folder that they share.
@@ -24,5 +25,5 @@ def turn(folder: Path, alone: bool) -> Iterator[None]:
         try:
             yield
         finally:
-            # Said, not left to the closing: a child that was forked meanwhile shares the lock.
+            # Unlocked explicitly: closing the file is not enough, as a child that was forked meanwhile shares the lock.
             fcntl.flock(running, fcntl.LOCK_UN)

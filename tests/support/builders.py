@@ -51,7 +51,7 @@ def session(
     meta: Struct | None = None,
     **fields: Any,
 ) -> session_pb2.Session:
-    """A search, for red shoes unless said otherwise, that showed `objects`, each with `meta` or a title of its own."""
+    """A search, for red shoes by default, that showed `objects`, each with `meta` or a title of its own."""
     made = session_pb2.Session(session_id=session_id, query=query, **fields)
     for object_id in objects:
         made.results.add(object_id=object_id, meta=meta or struct(title=f"shoe {object_id}"))
@@ -59,7 +59,7 @@ def session(
 
 
 def event(event_id: str = "e-1", object_id: str = "a", type: str = "click", **fields: Any) -> session_pb2.Event:  # noqa: A002
-    """A click, unless said otherwise, on one result."""
+    """One event on one result, by default a click."""
     return session_pb2.Event(event_id=event_id, object_id=object_id, type=type, **fields)
 
 
@@ -89,7 +89,7 @@ def session_drafts(count: int, prefix: str = "s") -> list[SessionDraft]:
 
 
 def queries(held_out: int, training: int) -> list[str]:
-    """Distinct queries, so many of which a run with the default settings holds out; those come last."""
+    """Distinct queries: `training` that train in a run with the default settings, then `held_out` that are held out."""
     settings = FineTuningSettings(base_model="", item_template="")
     parts: dict[bool, list[str]] = {False: [], True: []}
     for number in range(100 * (held_out + training)):

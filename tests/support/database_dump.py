@@ -32,7 +32,6 @@ from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingSe
 from pymongo.database import Database
 
 from support.servers import ServeProcess, wait_for
-from support.tiny_encoder import make_tiny_encoder
 from support.whole_path import play_searches, release, start_training, watch_to_the_end
 
 FOLDER = Path(__file__).parent
@@ -114,6 +113,8 @@ def write(database: Database[Any], expected: dict[str, Any], path: Path) -> None
 
 def make(version: str) -> Path:
     """Makes the dump of this version. Refuses to replace one: a released version's data do not change."""
+    from support.tiny_encoder import make_tiny_encoder
+
     path = dump_of(version)
     if path.exists():
         raise SystemExit(f"{path} is there already: a released version's data do not change")

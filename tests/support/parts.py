@@ -49,12 +49,12 @@ def missing(part: str) -> NoReturn:
 def left_out(items: Iterable[pytest.Item], expression: str) -> str:
     """One line about the tests that `-m EXPRESSION` leaves out by `not full` and `not torch`; "" if there are none."""
     each = [{mark.name for mark in item.iter_markers()} for item in items]
-    said = []
+    parts = []
     if "not torch" in expression and (
         count := sum("full" not in one and bool(one & {"torch", "mongod"}) for one in each)
     ):
         training = "" if is_installed("torch") else ", and tests/training"
-        said.append(f"{count} that need torch or mongod{training} (scripts/test)")
+        parts.append(f"{count} that need torch or mongod{training} (scripts/test)")
     if "not full" in expression and (count := sum("full" in one for one in each)):
-        said.append(f"{count} that need apt, npm or root (scripts/test full)")
-    return f"Tests left out: {'; '.join(said)}." if said else ""
+        parts.append(f"{count} that need apt, npm or root (scripts/test full)")
+    return f"Tests left out: {'; '.join(parts)}." if parts else ""

@@ -116,12 +116,12 @@ class Partial:
 
     @property
     def left_out(self) -> int:
-        """Items without text, and lines that are no items."""
+        """Items without text, and lines that are not items."""
         return self._progress.without_text + self._progress.bad_lines
 
     def left_out_in_words(self) -> str:
         """Both counts."""
-        return f"{self._progress.without_text:,} without text, {self._progress.bad_lines:,} lines that are no items"
+        return f"{self._progress.without_text:,} without text, {self._progress.bad_lines:,} lines that are not items"
 
     def __enter__(self) -> Self:
         self._out.parent.mkdir(parents=True, exist_ok=True)

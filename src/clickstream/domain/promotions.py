@@ -69,7 +69,9 @@ def next_entry(order: PromotionOrder, current: Promotion | None, previous: Promo
     target, returns_to = order.model_version_id, current.sequence if current else 0
     if not target:
         if previous is None:
-            raise FailedPrecondition(Reason.NOTHING_TO_ROLL_BACK, "no model version served before this one")
+            raise FailedPrecondition(
+                Reason.NOTHING_TO_ROLL_BACK, "no model version served before the one that serves now"
+            )
         target, returns_to = previous.model_version_id, previous.previous
     elif current is not None and target == promoted:
         returns_to = current.previous  # a rollback then still leads to another version

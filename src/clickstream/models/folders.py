@@ -6,7 +6,7 @@ from clickstream.domain import limits
 from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.model_versions import VERSION_ID_CHARACTERS
 
-# Every model version has this file; what has none is no model version.
+# Every model version has this file; a folder without it is not a model version.
 VERSION_FILE = "model_version.json"
 
 
