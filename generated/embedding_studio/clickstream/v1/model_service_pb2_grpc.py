@@ -115,7 +115,7 @@ class ModelServiceServicer(object):
 
     def PromoteModel(self, request, context):
         """PromoteModel makes a version the serving one. Idempotent by `request_id`: a retry answers the
-        same promotion, whatever serves by now. The trainer loads the version first, so that Embed
+        same promotion, even if another version serves by now. The trainer loads the version first, so that Embed
         goes on without waiting. NOT_FOUND if there is no such version; FAILED_PRECONDITION if it
         cannot be loaded, its gate did not pass and `force` is not set, or another version serves
         than expected; ALREADY_EXISTS if the request id was used with other content; UNAVAILABLE
