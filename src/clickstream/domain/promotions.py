@@ -88,7 +88,7 @@ def next_entry(order: PromotionOrder, current: Promotion | None, previous: Promo
 
 
 def starting_model(named: str, configured: str, current: Promotion | None) -> str:
-    """The model that a run starts from which is queued now.
+    """The model from which a run that is queued now starts.
 
     Args:
         named: What was asked for: a version, a folder, a name, or `base`. Empty: the version that serves or, if none

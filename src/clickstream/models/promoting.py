@@ -1,4 +1,4 @@
-"""Promotion, by whichever door it is asked for: a version is loaded before it serves."""
+"""Promotion, by a call or by a worker: a version is loaded before it serves."""
 
 import asyncio
 import builtins
@@ -37,7 +37,7 @@ Load = Callable[[str, float | None], Awaitable[object]]
 
 
 class Promoting:
-    """The rule of promotion: what has not embedded a text on the machine of the models does not serve."""
+    """The rule of promotion: a version serves only after it has embedded a text on the machine of the models."""
 
     def __init__(self, log: PromotionLog, load: Load, clock: Callable[[], datetime]) -> None:
         self._log = log

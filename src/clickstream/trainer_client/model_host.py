@@ -13,7 +13,7 @@ from clickstream.trainer_client.channel import open_channel
 
 
 class ModelHostClient:
-    """Calls the machine of the models; its errors are ours, and a cancelled call is cancelled there."""
+    """Calls the machine of the models. Its errors become domain errors, and a cancelled call is cancelled there."""
 
     def __init__(self) -> None:
         self._channel: grpc.aio.Channel | None = None
