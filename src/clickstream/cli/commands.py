@@ -22,7 +22,7 @@ from clickstream.cli.training import train, watch
 
 
 class Commands(click.Group):
-    """A group whose commands end with our exit codes, also where click has others of its own."""
+    """A group whose commands end with the codes of `ExitCode`, also where click has other ones."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command. Ctrl-C is 130; click's own code for it, 1, would say that something failed."""

@@ -19,7 +19,7 @@ class ModelHostClient:
         self._channel: grpc.aio.Channel | None = None
 
     def connect(self, address: str) -> None:
-        """To be called before the first use; apart, as a server's own address is known last of all."""
+        """Sets the trainer's address, before the first use: a server knows its own address only when it is bound."""
         self._channel = open_channel(address)
         self._stub = ModelHostServiceStub(self._channel)
 
@@ -43,7 +43,7 @@ class ModelHostClient:
         return response
 
     async def load(self, model_version_id: str, timeout: float | None) -> None:
-        """Has a version loaded, and embed a text. Raises as `embed` does."""
+        """Makes the trainer load a version and embed a text with it. Raises as `embed` does."""
         probe = pb.EmbedTextsRequest(
             model_version_id=model_version_id, texts=["a"], kind=model_service_pb2.TEXT_KIND_QUERY
         )
