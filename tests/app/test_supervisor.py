@@ -75,12 +75,12 @@ def test_training_runs_in_a_process_of_its_own(
         assert os.sched_getaffinity(pid) == os.sched_getaffinity(0)
 
 
-def failed_start(tmp_path: Path, listen: str = "127.0.0.1:0", **environment: str) -> str:
-    """Runs a server that must fail to start; returns its stderr."""
+def failed_start(tmp_path: Path, listen: str = "127.0.0.1:0", code: int = 1, **environment: str) -> str:
+    """Runs a server that must fail to start, with this exit code; returns its stderr."""
     command = [sys.executable, "-m", "clickstream", "serve", "--processes", "2"]
     command += ["--listen", listen, "--data-dir", str(tmp_path)]
     ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1
+    assert ended.returncode == code
     assert "Traceback" not in ended.stderr
     return ended.stderr
 
@@ -120,15 +120,15 @@ def test_an_address_that_cannot_be_shared_is_refused(listen: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "cause"),
+    ("environment", "cause", "code"),
     [
-        ({"CLICKSTREAM_IMPORTANCE_POLICY": "/nowhere.toml"}, "importance policy /nowhere.toml"),
-        ({"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"}, "store"),
+        ({"CLICKSTREAM_IMPORTANCE_POLICY": "/nowhere.toml"}, "importance policy /nowhere.toml", 2),
+        ({"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"}, "store", 4),
     ],
 )
-def test_the_cause_of_a_failed_start_is_reported_once(tmp_path: Path, environment, cause: str) -> None:
-    """An unusable policy or database ends the start with one line for all processes."""
-    line = failed_start(tmp_path, **environment)
+def test_the_cause_of_a_failed_start_is_reported_once(tmp_path: Path, environment, cause: str, code: int) -> None:
+    """An unusable policy or database ends the start with one line for all processes, and with its exit code."""
+    line = failed_start(tmp_path, code=code, **environment)
     assert cause in line
     assert line.count("\n") == 1
 
