@@ -79,7 +79,7 @@ class Row:
 def train_offline(
     collection: Collection, ranking: list[list[int]], visits: list[Visit], settings: FineTuningSettings, run_id: str
 ) -> Trained:
-    """Trains without a server: with the converter and the fine-tuning module alone."""
+    """Trains without a server: with the conversion and the fine-tuning module alone."""
     policy = load_policy(PACKAGED_POLICY)
     summary = ConversionSummary(policy.version)
 
@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--corrections", nargs="+", default=["rank_ctr"])
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other training settings")
     parser.add_argument("--address", help="a running server on this machine, instead of starting one")
-    parser.add_argument("--offline", action="store_true", help="without a server: converter and fine-tuning alone")
+    parser.add_argument("--offline", action="store_true", help="without a server: conversion and fine-tuning alone")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "cranfield.md")
     arguments = parser.parse_args()
 

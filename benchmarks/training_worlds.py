@@ -102,7 +102,7 @@ def shop_world() -> World:
 def clicked_inputs(
     world: World, ranking: Ranking, searched: Sequence[int], clicks: ClickBehaviour, policy: ImportancePolicy
 ) -> Iterator[TrainingInput]:
-    """The training inputs that the converter makes of the sessions of the searched queries."""
+    """The training inputs that the conversion makes of the sessions of the searched queries."""
     summary = ConversionSummary(policy.version)
     for number, query, shown, clicked in _simulated_sessions(world, ranking, searched, clicks):
         session = SearchSession(

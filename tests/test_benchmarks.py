@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = [path for path in sorted(FOLDER.glob("*.py")) if "argparse.ArgumentParser" in path.read_text("utf-8")]
 ALL = """
 import contextlib, io, json, runpy, sys, traceback
-scripts, said = sys.argv[2:], {}
+scripts, outputs = sys.argv[2:], {}
 sys.path.insert(0, sys.argv[1])
 for script in scripts:
     sys.argv, output = [script, "--help"], io.StringIO()
@@ -22,13 +22,13 @@ for script in scripts:
             pass
         except BaseException:
             output = io.StringIO(traceback.format_exc())
-    said[script] = output.getvalue()
-print(json.dumps(said))
+    outputs[script] = output.getvalue()
+print(json.dumps(outputs))
 """
 
 
 @pytest.fixture(scope="module")
-def said(torch_installed: None) -> dict[str, str]:
+def outputs(torch_installed: None) -> dict[str, str]:
     """What each script says to `--help`; one process asks all, because importing torch takes seconds."""
     command = [sys.executable, "-c", ALL, str(FOLDER), *map(str, SCRIPTS)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -38,7 +38,7 @@ def said(torch_installed: None) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_benchmark_says_what_it_does(said: dict[str, str], script: Path) -> None:
+def test_a_benchmark_says_what_it_does(outputs: dict[str, str], script: Path) -> None:
     """All that a script imports is there, and it has a page in benchmarks/README.md."""
-    assert said[str(script)].startswith("usage:"), said[str(script)]
+    assert outputs[str(script)].startswith("usage:"), outputs[str(script)]
     assert f"## {script.name}" in (FOLDER / "README.md").read_text("utf-8")

@@ -62,20 +62,20 @@ def test_an_unchanged_contract_passes(contract: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("string query = ", "string question = ", 'from "query" to "question"'),
         ("string query = ", "bytes query = ", "type"),
     ],
 )
-def test_a_breaking_change_is_refused(contract: Path, old: str, new: str, said: str) -> None:
+def test_a_breaking_change_is_refused(contract: Path, old: str, new: str, message: str) -> None:
     """A renamed field and one of another type fail the check, which says where."""
     release(contract, "1.0.0")
     edit(contract, lambda text: text.replace(old, new, 1))
     ran = run("check-contract", contract)
     assert ran.returncode != 0
     assert "session.proto" in ran.stdout
-    assert said in ran.stdout
+    assert message in ran.stdout
 
 
 def test_the_newest_release_is_the_guard(contract: Path) -> None:

@@ -42,10 +42,10 @@ def with_a_test() -> set[int]:
 
 
 def test_the_rules_are_numbered_without_a_gap() -> None:
-    """The rules count from 1 in the order of the page: no number is missing, and none stands twice."""
+    """The rules count from 1: no number is missing, and none stands twice. A new rule may stand under any heading."""
     numbers = [number for number, _ in rules()]
     assert len(numbers) >= 30
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
 def test_every_cited_rule_exists() -> None:

@@ -29,11 +29,11 @@ def test_there_are_settings_to_check() -> None:
 @pytest.mark.parametrize("value", EXTREMES)
 @pytest.mark.parametrize("name", FLOATS)
 def test_a_senseless_number_is_refused(name: str, value: str) -> None:
-    """An infinite, undefined, negative or huge number ends the command at once, with the name of the setting."""
+    """An infinite, undefined, negative or huge number ends the command at once, with the name of the variable."""
     ended = CliRunner().invoke(main, ["worker"], env={f"CLICKSTREAM_{name.upper()}": value})
     assert ended.exit_code == 2
     assert isinstance(ended.exception, SystemExit)
-    assert ended.output.splitlines()[-1].startswith(f"Error: {name}: Input should be ")
+    assert ended.output.splitlines()[-1].startswith(f"Error: CLICKSTREAM_{name.upper()}: Input should be ")
 
 
 @pytest.mark.parametrize("name", DURATIONS)

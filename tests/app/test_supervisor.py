@@ -163,33 +163,33 @@ def test_a_process_that_cannot_start_ends_the_start(
 
 def test_r20_the_trainer_stops_after_the_serving_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R20: serving processes drain side by side, and the trainer is there until the last of them has ended."""
-    said: list[str] = []
+    events: list[str] = []
     both_stop = asyncio.Barrier(2)
 
     class Recorded(Child):
         """A child without a process."""
 
         async def start(self) -> None:
-            said.append(f"{self._name} starts")
+            events.append(f"{self._name} starts")
 
         async def stop(self, patience: float) -> None:
-            said.append(f"{self._name} stops")
+            events.append(f"{self._name} stops")
             if self._name.startswith("serving"):
                 await both_stop.wait()
             await asyncio.sleep(0)
-            said.append(f"{self._name} has stopped")
+            events.append(f"{self._name} has stopped")
 
     monkeypatch.setattr(supervisor, "Child", Recorded)
 
     async def scenario() -> None:
         async with running(Settings(processes=2, data_dir=tmp_path), "127.0.0.1:1", "mongodb://127.0.0.1:1"):
-            assert sorted(said) == ["serving process 1 starts", "serving process 2 starts", "trainer starts"]
-            said.clear()
+            assert sorted(events) == ["serving process 1 starts", "serving process 2 starts", "trainer starts"]
+            events.clear()
 
     asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
-    assert sorted(said[:2]) == ["serving process 1 stops", "serving process 2 stops"]
-    assert sorted(said[2:4]) == ["serving process 1 has stopped", "serving process 2 has stopped"]
-    assert said[4:] == ["trainer stops", "trainer has stopped"]
+    assert sorted(events[:2]) == ["serving process 1 stops", "serving process 2 stops"]
+    assert sorted(events[2:4]) == ["serving process 1 has stopped", "serving process 2 has stopped"]
+    assert events[4:] == ["trainer stops", "trainer has stopped"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from clickstream.workers import run_worker
 from clickstream.workers import wake_signal as module
 from clickstream.workers.wake_signal import WakeSignal
 
-NOBODY = "127.0.0.1:1"
+NO_TRAINER = "127.0.0.1:1"
 NEVER = 3_600.0
 # Seconds within which a worker must notice that a lease or a wait has ended.
 NOTICED = 1.0
@@ -48,7 +48,7 @@ def worked(database: Database[Document], tmp_path: Path) -> Callable[..., MongoD
             else:
                 await until(lambda: (wake_signal.wake(), condition())[1])
 
-    def work(condition: Callable[[], Any] | None = None, trainer: str = NOBODY) -> MongoDao:
+    def work(condition: Callable[[], Any] | None = None, trainer: str = NO_TRAINER) -> MongoDao:
         asyncio.run(run(condition, trainer))
         return dao
 
@@ -128,7 +128,7 @@ def test_r17_a_worker_promotes_only_if_the_settings_say_so(
     value: str,
     promoted: str,
 ) -> None:
-    """R17: what passed its gate waits for a person by default; by itself it serves once the trainer has loaded it."""
+    """R17: a version that passed its gate waits for a person by default; promoted automatically, it serves."""
     loaded: list[str] = []
 
     def load(model_version_id: str) -> Embedder:
@@ -154,7 +154,7 @@ def test_r16_a_worker_promotes_when_its_trainer_is_back(
     monkeypatch.setenv("CLICKSTREAM_AUTO_PROMOTE", "true")
     dao = MongoDao(database)
     improved(dao)
-    worked(trainer=NOBODY)
+    worked(trainer=NO_TRAINER)
     assert dao.runs.promotion_due() == model_version()
     worked(lambda: dao.runs.promotion_due() is None, server.address)
     assert dao.promotions.current() is None
@@ -174,7 +174,7 @@ def noticed(
     async def run(known: Callable[[], Any], condition: Callable[[], Any]) -> tuple[datetime, datetime]:
         inputs = InputReader(dao, POLICY)
         wake_signal = WakeSignal()
-        async with working(Settings(data_dir=tmp_path), dao, inputs, NOBODY, wake_signal):
+        async with working(Settings(data_dir=tmp_path), dao, inputs, NO_TRAINER, wake_signal):
             end = await until(known)
             await until(condition)
             return end, datetime.now(UTC)

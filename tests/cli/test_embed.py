@@ -139,7 +139,7 @@ def test_what_is_no_item_is_named_and_left_out(embed: Callable[..., Result], tmp
     assert result.exit_code == ExitCode.PARTLY_DONE
     named = [int(line.split()[1]) for line in result.stderr.splitlines() if line.startswith("line ")]
     assert named == [2, 4, 5, 6, 8, 9]
-    assert "left out: 1 without text, 6 lines that are no items" in result.stderr
+    assert "left out: 1 without text, 6 lines that are not items" in result.stderr
     assert list(rows_of(tmp_path / "vectors.npy")) == ["a", "c"]
 
 
@@ -204,7 +204,7 @@ def test_a_killed_embed_goes_on_and_makes_the_same_bytes(
     models.go_on()
     result = embed(out)
     assert result.exit_code == ExitCode.PARTLY_DONE
-    assert "going on behind" in result.stderr
+    assert "going on after" in result.stderr
     again = models.texts[before:]
     assert len(again) < len(whole)
     assert all(texts in whole for texts in again)

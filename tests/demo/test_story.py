@@ -163,7 +163,7 @@ def test_the_story_goes_from_click_to_comparison(server):
 
 
 def test_r17_the_story_promotes_what_passed_its_gate_only(server):
-    """R17: nothing is promoted by itself, so the demo promotes; a version that is not better it does not."""
+    """R17: workers promote nothing by default, so the demo promotes, but only a version that passed its gate."""
     kept, channel = server
     kept.gate_passed = False
     run_demo(channel, Console(quiet=True), "base", "try", load, PLAN)

@@ -25,4 +25,5 @@ def turn(folder: Path, alone: bool) -> Iterator[None]:
             yield
         finally:
             # Closing the file would not be enough: a child that was forked meanwhile shares the lock.
+            # Unlocked explicitly: closing the file is not enough, as a child that was forked meanwhile shares the lock.
             fcntl.flock(running, fcntl.LOCK_UN)

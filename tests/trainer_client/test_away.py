@@ -18,7 +18,7 @@ from clickstream.trainer_client.model_host import ModelHostClient
 
 # An empty SETTINGS frame of HTTP/2 and the acknowledgement of the client's: enough for a connection to be ready.
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0])
-NOBODY = "127.0.0.1:1"
+NO_TRAINER = "127.0.0.1:1"
 Call = Callable[[str], Any]
 
 
@@ -68,7 +68,7 @@ def listener() -> Iterator[socket.socket]:
 def test_an_absent_trainer_is_not_reported_as_the_store(call: Call) -> None:
     """Where nobody listens, every call on the trainer says that the trainer does not answer, and when to retry."""
     with pytest.raises(Unavailable) as caught:
-        asyncio.run(call(NOBODY))
+        asyncio.run(call(NO_TRAINER))
     assert caught.value.reason is Reason.TRAINER_UNAVAILABLE
     assert caught.value.retry_after > 0
 

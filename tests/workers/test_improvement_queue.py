@@ -118,7 +118,7 @@ def test_r15_several_workers_train_every_session_once(dao: MemoryDao, clock: Clo
 
 
 def test_r13_a_session_that_cannot_train_is_refused_alone(dao: MemoryDao, clock: Clock) -> None:
-    """R13, R15: each such session ends as refused with the converter's reason, and the others train."""
+    """R13, R15: each such session ends as refused with the conversion's reason, and the others train."""
     dao.sessions.append(session_drafts(6, "x"))
     dao.events.append([push("x-2", "e-1", object_id="never shown"), push("x-3", "e-1"), push("x-4", "e-1")])
     dao.sessions.append([session_draft("x-7", meta=struct(price=3.0))])

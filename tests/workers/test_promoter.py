@@ -116,13 +116,13 @@ def test_r17_what_cannot_be_loaded_is_not_promoted_by_itself(
 def test_r17_a_run_says_that_its_version_waits_for_a_person(
     dao: MemoryDao, clock: Clock, gate_passed: bool, promotes: bool, reason: str
 ) -> None:
-    """R17: whoever watches a run that passed its gate reads that it is not promoted, and how it would be."""
+    """R17: the run's reason says that a version that passed its gate is not promoted, and how to promote it."""
     module = Module(lambda: replace(model_version(), gate_passed=gate_passed))
     play((dao, module, clock), scenario=ended(dao), promotes=promotes)
     assert dao.runs.get("run-1").reason == reason
 
 
-def test_r17_where_people_promote_nothing_is_promoted_by_itself(
+def test_r17_where_people_promote_workers_promote_nothing(
     passed: MemoryDao, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """R17: with automatic promotion off a better version waits for PromoteModel, also when it is on again later."""

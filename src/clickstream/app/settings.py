@@ -23,10 +23,12 @@ class Settings(BaseSettings):
 
     listen: str = Field("127.0.0.1:50051", description="Address and port of the gRPC server; port 0 takes a free one.")
     data_dir: Path = Field(Path(".data"), description="Folder of the embedded MongoDB, of checkpoints and of models.")
-    processes: int = Field(0, ge=0, description="Serving processes on the one port. 0: this process serves itself.")
+    processes: int = Field(
+        0, ge=0, description="Number of serving processes on one port. 0: one process does everything."
+    )
     pin: bool | None = Field(
         None,
-        description="Whether each serving process keeps to one CPU core. Empty: if that leaves a core free.",
+        description="Whether each serving process keeps to one CPU core. Empty: yes, if that leaves a core free.",
     )
     mongodb_uri: str = Field(
         "",
@@ -41,30 +43,30 @@ class Settings(BaseSettings):
         le=HOUR,
         description="How long a store operation may take, retries included.",
     )
-    write_queue_mb: int = Field(64, ge=8, description="MiB of writes that may wait; beyond it RESOURCE_EXHAUSTED.")
-    created_at_back: float = Field(12 * HOUR, ge=0, le=LONGEST, description="How old a `created_at` may be.")
-    created_at_ahead: float = Field(5 * 60, ge=0, le=LONGEST, description="How far ahead a `created_at` may be.")
+    write_queue_mb: int = Field(64, ge=8, description="MiB of writes that may wait. Beyond it: RESOURCE_EXHAUSTED.")
+    created_at_back: float = Field(12 * HOUR, ge=0, le=LONGEST, description="How far back a `created_at` may lie.")
+    created_at_ahead: float = Field(5 * 60, ge=0, le=LONGEST, description="How far ahead a `created_at` may lie.")
     importance_policy: Path = Field(PACKAGED_POLICY, description="The importance policy, a TOML file.")
-    base_model: str = Field("", description="The base model: a folder or name. Empty: all-MiniLM-L6-v2.")
+    base_model: str = Field("", description="The configured base model: a folder or name. Empty: all-MiniLM-L6-v2.")
     item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
     trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")
     run_training: bool = Field(
-        True, description="Whether this server works on training runs and on the improvement queue."
+        True, description="Whether this server works on training runs, the improvement queue and the upkeep of batches."
     )
     run_lease: float = Field(
         30,
         ge=3,
         le=DAY,
-        description="Lease of a training run: when it ends unrenewed, another worker takes the run up.",
+        description="Lease of a training run. If it ends without being renewed, another worker takes the run up.",
     )
     improvement_group: int = Field(
         100,
         ge=1,
         le=limits.IMPROVEMENT_GROUP,
-        description="Waiting sessions of the improvement queue that start a training run.",
+        description="Number of waiting sessions in the improvement queue that starts a training run.",
     )
     improvement_age: float = Field(
-        HOUR, ge=0, le=30 * DAY, description="Start a run with fewer sessions once one has waited this long."
+        HOUR, ge=0, le=30 * DAY, description="A session that waits this long starts a run with fewer sessions."
     )
     improvement_attempts: int = Field(3, ge=1, le=100, description="Failed runs after which a session is given up.")
     improvement_backoff: float = Field(
@@ -72,26 +74,29 @@ class Settings(BaseSettings):
     )
     auto_promote: bool = Field(
         False,
-        description="Whether a worker promotes what passed its gate. Off by default: vectors of two versions do not "
-        "compare, so who searches an index promotes when the index is ready.",
+        description="Whether a worker promotes a version that passed its gate. Off by default: vectors of two "
+        "versions do not compare, so the team that searches an index promotes when the index is ready.",
     )
     auto_release_sessions: int = Field(
-        0, ge=0, description="Sessions at which a worker releases the collecting batch. 0: it does not."
+        0, ge=0, description="Number of sessions at which a worker releases the collecting batch. 0: never."
     )
     auto_release_age: float = Field(
         0,
         ge=0,
         le=LONGEST,
-        description="Age of the collecting batch's first session at which a worker releases the batch. 0: it does not.",
+        description="Time after the first session at which a worker releases the collecting batch. 0: never.",
     )
     archive_after: float = Field(
         0,
         ge=0,
         le=LONGEST,
-        description="Time after a batch was trained or failed at which a worker archives it. 0: it does not.",
+        description="Time after its last training at which a worker archives a batch. 0: never.",
     )
     shutdown_grace: float = Field(
         30, ge=0, le=DAY, description="How long accepted work may take to finish after SIGTERM."
     )
     reuse_port: bool = Field(False, description="Set by the supervisor: the port is shared with its other processes.")
-    ready_fd: int | None = Field(None, description="Set by the supervisor: where to write a byte when up.")
+    ready_fd: int | None = Field(
+        None,
+        description="Set by the supervisor: the file descriptor to which this process writes a byte when it serves.",
+    )

@@ -16,7 +16,7 @@ def cancel(run_id: str | None, session_id: str | None, as_json: bool, address: s
     A run that trains stops within one step; `clickstream watch RUN_ID` shows its end.
     """
     if (run_id is None) == (session_id is None):
-        raise click.UsageError("name a run, or a --session")
+        raise click.UsageError("name a run, or a session with --session")
     from clickstream.views.run_progress import state_of
     from clickstream.views.tables import json_line
 

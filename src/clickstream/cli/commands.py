@@ -22,7 +22,7 @@ from clickstream.cli.training import train, watch
 
 
 class Commands(click.Group):
-    """A group whose commands end with our exit codes, also where click has others of its own."""
+    """A group whose commands end with the codes of `ExitCode`, also where click has other ones."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuses bytes that are no text: neither the contract nor our files can carry them."""

@@ -23,7 +23,7 @@ from clickstream.cli.serving import settings_of
 )
 @click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address of the demo's server.")
 def demo(keep: bool, data_dir: Path, listen: str) -> None:
-    """Let simulated shoppers search on a server of the demo's own, and train a better model from their clicks.
+    """Let simulated shoppers search on the demo's own server, and train a better model from their clicks.
 
     Exit code 6 if the training run failed.
     """

@@ -46,10 +46,10 @@ def embed(
     as_json: bool,
     address: str,
 ) -> None:
-    """Make a vector of every item in a file.
+    """Make a vector for every item in a file.
 
     The vectors appear when they are complete. After a break, even kill -9, the same command goes on with the part that
-    is done. Items without text and lines that are no items are left out and counted: exit code 3, or 1 if nothing
+    is done. Items without text and lines that are not items are left out and counted: exit code 3, or 1 if nothing
     is left.
     """
     import json
@@ -69,7 +69,7 @@ def embed(
         _check_template(template)
         partial = Partial(out, Source.of(file, version.model_version_id, template, id_field))
         if partial.rows:
-            click.echo(f"going on behind {partial.rows:,} vectors that are there already", err=True)
+            click.echo(f"going on after {partial.rows:,} vectors that are done already", err=True)
         _complete(client, partial)
         if Source.of(file, version.model_version_id, template, id_field) != partial.source:
             end(f"{file} was changed meanwhile: the same command begins anew", ExitCode.WRONG_USE)

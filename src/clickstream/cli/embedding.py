@@ -122,7 +122,7 @@ def _batches(source: Source, offset: int, line: int) -> Iterator[_Batch]:
 
 
 def _item(raw: bytes, id_field: str, template: ItemTemplate) -> tuple[str, str]:
-    """Id and text of a line. Raises ValueError, in words, if it is no item."""
+    """Id and text of a line. Raises ValueError, in words, if it is not an item."""
     try:
         fields = json.loads(raw)
     except RecursionError as error:
@@ -130,7 +130,7 @@ def _item(raw: bytes, id_field: str, template: ItemTemplate) -> tuple[str, str]:
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from error
     if not isinstance(fields, dict):
-        raise ValueError("is no JSON object")
+        raise ValueError("is not a JSON object")
     named = fields.get(id_field)
     if isinstance(named, bool) or not isinstance(named, str | int) or named == "":
         raise ValueError(f"has no id in {id_field!r}: a text or a whole number")

@@ -7,7 +7,7 @@ class ExitCode(IntEnum):
     """What a scheduler learns from a command that has ended: whether to go on, to repeat it or to call a person."""
 
     DONE = 0
-    # A defect of ours, a traceback for example, or a file of which nothing could be used.
+    # A defect of the command or the server, for example a traceback; or nothing in a file could be used.
     FAILED = 1
     # click, too, ends with this code where a command is used wrongly.
     WRONG_USE = 2

@@ -21,7 +21,7 @@ def _choice(kind: type[StrEnum]) -> click.Choice[str]:
 
 
 _LIMIT = click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows to show at most."
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Largest number of rows to show."
 )
 
 
@@ -35,7 +35,7 @@ _LIMIT = click.option(
     is_flag=True,
     help="Every state. Default: pending and processing; with --run-id, every state.",
 )
-@click.option("--run-id", default="", help="Only sessions that belong to this run, or belonged to it last.")
+@click.option("--run-id", default="", help="Only sessions whose last training run is this one.")
 @_LIMIT
 @JSON
 @ADDRESS
@@ -44,7 +44,7 @@ def queue(states: tuple[str, ...], everything: bool, run_id: str, limit: int, as
     from clickstream.views import columns
 
     if everything and states:
-        raise click.UsageError("--all and --state exclude each other")
+        raise click.UsageError("give --all or --state, not both")
     wanted = () if everything or (run_id and not states) else states or OPEN
     with calling(address) as client:
         if not as_json:
@@ -56,7 +56,9 @@ def queue(states: tuple[str, ...], everything: bool, run_id: str, limit: int, as
 
 
 @click.command()
-@click.option("--status", "statuses", multiple=True, type=_choice(BatchStatus), help="Only this. May be repeated.")
+@click.option(
+    "--status", "statuses", multiple=True, type=_choice(BatchStatus), help="Only this status. May be repeated."
+)
 @_LIMIT
 @JSON
 @ADDRESS

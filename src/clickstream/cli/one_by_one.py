@@ -1,4 +1,4 @@
-"""The same call for many sessions: one that is refused keeps no other back."""
+"""The same call for many sessions: a refused one does not stop the others."""
 
 import sys
 from collections.abc import Callable, Iterable

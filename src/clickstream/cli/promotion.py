@@ -21,7 +21,7 @@ _REASON = click.option("--reason", default="", help="Kept in the log of promotio
 @click.command()
 @click.argument("model_version")
 @_EXPECT
-@click.option("--force", is_flag=True, help="Promote it although its gate did not pass. Needs --reason.")
+@click.option("--force", is_flag=True, help="Promote the version although its gate did not pass. Needs --reason.")
 @_REASON
 @_REQUEST_ID
 @JSON

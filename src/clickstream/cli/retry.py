@@ -18,18 +18,18 @@ from clickstream.domain.improvement import RETRYABLE
     type=click.Choice(sorted(state.value for state in RETRYABLE)),
     help="Retry all sessions in this state. May be repeated.",
 )
-@click.option("--run-id", default="", help="With --state: only sessions that this training run had last.")
+@click.option("--run-id", default="", help="With --state: only sessions whose last training run is this one.")
 @JSON
 @ADDRESS
 def retry(session_ids: tuple[str, ...], states: tuple[str, ...], run_id: str, as_json: bool, address: str) -> None:
-    """Put sessions back into the improvement queue that failed, were refused or canceled.
+    """Put sessions that failed, were refused or were canceled back into the improvement queue.
 
     Name the sessions, or with --state take all that are in a state. Exit code 3 if some were refused, 5 if all were.
     """
     from clickstream.views.tables import json_line
 
     if bool(session_ids) == bool(states) or (run_id and not states):
-        raise click.UsageError("name sessions, or a --state, which --run-id narrows down")
+        raise click.UsageError("name sessions, or a --state; --run-id narrows a --state")
     retried = 0
 
     def show(session_id: str, answer: Any) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def settings_of(**given: object) -> "Settings":
-    """The settings, the command line before the environment. Raises UsageError (exit code 2) if one is wrong."""
+    """The settings; an option comes before its variable. Raises UsageError (exit code 2) that names wrong variables."""
     from pydantic import ValidationError
 
     from clickstream.app.settings import Settings
@@ -24,7 +24,9 @@ def settings_of(**given: object) -> "Settings":
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        raise click.UsageError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from error
+        wrong = ((str(each["loc"][0]), each["msg"]) for each in error.errors())
+        variables = ((name if name.isupper() else f"CLICKSTREAM_{name.upper()}", why) for name, why in wrong)
+        raise click.UsageError("; ".join(f"{variable}: {why}" for variable, why in variables)) from error
 
 
 def run_server(main_coroutine: Coroutine[Any, Any, None]) -> None:
@@ -56,9 +58,9 @@ def run_server(main_coroutine: Coroutine[Any, Any, None]) -> None:
     "--data-dir", type=click.Path(path_type=Path), help="Folder of the embedded MongoDB, of checkpoints and of models."
 )
 @click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
-@click.option("--processes", type=click.IntRange(min=1), help="Number of processes that serve on the one port.")
+@click.option("--processes", type=click.IntRange(min=1), help="Number of processes that serve on one port.")
 @click.option(
-    "--pin/--no-pin", default=None, help="Keep each process on one CPU core. Default: if that leaves a core free."
+    "--pin/--no-pin", default=None, help="Keep each process on one CPU core. Default: yes, if that leaves a core free."
 )
 def serve(
     listen: str | None, data_dir: Path | None, trainer: str | None, processes: int | None, pin: bool | None

@@ -36,7 +36,7 @@ def mark(session_ids: tuple[str, ...], file: TextIO | None, as_json: bool, addre
 @JSON
 @ADDRESS
 def restore(session_ids: tuple[str, ...], file: TextIO | None, as_json: bool, address: str) -> None:
-    """Take the mark of sessions back, so that they count again.
+    """Restore sessions that were marked irrelevant, so that they count again.
 
     Exit code 3 if some were refused, 5 if all were.
     """

@@ -44,7 +44,11 @@ def _judgements(qrels: Path | None, queries: Path | None) -> list[JudgedQuery]:
     "Default: the version that serves, if there is one, otherwise the configured one.",
 )
 @click.option(
-    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of the run. May be repeated."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the run; numbers and times as JSON. May be repeated.",
 )
 @click.option("--qrels", type=_FILE, help="Judgements: lines `query-id iteration object-id grade`, as TREC has them.")
 @click.option("--queries", type=_FILE, help="The judged queries: lines `query-id <tab> text`.")

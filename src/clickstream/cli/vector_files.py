@@ -19,7 +19,7 @@ _COPY_ROWS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the vectors are a function of. A partial result of another source is not gone on with."""
+    """What the vectors are a function of. A partial result of another source is not continued."""
 
     path: Path
     bytes: int
@@ -69,7 +69,7 @@ def result_files(out: Path) -> tuple[Path, ...]:
 
 
 class Partial:
-    """The result as far as it is there. A context in which `append` writes; then `finish` makes it appear.
+    """The part of the result that is done. A context in which `append` writes; then `finish` makes it appear.
 
     Beside `vectors.npy` lie, until then, `vectors.npy.partial` with the rows, `vectors.npy.partial.ids` and
     `vectors.npy.partial.json`, which says how many bytes of both count.
@@ -117,22 +117,22 @@ class Partial:
 
     @property
     def offset(self) -> int:
-        """Bytes of the items file that are dealt with."""
+        """Bytes of the items file that are processed."""
         return self._progress.offset
 
     @property
     def line(self) -> int:
-        """Lines of the items file that are dealt with."""
+        """Lines of the items file that are processed."""
         return self._progress.line
 
     @property
     def left_out(self) -> int:
-        """Items without text, and lines that are no items."""
+        """Items without text, and lines that are not items."""
         return self._progress.without_text + self._progress.bad_lines
 
     def left_out_in_words(self) -> str:
-        """Both counts."""
-        return f"{self._progress.without_text:,} without text, {self._progress.bad_lines:,} lines that are no items"
+        """The counts of items without text and of bad lines, in words."""
+        return f"{self._progress.without_text:,} without text, {self._progress.bad_lines:,} lines that are not items"
 
     def __enter__(self) -> Self:
         self._out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""When a stream from the service that broke is opened again."""
+"""When a broken stream from the service is opened again."""
 
 import time
 
@@ -22,7 +22,7 @@ class StreamRetry:
         self._breaks, self._received_at = 0, time.monotonic()
 
     def wait_after(self, error: grpc.RpcError) -> None:
-        """Waits before the next attempt. Raises the error if there shall be none."""
+        """Waits before the next attempt. Raises the error if there is to be no further attempt."""
         self._breaks += 1
         if time.monotonic() - self._received_at > PATIENCE_SECONDS or not is_passing(error):
             raise error

@@ -80,7 +80,7 @@ class NotFound(ClickstreamError):
 
 
 class AlreadyExists(ClickstreamError):
-    """The id is taken by something with other content."""
+    """The id is taken by other content."""
 
 
 class FailedPrecondition(ClickstreamError):

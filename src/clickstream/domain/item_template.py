@@ -70,7 +70,7 @@ def _text(value: object) -> str:
         return str(int(value))  # numbers of a protobuf Struct are all floats
     if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, Sequence):  # also protobuf's ListValue, which is no list
+    if isinstance(value, Sequence):  # also protobuf's ListValue, which is not a list
         return ", ".join(filter(None, map(_text, value)))
     return ""
 

@@ -69,7 +69,9 @@ def next_entry(order: PromotionOrder, current: Promotion | None, previous: Promo
     target, returns_to = order.model_version_id, current.sequence if current else 0
     if not target:
         if previous is None:
-            raise FailedPrecondition(Reason.NOTHING_TO_ROLL_BACK, "no model version served before this one")
+            raise FailedPrecondition(
+                Reason.NOTHING_TO_ROLL_BACK, "no model version served before the one that serves now"
+            )
         target, returns_to = previous.model_version_id, previous.previous
     elif current is not None and target == promoted:
         returns_to = current.previous  # a rollback then still leads to another version
@@ -86,7 +88,7 @@ def next_entry(order: PromotionOrder, current: Promotion | None, previous: Promo
 
 
 def starting_model(named: str, configured: str, current: Promotion | None) -> str:
-    """The model that a run starts from which is queued now.
+    """The model from which a run that is queued now starts.
 
     Args:
         named: What was asked for: a version, a folder, a name, or `base`. Empty: the version that serves or, if none

@@ -11,7 +11,7 @@ VALIDATION_SHARE = 0.1
 # Below this number of distinct training queries, nothing is trained.
 MIN_TRAINING_QUERIES = 4
 
-# Below this number of distinct held-out queries, the gate cannot tell a gain from noise, and promotes nothing.
+# Below this number of distinct held-out queries, the gate cannot distinguish a gain from noise, and passes no version.
 MIN_HELD_OUT_QUERIES = 10
 
 

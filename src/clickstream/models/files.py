@@ -63,7 +63,7 @@ class ModelFiles:
         """
         names = [file.name for file in self.files]
         if file_name and file_name not in names:
-            raise InvalidArgument([FieldViolation("file_name", "is no file of this model version")])
+            raise InvalidArgument([FieldViolation("file_name", "is not a file of this model version")])
         start = names.index(file_name) if file_name else 0
         if not 0 <= offset <= (self.files[start].size if file_name else 0):
             raise InvalidArgument([FieldViolation("offset", "does not lie within the named file")])

@@ -72,7 +72,7 @@ class Boundary:
                 break
 
     def _unary(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
-        async def call(request: bytes, context: Context) -> Any:
+        async def call(request: bytes, context: Any) -> Any:
             self._arrivals += 1
             try:
                 if self._stopping:
@@ -87,7 +87,7 @@ class Boundary:
         return call
 
     def _streaming(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             self._arrivals += 1
             try:
                 responses = behaviour(parse(request), context)
@@ -111,7 +111,7 @@ class Boundary:
             while (request := await self._next(received)) is not _END:
                 yield parse(request)
 
-        async def call(received: Any, context: Context) -> None:
+        async def call(received: Any, context: Any) -> None:
             self._arrivals += 1
             try:
                 await behaviour(requests(aiter(received)), context)

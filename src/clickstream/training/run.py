@@ -69,7 +69,7 @@ def fine_tune(
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if these settings and inputs cannot train a model.
-        InvalidArgument: `run_id` is no run id.
+        InvalidArgument: `run_id` does not have the form of a run id.
         Canceled: `is_canceled` returned true.
     """
     if not is_run_id(run_id):

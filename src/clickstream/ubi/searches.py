@@ -40,7 +40,7 @@ EVENT_TYPES: Mapping[str, str] = {
     "declined_product": "declined_product",
 }
 
-# Actions that are no act on one result, even if they name an object; with the reason for the account.
+# Actions that are not an act on one result, even if they name an object; with the reason for the account.
 NO_ACTS: Mapping[str, str] = {
     "search": "the search itself",
     "on_search": "the search itself",

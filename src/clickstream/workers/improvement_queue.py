@@ -123,7 +123,7 @@ class ImprovementQueue(RunSource):
         logger.info("run %s is queued with %d sessions of the improvement queue", run_id, taken)
 
     def _measurable(self, now: datetime, settings: FineTuningSettings) -> Sequence[str]:
-        """The sessions for a run; none if they have too few distinct queries for any model to be promoted."""
+        """The sessions for a run; none if they have too few distinct queries for a gate to pass."""
         due = group_of(self._dao.improvement.due(now, limits.IMPROVEMENT_LOOK))
         shortage = Split.of(due.values(), settings.seed, settings.held_out_share).shortage()
         if not shortage:

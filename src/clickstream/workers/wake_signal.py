@@ -58,7 +58,8 @@ class WakeSignal:
                 try:
                     if not await asyncio.to_thread(changes.follow, on_change, stopped.is_set):
                         logger.info(
-                            "MongoDB is no replica set and reports no changes: workers look every %g s", POLL_SECONDS
+                            "MongoDB is not a replica set and reports no changes: workers look for work every %g s",
+                            POLL_SECONDS,
                         )
                         return
                 except Unavailable as error:

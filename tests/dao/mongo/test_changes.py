@@ -108,7 +108,7 @@ def test_changes_of_a_run_are_reported_where_they_mean_work(database: Database[D
 
 
 def test_r20_a_run_that_a_stopped_worker_gives_back_is_reported(database: Database[Document]) -> None:
-    """R16, R20: a run that a stopping worker gives back in state running is reported to the other workers."""
+    """R16, R20: a run that a stopping worker returns in state running is reported to the other workers."""
     dao = MongoDao(database)
     dao.runs.create(training_run())
     dao.runs.claim("w-1", NOW, LATER)

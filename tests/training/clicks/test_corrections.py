@@ -1,15 +1,18 @@
 """Corrections for position bias, from a log to labels (R18)."""
 
 import random
+from pathlib import Path
 
 import pytest
 from support.simulated_log import Truth, counted, sessions
 
+from clickstream.servicers.checks.training_settings import CHOICES
 from clickstream.training.clicks.cascade import SimplifiedDbn
 from clickstream.training.clicks.click_log import Cell, ClickLog, LoggedSession, Showing
-from clickstream.training.clicks.corrections import CORRECTIONS
+from clickstream.training.clicks.corrections import AUTO, CORRECTIONS
 from clickstream.training.clicks.counting import MeanGrade, RankCtr
 from clickstream.training.clicks.labels import MAX_RATIO, Label, Labels, in_any_session
+from clickstream.training.clicks.model_choice import PREFERENCE
 from clickstream.training.clicks.position_based import PositionBased
 
 
@@ -184,3 +187,11 @@ def test_an_item_that_was_probably_never_examined_is_unknown() -> None:
     assert Label(0.0, 0.0, 0.1, 0.6).is_unknown
     assert not Label(0.0, 0.0, 0.1, 0.7).is_unknown
     assert not Label(0.1, 0.0, 0.1, 0.01).is_unknown
+
+
+def test_r18_every_correction_can_be_asked_for_and_chosen() -> None:
+    """R18: the contract's checks, the preference of `auto` and the page name the same corrections."""
+    assert set(CHOICES["position_bias"]) == {AUTO, *CORRECTIONS}
+    assert set(PREFERENCE) == set(CORRECTIONS)
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text("utf-8")
+    assert [name for name in CHOICES["position_bias"] if f"\n| `{name}`" not in page] == []

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ClickstreamServiceStub(object):
-    """ClickstreamService is for the backends of a search box: they send what was shown, and what
+    """ClickstreamService is for the backends of a search box: they report what was shown, and what
     people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the
@@ -75,7 +75,7 @@ class ClickstreamServiceStub(object):
 
 
 class ClickstreamServiceServicer(object):
-    """ClickstreamService is for the backends of a search box: they send what was shown, and what
+    """ClickstreamService is for the backends of a search box: they report what was shown, and what
     people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the
@@ -94,7 +94,7 @@ class ClickstreamServiceServicer(object):
         A retry may differ in: fields that the storing version did not know; an absent Struct in
         place of an empty one; -0.0 in place of 0.0; the order of map entries; positions absent in
         place of 0, 1, 2 … as listed; `created_at`, if it is absent now or was absent when the
-        session was stored; and `historical`, which is no content.
+        session was stored; and `historical`, which is not content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +126,7 @@ class ClickstreamServiceServicer(object):
         Events may follow their session at once, in the same stream.
 
         An acknowledgement is sent once its message is durable. A message that is refused
-        carries its `failure`, was not stored, and costs no other message anything.
+        carries its `failure`, was not stored, and changes nothing for other messages.
 
         The stream ends early if the outcome of a message is unknown (UNAVAILABLE) or if
         a message cannot be read at all (INVALID_ARGUMENT: it is not valid protobuf, or its
@@ -200,7 +200,7 @@ def add_ClickstreamServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ClickstreamService(object):
-    """ClickstreamService is for the backends of a search box: they send what was shown, and what
+    """ClickstreamService is for the backends of a search box: they report what was shown, and what
     people did with it.
 
     Every call may be retried for ever. OK means durable: acknowledged by a majority of the

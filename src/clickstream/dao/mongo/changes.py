@@ -15,7 +15,7 @@ from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.improvement import ImprovementState
 from clickstream.domain.runs import ENDED, RunState
 
-# The error codes with which a server refuses a change stream because it is no replica set.
+# The error codes with which a server refuses a change stream because it is not a replica set.
 NO_CHANGE_STREAMS = frozenset({40573})
 
 # Collection → the field with the moment from which any worker may take a document.

@@ -161,5 +161,5 @@ def _token_limit(encoder: SentenceTransformer) -> int:
 
 
 def _on(device: torch.device, features: dict[str, object]) -> dict[str, Tensor]:
-    """Moves the tensors to a device; preprocessing also returns values that are no tensors."""
+    """Moves the tensors to a device; preprocessing also returns values that are not tensors."""
     return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in features.items()}  # type: ignore[misc]

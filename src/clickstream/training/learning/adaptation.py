@@ -38,7 +38,7 @@ def adapt(encoder: SentenceTransformer, frozen_layers: int, lora_rank: int) -> P
         config = LoraConfig(r=lora_rank, lora_alpha=LORA_SCALE * lora_rank, target_modules="all-linear")
         transformer = getattr(encoder[0], "auto_model", None)
         if not isinstance(transformer, PreTrainedModel):
-            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "lora_rank: the base model is no transformer")
+            raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "lora_rank: the base model is not a transformer")
         adapters = cast(PeftModel, get_peft_model(transformer, config))
     if frozen_layers:
         _freeze_below(encoder, frozen_layers)
