@@ -23,6 +23,11 @@ field() { # prints a field of the JSON object on stdin, as `jq -r .a.b` does: fi
   python3 -c 'import functools, json, sys; print(functools.reduce(dict.get, sys.argv[1:], json.load(sys.stdin)))' "$@"
 }
 
+serving() { # prints the version that serves; nothing if none does
+  clickstream models --json --limit 1000 |
+    python3 -c 'import json, sys; print(*[each["model_version_id"] for each in map(json.loads, sys.stdin) if each["serving"]])'
+}
+
 # 1. Release. Code 5 with a batch on stdout: it has too few sessions and goes on collecting.
 code=0
 batch=$(clickstream release --release-id "night-$night" --min-sessions "${MIN_SESSIONS:-1000}" --json) || code=$?
@@ -52,7 +57,12 @@ if [ ! -e "$file" ]; then # it appears when it is complete
   [ "$code" -eq 0 ] || [ "$code" -eq 3 ] || exit "$code"
 fi
 
-# 5. Switch the index, vectors and version together.
+# 5. Switch the index, vectors and version together. An older night that is run again must not switch it back.
+now=$(serving)
+if [ "$now" != "$base" ] && [ "$now" != "$version" ]; then
+  echo "$now serves by now, and the gate compared $version with ${base:-the configured base model}: nothing was switched" >&2
+  exit 5
+fi
 "$SWITCH_INDEX" "$file" "$version"
 
 # 6. Promote, unless another version serves by now than the one that the gate compared with.

@@ -102,6 +102,12 @@ def test_r17_every_night_is_right(night, tmp_path: Path) -> None:
         again = night("2026-05-05")
         assert again.returncode == 0, again.stderr
         assert client.serving_version_id() == second
+
+        switched = (tmp_path / "index").read_text()
+        older = night("2026-05-04")
+        assert older.returncode == 5
+        assert f"{second} serves by now" in older.stderr
+        assert (tmp_path / "index").read_text() == switched
         assert [run.run_id for run in client.training_runs()] == ["night-2026-05-05", "night-2026-05-04"]
 
 

@@ -23,7 +23,7 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.servicers.checks import page_tokens
 
 DEFECTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-SERVICES = (pb, batch_pb, training_pb, model_pb)
+SERVICES = (pb, batch_pb, improvement_pb, training_pb, model_pb)
 
 
 def unary_methods() -> list[str]:
@@ -55,6 +55,8 @@ def good_requests() -> list[Message]:
         model_pb.ListPromotionsRequest(page_token=page_tokens.encode_token("ListPromotions", 3)),
         training_pb.ListTrainingRunsRequest(page_size=1, page_token=listing, states=[1]),
         start,
+        improvement_pb.UseSessionForImprovementRequest(session_id="s-1"),
+        improvement_pb.ListImprovementTasksRequest(page_size=1, states=[1], include_summary=True),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def demo(keep: bool, data_dir: Path, listen: str) -> None:
     from clickstream.demo.story import DemoFailedError, run_demo
 
     console = Console()
+    # Without a handler SIGTERM ends this process at once, and leaves the server behind.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     try:
         with own_server(data_dir, listen) as address, grpc.insecure_channel(address) as channel:
             name = f"demo-{int(time.time())}"
