@@ -23,6 +23,8 @@ import grpc
 import uvloop
 from http2_load import Outcome, at_rate, closed_loop
 from ingest_load import (
+    CREATE,
+    PUSH,
     click_documents,
     ingest,
     ingest_messages,
@@ -47,7 +49,6 @@ from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.dao.mongo.connection import Document, connect
 from clickstream.dao.mongo.schema import prepare_schema
 
-PUSH, CREATE = "ClickstreamService/PushEvents", "ClickstreamService/CreateSession"
 NOOP_SERVER = Path(__file__).with_name("noop_server.py")
 # Keeps Ingest and MongoDB busy for a second or two.
 INGEST_EVENTS = 60_000

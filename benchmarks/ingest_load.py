@@ -24,6 +24,7 @@ WORDS = [
     "red", "blue", "running", "shoe", "sandal", "leather", "light", "with", "for", "men", "women", "soft", "summer",
     "winter",
 ]  # fmt: skip
+PUSH, CREATE = "ClickstreamService/PushEvents", "ClickstreamService/CreateSession"
 INGEST = "/embedding_studio.clickstream.v1.ClickstreamService/Ingest"
 
 
@@ -36,7 +37,7 @@ def register_sessions(address: str, count: int) -> list[str]:
     """Registers `count` new sessions; returns their ids.
 
     Raises:
-        RuntimeError: the server did not store all of them.
+        RuntimeError: the server refused one of them.
     """
     shown = [session_pb2.Result(object_id=f"item-{number}") for number in range(20)]
     session_ids = [uuid.uuid4().hex for _ in range(count)]
@@ -46,8 +47,9 @@ def register_sessions(address: str, count: int) -> list[str]:
         for sequence, session in enumerate(sessions, start=1)
     )
     with grpc.insecure_channel(address) as channel:
-        created = [each.session.created for each in acknowledgements(channel, messages)]
-    if created != [True] * count:
+        # An earlier version's acknowledgement has other fields in `session`, so only its presence counts.
+        registered = [each.HasField("session") for each in acknowledgements(channel, messages)]
+    if registered != [True] * count:
         raise RuntimeError("not all sessions were registered")
     return session_ids
 
@@ -63,11 +65,11 @@ def push_requests(address: str, calls: int, events: int) -> list[bytes]:
     ]
 
 
-def session_requests(calls: int) -> list[bytes]:
-    """Serialized requests of distinct sessions that showed 50 products with metadata, about 8.3 kB each."""
+def session_requests(calls: int, results: int = 50) -> list[bytes]:
+    """Serialized requests of distinct sessions that showed products with metadata; 50 results are about 8.3 kB."""
     draw = random.Random(42)
     shown = session_pb2.Session(query="red running shoes", score_kind=session_pb2.SCORE_KIND_SIMILARITY)
-    for place in range(50):
+    for place in range(results):
         result = shown.results.add(object_id=f"sku-{place:08d}", score=draw.random())
         title = " ".join(draw.choices(WORDS, k=8))
         result.meta.update({"title": title, "price": draw.randrange(10_000) / 100, "category": "shoes/running"})

@@ -1,6 +1,7 @@
 """Shared by the benchmarks: child processes, CPU pinning, memory, statistics and the result table."""
 
 import contextlib
+import math
 import os
 import platform
 import shutil
@@ -8,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +27,27 @@ def machine_and_versions(*packages: str) -> str:
 def median_and_spread(values: Sequence[float], digits: int = 0) -> str:
     """`median (lowest to highest)` with this number of decimals."""
     return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The interval that contains the true median with a probability of at least 95 %, whatever the distribution.
+
+    Its ends are two of the values: it leaves out equally many at both ends, and as many as possible.
+
+    Raises:
+        ValueError: there are fewer than 6 values.
+    """
+    count = len(values)
+    # It misses the median if at most `cut` values lie on one side of it: each does with a probability of 1/2.
+    cuts = [
+        cut
+        for cut in range(count // 2)
+        if 2 * sum(math.comb(count, lying) for lying in range(cut + 1)) <= 0.05 * 2**count
+    ]
+    if not cuts:
+        raise ValueError("a median's interval takes at least 6 values")
+    ordered = sorted(values)
+    return ordered[cuts[-1]], ordered[-1 - cuts[-1]]
 
 
 def write_table(path: Path, title: str, text: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -66,9 +89,14 @@ def serving_processes(parent: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system CPU time of a process so far, in seconds."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    """User and system CPU time of a process and its ended threads so far, in seconds.
+
+    Raises:
+        OSError: the process has ended.
+    """
+    # The process's CPU clock counts nanoseconds; /proc counts hundredths of a second. Linux computes its id so
+    # (clock_getcpuclockid), and Python has no function for that.
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import pytest
 from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
-from support.builders import NOW, SECOND, event, session, struct
+from support.builders import NOW, SECOND, event, push_request, session, struct
 
 from clickstream.contract import same_content as module
 from clickstream.contract.same_content import same_event, same_session
@@ -30,7 +30,7 @@ def drafted_event(change: Change, at: Any = NOW) -> EventDraft:
     """An event that was changed, as it is admitted at a time."""
     made = event("e-1", meta=struct(number=0, list=[0], inner={"number": 0}))
     change(made)
-    [draft], _ = admission.events("s-1", [made], admission.arrival(at, None))
+    [draft], _ = admission.events(push_request("s-1", made), admission.arrival(at, None))
     return draft
 
 

@@ -88,7 +88,7 @@ def test_r13_an_unreadable_payload_is_skipped_with_a_reason(
         bad.created_at.seconds = 2**60
         payload = b"\xff\xff" if broken == "event" else bad.SerializeToString()
         state.frozen.clear()
-        state.events[1, 4]["e-1"] = replace(state.events[1, 4]["e-1"], payload=payload)
+        state.events[1, 4]["e-1"] = state.events[1, 4]["e-1"]._replace(payload=payload)
     found, summary = read(reader)
     assert len(found) == len(whole) - 1
     assert summary.skipped_sessions["unreadable"] == 1

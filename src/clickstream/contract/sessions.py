@@ -53,9 +53,9 @@ def stored_session_bytes(session: StoredSession, events: SessionEvents = NO_EVEN
         irrelevant=session.irrelevant_at is not None,
         irrelevant_at=timestamp(session.irrelevant_at),
         omitted_events=events.omitted,
-        erased=session.erased,
     )
     if session.erased:
+        rest.erased = True
         return rest.SerializeToString()
     parts = [tag_and_length(_SESSION, len(session.payload)), session.payload, rest.SerializeToString()]
     for event in events.events:

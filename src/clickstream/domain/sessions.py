@@ -62,8 +62,7 @@ class EventDraft(NamedTuple):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """A stored event; `number` is its session's number in the batch."""
 
     number: int

@@ -60,8 +60,7 @@ class ClickstreamServicer(ClickstreamServiceServicer):
 
     @override
     async def PushEvents(self, request: pb.PushEventsRequest, context: Context) -> pb.PushEventsResponse | bytes:
-        at = self._arrival(request.historical)
-        drafts, rejected = admission.events(request.session_id, request.events, at)
+        drafts, rejected = admission.events(request, self._arrival(request.historical))
         holders = await self._commit.append_events(EventPush(request.session_id, drafts))
         if not rejected and not any(holders):
             return all_accepted(len(drafts))

@@ -104,10 +104,9 @@ class IngestStream:
                 await self._commit.wait_for_room(size)
                 done, answer = self._commit.append_session(draft), partial(_session_answer, draft)
             elif request.HasField("events"):
-                sent = request.events
-                drafts, rejected = admission.events(sent.session_id, sent.events, at, "events.")
+                drafts, rejected = admission.events(request.events, at, "events.")
                 await self._commit.wait_for_room(size)
-                done = self._commit.append_events(EventPush(sent.session_id, drafts))
+                done = self._commit.append_events(EventPush(request.events.session_id, drafts))
                 answer = partial(_events_answer, drafts, rejected)
             else:
                 raise InvalidArgument([FieldViolation("content", "is required: a session or events")])

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from embedding_studio.clickstream.v1 import session_pb2
+from support.builders import push_request
 
 from clickstream.domain import limits
 from clickstream.domain.errors import InvalidArgument
@@ -25,12 +26,12 @@ def event_of_empty_values(number: int) -> session_pb2.Event:
 
 def test_r7_a_refusal_costs_about_the_size_of_its_request() -> None:
     """R7: refusing 100 events with 400,000 bad values and long paths takes a few times the memory of the request."""
-    sent = [event_of_empty_values(number) for number in range(100)]
-    size = sum(event.ByteSize() for event in sent)
+    sent = push_request("s-1", *map(event_of_empty_values, range(100)))
+    size = sent.ByteSize()
     tracemalloc.start()
     try:
         with pytest.raises(InvalidArgument) as refused:
-            admission.events("s-1", sent, AT)
+            admission.events(sent, AT)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -281,9 +281,5 @@ def event_document(key: Key, event: EventDraft) -> Document:
 
 
 def _event(document: Document) -> StoredEvent:
-    return StoredEvent(
-        number=document["_id"]["number"],
-        event_id=document["_id"]["event_id"],
-        server_time=document.get("server_time", False),
-        payload=bytes(document["payload"]),
-    )
+    key = document["_id"]
+    return StoredEvent(key["number"], key["event_id"], document.get("server_time", False), bytes(document["payload"]))

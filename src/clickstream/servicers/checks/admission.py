@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import repeat
 from typing import NamedTuple
 
-from embedding_studio.clickstream.v1 import session_pb2
+from embedding_studio.clickstream.v1 import clickstream_service_pb2, session_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clickstream.contract.encoding import discard_unknown_fields, utc
@@ -13,6 +13,8 @@ from clickstream.contract.same_content import same_session
 from clickstream.domain.errors import AlreadyExists, FieldViolation, InvalidArgument, Reason
 from clickstream.domain.sessions import Appended, EventDraft, SessionDraft
 from clickstream.servicers.checks import fields, quick
+
+Push = clickstream_service_pb2.PushEventsRequest | clickstream_service_pb2.EventList
 
 
 class Arrival(NamedTuple):
@@ -66,16 +68,13 @@ def require_same(draft: SessionDraft, appended: Appended) -> None:
         raise AlreadyExists(Reason.CONTENT_CONFLICT, "session.session_id: taken by a session with other content")
 
 
-def events(
-    session_id: str, sent: Sequence[session_pb2.Event], at: Arrival, path: str = ""
-) -> tuple[list[EventDraft], dict[int, FieldViolation]]:
+def events(push: Push, at: Arrival, path: str = "") -> tuple[list[EventDraft], dict[int, FieldViolation]]:
     """The drafts of the good events (at least one), and by index the first violation of each bad one.
 
-    Unknown fields of the events are discarded.
+    Unknown fields of the push are discarded.
 
     Args:
-        session_id: The session of the events.
-        sent: The events.
+        push: The session id and the events.
         at: The arrival of the call.
         path: Goes before `session_id` and `events` in the fields that violations name.
 
@@ -83,13 +82,12 @@ def events(
         InvalidArgument: No event is good, or the session id or the number of events is wrong.
     """
     violations = fields.Violations()
-    if not quick.push_passes(session_id, len(sent)):
-        fields.check_id(session_id, f"{path}session_id", violations)
+    sent = list(push.events)  # each time that they are walked, protobuf makes new objects
+    if not quick.push_passes(push.session_id, len(sent)):
+        fields.check_id(push.session_id, f"{path}session_id", violations)
         fields.check_event_count(len(sent), f"{path}events", violations)
         fields.require(violations)
-    sent = list(sent)  # protobuf makes new objects at every iteration
-    for each in sent:
-        discard_unknown_fields(each)
+    discard_unknown_fields(push)  # one call for all events: a call for each would cost twice as much
     if len(sent) > 1 and (all_good := _good_events(sent, at)):
         return all_good, {}
     drafts: list[EventDraft] = []
