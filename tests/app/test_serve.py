@@ -112,7 +112,7 @@ def test_r20_readiness_falls_while_mongodb_is_away(serve: Callable[..., ServePro
     ("environment", "reason_in_log"),
     [
         ({"CLICKSTREAM_IMPORTANCE_POLICY": "/nowhere.toml"}, "importance policy /nowhere.toml"),
-        ({"CLICKSTREAM_RUN_LEASE": "soon"}, "run_lease"),
+        ({"CLICKSTREAM_RUN_LEASE": "soon"}, "CLICKSTREAM_RUN_LEASE"),
         ({"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"}, "store"),
     ],
 )

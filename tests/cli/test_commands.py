@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from support.builders import NOW, SECOND, model_version, push, session_drafts
+from support.processes import take_ctrl_c
 from support.servers import InProcessServer, wait_for
 
 from clickstream.cli.commands import main
@@ -142,8 +143,7 @@ def test_r16_ctrl_c_ends_the_watch_and_not_the_run(server: InProcessServer, run:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # What a shell puts into the background ignores it, and so would all that it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=take_ctrl_c,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("run-1: training step 3/9")

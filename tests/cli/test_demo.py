@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.processes import children, is_alive
+from support.processes import children, is_alive, take_ctrl_c
 from support.servers import wait_for
 
 
@@ -16,7 +16,7 @@ def test_a_stopped_demo_stops_its_server(
 ) -> None:
     """SIGTERM and Ctrl-C end the demo, its server and the embedded MongoDB."""
     command = [sys.executable, "-m", "clickstream", "demo", "--data-dir", str(tmp_path)]
-    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=take_ctrl_c)
     log = tmp_path / "server.log"
     try:
         wait_for(lambda: log.exists() and "listening on" in log.read_text())

@@ -21,6 +21,7 @@ from google.protobuf.any_pb2 import Any as PackedAny
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
+from support.processes import take_ctrl_c
 
 from clickstream.cli.commands import main
 from clickstream.cli.exit_codes import ExitCode
@@ -199,7 +200,7 @@ def test_ctrl_c_does_not_wait_for_a_silent_server() -> None:
         silent.settimeout(30)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         command = [sys.executable, "-m", "clickstream", "mark", "a", "b", "--address", address]
-        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=take_ctrl_c) as process:
             connection, _ = silent.accept()  # the calls are under way
             with connection:
                 time.sleep(0.5)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ def children(parent: int, command: bytes = b"") -> list[int]:
     """The pids of a process's children, or of those with this word on their command line."""
     pids = [int(pid) for task in Path(f"/proc/{parent}/task").glob("*/children") for pid in task.read_text().split()]
     return [pid for pid in pids if not command or command in command_line(pid)]
+
+
+def take_ctrl_c() -> None:
+    """Lets Ctrl-C reach a child, as its `preexec_fn`: where the tests run in the background, SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command_line(pid: int) -> list[bytes]:
