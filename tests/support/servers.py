@@ -29,6 +29,7 @@ from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import Embedder, EmbeddingQueue, LoadEmbedder
+from clickstream.servicers import boundary
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
@@ -135,7 +136,12 @@ class InProcessServer:
             self._loop.close()
 
     async def _stop(self) -> None:
-        await self._server.drain(0)
+        # No call is on its way any more: there is nothing to wait for.
+        quiet, boundary.QUIET_SECONDS = boundary.QUIET_SECONDS, 0.0
+        try:
+            await self._server.drain(0)
+        finally:
+            boundary.QUIET_SECONDS = quiet
         await self.host.close()
         await self.embedding.close()
         await self.commit.close()
