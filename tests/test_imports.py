@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "client": {"domain/errors", "domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"},
     "ubi": {"domain/limits", "client"},
     "views": {"client", "ubi"},
-    "demo": {"client", "views", "training"},
+    "demo": {"client", "views", "processes", "training"},
     "app": {
         *("domain", "processes", "contract", "dao", "models", "conversion", "trainer_client", "training"),
         *("workers", "servicers"),

@@ -10,11 +10,11 @@ from support.processes import children, is_alive, take_ctrl_c
 from support.servers import wait_for
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_stopped_demo_stops_its_server(
     mongod_program: None, torch_installed: None, tmp_path: Path, signum: signal.Signals, code: int
 ) -> None:
-    """SIGTERM and Ctrl-C end the demo, its server and the embedded MongoDB."""
+    """SIGTERM, Ctrl-C and kill -9 end the demo, its server and the embedded MongoDB."""
     command = [sys.executable, "-m", "clickstream", "demo", "--data-dir", str(tmp_path)]
     demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=take_ctrl_c)
     log = tmp_path / "server.log"
