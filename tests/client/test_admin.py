@@ -8,7 +8,9 @@ import pytest
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training
 from embedding_studio.clickstream.v1 import training_service_pb2_grpc as training_grpc
+from support.builders import push, session_drafts
 from support.scripted_models import ScriptedModels, serving_models, vector_of
+from support.servers import InProcessServer
 
 from clickstream.cli.run_settings import parse_settings
 from clickstream.client import streams
@@ -108,3 +110,14 @@ def test_a_full_embedding_queue_is_waited_for() -> None:
         answer = AdminClient(channel).embed(["hat"], "query", "version-1")
     assert list(answer.embeddings[0].values) == pytest.approx(vector_of("hat"))
     assert len(models.texts) == 3
+
+
+def test_r15_a_session_is_put_into_the_queue_once(server: InProcessServer) -> None:
+    """R15: the first call queues the session, and a second one returns the same task."""
+    server.dao.sessions.append(session_drafts(1))
+    server.dao.events.append([push("s-1", "e-1")])
+    client = AdminClient(server.channel)
+    first, second = client.use_for_improvement("s-1"), client.use_for_improvement("s-1")
+    assert (first.created, second.created) == (True, False)
+    assert first.task == second.task
+    assert first.task.session_id == "s-1"

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
@@ -27,10 +27,6 @@ class Cell:
     grades: float = 0.0
     passed: int = 0
     last: int = 0
-
-
-# By query, item and position.
-Cells = Mapping[str, Mapping[int, Mapping[int, Cell]]]
 
 
 class Showing(NamedTuple):
