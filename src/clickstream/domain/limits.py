@@ -58,3 +58,14 @@ STATUS_CHANGES_KEPT = 100
 # Violations that a refusal names, and bytes of a field's path that it shows: a refusal costs about its own size.
 NAMED_VIOLATIONS = 20
 PATH_BYTES = 160
+# Figures: parts of time, values of a dimension, filters and their values.
+FIGURE_BUCKETS = 400
+FIGURE_VALUES = 100
+FIGURE_FILTERS = 10
+FILTER_VALUES = 100
+# Events that one answer reads from the sessions themselves, where the roll-ups do not hold it.
+FIGURE_RAW_EVENTS = 1_000_000
+# Sessions of a batch in which pairs at several positions and duplicate texts are counted.
+QUALITY_SESSIONS = 100_000
+ROBOT_POLICY_BYTES = 64 * 1024
+ROBOT_PREVIEW_DAYS = 31

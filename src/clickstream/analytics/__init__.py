@@ -1,0 +1,1 @@
+"""Figures: roll-ups of sessions and events, and the answers that are computed from them."""

@@ -1,0 +1,1 @@
+"""Whether the data can be trusted: checks, steps, and robots."""
