@@ -1,6 +1,7 @@
 """Conversion of single sessions, chosen and generated (R12, R13)."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -187,6 +188,21 @@ def test_r12_missing_meta_and_a_key_named_text_pass_through() -> None:
     assert [each.meta for each in found.results] == metas
     assert [each.grade for each in found.results] == [0.0, 1.0]
     assert found.query == "red shoes"
+
+
+def test_r13_a_query_that_shows_nothing_is_no_query() -> None:
+    """R13: a query of white space and of characters without any appearance is skipped like an empty one."""
+    _, summary = converted(search(act("e-1"), query=" \u200b\u2060 "))
+    assert summary["skipped_sessions"] == {"no_query": 1}
+
+
+def test_r12_an_alias_is_counted_as_its_type() -> None:
+    """R12: an alias has its type's grade, is counted as that type, and is no unknown type."""
+    summary = ConversionSummary("test-1")
+    found = convert(search(act("e-1", type="item_click")), replace(POLICY, aliases={"item_click": "click"}), summary)
+    assert found is not None
+    assert (found.results[0].grade, dict(summary.graded_events)) == (1.0, {"click": 1})
+    assert not summary.unknown_types
 
 
 def test_r13_late_and_surplus_events_are_counted_also_of_skipped_sessions() -> None:

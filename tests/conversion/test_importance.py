@@ -89,3 +89,38 @@ def test_r12_an_unreadable_file_is_named(tmp_path: Path, broken: str) -> None:
         file.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"importance policy .*policy\.toml"):
         load_policy(file)
+
+
+def test_r12_an_alias_has_the_grade_of_its_type() -> None:
+    """R12: an event type that is an alias counts as its type, in a grade and where types are counted."""
+    policy = ImportancePolicy("v1", GRADES, 0.25, "sum", {"item_click": "click"})
+    assert policy.grade(["item_click", "click"]) == 2.0
+    assert [policy.named(each) for each in ("item_click", "click", "other")] == ["click", "click", "other"]
+    assert (policy.knows("item_click"), policy.knows("other")) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("aliases", "named"),
+    [
+        ("aliases = 3", "aliases"),
+        ('[aliases]\nitem_click = "clicks"', "aliases.item_click"),
+        ('[aliases]\nclick = "click"', "aliases.click"),
+        ('[aliases]\na = "b"\nb = "click"', "aliases.a"),
+        ("[aliases]\nitem_click = 1", "aliases.item_click"),
+        ('[aliases]\n"a b" = "click"', "aliases.a b"),
+        (f'[aliases]\n{"a" * 65} = "click"', "64"),
+    ],
+)
+def test_a_bad_alias_is_named(tmp_path: Path, aliases: str, named: str) -> None:
+    """An alias that no event can have, or that leads to no grade, is refused with its key."""
+    file = tmp_path / "policy.toml"
+    file.write_text(f'version = "v1"\n{aliases}\n[grades]\nclick = 1\n')
+    with pytest.raises(ValueError, match=named):
+        load_policy(file)
+
+
+def test_the_default_policy_knows_the_names_of_others() -> None:
+    """Well-known names for the same act have its grade without any setting."""
+    policy = load_policy(Settings.model_fields["importance_policy"].default)
+    assert {policy.named(each) for each in ("item_click", "select_item", "click_through")} == {"click"}
+    assert policy.named("AddToCart") == "add_to_cart"

@@ -11,6 +11,15 @@ def test_queries_that_differ_in_case_and_space_are_one(twin: str) -> None:
     assert normalised(twin) == normalised("red shoe")
 
 
+@pytest.mark.parametrize(
+    "mark", ["\u200b", "\u200d", "\u00ad", "\ufeff", "\u202e", "\ufe0f", "\u2060", "\u034f", "\U000e0041"]
+)
+def test_characters_without_an_appearance_make_no_other_query(mark: str) -> None:
+    """A query that looks the same is the same, and one that shows nothing is no query."""
+    assert normalised(f"zebra{mark}crossing{mark}") == "zebracrossing"
+    assert normalised(f" {mark}{mark} ") == ""
+
+
 def test_r17_the_split_depends_on_the_seed() -> None:
     """R17: another seed holds out other queries."""
     queries = [f"query {number}" for number in range(100)]

@@ -369,3 +369,13 @@ def test_the_shown_account_names_every_bucket_and_the_sum(server, tmp_path):
     text = console.export_text()
     for expected in (SHOWN, NEVER_SHOWN, NO_QUERY_TEXT, SAME_SEARCH, "of 8 documents read", "purchases: 4"):
         assert expected in text
+
+
+def test_event_types_of_other_names_are_listed(server, tmp_path):
+    """An act under a name of its own is shown with its count, as a policy may not know it."""
+    _, channel = server
+    account = run(write(tmp_path / "ubi", query(), act(1), act(2, "item_click")), channel)
+    assert account.other_types() == {"item_click": 1}
+    console = Console(record=True, width=200)
+    show_account(account, console)
+    assert "Other event types: item_click 1." in console.export_text()

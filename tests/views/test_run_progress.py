@@ -101,6 +101,15 @@ def test_a_failed_run_shows_its_reason_and_no_model() -> None:
     assert out.getvalue().splitlines() == ["run-1: failed", "run-1 failed: item_template '[bold]' gives no text"]
 
 
+def test_types_that_the_policy_does_not_name_are_shown() -> None:
+    """The outcome says which event types trained as if they were only shown."""
+    out = io.StringIO()
+    run = run_message(training_run())
+    run.conversion.unknown_types.update({"share": 3, "[odd]": 1_200})
+    show_outcome(run, Console(file=out, width=100))
+    assert out.getvalue().splitlines()[1].endswith("does not name: [odd] 1,200, share 3")
+
+
 def test_every_figure_of_an_evaluation_is_shown() -> None:
     """The models stand side by side, and no figure of the contract is left out, whichever there are."""
     evaluation = model_version_message(model_version()).evaluation

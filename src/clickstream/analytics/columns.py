@@ -1,7 +1,7 @@
 """The frames of roll-ups and their columns. Every frame is a polars DataFrame, stored as compressed Arrow IPC.
 
-The types are after the aliases of the importance policy. An *act* is an event on a shown object; acts of one type on one
-object within 30 s of the one before are one act (COUNTER 5, double-click filtering). Columns named `acts.TYPE` are
+The types are after the aliases of the importance policy. An *act* is an event on a shown object; acts of one type on
+one object within 30 s of the one before are one act (COUNTER 5, double-click filtering). Columns named `acts.TYPE` are
 absent in a frame in which no event has that type; absent counts as 0.
 """
 

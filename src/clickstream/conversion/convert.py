@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.domain.item_template import ItemTemplate
+from clickstream.domain.query_split import normalised
 from clickstream.domain.training_inputs import (
     COUNTED_TYPES,
     IRRELEVANT,
@@ -70,7 +71,7 @@ def convert(
         summary.skip(reason)
         return None
     for event in counting:
-        _count_type(summary.graded_events, event.type)
+        _count_type(summary.graded_events, policy.named(event.type))
         if not policy.knows(event.type):
             _count_type(summary.unknown_types, event.type)
     summary.session_count += 1
@@ -109,7 +110,7 @@ def _reason_to_skip(session: SearchSession) -> str | None:
         return IRRELEVANT
     if session.payload_search:
         return PAYLOAD_SEARCH
-    if not session.query.strip():
+    if not normalised(session.query):
         return NO_QUERY
     if not session.results:
         return NO_RESULTS

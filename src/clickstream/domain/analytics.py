@@ -12,7 +12,7 @@ EPOCH_DAY = date(1970, 1, 1)
 
 
 class RangeKey(NamedTuple):
-    """A fixed range of session numbers of one batch: `first` is 1, 1001, 2001 …"""
+    """A fixed range of session numbers of one batch: `first` is 1, 1001, 2001 and so on."""
 
     batch: int
     first: int

@@ -1,6 +1,7 @@
 """The split of queries into those that train, those that stop the training early and those that measure (R17)."""
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +16,21 @@ MIN_TRAINING_QUERIES = 4
 MIN_HELD_OUT_QUERIES = 10
 
 
+# The characters without any appearance (Default_Ignorable_Code_Point, Unicode 15): soft hyphen, zero-width space and
+# joiners, direction marks, variation selectors and so on.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+
+
 def normalised(query: str) -> str:
-    """The form in which equal queries are equal text: Unicode NFKC, case folded, whitespace collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
+    """The form in which equal queries are equal text; empty if nothing of the query can be seen.
+
+    Unicode's NFKC_Casefold (UAX #31, and section 3.13 of the standard) without its last normalisation: NFKC, case
+    folded, characters without any appearance removed. Then white space is collapsed.
+    """
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", query).casefold()).split())
 
 
 def is_held_out(normalised_query: str, seed: int, share: float) -> bool:

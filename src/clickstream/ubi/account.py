@@ -7,6 +7,8 @@ from enum import StrEnum
 
 # UBI actions that are expected to give a grade.
 ACTS = ("click", "add_to_cart", "purchase")
+# Types of UBI documents that every importance policy is expected to know.
+EXPECTED = frozenset({"query", "impression", *ACTS})
 
 # Number of line numbers that a bucket remembers.
 LINES_KEPT = 5
@@ -30,6 +32,8 @@ SEARCH = "search"
 SHOWN = "act on a shown result"
 NO_QUERY_TEXT = "act on a shown result of a search without query text: never trains"
 NEVER_SHOWN = "act on an object that was never shown: never trains"
+# The reasons of acts that the server has.
+SENT = frozenset({SHOWN, NO_QUERY_TEXT, NEVER_SHOWN})
 # Reason of MERGED.
 SAME_SEARCH = "further line of a search"
 
@@ -99,6 +103,12 @@ class ImportAccount:
     def total(self, outcome: DocumentOutcome) -> int:
         """The number of documents with this outcome, over all reasons."""
         return sum(counts.total() for bucket, counts in self.counts.items() if bucket.outcome is outcome)
+
+    def other_types(self) -> Counter[str]:
+        """The number of sent acts of every further type: the service's importance policy may not name it."""
+        sent = (bucket for bucket in self.counts if bucket.reason in SENT)
+        counts = sum((self.counts[bucket] for bucket in sent), Counter[str]())
+        return Counter({kind: count for kind, count in counts.items() if kind not in EXPECTED})
 
     def acts(self) -> Mapping[Bucket, int]:
         """The number of clicks, carts and purchases per bucket; buckets without any are left out."""

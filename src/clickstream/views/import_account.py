@@ -28,6 +28,7 @@ def account_as_data(account: ImportAccount) -> dict[str, Any]:
         "documents": account.documents,
         "buckets": buckets,
         "sessions": {outcome.value: count for outcome, count in account.sessions.items()},
+        "other_types": dict(account.other_types().most_common()),
         "stopped": account.stopped,
     }
 
@@ -58,6 +59,9 @@ def show_account(account: ImportAccount, console: Console) -> None:
     console.print(f"Clicks, carts and purchases: {sum(acts.values()):,}")
     for bucket, count in acts.items():
         console.print(f"  {count:,} {bucket.outcome.value}: {escape(bucket.reason)}")
+    if others := account.other_types():
+        listed = ", ".join(f"{escape(kind)} {count:,}" for kind, count in others.most_common())
+        console.print(f"Other event types: {listed}. What the importance policy does not name trains as if shown only.")
     console.print("Sessions: " + ", ".join(f"{count:,} {outcome.value}" for outcome, count in account.sessions.items()))
     if account.stopped:
         console.print(f"[red]Stopped early: {escape(account.stopped)}. Nothing is lost; import the file again.")

@@ -113,6 +113,12 @@ def _line(run: runs_pb.TrainingRun) -> str:
 def show_outcome(run: runs_pb.TrainingRun, console: Console) -> None:
     """Prints how a run ended: its state with the reason, and the evaluation of its model."""
     console.print(f"{escape(run.run_id)} {state_of(run)}: {escape(run.reason)}", soft_wrap=True, highlight=False)
+    if unnamed := run.conversion.unknown_types:
+        listed = ", ".join(
+            f"{name} {count:,}" for name, count in sorted(unnamed.items(), key=lambda each: -each[1])[:10]
+        )
+        what = f"Event types that the importance policy does not name: {listed}"
+        console.print(escape(what), soft_wrap=True, highlight=False)
     if not run.HasField("model_version"):
         return
     version = run.model_version

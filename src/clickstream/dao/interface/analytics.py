@@ -9,7 +9,7 @@ from clickstream.domain.analytics import RangeKey
 
 
 class RawEvent(NamedTuple):
-    """An event as analytics reads it; `created_at` is in UTC, to the millisecond; `payload` is the contract's `Event`."""
+    """An event as analytics reads it: `created_at` in UTC to the millisecond, `payload` the contract's `Event`."""
 
     number: int
     event_id: str
@@ -79,7 +79,7 @@ class AnalyticsDao(Protocol):
         ...
 
     def replace_range(self, expected_version: int, head: RangeHead, frames: Mapping[str, bytes]) -> bool:
-        """Replaces a range's row as a whole; returns False, and changes nothing, if its version is not the expected one.
+        """Replaces a range's row as a whole, if its version is the expected one; otherwise returns False.
 
         Args:
             expected_version: The version that the row had before its raw documents were read; 0: there was none.

@@ -7,6 +7,7 @@ from embedding_studio.clickstream.v1 import judged_query_pb2 as pb
 from clickstream.domain import limits
 from clickstream.domain.errors import FieldViolation
 from clickstream.domain.judgements import JudgedQuery
+from clickstream.domain.query_split import normalised
 from clickstream.servicers.checks import fields
 
 
@@ -16,7 +17,7 @@ def checked_judged_queries(messages: Sequence[pb.JudgedQuery]) -> list[JudgedQue
     violations = fields.Violations()
     for place, message in enumerate(messages):
         field = f"judged_queries[{place}]"
-        if not message.query.strip():
+        if not normalised(message.query):
             violations.append(FieldViolation(f"{field}.query", "is required"))
         if len(message.query) > limits.QUERY_CHARACTERS:
             description = f"has {len(message.query)} characters; {limits.QUERY_CHARACTERS} are allowed"

@@ -1,1 +1,0 @@
-"""Whether the data can be trusted: checks, steps, and robots."""
