@@ -23,6 +23,7 @@ from clickstream.domain.sessions import (
     StoredSession,
 )
 from clickstream.domain.training_inputs import ConversionSummary
+from support.memory_analytics import MemoryAnalytics
 from support.memory_improvement import MemoryImprovement
 from support.memory_state import Listed, Part, State, fitting_page, locked
 
@@ -397,6 +398,7 @@ class MemoryDao:
         self.judgements = MemoryJudgements(self._state)
         self.promotions = MemoryPromotions(self._state)
         self.changes = MemoryChanges(self._state)
+        self.analytics = MemoryAnalytics(self._state)
 
     def erase(self, session_id: str) -> None:
         """Takes a session's content away; its place stays."""

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 from clickstream.app.clock import now
 from clickstream.app.database import mongodb_uri, store
+from clickstream.app.figures import answers, keeping_roll_ups
 from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.supervisor import reserved, running
@@ -22,8 +23,10 @@ from clickstream.conversion.importance import ImportancePolicy, load_policy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.analytics import parse_segments
 from clickstream.domain.signals import NoSignals
 from clickstream.models.embedding_queue import EmbeddingQueue
+from clickstream.servicers.analytics import AnalyticsServicer
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
@@ -42,11 +45,12 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP, then drains.
 
     Raises:
-        ValueError: The importance policy cannot be used.
+        ValueError: The importance policy or the declared segments cannot be used.
         StartError: The port, the embedded MongoDB or the data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
     policy = load_policy(settings.importance_policy)
+    parse_segments(settings.segments)  # a mistake is reported before anything starts
     async with mongodb_uri(settings) as uri:
         with store(settings, uri) as dao:
             async with _serving(settings, policy, dao) as address:
@@ -61,6 +65,7 @@ async def serve_in_processes(settings: Settings) -> None:
         StartError: The port, a process, the embedded MongoDB or the data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
+    parse_segments(settings.segments)
     load_policy(settings.importance_policy)  # also here, so that a mistake is reported once and not by each process
     with reserved(settings.listen) as address:
         async with mongodb_uri(settings) as uri:
@@ -83,6 +88,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
         BatchServicer(dao, now),
         ImprovementServicer(dao, now, defaults),
         TrainingServicer(dao, inputs, defaults, now, wake_signal.wake),
+        AnalyticsServicer(lambda: answers(settings, policy, dao), now),
     ]
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     if not settings.trainer:
@@ -100,7 +106,10 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     await server.start()
     readiness = asyncio.create_task(keep_readiness(server, dao.ping))
     try:
-        async with working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext():
+        async with (
+            keeping_roll_ups(settings, policy, dao, serving=True),
+            working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext(),
+        ):
             yield address
     finally:
         readiness.cancel()

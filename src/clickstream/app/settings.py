@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     created_at_back: float = Field(12 * HOUR, ge=0, le=LONGEST, description="How far back a `created_at` may lie.")
     created_at_ahead: float = Field(5 * 60, ge=0, le=LONGEST, description="How far ahead a `created_at` may lie.")
     importance_policy: Path = Field(PACKAGED_POLICY, description="The importance policy, a TOML file.")
+    segments: str = Field(
+        "",
+        description="Paths that figures are broken down by at no cost: `context.locale,meta.brand`, at most 8.",
+    )
     base_model: str = Field("", description="The configured base model: a folder or name. Empty: all-MiniLM-L6-v2.")
     item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
     trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")

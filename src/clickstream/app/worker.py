@@ -9,12 +9,14 @@ from datetime import timedelta
 
 from clickstream.app.clock import now
 from clickstream.app.database import store
+from clickstream.app.figures import keeping_roll_ups
 from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.trainer import default_settings, fine_tuning, load_from, model_host
 from clickstream.conversion.importance import load_policy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.analytics import parse_segments
 from clickstream.domain.batches import BatchRules
 from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.improvement import QueueRules
@@ -43,17 +45,19 @@ async def work(settings: Settings) -> None:
     """Works on training runs and the improvement queue, serving nothing, until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
-        ValueError: MONGODB_URI is not set, or the importance policy cannot be used.
+        ValueError: MONGODB_URI is not set, or the importance policy or the declared segments cannot be used.
         StartError: The data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
     if not settings.mongodb_uri:
         raise ValueError("a worker works on the database of a running service: name it in MONGODB_URI")
     policy = load_policy(settings.importance_policy)
+    parse_segments(settings.segments)
     with store(settings, settings.mongodb_uri) as dao:
         inputs = InputReader(dao, policy)
         async with (
             trainer_of(settings) as trainer,
+            keeping_roll_ups(settings, policy, dao, serving=False),
             working(settings, dao, inputs, trainer, WakeSignal()),
         ):
             await until_stopped(settings, "working")

@@ -5,8 +5,20 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
+from clickstream.domain import limits
+
 RANGE_SESSIONS = 1_000
 """Session numbers of one roll-up row: 1 to 1,000, 1,001 to 2,000 and so on. Part of stored keys: never changed."""
+
+CLICK_RANGES = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 20), (21, 0))
+"""The ranges of 1-based places in which clicks are counted: first and last place; 0: no end."""
+
+CONTEXT, META = "context.", "meta."
+"""What the dimensions of declared paths begin with: of searches, and of results."""
+
+EVENT_TYPE = "event_type"
+OF_RESULTS = ("object", "position")
+OF_SEARCHES = ("query", EVENT_TYPE, "batch", "client", "sort", "filtered")
 
 EPOCH_DAY = date(1970, 1, 1)
 
@@ -36,6 +48,21 @@ class Segments:
     meta: tuple[str, ...] = ()
 
 
+def parse_segments(text: str) -> Segments:
+    """The paths that a setting declares: `context.locale,meta.brand`. Raises ValueError saying what is wrong."""
+    names = [each.strip() for each in text.split(",") if each.strip()]
+    if len(names) > limits.SEGMENTS:
+        raise ValueError(f"CLICKSTREAM_SEGMENTS has {len(names)} paths; {limits.SEGMENTS} are allowed")
+    for name in names:
+        begin, _, path = name.partition(".")
+        if f"{begin}." not in (CONTEXT, META) or len(path) > limits.ID_CHARACTERS or not all(path.split(".")):
+            raise ValueError(f"CLICKSTREAM_SEGMENTS: {name!r} must be `context.` or `meta.` and a dotted path")
+    if len(set(names)) < len(names):
+        raise ValueError("CLICKSTREAM_SEGMENTS names a path twice")
+    context, meta = (tuple(each[len(kind) :] for each in names if each.startswith(kind)) for kind in (CONTEXT, META))
+    return Segments(context, meta)
+
+
 def user_key(user_id: str) -> int:
     """The number that stands for a user in roll-ups: 63 bits of a hash, never 0; 0 for "no user id".
 
@@ -54,3 +81,8 @@ def day_of(moment: datetime) -> int:
 def day_name(day: int) -> str:
     """A UTC day as YYYY-MM-DD."""
     return (EPOCH_DAY + timedelta(days=day)).isoformat()
+
+
+def is_of_results(dimension: str) -> bool:
+    """Whether a dimension is one of results, and not of searches."""
+    return dimension in OF_RESULTS or dimension.startswith(META)

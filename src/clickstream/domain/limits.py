@@ -61,11 +61,12 @@ PATH_BYTES = 160
 # Figures: parts of time, values of a dimension, filters and their values.
 FIGURE_BUCKETS = 400
 FIGURE_VALUES = 100
+DEFAULT_FIGURE_VALUES = 20
 FIGURE_FILTERS = 10
 FILTER_VALUES = 100
 # Events that one answer reads from the sessions themselves, where the roll-ups do not hold it.
 FIGURE_RAW_EVENTS = 1_000_000
-# Sessions of a batch in which pairs at several positions and duplicate texts are counted.
-QUALITY_SESSIONS = 100_000
-ROBOT_POLICY_BYTES = 64 * 1024
-ROBOT_PREVIEW_DAYS = 31
+# Shown results that one answer counts one by one, where the roll-ups have no sums of them.
+FIGURE_SHOWINGS = 5_000_000
+# Declared paths of `context` and `meta`.
+SEGMENTS = 8

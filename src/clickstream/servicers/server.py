@@ -11,6 +11,8 @@ from embedding_studio.clickstream.internal.v1 import (
     model_host_service_pb2_grpc,
 )
 from embedding_studio.clickstream.v1 import (
+    analytics_service_pb2,
+    analytics_service_pb2_grpc,
     batch_service_pb2,
     batch_service_pb2_grpc,
     clickstream_service_pb2,
@@ -69,6 +71,12 @@ SERVICES: tuple[tuple[type[Any], Any, str, Callable[[Any, Any], None]], ...] = (
         model_service_pb2,
         "ModelService",
         model_service_pb2_grpc.add_ModelServiceServicer_to_server,
+    ),
+    (
+        analytics_service_pb2_grpc.AnalyticsServiceServicer,
+        analytics_service_pb2,
+        "AnalyticsService",
+        analytics_service_pb2_grpc.add_AnalyticsServiceServicer_to_server,
     ),
     (
         fine_tuning_service_pb2_grpc.FineTuningServiceServicer,

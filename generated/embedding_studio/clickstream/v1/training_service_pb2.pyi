@@ -12,14 +12,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StreamTrainingInputsRequest(_message.Message):
-    __slots__ = ("batch_id", "after_number", "robot_verdict_number")
+    __slots__ = ("batch_id", "after_number")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_NUMBER_FIELD_NUMBER: _ClassVar[int]
-    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     after_number: int
-    robot_verdict_number: int
-    def __init__(self, batch_id: _Optional[str] = ..., after_number: _Optional[int] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...
+    def __init__(self, batch_id: _Optional[str] = ..., after_number: _Optional[int] = ...) -> None: ...
 
 class StreamTrainingInputsResponse(_message.Message):
     __slots__ = ("input", "summary")

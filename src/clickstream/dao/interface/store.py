@@ -7,6 +7,7 @@ must not change what a method returns.
 
 from typing import Protocol
 
+from clickstream.dao.interface.analytics import AnalyticsDao
 from clickstream.dao.interface.batches import BatchDao
 from clickstream.dao.interface.changes import ChangeDao
 from clickstream.dao.interface.improvement import ImprovementDao
@@ -56,6 +57,11 @@ class ClickstreamDao(Protocol):
     @property
     def changes(self) -> ChangeDao:
         """Changes that mean work for workers."""
+        ...
+
+    @property
+    def analytics(self) -> AnalyticsDao:
+        """Roll-ups for figures."""
         ...
 
     def ping(self) -> None:

@@ -1,7 +1,7 @@
 """The connection to MongoDB, and the translation of its failures."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import pymongo
@@ -48,11 +48,26 @@ def translated(method: Callable[P, R]) -> Callable[P, R]:
         try:
             return method(*args, **kwargs)
         except PyMongoError as error:
-            raise Unavailable(
-                Reason.STORE_UNAVAILABLE, f"the store did not acknowledge: {type(error).__name__}"
-            ) from error
+            raise _unavailable(error) from error
 
     return call
+
+
+def translated_reads(method: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]]:
+    """As `translated`, for a method that reads while its result is iterated over."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        try:
+            yield from method(*args, **kwargs)
+        except PyMongoError as error:
+            raise _unavailable(error) from error
+
+    return call
+
+
+def _unavailable(error: PyMongoError) -> Unavailable:
+    return Unavailable(Reason.STORE_UNAVAILABLE, f"the store did not acknowledge: {type(error).__name__}")
 
 
 def check_acknowledged(details: Mapping[str, Any]) -> None:

@@ -42,6 +42,8 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
         # The fence of the improvement queue: its runs are one after another.
         ("open_improvement_run", [("open_improvement_run", 1)], {"unique": True, "sparse": True}),
     ],
+    # Roll-ups: derived rows, which an older version ignores.
+    "rollup_ranges": [("days", [("days", 1)], {})],
     "model_promotions": [("request_id", [("request_id", 1)], {"unique": True})],
 }
 

@@ -2,6 +2,7 @@
 
 from pymongo.database import Database
 
+from clickstream.dao.mongo.analytics import MongoAnalytics
 from clickstream.dao.mongo.batches import MongoBatches
 from clickstream.dao.mongo.changes import MongoChanges
 from clickstream.dao.mongo.connection import Document, translated
@@ -31,6 +32,7 @@ class MongoDao:
         self.judgements = MongoJudgements(database["judgements"])
         self.promotions = MongoPromotions(database["model_promotions"])
         self.changes = MongoChanges(database)
+        self.analytics = MongoAnalytics(database)
 
     @translated
     def ping(self) -> None:

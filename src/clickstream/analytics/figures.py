@@ -1,0 +1,292 @@
+"""Figures of a window: in parts of time, by the values of a dimension, or both."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from clickstream.analytics import columns
+from clickstream.analytics.cover import Cover
+from clickstream.analytics.day_frames import FLAGS, by_value, shown_in
+from clickstream.analytics.rollups import RollUps
+from clickstream.analytics.sums import GROUP, NEEDED, counts, figures_of, search_sums, showing_sums, summed
+from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain import limits
+from clickstream.domain.analytics import CONTEXT, EVENT_TYPE, META, Segments, is_of_results
+from clickstream.domain.batches import sequence_of
+from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason
+from clickstream.domain.figures import Coverage, Figures, FiguresAnswer, FiguresRow, Question
+from clickstream.domain.query_split import normalised
+from clickstream.domain.windows import Bucket, Window, is_whole_days
+
+_FRAMES = {"object": columns.OBJECTS, "position": columns.PLACES}
+
+
+class FiguresEngine:
+    """Computes figures from roll-ups. Blocks."""
+
+    def __init__(self, dao: ClickstreamDao, roll_ups: RollUps) -> None:
+        self._dao = dao
+        self._roll_ups = roll_ups
+
+    def figures(
+        self, window: Window, bucket: Bucket, dimension: str, question: Question, value_limit: int
+    ) -> FiguresAnswer:
+        """The figures of every part of the window and value of the dimension, and of all together.
+
+        Args:
+            window: The time to look at.
+            bucket: The length of its parts.
+            dimension: What to break down by; "": nothing.
+            question: What is kept, and which searches count.
+            value_limit: The number of values to answer: those with the most searches.
+
+        Raises:
+            InvalidArgument: The roll-ups do not hold it, and the window is too long to compute it otherwise.
+        """
+        state = self._dao.analytics.state()  # before the rows: they can only be newer
+        edges = window.edges(bucket)
+        by = "" if dimension == EVENT_TYPE else dimension
+        asked = Asked(self.cover(window, {by, *question.filters}), by, question, edges)
+        if dimension == EVENT_TYPE:
+            rows, values = _by_type(asked.rows(value_limit=1), value_limit)
+        else:
+            rows, values = asked.rows(value_limit), asked.value_count()
+        total = self._total(asked) if is_of_results(dimension) else asked.total()
+        return FiguresAnswer(rows, total, values, self.coverage(asked.cover, state.exact_until))
+
+    def _total(self, asked: "Asked") -> Figures:
+        """The figures of all values of a dimension of results: each search counts once."""
+        edges = [asked.cover.window.start, asked.cover.window.end]
+        return Asked(asked.cover, "", asked.question, edges, clickable_only=True).total()
+
+    def cover(self, window: Window, dimensions: set[str]) -> Cover:
+        """What the window is computed from, if these dimensions are asked about."""
+        declared = self._roll_ups.rules.segments
+        context = [each.removeprefix(CONTEXT) for each in dimensions if each.startswith(CONTEXT)]
+        meta = [each.removeprefix(META) for each in dimensions if each.startswith(META)]
+        if {*context} <= {*declared.context} and {*meta} <= {*declared.meta}:
+            return Cover(self._dao.analytics, self._roll_ups, window, Segments())
+        return Cover(self._dao.analytics, self._roll_ups, window, Segments(tuple(context), tuple(meta)))
+
+    def coverage(self, cover: Cover, exact_until: datetime | None) -> Coverage:
+        """What an answer from this cover covers."""
+        window, policy = cover.window, self._roll_ups.rules.policy.version
+        return Coverage(window.start, window.end, window.zone.key, exact_until, cover.from_sessions, policy)
+
+
+class Asked:
+    """One question about a window, computed day by day: only the sums of a day are kept.
+
+    Args:
+        cover: What the window is computed from.
+        dimension: What to break down by; "": nothing.
+        question: What is kept, and which searches count.
+        edges: The moments at which the parts of time begin, and the end of the last.
+        clickable_only: Whether searches that could not be clicked are left out, as of results they always are.
+        without_users: The searches of these users, by `user_key`, are left out.
+    """
+
+    def __init__(
+        self,
+        cover: Cover,
+        dimension: str,
+        question: Question,
+        edges: Sequence[datetime],
+        *,
+        clickable_only: bool = False,
+        without_users: Sequence[int] = (),
+    ) -> None:
+        self.cover = cover
+        self.question = question
+        self._dimension = dimension
+        self._edges = edges
+        of_results = any(map(is_of_results, (dimension, *question.filters)))
+        self._of_results = of_results or clickable_only
+        self._whole_days = is_whole_days([*edges])
+        self._clickable_only = clickable_only
+        self._without_users = without_users
+        sums, users, clicks = [_NO_SUMS], [_NO_USERS], [_NO_CLICKS]
+        for day in cover.days:
+            if of_results:
+                sums += (showing_sums(self._grouped(frame), question.population) for frame in self._showings(day))
+                continue
+            frame = self._grouped(self._searches(day))
+            sums.append(search_sums(frame, question.population))
+            counted = frame.filter(counts(question.population))
+            users.append(counted.filter(pl.col("user") != 0).select(*GROUP, "user").unique())
+            clicks.append(counted.filter("clickable").select(*GROUP, "first_click_ms").drop_nulls("first_click_ms"))
+        self._sums, self._users, self._clicks = summed(sums), pl.concat(users).unique(), pl.concat(clicks)
+
+    def total(self) -> Figures:
+        """The figures of the whole window, over all values."""
+        [beside] = self._beside([]).to_dicts()
+        [sums] = summed([self._sums], []).to_dicts()
+        days = is_whole_days([self._edges[0], self._edges[-1]])
+        return figures_of(sums, beside, of_results=self._of_results, whole_days=days)
+
+    def value_count(self) -> int:
+        """The number of distinct values that have a search which counts."""
+        return self._sums.filter(pl.col("searches") > 0)["value"].n_unique() if self._dimension else 0
+
+    def searches_per_user(self) -> pl.DataFrame:
+        """The number of searches that count, of every known user: the columns `user` and `searches`."""
+        counted = [_NO_SEARCHES]
+        for day in self.cover.days:
+            frame = self._searches(day).filter(counts(self.question.population) & (pl.col("user") != 0))
+            counted.append(frame.group_by("user").agg(pl.len().cast(pl.Int64).alias("searches")))
+        return pl.concat(counted).group_by("user").agg(pl.col("searches").sum())
+
+    def values(self) -> pl.DataFrame:
+        """The sums of every value over the whole window, one row each."""
+        return summed([self._sums], ["value"])
+
+    def rows(self, value_limit: int) -> list[FiguresRow]:
+        """The figures by part of time and value; without a dimension, every part has a row."""
+        sums, beside = self._sums, self._beside(GROUP)
+        if self._dimension:
+            most = summed([sums], ["value"]).filter(pl.col("searches") > 0)
+            most = most.sort(["searches", "value"], descending=[True, False]).head(value_limit)
+            order = {value: index for index, value in enumerate(most["value"])}
+            sums = sums.filter(pl.col("value").is_in(list(order)) & (pl.col("searches") > 0))
+        else:
+            order = {"": 0}
+        others = {(row["part"], row["value"]): row for row in beside.iter_rows(named=True)}
+        found = {(row["part"], row["value"]): row for row in sums.iter_rows(named=True)}
+        if not self._dimension:
+            found = {(part, ""): found.get((part, ""), {}) for part in range(len(self._edges) - 1)}
+        return [
+            FiguresRow(
+                self._edges[part],
+                self._edges[part + 1],
+                value,
+                figures_of(
+                    found[part, value],
+                    others.get((part, value), {}),
+                    of_results=self._of_results,
+                    whole_days=self._whole_days,
+                ),
+            )
+            for part, value in sorted(found, key=lambda each: (each[0], order[each[1]]))
+        ]
+
+    def _beside(self, by: Sequence[str]) -> pl.DataFrame:
+        """Distinct users and the quantiles of the time to the first click, which are no sums."""
+        delay = pl.col("first_click_ms")
+        quantiles = [
+            delay.quantile(0.5, "linear").alias("median"),
+            delay.quantile(0.9, "linear").alias("p90"),
+        ]
+        if not by:
+            return self._clicks.select(quantiles).with_columns(users=pl.lit(self._users["user"].n_unique()))
+        users = self._users.group_by(by).agg(pl.col("user").n_unique().alias("users"))
+        return users.join(self._clicks.group_by(by).agg(quantiles), on=list(by), how="full", coalesce=True)
+
+    def _grouped(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with its group: the index of the part of time, and the value as text."""
+        part = pl.Series(self._edges[:-1], dtype=_AT).search_sorted(frame["at"], side="right").cast(pl.Int64) - 1
+        value = pl.col("value") if "value" in frame.columns else self._value(self._dimension)
+        return frame.with_columns(part.alias("part"), value.cast(pl.String).fill_null("").alias("value"))
+
+    def _value(self, dimension: str) -> pl.Expr:
+        if not dimension:
+            return pl.lit("")
+        if dimension == "batch":
+            return pl.concat_str(pl.lit("batch-"), pl.col("batch"))
+        if dimension == "filtered":
+            return pl.when("filtered").then(pl.lit("true")).otherwise(pl.lit("false"))
+        return pl.col(dimension)
+
+    def _searches(self, day: int) -> pl.DataFrame:
+        """The searches of a day that the filters on searches keep."""
+        filters = [each for each in self.question.filters if not is_of_results(each)]
+        dimensions = [each for each in (self._dimension, *filters) if each and not is_of_results(each)]
+        frame = self.cover.searches(day, [*NEEDED, "batch", "number", *dimensions])
+        kept = pl.col("clickable") if self._clickable_only else pl.lit(value=True)
+        if self._without_users:
+            frame = frame.filter(~pl.col("user").is_in(self._without_users))
+        return frame.filter(kept, *(self._keeps(each, frame) for each in filters))
+
+    def _keeps(self, dimension: str, frame: pl.DataFrame) -> pl.Expr:
+        values = self.question.filters[dimension]
+        if dimension == EVENT_TYPE:
+            names = [name for name in (columns.ACTS + value for value in values) if name in frame.columns]
+            return pl.any_horizontal(*((pl.col(name) > 0) for name in names), pl.lit(value=False))
+        if dimension == "query":
+            return pl.col("query").is_in([normalised(value) for value in values])
+        if dimension == "batch":
+            return pl.col("batch").is_in([sequence_of(value) or 0 for value in values])
+        if dimension == "position":
+            return pl.col("place").is_in([int(value) for value in values])
+        return self._value(dimension).fill_null("").is_in(list(values))
+
+    def _showings(self, day: int) -> Iterator[pl.DataFrame]:
+        """The showings of a day by value, that the filters keep."""
+        if (name := self._kept_by_day()) is not None:
+            frame = self.cover.values(day, name)
+            [wanted] = self.question.filters.values() or [()]
+            if wanted:
+                value = pl.col("value").cast(pl.String).fill_null("")
+                yield frame.filter(value.is_in(list(wanted))).with_columns(value=pl.lit(""))
+            else:
+                yield frame
+            return
+        if (count := self.cover.showing_count()) > limits.FIGURE_SHOWINGS:
+            description = f"has about {count:,} shown results; {limits.FIGURE_SHOWINGS:,} are allowed"
+            why = "no roll-up has their sums for this combination, so they are counted one by one"
+            raise InvalidArgument([FieldViolation("window", f"{description}: {why}", Reason.LIMIT_EXCEEDED)])
+        searches = self._searches(day).filter("clickable")
+        of_results = [each for each in self.question.filters if is_of_results(each)]
+        for each in self.cover.parts(day):
+            shown = shown_in(searches.select("batch", "number", "at", *FLAGS, *self._of_search()), each)
+            shown = shown.filter(pl.lit(value=True), *(self._keeps(name, shown) for name in of_results))
+            column = {"object": "object", "position": "place"}.get(self._dimension)
+            value = pl.col(column) if column else self._value(self._dimension)
+            part = pl.Series(self._edges[:-1], dtype=_AT).search_sorted(shown["at"], side="right").cast(pl.Int64) - 1
+            begins = pl.Series("at", [*self._edges[:-1]], dtype=_AT)
+            shown = shown.with_columns(begins.gather(part).alias("at"), value.cast(pl.String).alias("value"))
+            yield by_value(shown, [pl.col("at"), *map(pl.col, FLAGS), pl.col("value")])
+
+    def _of_search(self) -> list[str]:
+        """The column of the dimension, if it is one of searches, for results that are broken down by it."""
+        return (
+            [self._dimension]
+            if self._dimension and not is_of_results(self._dimension) and self._dimension != "batch"
+            else []
+        )
+
+    def _kept_by_day(self) -> str | None:
+        """The frame by value that rows of days have for this question; None if none answers it."""
+        filters = self.question.filters
+        [dimension, *others] = [each for each in (self._dimension, *filters) if each]
+        if others or (filters and len(filters[dimension]) > 1):
+            return None
+        name = _FRAMES.get(dimension, dimension)
+        return None if name == columns.OBJECTS and not is_whole_days([*self._edges]) else name
+
+
+_AT = pl.Datetime("ms", "UTC")
+_GROUPED: Mapping[str, Any] = {"part": pl.Int64, "value": pl.String}
+_NO_SUMS = pl.DataFrame(schema={**_GROUPED, "searches": pl.Int64})
+_NO_USERS = pl.DataFrame(schema={**_GROUPED, "user": pl.Int64})
+_NO_SEARCHES = pl.DataFrame(schema={"user": pl.Int64, "searches": pl.Int64})
+_NO_CLICKS = pl.DataFrame(schema={**_GROUPED, "first_click_ms": pl.Int64})
+
+
+def _by_type(rows: Sequence[FiguresRow], value_limit: int) -> tuple[list[FiguresRow], int]:
+    """The rows of a window by event type, each with the events of one type alone; and the number of types."""
+    totals: dict[str, int] = {}
+    for row in rows:
+        for each in row.figures.events:
+            totals[each.type] = totals.get(each.type, 0) + each.count
+    most = sorted(totals, key=lambda name: (-totals[name], name))[:value_limit]
+    found = [
+        FiguresRow(row.start, row.end, name, replace(row.figures, events=[each]))
+        for row in rows
+        for name in most
+        for each in row.figures.events
+        if each.type == name
+    ]
+    return found, len(totals)

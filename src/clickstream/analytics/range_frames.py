@@ -1,0 +1,257 @@
+"""Makes the frames of a range of sessions from the stored sessions and all their events."""
+
+import hashlib
+import itertools
+import json
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+from google.protobuf.message import DecodeError
+
+from clickstream.analytics import columns
+from clickstream.contract.search_log import LoggedSearch, acted_object, logged_search
+from clickstream.conversion.importance import ImportancePolicy
+from clickstream.dao.interface.analytics import RawEvent
+from clickstream.domain.analytics import CLICK_RANGES, CONTEXT, META, Segments, user_key
+from clickstream.domain.query_split import normalised
+from clickstream.domain.sessions import StoredSession
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_CLICK_STARTS = [first for first, _ in CLICK_RANGES]
+_AT = pl.Datetime("ms", "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRules:
+    """What the making of frames depends on beside the documents."""
+
+    policy: ImportancePolicy
+    segments: Segments
+
+    def digest(self) -> str:
+        """Names these rules: rows that were made by others are made again."""
+        policy = self.policy
+        content = [
+            *(columns.FRAMES_VERSION, policy.version, policy.default_grade),
+            *(dict(policy.grades), dict(policy.aliases), self.segments.context, self.segments.meta),
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class RangeFrames:
+    """The frames of a range, the UTC days of its sessions, and its counts.
+
+    `totals` has the stored `events`, the `showings`, and `erased`, `unreadable` and `unreadable_events` if there are
+    any.
+    """
+
+    searches: pl.DataFrame
+    showings: pl.DataFrame
+    days: tuple[int, ...]
+    totals: dict[str, int]
+
+
+# (object, type) → times of the events in milliseconds
+Times = dict[tuple[str, str], list[int]]
+
+
+def make_range(sessions: Iterable[StoredSession], events: Iterable[RawEvent], rules: FrameRules) -> RangeFrames:
+    """Makes the frames of a range.
+
+    Args:
+        sessions: By number.
+        events: Every event of these sessions, by session number.
+        rules: What counts as what.
+    """
+    making = _Making(rules)
+    for session, of_session in _joined(sessions, events):
+        making.add(session, of_session)
+    return making.frames()
+
+
+def _joined(
+    sessions: Iterable[StoredSession], events: Iterable[RawEvent]
+) -> Iterator[tuple[StoredSession, Iterable[RawEvent]]]:
+    groups = itertools.groupby(events, key=lambda event: event.number)
+    number, group = next(groups, (0, iter(())))
+    for session in sessions:
+        while number and number < session.number:
+            number, group = next(groups, (0, iter(())))
+        yield session, group if number == session.number else ()
+
+
+def acts_in(times: Sequence[int]) -> int:
+    """The number of acts among events of one session, object and type, given their times in milliseconds."""
+    if len(times) == 1:
+        return 1
+    ordered = sorted(times)
+    return 1 + sum(later - earlier > columns.SAME_ACT_MS for earlier, later in itertools.pairwise(ordered))
+
+
+@dataclass(slots=True)
+class _Making:
+    rules: FrameRules
+    searches: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    showings: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    # Per search, and per shown result by its row: event type → acts.
+    acts: list[Counter[str]] = field(default_factory=list)
+    unshown: list[Counter[str]] = field(default_factory=list)
+    shown_acts: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    days: set[int] = field(default_factory=set)
+    totals: Counter[str] = field(default_factory=Counter)
+    _queries: dict[str, str] = field(default_factory=dict)
+
+    def add(self, session: StoredSession, events: Iterable[RawEvent]) -> None:
+        """Adds a session with its events."""
+        if session.erased:
+            self.totals["erased"] += 1
+            return
+        try:
+            search = logged_search(session, self.rules.segments)
+        except ValueError:
+            self.totals["unreadable"] += 1
+            return
+        at = (session.created_at - _EPOCH) // _MILLISECOND
+        self.days.add(at // 86_400_000)
+        self._add_search(session, search, at)
+        self._add_acts(search, at, self._times(events))
+        self._add_showings(session.number, search)
+
+    def _times(self, events: Iterable[RawEvent]) -> Times:
+        times: Times = {}
+        named = self.rules.policy.named
+        for event in events:
+            self.totals["events"] += 1
+            try:
+                key = acted_object(event.payload), named(event.type)
+            except DecodeError:
+                self.totals["unreadable_events"] += 1
+                continue
+            if key in times:
+                times[key].append(event.at_ms)
+            else:
+                times[key] = [event.at_ms]
+        return times
+
+    def _add_search(self, session: StoredSession, search: LoggedSearch, at: int) -> None:
+        query = self._queries.get(search.query)
+        if query is None:
+            query = self._queries[search.query] = normalised(search.query)
+        row = self.searches
+        row["batch"].append(session.batch)
+        row["number"].append(session.number)
+        row["at"].append(at)
+        row["user"].append(user_key(session.user_id))
+        row["irrelevant"].append(session.irrelevant_at is not None)
+        row["query"].append(query)
+        row["payload"].append(search.payload_search)
+        row["client"].append(search.client)
+        row["sort"].append(search.sort)
+        row["filtered"].append(search.filtered)
+        row["shown"].append(len(search.objects))
+        for path, value in zip(self.rules.segments.context, search.context, strict=True):
+            row[CONTEXT + path].append(value)
+
+    def _add_acts(self, search: LoggedSearch, at: int, times: Times) -> None:
+        rows = {each: index for index, each in enumerate(search.objects)} if times else {}
+        begin = len(self.showings["place"])
+        acts, unshown, clicks = Counter[str](), Counter[str](), [0] * len(_CLICK_STARTS)
+        place_sum, first_click = 0, None
+        for (object_id, event_type), moments in times.items():
+            count = acts_in(moments)
+            index = rows.get(object_id)
+            if index is None:
+                unshown[event_type] += count
+                continue
+            acts[event_type] += count
+            if event_type in self.rules.policy.grades:
+                self.shown_acts[event_type][begin + index] = count
+            if event_type == columns.CLICK:
+                place = search.places[index]
+                place_sum += count * place
+                clicks[bisect_right(_CLICK_STARTS, place) - 1] += count
+                delay = max(0, min(moments) - at)
+                first_click = delay if first_click is None else min(first_click, delay)
+        row = self.searches
+        row["first_click_ms"].append(first_click)
+        row["click_place_sum"].append(place_sum)
+        for start, count in zip(_CLICK_STARTS, clicks, strict=True):
+            row[f"{columns.CLICKS}{start}"].append(count)
+        grades, default = self.rules.policy.grades, self.rules.policy.default_grade
+        row["graded"].append(any(grades.get(each, default) > 0 for each in acts))
+        self.acts.append(acts)
+        self.unshown.append(unshown)
+
+    def _add_showings(self, number: int, search: LoggedSearch) -> None:
+        self.totals["showings"] += len(search.objects)
+        row = self.showings
+        row["number"].extend([number] * len(search.objects))
+        row["place"].extend(search.places)
+        row["object"].extend(search.objects)
+        for path, values in zip(self.rules.segments.meta, search.meta, strict=True):
+            row[META + path].extend(values)
+
+    def frames(self) -> RangeFrames:
+        """The frames of everything that was added."""
+        searches = pl.DataFrame(self.searches, schema=self._search_schema())
+        searches = searches.with_columns(
+            ((pl.col("shown") > 0) & ~pl.col("payload")).alias("clickable"),
+            *(
+                pl.Series(prefix + name, counts, pl.UInt32)
+                for prefix, rows in ((columns.ACTS, self.acts), (columns.UNSHOWN, self.unshown))
+                for name, counts in self._by_type(rows)
+            ),
+        )
+        meta = {META + path: pl.String for path in self.rules.segments.meta}
+        schema = {"number": pl.UInt32, "place": pl.UInt32, "object": pl.String, **meta}
+        showings = pl.DataFrame(self.showings, schema=schema)
+        showings = showings.with_columns(
+            pl.Series(columns.ACTS + name, [counts.get(row, 0) for row in range(showings.height)], pl.UInt32)
+            for name, counts in sorted(self.shown_acts.items())
+        )
+        return RangeFrames(searches, showings, tuple(sorted(self.days)), dict(self.totals))
+
+    def _search_schema(self) -> dict[str, Any]:
+        return {
+            "batch": pl.UInt32,
+            "number": pl.UInt32,
+            "at": _AT,
+            "user": pl.Int64,
+            "irrelevant": pl.Boolean,
+            "query": pl.String,
+            "payload": pl.Boolean,
+            "client": pl.String,
+            "sort": pl.String,
+            "filtered": pl.Boolean,
+            "shown": pl.UInt32,
+            **{CONTEXT + path: pl.String for path in self.rules.segments.context},
+            "first_click_ms": pl.Int64,
+            "click_place_sum": pl.Int64,
+            **{f"{columns.CLICKS}{start}": pl.UInt32 for start in _CLICK_STARTS},
+            "graded": pl.Boolean,
+        }
+
+    def _by_type(self, rows: Sequence[Counter[str]]) -> Iterator[tuple[str, list[int]]]:
+        """For each event type its count in every search; the rarer of the types that no rule names count as one."""
+        totals = _sum(rows)
+        named = self.rules.policy.grades
+        others = [name for name, _ in totals.most_common() if name not in named]
+        rare = set(others[columns.TYPES_KEPT :])
+        for name in sorted(totals.keys() - rare):
+            yield name, [counts.get(name, 0) for counts in rows]
+        if rare:
+            yield columns.OTHER_TYPES, [sum(counts[name] for name in counts.keys() & rare) for counts in rows]
+
+
+def _sum(rows: Sequence[Counter[str]]) -> Counter[str]:
+    totals = Counter[str]()
+    for counts in rows:
+        totals.update(counts)
+    return totals

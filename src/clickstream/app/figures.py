@@ -1,0 +1,70 @@
+"""The parts of analytics: what computes answers, and the upkeep of roll-ups. Both load polars, so imports are late."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clickstream.app.clock import now
+from clickstream.app.settings import Settings
+from clickstream.conversion.importance import ImportancePolicy
+from clickstream.dao.mongo.store import MongoDao
+from clickstream.domain.analytics import parse_segments
+
+if TYPE_CHECKING:
+    from clickstream.analytics.answers import Answers
+
+# A serving process that does no other work without a caller keeps roll-ups only if no worker did so for this long.
+FREE_FOR = timedelta(seconds=60)
+# The share of the time that a serving process spends on roll-ups while it catches up: it has calls to answer.
+SERVING_SHARE = 0.5
+
+
+def answers(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> "Answers":
+    """What computes the answers of AnalyticsService."""
+    from clickstream.analytics.answers import Answers
+
+    return Answers(dao, policy, parse_segments(settings.segments))
+
+
+@contextlib.asynccontextmanager
+async def keeping_roll_ups(
+    settings: Settings, policy: ImportancePolicy, dao: MongoDao, *, serving: bool
+) -> AsyncIterator[None]:
+    """Keeps roll-ups up to date, in a thread, until the block ends.
+
+    Args:
+        settings: Those of this process.
+        policy: Names and grades the event types.
+        dao: The store.
+        serving: Whether this process answers calls beside it.
+    """
+    stop = threading.Event()
+
+    def keep() -> None:
+        from clickstream.analytics.range_frames import FrameRules
+        from clickstream.analytics.rollups import RollUps
+        from clickstream.workers.rollup_upkeep import RollUpUpkeep
+
+        RollUpUpkeep(
+            dao,
+            RollUps(dao, FrameRules(policy, parse_segments(settings.segments))),
+            f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+            now,
+            stop,
+            free_for=FREE_FOR if serving and not settings.run_training else timedelta(),
+            share=SERVING_SHARE if serving else 1.0,
+        ).run()
+
+    thread = threading.Thread(target=keep, name="roll-ups", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.to_thread(thread.join)

@@ -1,0 +1,85 @@
+"""Stored sessions and events as figures are counted from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from embedding_studio.clickstream.v1 import session_pb2
+from google.protobuf.message import DecodeError
+from google.protobuf.struct_pb2 import Struct
+
+from clickstream.domain import limits
+from clickstream.domain.analytics import Segments
+from clickstream.domain.sessions import StoredSession
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSearch:
+    """What figures need of a session.
+
+    `places` are the 1-based places of `objects`. `context` has the value of each declared path, and `meta` for each
+    declared path the value of every result; None where there is none.
+    """
+
+    query: str
+    payload_search: bool
+    client: str
+    sort: str
+    filtered: bool
+    objects: Sequence[str]
+    places: Sequence[int]
+    context: Sequence[str | None]
+    meta: Sequence[Sequence[str | None]]
+
+
+def logged_search(session: StoredSession, segments: Segments) -> LoggedSearch:
+    """A stored session as figures are counted from it. Raises ValueError if its payload cannot be read."""
+    try:
+        search = session_pb2.Session.FromString(session.payload)
+    except DecodeError as error:
+        raise ValueError(f"the payload of session number {session.number} cannot be read") from error
+    results = search.results
+    count = len(results)
+    placed = count > 0 and results[0].HasField("position")  # then every result has one
+    context = [_value(search.context, path) for path in map(_names, segments.context)]
+    meta = [[_value(result.meta, path) for result in results] for path in map(_names, segments.meta)]
+    return LoggedSearch(
+        query=search.query,
+        payload_search=search.payload_search,
+        client=search.client.name,
+        sort=search.sort,
+        filtered=bool(search.filter.fields),
+        objects=[result.object_id for result in results],
+        places=[result.position + 1 for result in results] if placed else range(1, count + 1),
+        context=context,
+        meta=meta,
+    )
+
+
+def acted_object(payload: bytes) -> str:
+    """The object that a stored event is about. Raises DecodeError if its payload cannot be read."""
+    return session_pb2.Event.FromString(payload).object_id
+
+
+def _names(path: str) -> list[str]:
+    return path.split(".")
+
+
+def _value(struct: Struct, names: Sequence[str]) -> str | None:
+    """The text, number or flag at a path, as text of at most `limits.ID_CHARACTERS`; None if there is none."""
+    fields = struct.fields
+    for name in names[:-1]:
+        if name not in fields:
+            return None
+        fields = fields[name].struct_value.fields
+    if names[-1] not in fields:
+        return None
+    value = fields[names[-1]]
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value[: limits.ID_CHARACTERS]
+    if kind == "bool_value":
+        return "true" if value.bool_value else "false"
+    if kind == "number_value":
+        number = value.number_value
+        return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
+    return None

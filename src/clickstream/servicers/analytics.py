@@ -1,0 +1,138 @@
+"""AnalyticsService: figures, lists and comparisons."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from embedding_studio.clickstream.v1 import analytics_service_pb2 as pb
+from embedding_studio.clickstream.v1 import figures_pb2
+from embedding_studio.clickstream.v1.analytics_service_pb2_grpc import AnalyticsServiceServicer
+from typing_extensions import override
+
+from clickstream.contract.analytics import (
+    comparison_message,
+    coverage_message,
+    figures_message,
+    row_message,
+    top_row_message,
+)
+from clickstream.domain.errors import FieldViolation
+from clickstream.domain.figures import Question
+from clickstream.domain.windows import Window
+from clickstream.servicers.boundary import Context
+from clickstream.servicers.checks import analytics as checks
+from clickstream.servicers.checks import fields, page_tokens
+
+if TYPE_CHECKING:  # the figures need polars, which `serve` loads with the first question only
+    from clickstream.analytics.answers import Answers
+
+R = TypeVar("R")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class AnalyticsServicer(AnalyticsServiceServicer):
+    """Answers from roll-ups.
+
+    One question is computed at a time, in a thread of its own: it can take a second and hundreds of megabytes, and
+    calls of other services must not wait for it.
+
+    Args:
+        answers: Makes what computes the answers, at the first question.
+        clock: The current time, in UTC.
+    """
+
+    def __init__(self, answers: "Callable[[], Answers]", clock: Callable[[], datetime]) -> None:
+        self._make = answers
+        self._made: Answers | None = None
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, "figures")
+
+    async def _compute(self, question: "Callable[[Answers], R]") -> R:
+        """Computes in the thread. A call that is canceled or expires while it waits is not computed."""
+
+        def compute() -> R:
+            self._made = self._made or self._make()
+            return question(self._made)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, compute)
+
+    @override
+    async def QueryFigures(self, request: pb.QueryFiguresRequest, context: Context) -> pb.QueryFiguresResponse:
+        violations = fields.Violations()
+        window = self._window(request.window, "window", violations)
+        bucket = checks.checked_bucket(request.bucket, window, violations)
+        if request.dimension:
+            checks.check_dimension(request.dimension, "dimension", violations)
+        question = checks.checked_question(request.filters, request.population, "filters", violations)
+        value_limit = checks.checked_value_limit(request.value_limit, violations)
+        fields.require(violations)
+        answer = await self._compute(
+            lambda answers: answers.figures(window, bucket, request.dimension, question, value_limit)
+        )
+        return pb.QueryFiguresResponse(
+            rows=map(row_message, answer.rows),
+            total=figures_message(answer.total),
+            value_count=answer.value_count,
+            coverage=coverage_message(answer.coverage),
+        )
+
+    @override
+    async def ListTop(self, request: pb.ListTopRequest, context: Context) -> pb.ListTopResponse:
+        violations = fields.Violations()
+        page_size = fields.check_page_size(request.page_size, violations)
+        if request.list not in pb.TopList.values() or not request.list:
+            violations.append(FieldViolation("list", "is required, and must be a known value"))
+        if not 0 <= request.min_searches < 2**53:
+            violations.append(FieldViolation("min_searches", "must be from 0 to 2^53 - 1"))
+        window = self._window(request.window, "window", violations)
+        question = checks.checked_question(request.filters, request.population, "filters", violations)
+        fields.require(violations)
+        digest = _digest(request)
+        offset = 0
+        if request.page_token:
+            begin, end, offset, asked = page_tokens.decode_token(request.page_token, "ListTop", (int, int, int, str))
+            if asked != digest or begin >= end or end >= 2**47 or offset >= 2**31:
+                raise page_tokens.foreign_token()
+            window = Window(_moment(begin), _moment(end), window.zone)
+        wanted = pb.TopList.Name(request.list).removeprefix("TOP_LIST_")
+        rows, coverage = await self._compute(
+            lambda answers: answers.top(wanted, window, question, request.min_searches, offset, page_size)
+        )
+        page, last = page_tokens.cut_page(rows, top_row_message, page_size)
+        begin, end = checks.utc_milliseconds(window.start), checks.utc_milliseconds(window.end)
+        token = page_tokens.encode_token("ListTop", begin, end, offset + len(page), digest) if last else ""
+        return pb.ListTopResponse(rows=page, next_page_token=token, coverage=coverage_message(coverage))
+
+    @override
+    async def CompareFigures(self, request: pb.CompareFiguresRequest, context: Context) -> pb.CompareFiguresResponse:
+        violations = fields.Violations()
+        first = self._side(request.first, "first", request.population, violations)
+        second = self._side(request.second, "second", request.population, violations)
+        fields.require(violations)
+        return comparison_message(await self._compute(lambda answers: answers.compare(first, second)))
+
+    def _side(
+        self, side: pb.ComparedSide, field: str, population: figures_pb2.Population, violations: fields.Violations
+    ) -> tuple[Window, Question]:
+        window = self._window(side.window, f"{field}.window", violations)
+        filters = f"{field}.filters"
+        return window, checks.checked_question(side.filters, population, filters, violations, of_searches_only=True)
+
+    def _window(self, message: figures_pb2.Window, field: str, violations: fields.Violations) -> Window:
+        return checks.checked_window(message, field, self._clock(), violations)
+
+
+def _digest(request: pb.ListTopRequest) -> str:
+    """Names what a list is about: the same for all of its pages."""
+    asked = pb.ListTopRequest()
+    asked.CopyFrom(request)
+    asked.ClearField("page_token")
+    asked.ClearField("page_size")
+    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def _moment(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
