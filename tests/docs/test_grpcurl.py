@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from embedding_studio.clickstream.v1 import (
+    analytics_service_pb2,
     batch_service_pb2,
     clickstream_service_pb2,
     improvement_service_pb2,
@@ -24,6 +25,7 @@ FILES = (
     improvement_service_pb2,
     training_service_pb2,
     model_service_pb2,
+    analytics_service_pb2,
 )
 METHODS = {
     f"{service.name}/{method.name}": method

@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import grpc
 import pytest
+from embedding_studio.clickstream.v1 import analytics_service_pb2 as analytics_pb
 from embedding_studio.clickstream.v1 import batch_service_pb2 as batch_pb
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as pb
-from embedding_studio.clickstream.v1 import error_reason_pb2
+from embedding_studio.clickstream.v1 import error_reason_pb2, figures_pb2
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
@@ -23,7 +25,7 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.servicers.checks import page_tokens
 
 DEFECTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-SERVICES = (pb, batch_pb, improvement_pb, training_pb, model_pb)
+SERVICES = (pb, batch_pb, improvement_pb, training_pb, model_pb, analytics_pb)
 
 
 def unary_methods() -> list[str]:
@@ -57,6 +59,22 @@ def good_requests() -> list[Message]:
         start,
         improvement_pb.UseSessionForImprovementRequest(session_id="s-1"),
         improvement_pb.ListImprovementTasksRequest(page_size=1, states=[1], include_summary=True),
+        *figures_requests(),
+    ]
+
+
+def figures_requests() -> list[Message]:
+    """Well-formed requests for figures."""
+    window = figures_pb2.Window(time_zone="Europe/Berlin")
+    window.start.FromDatetime(NOW - timedelta(days=2))
+    window.end.FromDatetime(NOW)
+    filters = [figures_pb2.Filter(dimension="client", values=["web", ""])]
+    side = analytics_pb.ComparedSide(window=window, filters=filters)
+    return [
+        analytics_pb.QueryFiguresRequest(window=window, bucket=2, dimension="object", filters=filters),
+        analytics_pb.QueryFiguresRequest(bucket=1, dimension="context.locale", value_limit=3),
+        analytics_pb.ListTopRequest(list=4, window=window, min_searches=1, page_size=2),
+        analytics_pb.CompareFiguresRequest(first=side, second=analytics_pb.ComparedSide()),
     ]
 
 

@@ -23,7 +23,10 @@ from clickstream.servicers.server import Server
 
 T = TypeVar("T", bound=Message)
 PACKAGE = "embedding_studio.clickstream.v1"
-NAMES = ("ClickstreamService", "BatchService", "ImprovementService", "TrainingService", "ModelService")
+NAMES = (
+    *("ClickstreamService", "BatchService", "ImprovementService", "TrainingService", "ModelService"),
+    "AnalyticsService",
+)
 SERVICES = [f"{PACKAGE}.{name}" for name in NAMES]
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 

@@ -16,7 +16,10 @@ from support.plain_figures import PlainSearch
 
 GRADES = {"impression": 0.0, "view": 0.5, "click": 1.0, "add_to_cart": 2.0, "purchase": 3.0, "save": 0.75}
 POLICY = ImportancePolicy("figures-1", GRADES, 0.0, "max", {"item_click": "click", "AddToCart": "add_to_cart"})
-TYPES = (*("impression", "click", "click", "click", "item_click", "add_to_cart", "AddToCart", "purchase", "save"), "odd")
+TYPES = (
+    *("impression", "click", "click", "click", "item_click", "add_to_cart", "AddToCart", "purchase", "save"),
+    "odd",
+)
 QUERIES = ("", "red", "red shoes", "Red  Shoes", "zebra", "ze", "zebra\u200bcrossing", "blue")
 # Around the change of clocks in Berlin, and in Lord Howe a week before.
 START = datetime(2026, 10, 23, 22, tzinfo=UTC)
@@ -83,7 +86,9 @@ def _session(random: Random, session_id: str, shape: LogShape) -> session_pb2.Se
     if random.random() < 0.3:
         session.filter.update({"color": "red"})
     if random.random() < 0.8:
-        session.context.update({"locale": random.choice(("de", "en")), "where": {"page": random.choice(("home", "list"))}})
+        session.context.update(
+            {"locale": random.choice(("de", "en")), "where": {"page": random.choice(("home", "list"))}}
+        )
     first = random.choice((None, 0, 10, 40))
     objects = random.sample("abcdefghij", random.choice((0, 1, 3, 10)))
     for index, object_id in enumerate(objects):

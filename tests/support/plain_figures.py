@@ -162,7 +162,11 @@ def plain_figures(  # noqa: C901 - one loop, to be read from top to bottom
             if clicks:
                 first_clicks.append(max(0.0, (min(clicks) - search.at) / timedelta(seconds=1)))
     clickable = found["clickable_searches"]
-    for name, kind in (("click_through_rate", "click"), ("add_to_cart_rate", "add_to_cart"), ("purchase_rate", "purchase")):
+    for name, kind in (
+        ("click_through_rate", "click"),
+        ("add_to_cart_rate", "add_to_cart"),
+        ("purchase_rate", "purchase"),
+    ):
         rates[name] = [searches_with[kind], clickable]
     rates["no_click_rate"] = [clickable - searches_with["click"], clickable]
     if not whole_days:

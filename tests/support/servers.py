@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+from embedding_studio.clickstream.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import ImprovementServiceStub
@@ -26,10 +27,12 @@ from clickstream.conversion.importance import ImportancePolicy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain.analytics import Segments
 from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import Embedder, EmbeddingQueue, LoadEmbedder
 from clickstream.servicers import boundary
+from clickstream.servicers.analytics import AnalyticsServicer
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
@@ -87,6 +90,7 @@ class InProcessServer:
         self.improvement: Any = ImprovementServiceStub(self.channel)
         self.training: Any = TrainingServiceStub(self.channel)
         self.model: Any = ModelServiceStub(self.channel)
+        self.analytics: Any = AnalyticsServiceStub(self.channel)
         return self
 
     async def _start(self) -> int:
@@ -105,6 +109,7 @@ class InProcessServer:
                 BatchServicer(self.dao, self._clock),
                 ImprovementServicer(self.dao, self._clock, DEFAULTS),
                 TrainingServicer(self.dao, inputs, DEFAULTS, self._clock, wake),
+                AnalyticsServicer(lambda: _answers(self.dao), self._clock),
             ]
         )
         port = self._server.bind("127.0.0.1:0")
@@ -145,6 +150,12 @@ class InProcessServer:
         await self.host.close()
         await self.embedding.close()
         await self.commit.close()
+
+
+def _answers(dao: ClickstreamDao) -> Any:
+    from clickstream.analytics.answers import Answers
+
+    return Answers(dao, POLICY, Segments(("locale",), ("brand",)))
 
 
 def _no_model(model_version_id: str) -> Embedder:

@@ -19,6 +19,7 @@ from support.builders import (
 )
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
+from clickstream.dao.interface.analytics import DayHead, RangeHead, RollUpState
 from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain import limits
@@ -155,6 +156,28 @@ def use_models(dao: MongoDao) -> None:
         dao.promotions.list(number, 3)
 
 
+def use_roll_ups(dao: MongoDao) -> None:
+    """Calls every method of roll-ups that sends a query."""
+    roll_ups = dao.analytics
+    for key in roll_ups.all_ranges():
+        list(roll_ups.events(key))
+        for version in (1, 2):
+            roll_ups.replace_range(RangeHead(key, version, (key.batch, 20_000), "rules"), {"searches": b"one"})
+    heads = roll_ups.range_heads((1, 2)) + roll_ups.range_heads()
+    roll_ups.range_head(heads[0].key)
+    list(roll_ups.range_frames(heads, "searches"))
+    for day in range(30):
+        roll_ups.replace_day(DayHead(day, 1, "digest"), {"searches": b"one"})
+    roll_ups.day_heads()
+    [head] = roll_ups.day_heads((3, 3))
+    roll_ups.day_frame(head, "searches")
+    roll_ups.take_lease("me", NOW, NOW + SECOND)
+    roll_ups.set_state(RollUpState(None, NOW, "rules"), "me")
+    roll_ups.state()
+    roll_ups.free_since()
+    roll_ups.release_lease("me", NOW)
+
+
 def stages(plan: Any) -> Iterator[str]:
     """The names of all stages of a plan."""
     if isinstance(plan, dict):
@@ -180,6 +203,7 @@ def test_every_query_is_served_by_an_index(
         dao.events.of_sessions(3, 5, 6)
         use_queues(dao)
         use_models(dao)
+        use_roll_ups(dao)
     assert {name for name, _ in recorder.commands} == {"find", "findAndModify", "update", "delete", "aggregate"}
     queried = {command[name] for name, command in recorder.commands}
     assert queried | {"clickstream_meta"} == set(database.list_collection_names())

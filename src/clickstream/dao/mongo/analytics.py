@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bson import Binary, CodecOptions, ObjectId
-from bson.codec_options import DatetimeConversion
+from bson import Binary, ObjectId
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 from typing_extensions import override
@@ -29,6 +28,9 @@ READ_AT_ONCE = 50
 # Parts without a head are deleted when they are this old: a making takes seconds.
 ORPHAN_AGE = timedelta(hours=1)
 STATE = "state"
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+# The UTC days of the years 1 to 9999, since 1970.
+EVERY_DAY = (-719_162, 2_932_896)
 
 
 class MongoAnalytics(AnalyticsDao):
@@ -41,14 +43,13 @@ class MongoAnalytics(AnalyticsDao):
         self._frames: MongoCollection = database["rollup_frames"]
         self._states: MongoCollection = database["rollup_state"]
         self._sessions: MongoCollection = database["sessions"]
-        # Events are read with their times as numbers: making a datetime of each costs more than reading it.
-        numbers: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS, tz_aware=True, tzinfo=UTC)
-        self._events: MongoCollection = database["session_events"].with_options(codec_options=numbers)
+        self._events: MongoCollection = database["session_events"]
 
     @override
     @translated
     def range_heads(self, days: tuple[int, int] | None = None) -> list[RangeHead]:
-        query: Document = {} if days is None else {"days": {"$elemMatch": {"$gte": days[0], "$lte": days[1]}}}
+        first, last = days or EVERY_DAY
+        query = {"days": {"$elemMatch": {"$gte": first, "$lte": last}}}
         return sorted((_range_head(found) for found in self._ranges.find(query)), key=lambda head: head.key)
 
     @override
@@ -61,9 +62,7 @@ class MongoAnalytics(AnalyticsDao):
     @translated
     def replace_range(self, head: RangeHead, frames: Mapping[str, bytes]) -> bool:
         fields = {"days": list(head.days), "rules": head.rules, "totals": dict(head.totals)}
-        return self._replace(
-            self._ranges, _range_id(head.key), f"r/{head.key.batch}/{head.key.first}", head.version, fields, frames
-        )
+        return self._replace(self._ranges, _range_id(head.key), _range_owner(head.key), head.version, fields, frames)
 
     @override
     @translated
@@ -87,7 +86,7 @@ class MongoAnalytics(AnalyticsDao):
                 "data": Binary(data[start : start + PART_BYTES]),
             }
             for name, data in frames.items()
-            for part, start in enumerate(range(0, len(data), PART_BYTES))
+            for part, start in enumerate(range(0, max(1, len(data)), PART_BYTES))
         ]
         self._frames.insert_many(parts)
         head = {"version": version, "stamp": stamp, **fields}
@@ -111,17 +110,14 @@ class MongoAnalytics(AnalyticsDao):
             yield from self._some_range_frames(heads[begin : begin + READ_AT_ONCE], name)
 
     def _some_range_frames(self, heads: Sequence[RangeHead], name: str) -> Iterator[tuple[RangeKey, bytes]]:
-        ids = {_part_id(f"r/{head.key.batch}/{head.key.first}", head.stamp, name, 0): head for head in heads}
+        ids = {_part_id(_range_owner(head.key), head.stamp, name, 0): head for head in heads}
         found = {document["_id"]: document for document in self._frames.find({"_id": {"$in": list(ids)}})}
         for part_id, head in ids.items():
-            latest: RangeHead | None = head
-            data = self._whole(found.get(part_id))
-            while data is None:  # the row was replaced: at most as often as it is made meanwhile
-                latest = self.range_head(head.key)
-                if latest is None:
-                    break
-                owner = f"r/{head.key.batch}/{head.key.first}"
-                data = self._whole(self._frames.find_one({"_id": _part_id(owner, latest.stamp, name, 0)}))
+            stamp, data = head.stamp, self._whole(found.get(part_id))
+            # The row was replaced since its head was read: at most as often as it is made meanwhile.
+            while data is None and (latest := self.range_head(head.key)) is not None and latest.stamp != stamp:
+                stamp = latest.stamp
+                data = self._whole(self._frames.find_one({"_id": _part_id(_range_owner(head.key), stamp, name, 0)}))
             if data is not None:
                 yield head.key, data
 
@@ -141,8 +137,8 @@ class MongoAnalytics(AnalyticsDao):
     @override
     @translated
     def day_heads(self, days: tuple[int, int] | None = None) -> list[DayHead]:
-        query: Document = {} if days is None else {"_id": {"$gte": days[0], "$lte": days[1]}}
-        found = self._days.find(query, sort=[("_id", 1)])
+        first, last = days or EVERY_DAY
+        found = self._days.find({"_id": {"$gte": first, "$lte": last}}, sort=[("_id", 1)])
         return [DayHead(each["_id"], each["version"], each["digest"], each["stamp"]) for each in found]
 
     @override
@@ -218,7 +214,9 @@ class MongoAnalytics(AnalyticsDao):
         fields = {"type": 1, "created_at": 1, "payload": 1}
         with self._events.find(query, fields, sort=[("_id", 1)], batch_size=10_000) as found:
             for each in found:
-                yield RawEvent(each["_id"]["number"], each["type"], int(each["created_at"]), each["payload"])
+                yield RawEvent(
+                    each["_id"]["number"], each["type"], (each["created_at"] - _EPOCH) // _MILLISECOND, each["payload"]
+                )
 
 
 def _range_id(key: RangeKey) -> Document:
@@ -230,6 +228,10 @@ def _range_head(document: Document) -> RangeHead:
     return RangeHead(
         key, document["version"], tuple(document["days"]), document["rules"], document["totals"], document["stamp"]
     )
+
+
+def _range_owner(key: RangeKey) -> str:
+    return f"r/{key.batch}/{key.first}"
 
 
 def _part_id(owner: str, stamp: str, name: str, part: int) -> str:
