@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.click_logs import GRADES, POLICY, START, LogShape, write_log
+from support.click_logs import GRADES, POLICY, START, write_log
 from support.memory_store import MemoryDao
 from support.plain_figures import PlainSearch, plain_figures
 from support.rollup_making import SEGMENTS, make_all, roll_ups_of

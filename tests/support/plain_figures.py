@@ -1,5 +1,6 @@
 """Figures counted in plain Python, search by search: what the roll-ups must answer. Shares no code with them."""
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -78,7 +79,7 @@ def acts(search: PlainSearch, aliases: Mapping[str, str]) -> dict[tuple[str, str
 
 
 def followers(searches: Iterable[PlainSearch]) -> dict[int, PlainSearch]:
-    """id of a search → the same user's next search of the same UTC day; of relevant searches of known users."""
+    """Id of a search → the same user's next search of the same UTC day; of relevant searches of known users."""
     days = defaultdict(list)
     for search in searches:
         if search.session.user_id and not search.irrelevant:
@@ -86,7 +87,7 @@ def followers(searches: Iterable[PlainSearch]) -> dict[int, PlainSearch]:
     following = {}
     for of_day in days.values():
         of_day.sort(key=lambda each: (each.at, each.batch, each.number))
-        following.update({id(each): after for each, after in zip(of_day, of_day[1:], strict=False)})
+        following.update({id(each): after for each, after in itertools.pairwise(of_day)})
     return following
 
 
@@ -97,7 +98,7 @@ def is_typing(search: PlainSearch, after: PlainSearch | None) -> bool:
     return after.query.startswith(search.query) and after.query != search.query
 
 
-def plain_figures(  # noqa: C901 - one loop, to be read from top to bottom
+def plain_figures(
     searches: list[PlainSearch],
     chosen: Callable[[PlainSearch], bool],
     grades: Mapping[str, float],

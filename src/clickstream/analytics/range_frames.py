@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from google.protobuf.message import DecodeError
 
 from clickstream.analytics import columns
 from clickstream.contract.search_log import LoggedSearch, acted_object, logged_search
@@ -131,7 +130,7 @@ class _Making:
             self.totals["events"] += 1
             try:
                 key = acted_object(event.payload), named(event.type)
-            except DecodeError:
+            except ValueError:
                 self.totals["unreadable_events"] += 1
                 continue
             if key in times:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from clickstream.cli.analytics import analytics
 from clickstream.cli.cancel import cancel
 from clickstream.cli.demo import demo
 from clickstream.cli.download import download
@@ -66,6 +67,6 @@ for _command in (
     *(mark, restore, import_group),
     *(release, train, watch, cancel, promote, rollback, download, embed),
     *TABLES,
-    *(retry, demo),
+    *(analytics, retry, demo),
 ):
     main.add_command(_command)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import grpc
 
     from clickstream.client.admin import AdminClient
+    from clickstream.client.analytics import AnalyticsClient
 
 ADDRESS = click.option(
     "--address",
@@ -34,15 +35,31 @@ _DEFECTS = {"INTERNAL", "UNKNOWN", "DATA_LOSS"}
 @contextlib.contextmanager
 def calling(address: str) -> "Iterator[AdminClient]":
     """A client of the service. A call that fails ends the command with the server's words and an exit code."""
+    from clickstream.client.admin import AdminClient
+
+    with _channel(address) as channel:
+        yield AdminClient(channel)
+
+
+@contextlib.contextmanager
+def asking(address: str) -> "Iterator[AnalyticsClient]":
+    """As `calling`, a client for figures."""
+    from clickstream.client.analytics import AnalyticsClient
+
+    with _channel(address) as channel:
+        yield AnalyticsClient(channel)
+
+
+@contextlib.contextmanager
+def _channel(address: str) -> "Iterator[grpc.Channel]":
     import grpc
 
-    from clickstream.client.admin import AdminClient
     from clickstream.client.channel import OPTIONS
 
     options = [*OPTIONS, ("grpc.max_receive_message_length", _RECEIVED_BYTES)]
     try:
         with grpc.insecure_channel(address, options) as channel:
-            yield AdminClient(channel)
+            yield channel
     except grpc.RpcError as error:
         end(in_words(error), exit_code_of(error))
 

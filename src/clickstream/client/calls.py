@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from embedding_studio.clickstream.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
 from embedding_studio.clickstream.v1.batch_service_pb2_grpc import BatchServiceStub
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import ImprovementServiceStub
@@ -26,6 +27,7 @@ batch_stub: Callable[[grpc.Channel], Any] = BatchServiceStub
 improvement_stub: Callable[[grpc.Channel], Any] = ImprovementServiceStub
 training_stub: Callable[[grpc.Channel], Any] = TrainingServiceStub
 model_stub: Callable[[grpc.Channel], Any] = ModelServiceStub
+analytics_stub: Callable[[grpc.Channel], Any] = AnalyticsServiceStub
 
 # Attempts of `call`, the first included.
 ATTEMPTS = 6

@@ -56,8 +56,11 @@ def logged_search(session: StoredSession, segments: Segments) -> LoggedSearch:
 
 
 def acted_object(payload: bytes) -> str:
-    """The object that a stored event is about. Raises DecodeError if its payload cannot be read."""
-    return session_pb2.Event.FromString(payload).object_id
+    """The object that a stored event is about. Raises ValueError if its payload cannot be read."""
+    try:
+        return session_pb2.Event.FromString(payload).object_id
+    except DecodeError as error:
+        raise ValueError("the payload of an event cannot be read") from error
 
 
 def _names(path: str) -> list[str]:
