@@ -57,7 +57,7 @@ def rows_are_right(dao: MemoryDao, searches: list[PlainSearch]) -> bool:
     heads = dao.analytics.range_heads()
     for _, data in dao.analytics.range_frames(heads, "searches"):
         for row in unpack(data).iter_rows(named=True):
-            counted = sum(value for name, value in row.items() if name.startswith(("acts.", "unshown.")))
+            counted = sum(value for name, value in row.items() if name.startswith(("events.", "unshown.")))
             found[row["batch"], row["number"]] = row["irrelevant"], counted > 0
     return found == {(each.batch, each.number): (each.irrelevant, bool(each.events)) for each in searches}
 

@@ -1,8 +1,8 @@
 """The frames of roll-ups and their columns. Every frame is a polars DataFrame, stored as compressed Arrow IPC.
 
-Event types are named after the aliases of the importance policy. An *act* is an event on a shown object; events of one
-session, object and type within 30 s of the one before are one act (COUNTER 5, double-click filtering). A column
-`acts.TYPE` is absent where no event has that type; absent counts as 0.
+Event types are named after the aliases of the importance policy. Of the events of one
+session, object and type, one within 30 s of the one before does not count (COUNTER 5, double-click filtering). A column
+`events.TYPE` is absent where no event has that type; absent counts as 0.
 
 `searches` has one row per session that is not erased:
 
@@ -20,9 +20,9 @@ session, object and type within 30 s of the one before are one act (COUNTER 5, d
     first_click_ms Int64?      from `at` to its first click, at least 0; null: none
     click_place_sum Int64      sum of the 1-based places of its clicks
     clicks.1 … clicks.21 u32   clicks from this place to below the next one of CLICK_RANGES
-    acts.TYPE u32              acts of the type
-    unshown.TYPE u32           events of the type on objects that were not shown, within 30 s counted as one
-    graded bool                at least one act of a type with a grade above 0
+    events.TYPE u32            events of the type on shown objects
+    unshown.TYPE u32           events of the type on objects that were not shown
+    graded bool                at least one event on a shown object, of a type with a grade above 0
 
 `showings` has one row per shown result:
 
@@ -30,7 +30,7 @@ session, object and type within 30 s of the one before are one act (COUNTER 5, d
     place u32                  1-based
     object str
     meta.PATH str?             one per declared path
-    acts.TYPE u32              acts of the type on it, of types that the importance policy names
+    events.TYPE u32            events of the type on it, of types that the importance policy names
 
 The row of a UTC day has `searches` of that day with two more columns, and an aggregate of the showings of its clickable
 searches for each of `places`, `objects` and the declared `meta.PATH`:
@@ -43,11 +43,11 @@ searches for each of `places`, `objects` and the declared `meta.PATH`:
     value u32 | str?           the place, object or value
     searches u32               distinct searches that showed it
     showings u32
-    acts.TYPE u32
-    with.TYPE u32              distinct searches with such an act on it
+    events.TYPE u32
+    with.TYPE u32              distinct searches with such an event on it
 """
 
-ACTS = "acts."
+EVENTS = "events."
 UNSHOWN = "unshown."
 WITH = "with."
 CLICKS = "clicks."
@@ -55,7 +55,7 @@ CLICK, ADD_TO_CART, PURCHASE = "click", "add_to_cart", "purchase"
 # Event types beyond those that the importance policy names, per range; the rarer ones are counted as OTHER_TYPES.
 TYPES_KEPT = 100
 OTHER_TYPES = "(other)"
-SAME_ACT_MS = 30_000
+SAME_EVENT_MS = 30_000
 REFINED_MS = 300_000
 TYPING_MS = 30_000
 SEARCHES, SHOWINGS, PLACES, OBJECTS = "searches", "showings", "places", "objects"

@@ -16,7 +16,7 @@ from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason
 from clickstream.domain.windows import Window
 
 # The columns of `searches` from which a day's flags are made.
-_FLAGGED = ("batch", "number", "at", "user", "irrelevant", "query", "acts.*", "unshown.*")
+_FLAGGED = ("batch", "number", "at", "user", "irrelevant", "query", "events.*", "unshown.*")
 
 
 class Cover:

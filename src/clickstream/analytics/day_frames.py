@@ -26,9 +26,9 @@ def of_day(day: int) -> pl.Expr:
 
 
 def joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """One frame of several whose columns `acts.`, `unshown.` and `with.` may differ; absent counts are 0."""
+    """One frame of several whose columns `events.`, `unshown.` and `with.` may differ; absent counts are 0."""
     frame = pl.concat(frames, how="diagonal_relaxed")
-    counted = (columns.ACTS, columns.UNSHOWN, columns.WITH)
+    counted = (columns.EVENTS, columns.UNSHOWN, columns.WITH)
     return frame.with_columns(pl.col(name).fill_null(0) for name in frame.columns if name.startswith(counted))
 
 
@@ -45,7 +45,7 @@ def day_searches(day: int, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         frames: The frame `searches` of every range with a session on that day.
     """
     searches = joined([frame.filter(of_day(day)) for frame in frames]).sort("user", "at", "batch", "number")
-    counted = [name for name in searches.columns if name.startswith((columns.ACTS, columns.UNSHOWN))]
+    counted = [name for name in searches.columns if name.startswith((columns.EVENTS, columns.UNSHOWN))]
     gap = (pl.col("at").shift(-1) - pl.col("at")).dt.total_milliseconds().over("user")
     following = pl.col("query").shift(-1).over("user")
     known = searches.filter(~pl.col("irrelevant") & (pl.col("user") != 0)).select(
@@ -92,15 +92,15 @@ def shown_in(searches: pl.DataFrame, each: RangeParts) -> pl.DataFrame:
 
 
 def by_value(shown: pl.DataFrame, by: Sequence[pl.Expr]) -> pl.DataFrame:
-    """Showings by value: distinct searches, showings, acts, and distinct searches with an act."""
-    acts = [name for name in shown.columns if name.startswith(columns.ACTS)]
-    of_search = shown.group_by(*by, "batch", "number").agg(pl.len().alias("showings"), pl.col(acts).sum())
+    """Showings by value: distinct searches, showings, events, and distinct searches with an event."""
+    events = [name for name in shown.columns if name.startswith(columns.EVENTS)]
+    of_search = shown.group_by(*by, "batch", "number").agg(pl.len().alias("showings"), pl.col(events).sum())
     keys = [expression.meta.output_name() for expression in by]
     return of_search.group_by(keys).agg(
         pl.len().alias("searches"),
         pl.col("showings").sum(),
-        pl.col(acts).sum(),
-        *((pl.col(name) > 0).sum().alias(columns.WITH + name.removeprefix(columns.ACTS)) for name in acts),
+        pl.col(events).sum(),
+        *((pl.col(name) > 0).sum().alias(columns.WITH + name.removeprefix(columns.EVENTS)) for name in events),
     )
 
 

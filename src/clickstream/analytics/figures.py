@@ -212,7 +212,7 @@ class Asked:
     def _keeps(self, dimension: str, frame: pl.DataFrame) -> pl.Expr:
         values = self.question.filters[dimension]
         if dimension == EVENT_TYPE:
-            names = [name for name in (columns.ACTS + value for value in values) if name in frame.columns]
+            names = [name for name in (columns.EVENTS + value for value in values) if name in frame.columns]
             return pl.any_horizontal(*((pl.col(name) > 0) for name in names), pl.lit(value=False))
         if dimension == "query":
             return pl.col("query").is_in([normalised(value) for value in values])

@@ -86,12 +86,12 @@ def _joined(
         yield session, group if number == session.number else ()
 
 
-def acts_in(times: Sequence[int]) -> int:
-    """The number of acts among events of one session, object and type, given their times in milliseconds."""
+def distinct_events(times: Sequence[int]) -> int:
+    """The number of events that count, of one session, object and type, given their times in milliseconds."""
     if len(times) == 1:
         return 1
     ordered = sorted(times)
-    return 1 + sum(later - earlier > columns.SAME_ACT_MS for earlier, later in itertools.pairwise(ordered))
+    return 1 + sum(later - earlier > columns.SAME_EVENT_MS for earlier, later in itertools.pairwise(ordered))
 
 
 @dataclass(slots=True)
@@ -99,10 +99,10 @@ class _Making:
     rules: FrameRules
     searches: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     showings: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    # Per search, and per shown result by its row: event type → acts.
-    acts: list[Counter[str]] = field(default_factory=list)
+    # Per search, and per shown result by its row: event type → events.
+    shown: list[Counter[str]] = field(default_factory=list)
     unshown: list[Counter[str]] = field(default_factory=list)
-    shown_acts: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    of_results: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     days: set[int] = field(default_factory=set)
     totals: Counter[str] = field(default_factory=Counter)
     _queries: dict[str, str] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class _Making:
         at = (session.created_at - _EPOCH) // _MILLISECOND
         self.days.add(at // 86_400_000)
         self._add_search(session, search, at)
-        self._add_acts(search, at, self._times(events))
+        self._add_events(search, at, self._times(events))
         self._add_showings(session.number, search)
 
     def _times(self, events: Iterable[RawEvent]) -> Times:
@@ -158,20 +158,20 @@ class _Making:
         for path, value in zip(self.rules.segments.context, search.context, strict=True):
             row[CONTEXT + path].append(value)
 
-    def _add_acts(self, search: LoggedSearch, at: int, times: Times) -> None:
+    def _add_events(self, search: LoggedSearch, at: int, times: Times) -> None:
         rows = {each: index for index, each in enumerate(search.objects)} if times else {}
         begin = len(self.showings["place"])
-        acts, unshown, clicks = Counter[str](), Counter[str](), [0] * len(_CLICK_STARTS)
+        shown, unshown, clicks = Counter[str](), Counter[str](), [0] * len(_CLICK_STARTS)
         place_sum, first_click = 0, None
         for (object_id, event_type), moments in times.items():
-            count = acts_in(moments)
+            count = distinct_events(moments)
             index = rows.get(object_id)
             if index is None:
                 unshown[event_type] += count
                 continue
-            acts[event_type] += count
+            shown[event_type] += count
             if event_type in self.rules.policy.grades:
-                self.shown_acts[event_type][begin + index] = count
+                self.of_results[event_type][begin + index] = count
             if event_type == columns.CLICK:
                 place = search.places[index]
                 place_sum += count * place
@@ -184,8 +184,8 @@ class _Making:
         for start, count in zip(_CLICK_STARTS, clicks, strict=True):
             row[f"{columns.CLICKS}{start}"].append(count)
         grades, default = self.rules.policy.grades, self.rules.policy.default_grade
-        row["graded"].append(any(grades.get(each, default) > 0 for each in acts))
-        self.acts.append(acts)
+        row["graded"].append(any(grades.get(each, default) > 0 for each in shown))
+        self.shown.append(shown)
         self.unshown.append(unshown)
 
     def _add_showings(self, number: int, search: LoggedSearch) -> None:
@@ -204,7 +204,7 @@ class _Making:
             ((pl.col("shown") > 0) & ~pl.col("payload")).alias("clickable"),
             *(
                 pl.Series(prefix + name, counts, pl.UInt32)
-                for prefix, rows in ((columns.ACTS, self.acts), (columns.UNSHOWN, self.unshown))
+                for prefix, rows in ((columns.EVENTS, self.shown), (columns.UNSHOWN, self.unshown))
                 for name, counts in self._by_type(rows)
             ),
         )
@@ -212,8 +212,8 @@ class _Making:
         schema = {"number": pl.UInt32, "place": pl.UInt32, "object": pl.String, **meta}
         showings = pl.DataFrame(self.showings, schema=schema)
         showings = showings.with_columns(
-            pl.Series(columns.ACTS + name, [counts.get(row, 0) for row in range(showings.height)], pl.UInt32)
-            for name, counts in sorted(self.shown_acts.items())
+            pl.Series(columns.EVENTS + name, [counts.get(row, 0) for row in range(showings.height)], pl.UInt32)
+            for name, counts in sorted(self.of_results.items())
         )
         return RangeFrames(searches, showings, tuple(sorted(self.days)), dict(self.totals))
 

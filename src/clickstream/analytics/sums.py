@@ -13,7 +13,7 @@ from clickstream.domain.figures import EventFigures, Figures, Population, Rate
 GROUP = ("part", "value")
 # What sums need of `searches`.
 NEEDED = (
-    *("irrelevant", "shown", "clickable", "click_place_sum", "clicks.*", "acts.*", "unshown.*", "user", "graded"),
+    *("irrelevant", "shown", "clickable", "click_place_sum", "clicks.*", "events.*", "unshown.*", "user", "graded"),
     "first_click_ms",
 )
 
@@ -35,8 +35,8 @@ def search_sums(frame: pl.DataFrame, population: Population) -> pl.DataFrame:
     def total(name: str, condition: pl.Expr) -> pl.Expr:
         return pl.col(name).cast(pl.Int64).filter(condition).sum().alias(name)
 
-    acts = [name for name in frame.columns if name.startswith(columns.ACTS)]
-    click = columns.ACTS + columns.CLICK
+    events = [name for name in frame.columns if name.startswith(columns.EVENTS)]
+    click = columns.EVENTS + columns.CLICK
     return frame.group_by(GROUP).agg(
         counted.sum().cast(pl.Int64).alias("searches"),
         clickable.sum().cast(pl.Int64).alias("clickable"),
@@ -51,20 +51,23 @@ def search_sums(frame: pl.DataFrame, population: Population) -> pl.DataFrame:
         (counted & known & pl.col("refined")).sum().cast(pl.Int64).alias("refined"),
         (counted & known).sum().cast(pl.Int64).alias("known"),
         *(total(name, clickable) for name in frame.columns if name.startswith(columns.CLICKS)),
-        *(total(name, counted) for name in frame.columns if name.startswith((columns.ACTS, columns.UNSHOWN))),
+        *(total(name, counted) for name in frame.columns if name.startswith((columns.EVENTS, columns.UNSHOWN))),
         *(
-            (clickable & (pl.col(name) > 0)).sum().cast(pl.Int64).alias(columns.WITH + name.removeprefix(columns.ACTS))
-            for name in acts
+            (clickable & (pl.col(name) > 0))
+            .sum()
+            .cast(pl.Int64)
+            .alias(columns.WITH + name.removeprefix(columns.EVENTS))
+            for name in events
         ),
-        *([total(click, clickable).alias("clickable_clicks")] if click in acts else []),
+        *([total(click, clickable).alias("clickable_clicks")] if click in events else []),
     )
 
 
 def showing_sums(frame: pl.DataFrame, population: Population) -> pl.DataFrame:
     """The sums of every group of showings by value, all of clickable searches."""
     counted = counts(population)
-    names = [name for name in frame.columns if name.startswith((columns.ACTS, columns.WITH))]
-    click = columns.ACTS + columns.CLICK
+    names = [name for name in frame.columns if name.startswith((columns.EVENTS, columns.WITH))]
+    click = columns.EVENTS + columns.CLICK
 
     def total(name: str, condition: pl.Expr = counted) -> pl.Expr:
         return pl.col(name).cast(pl.Int64).filter(condition).sum()
@@ -101,11 +104,11 @@ def figures_of(sums: Mapping[str, Any], beside: Mapping[str, Any], *, of_results
         of_results: Whether the sums are of showings.
         whole_days: Whether the time is whole UTC days.
     """
-    types = sorted({name.split(".", 1)[1] for name in sums if name.startswith((columns.ACTS, columns.UNSHOWN))})
+    types = sorted({name.split(".", 1)[1] for name in sums if name.startswith((columns.EVENTS, columns.UNSHOWN))})
     events = [
         EventFigures(
             name,
-            sums.get(columns.ACTS + name, 0),
+            sums.get(columns.EVENTS + name, 0),
             sums.get(columns.UNSHOWN + name, 0),
             sums.get(columns.WITH + name, 0),
         )

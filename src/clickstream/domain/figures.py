@@ -15,7 +15,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class EventFigures:
-    """The events of one type: acts on shown objects, events on others, and clickable searches with an act."""
+    """The events of one type: on shown objects, on others, and the clickable searches with one on a shown object."""
 
     type: str
     count: int
@@ -64,7 +64,7 @@ class Figures:
         return {name: counts for name, counts in found.items() if counts[1]}
 
     def searches_with(self, event_type: str) -> int:
-        """The number of clickable searches with an act of this type."""
+        """The number of clickable searches with an event of this type on a shown object."""
         return sum(each.searches_with for each in self.events if each.type == event_type)
 
 
