@@ -204,8 +204,8 @@ def commit(folder: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def start(folders: dict[str, Path], stack: ExitStack) -> dict[str, Version]:
-    """Starts MongoDB and a filled server of each checkout; the stack ends them."""
+def start(folders: dict[str, Path], stack: ExitStack, *, workers: bool) -> dict[str, Version]:
+    """Starts MongoDB and a filled server of each checkout, and a worker beside each; the stack ends them."""
     server_core, client_core = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
     data = stack.enter_context(tempfile.TemporaryDirectory())
     mongo = EmbeddedMongo(Path(data) / "mongodb", cache_gb=1.0)
@@ -220,6 +220,12 @@ def start(folders: dict[str, Path], stack: ExitStack) -> dict[str, Version]:
         environment = {"MONGODB_URI": mongo.uri, "CLICKSTREAM_DATABASE": name, "CLICKSTREAM_RUN_TRAINING": "false"}
         environment |= environment_of(folder)
         address, pid = stack.enter_context(server_process(server_core, *serve, **environment))
+        if workers:
+            beside = {**environment, "CLICKSTREAM_TRAINER": "127.0.0.1:1"}
+            worker = subprocess.Popen([sys.executable, "-m", "clickstream", "worker"], env=os.environ | beside)
+            stack.callback(worker.wait)
+            stack.callback(worker.terminate)
+            pin(worker.pid, client_core)
         fill(address)
         versions[name] = Version(address, pid, client[name])
     return versions
@@ -237,13 +243,13 @@ def measure(works: list[Work], versions: dict[str, Version], rounds: int) -> Non
                 work.cpu = {name: [] for name in versions}
 
 
-def run(before: Path | None, rounds: int, output: Path) -> None:
+def run(before: Path | None, rounds: int, output: Path, *, workers: bool) -> None:
     """Measures everything and writes the table."""
     folders = ({BEFORE: before} if before else {}) | {AFTER: THIS_TREE}
     works = [create(50), create(10), push(1), push(10), ingest(100), ingest(1_000), stream(), pages()]
     explanation = text(rounds, folders)  # names the commits, which may be other ones when all is measured
     with ExitStack() as stack:
-        measure(works, start(folders, stack), rounds)
+        measure(works, start(folders, stack, workers=workers), rounds)
     columns = ["work", "per", *(f"{name}: CPU µs, median (range)" for name in folders)]
     if before:
         columns.append("after / before: median (interval)")
@@ -270,11 +276,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, help="a checkout of the earlier version; without it, this tree alone")
     parser.add_argument("--rounds", type=int, default=16, help="at least 6 with --before")
+    parser.add_argument("--workers", action="store_true", help="run `clickstream worker` of each version beside it")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "cpu_per_call.md")
     arguments = parser.parse_args()
     if arguments.before and arguments.rounds < 6:
         parser.error("an interval takes at least 6 rounds")
-    run(arguments.before, arguments.rounds, arguments.output)
+    run(arguments.before, arguments.rounds, arguments.output, workers=arguments.workers)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,12 @@ def dao() -> MemoryDao:
     return MemoryDao()
 
 
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores at once how far the worker is, so that no test waits for it."""
+    monkeypatch.setattr(rollup_upkeep, "IDLE_SECONDS", 0.0)
+
+
 @contextmanager
 def kept(dao: MemoryDao, roll_ups: RollUps | None = None, owner: str = "one", **options: object) -> Iterator[None]:
     """Keeps the roll-ups of a store in a thread."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from clickstream.analytics import columns
 from clickstream.analytics.cover import Cover
-from clickstream.analytics.day_frames import FLAGS, by_value, shown_in
+from clickstream.analytics.day_frames import FLAGS, by_value, joined, shown_in
 from clickstream.analytics.rollups import RollUps
 from clickstream.analytics.sums import GROUP, NEEDED, counts, figures_of, search_sums, showing_sums, summed
 from clickstream.dao.interface.store import ClickstreamDao
@@ -21,6 +21,8 @@ from clickstream.domain.figures import Coverage, Figures, FiguresAnswer, Figures
 from clickstream.domain.query_split import normalised
 from clickstream.domain.windows import Bucket, Window, is_whole_days
 
+# Searches that are summed together: some tens of megabytes.
+ROWS_AT_ONCE = 250_000
 _FRAMES = {"object": columns.OBJECTS, "position": columns.PLACES}
 
 
@@ -78,7 +80,7 @@ class FiguresEngine:
 
 
 class Asked:
-    """One question about a window, computed day by day: only the sums of a day are kept.
+    """One question about a window, computed some days at a time: only their sums are kept.
 
     Args:
         cover: What the window is computed from.
@@ -109,11 +111,11 @@ class Asked:
         self._clickable_only = clickable_only
         self._without_users = without_users
         sums, users, clicks = [_NO_SUMS], [_NO_USERS], [_NO_CLICKS]
-        for day in cover.days:
-            if of_results:
-                sums += (showing_sums(self._grouped(frame), question.population) for frame in self._showings(day))
-                continue
-            frame = self._grouped(self._searches(day))
+        if of_results:
+            shown = (frame for day in cover.days for frame in self._showings(day))
+            sums += (showing_sums(self._grouped(frame), question.population) for frame in shown)
+        for searches in () if of_results else self._many_searches():
+            frame = self._grouped(searches)
             sums.append(search_sums(frame, question.population))
             counted = frame.filter(counts(question.population))
             users.append(counted.filter(pl.col("user") != 0).select(*GROUP, "user").unique())
@@ -131,11 +133,22 @@ class Asked:
         """The number of distinct values that have a search which counts."""
         return self._sums.filter(pl.col("searches") > 0)["value"].n_unique() if self._dimension else 0
 
+    def _many_searches(self) -> Iterator[pl.DataFrame]:
+        """The searches that the filters keep, of some days together: a sum costs some milliseconds however small."""
+        frames: list[pl.DataFrame] = []
+        for day in self.cover.days:
+            frames.append(self._searches(day))
+            if sum(frame.height for frame in frames) >= ROWS_AT_ONCE:
+                yield joined(frames)
+                frames = []
+        if frames:
+            yield joined(frames)
+
     def searches_per_user(self) -> pl.DataFrame:
         """The number of searches that count, of every known user: the columns `user` and `searches`."""
         counted = [_NO_SEARCHES]
-        for day in self.cover.days:
-            frame = self._searches(day).filter(counts(self.question.population) & (pl.col("user") != 0))
+        for searches in self._many_searches():
+            frame = searches.filter(counts(self.question.population) & (pl.col("user") != 0))
             counted.append(frame.group_by("user").agg(pl.len().cast(pl.Int64).alias("searches")))
         return pl.concat(counted).group_by("user").agg(pl.col("searches").sum())
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FREE_FOR = timedelta(seconds=60)
 # The share of the time that a serving process spends on roll-ups while it catches up: it has calls to answer.
 SERVING_SHARE = 0.5
+# Longest wait for the row in hand. Then the process ends without it: a store that does not answer delays no drain.
+STOP_SECONDS = 5.0
 
 
 def answers(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> "Answers":
@@ -67,4 +69,4 @@ async def keeping_roll_ups(
         yield
     finally:
         stop.set()
-        await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(thread.join, STOP_SECONDS)

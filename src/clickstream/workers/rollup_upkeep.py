@@ -23,6 +23,8 @@ RENEW_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
 # A day's row costs as much as all its ranges: while events still come, it is made at most this often.
 DAY_SECONDS = 30.0
+# While nothing is written, how far it is gets stored this often: each time is a write that a majority acknowledges.
+IDLE_SECONDS = 2.0
 # Before a row that could not be made is tried again. Until it is made, the figures are not said to be more exact.
 FAILED_SECONDS = 60.0
 
@@ -60,6 +62,7 @@ class RollUpUpkeep:
         self._share = share
         self._stopped = stopped
         self._renew_at = 0.0
+        self._store_at = 0.0
         self._started = clock()
         # What is still to be made, each with the earliest time of its making.
         self._ranges: dict[RangeKey, float] = {}
@@ -75,6 +78,8 @@ class RollUpUpkeep:
             except Unavailable as error:
                 logger.warning("roll-ups are postponed: %s", error)
             except Exception:
+                if self._stopped.is_set():  # the connection was closed under a row in hand
+                    return
                 logger.exception("roll-ups are postponed")
             self._stopped.wait(PAUSE_SECONDS)
         try:
@@ -112,7 +117,8 @@ class RollUpUpkeep:
             self._everything = False
         if not self._make_ranges():
             return False
-        if not self._ranges:
+        if not self._ranges and (changes.ranges or time.monotonic() >= self._store_at):
+            self._store_at = time.monotonic() + IDLE_SECONDS
             state = RollUpState(changes.resume_token, changes.exact_until, self._roll_ups.digest)
             if not self._dao.analytics.set_state(state, self._owner):
                 return False
