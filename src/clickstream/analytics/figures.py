@@ -1,9 +1,8 @@
 """Figures of a window: in parts of time, by the values of a dimension, or both."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 
@@ -22,7 +21,7 @@ from clickstream.domain.query_split import normalised
 from clickstream.domain.windows import Bucket, Window, is_whole_days
 
 # Searches that are summed together: some tens of megabytes.
-ROWS_AT_ONCE = 250_000
+ROWS_AT_ONCE = 500_000
 _FRAMES = {"object": columns.OBJECTS, "position": columns.PLACES}
 
 
@@ -110,9 +109,15 @@ class Asked:
         self._whole_days = is_whole_days([*edges])
         self._clickable_only = clickable_only
         self._without_users = without_users
-        sums, users, clicks = [_NO_SUMS], [_NO_USERS], [_NO_CLICKS]
+        # Values are numbers while they are grouped, which takes half of the time. The table of their names ends with
+        # this question: a shared one would keep every query that was ever asked about.
+        self._names = pl.Categorical(pl.Categories.random())
+        group = {"part": pl.Int64, "value": self._names}
+        sums, users, clicks = (
+            [pl.DataFrame(schema={**group, name: pl.Int64})] for name in ("searches", "user", "first_click_ms")
+        )
         if of_results:
-            shown = (frame for day in cover.days for frame in self._showings(day))
+            shown = together(frame for day in cover.days for frame in self._showings(day))
             sums += (showing_sums(self._grouped(frame), question.population) for frame in shown)
         for searches in () if of_results else self._many_searches():
             frame = self._grouped(searches)
@@ -120,7 +125,8 @@ class Asked:
             counted = frame.filter(counts(question.population))
             users.append(counted.filter(pl.col("user") != 0).select(*GROUP, "user").unique())
             clicks.append(counted.filter("clickable").select(*GROUP, "first_click_ms").drop_nulls("first_click_ms"))
-        self._sums, self._users, self._clicks = summed(sums), pl.concat(users).unique(), pl.concat(clicks)
+        self._sums = summed(sums).with_columns(pl.col("value").cast(pl.String))
+        self._users, self._clicks = pl.concat(users).unique(), pl.concat(clicks)
 
     def total(self) -> Figures:
         """The figures of the whole window, over all values."""
@@ -135,14 +141,7 @@ class Asked:
 
     def _many_searches(self) -> Iterator[pl.DataFrame]:
         """The searches that the filters keep, of some days together: a sum costs some milliseconds however small."""
-        frames: list[pl.DataFrame] = []
-        for day in self.cover.days:
-            frames.append(self._searches(day))
-            if sum(frame.height for frame in frames) >= ROWS_AT_ONCE:
-                yield joined(frames)
-                frames = []
-        if frames:
-            yield joined(frames)
+        return together(self._searches(day) for day in self.cover.days)
 
     def searches_per_user(self) -> pl.DataFrame:
         """The number of searches that count, of every known user: the columns `user` and `searches`."""
@@ -194,14 +193,17 @@ class Asked:
         ]
         if not by:
             return self._clicks.select(quantiles).with_columns(users=pl.lit(self._users["user"].n_unique()))
-        users = self._users.group_by(by).agg(pl.col("user").n_unique().alias("users"))
-        return users.join(self._clicks.group_by(by).agg(quantiles), on=list(by), how="full", coalesce=True)
+        users = self._users.group_by(by).agg(pl.len().alias("users"))  # each of them once
+        found = users.join(self._clicks.group_by(by).agg(quantiles), on=list(by), how="full", coalesce=True)
+        return found.with_columns(pl.col("value").cast(pl.String))
 
     def _grouped(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with its group: the index of the part of time, and the value as text."""
         part = pl.Series(self._edges[:-1], dtype=_AT).search_sorted(frame["at"], side="right").cast(pl.Int64) - 1
         value = pl.col("value") if "value" in frame.columns else self._value(self._dimension)
-        return frame.with_columns(part.alias("part"), value.cast(pl.String).fill_null("").alias("value"))
+        return frame.with_columns(
+            part.alias("part"), value.cast(pl.String).fill_null("").cast(self._names).alias("value")
+        )
 
     def _value(self, dimension: str) -> pl.Expr:
         if not dimension:
@@ -280,12 +282,20 @@ class Asked:
         return None if name == columns.OBJECTS and not is_whole_days([*self._edges]) else name
 
 
+def together(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows in fewer frames, of at least `ROWS_AT_ONCE` rows each but the last."""
+    found: list[pl.DataFrame] = []
+    for frame in frames:
+        found.append(frame)
+        if sum(each.height for each in found) >= ROWS_AT_ONCE:
+            yield joined(found)
+            found = []
+    if found:
+        yield joined(found)
+
+
 _AT = pl.Datetime("ms", "UTC")
-_GROUPED: Mapping[str, Any] = {"part": pl.Int64, "value": pl.String}
-_NO_SUMS = pl.DataFrame(schema={**_GROUPED, "searches": pl.Int64})
-_NO_USERS = pl.DataFrame(schema={**_GROUPED, "user": pl.Int64})
 _NO_SEARCHES = pl.DataFrame(schema={"user": pl.Int64, "searches": pl.Int64})
-_NO_CLICKS = pl.DataFrame(schema={**_GROUPED, "first_click_ms": pl.Int64})
 
 
 def _by_type(rows: Sequence[FiguresRow], value_limit: int) -> tuple[list[FiguresRow], int]:
