@@ -13,6 +13,7 @@ from support.plain_figures import PlainSearch, plain_figures
 from support.rollup_making import SEGMENTS, make_all, roll_ups_of
 
 from clickstream.analytics.figures import FiguresEngine
+from clickstream.dao.interface.analytics import RollUpState
 from clickstream.domain.analytics import Segments
 from clickstream.domain.figures import Figures, Population, Question
 from clickstream.domain.windows import Bucket, Window
@@ -130,3 +131,25 @@ def test_r25_the_figures_of_every_value_are_those_of_a_plain_count(
     assert answer.coverage.from_sessions == (dimension.startswith("context.") and not declared)
     order = [(-row.figures.searches, row.value) for row in answer.rows]
     assert order == sorted(order)
+
+
+def test_rows_of_other_rules_are_not_read() -> None:
+    """R25: while rows are made anew by other rules, only the new ones count, and nothing is said to be exact."""
+    dao = MemoryDao()
+    searches = write_log(dao, 41)
+    before, after = roll_ups_of(dao), roll_ups_of(dao, Segments(("other",), ("third",)))
+    make_all(before, dao)
+    dao.analytics.take_lease("me", START, START + DAY)
+    dao.analytics.set_state(RollUpState("token", START, before.digest), "me")
+    window = Window(START - timedelta(hours=22), START + timedelta(hours=98), ZoneInfo("UTC"))
+    for roll_ups, expected, exact in ((before, len(searches), START), (after, 0, None)):
+        for dimension in ("context.other", "meta.third", ""):
+            population = Population(include_irrelevant=True)
+            engine = FiguresEngine(dao, roll_ups)
+            answer = engine.figures(window, Bucket.WHOLE, dimension, Question({}, population), 20)
+            assert answer.coverage.exact_until == exact
+            assert answer.total.searches == expected or dimension
+    [key, *_] = dao.analytics.all_ranges()
+    after.make_range(key)
+    answer = FiguresEngine(dao, after).figures(window, Bucket.WHOLE, "context.other", Question(), 20)
+    assert 0 < answer.total.searches < len(searches)

@@ -22,8 +22,8 @@ class Answers:
     """
 
     def __init__(self, dao: ClickstreamDao, policy: ImportancePolicy, segments: Segments) -> None:
-        self._dao = dao
-        self._engine = FiguresEngine(dao, RollUps(dao, FrameRules(policy, segments)))
+        self._roll_ups = RollUps(dao, FrameRules(policy, segments))
+        self._engine = FiguresEngine(dao, self._roll_ups)
 
     def figures(
         self, window: Window, bucket: Bucket, dimension: str, question: Question, value_limit: int
@@ -35,10 +35,10 @@ class Answers:
         self, wanted: str, window: Window, question: Question, min_searches: int, offset: int, limit: int
     ) -> tuple[Sequence[TopRow], Coverage]:
         """As `analytics.top_lists.top`."""
-        exact_until = self._dao.analytics.state().exact_until
+        exact_until = self._roll_ups.exact_until()
         return top(self._engine, TopList(wanted), window, question, min_searches, offset, limit, exact_until)
 
     def compare(self, first: tuple[Window, Question], second: tuple[Window, Question]) -> Comparison:
         """As `analytics.comparison.compare`."""
-        exact_until = self._dao.analytics.state().exact_until
+        exact_until = self._roll_ups.exact_until()
         return compare(self._engine, first, second, exact_until)

@@ -37,7 +37,7 @@ class Cover:
         self._roll_ups = roll_ups
         self.window = window
         days = window.first_day, window.last_day
-        heads = analytics.range_heads(days)
+        heads = roll_ups.range_heads(days)
         self._heads: dict[int, list[RangeHead]] = {day: [] for day in range(days[0], days[1] + 1)}
         for head in heads:
             for day in head.days:

@@ -47,7 +47,7 @@ class FiguresEngine:
         Raises:
             InvalidArgument: The roll-ups do not hold it, and the window is too long to compute it otherwise.
         """
-        state = self._dao.analytics.state()  # before the rows: they can only be newer
+        exact_until = self._roll_ups.exact_until()  # before the rows: they can only be newer
         edges = window.edges(bucket)
         by = "" if dimension == EVENT_TYPE else dimension
         asked = Asked(self.cover(window, {by, *question.filters}), by, question, edges)
@@ -56,7 +56,7 @@ class FiguresEngine:
         else:
             rows, values = asked.rows(value_limit), asked.value_count()
         total = self._total(asked) if is_of_results(dimension) else asked.total()
-        return FiguresAnswer(rows, total, values, self.coverage(asked.cover, state.exact_until))
+        return FiguresAnswer(rows, total, values, self.coverage(asked.cover, exact_until))
 
     def _total(self, asked: "Asked") -> Figures:
         """The figures of all values of a dimension of results: each search counts once."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 import polars as pl
 
@@ -63,7 +64,7 @@ class RollUps:
         """Makes the row of a UTC day again if it is not up to date; returns whether it was made."""
         analytics = self._dao.analytics
         before = next(iter(analytics.day_heads((day, day))), None)
-        heads = analytics.range_heads((day, day))
+        heads = self.range_heads((day, day))
         digest = self.day_digest(heads)
         if not heads or (before is not None and before.digest == digest):
             return False
@@ -73,6 +74,15 @@ class RollUps:
         # A range that was replaced meanwhile has another version, so this row is not used then.
         head = DayHead(day, before.version + 1 if before else 1, digest)
         return analytics.replace_day(head, {name: pack(frame) for name, frame in frames.items()})
+
+    def range_heads(self, days: tuple[int, int]) -> list[RangeHead]:
+        """The heads of the ranges with a session on these UTC days that were made by these rules, by key."""
+        return [head for head in self._dao.analytics.range_heads(days) if head.rules == self.digest]
+
+    def exact_until(self) -> datetime | None:
+        """Until when the rows by these rules have seen every write; None until all of them are made."""
+        state = self._dao.analytics.state()
+        return state.exact_until if state.rules == self.digest else None
 
     def day_digest(self, heads: Iterable[RangeHead]) -> str:
         """Names what the row of a day is made from: its ranges' rows, and the rules."""
