@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -112,7 +113,7 @@ class Asked:
         # Values are numbers while they are grouped, which takes half of the time. The table of their names ends with
         # this question: a shared one would keep every query that was ever asked about.
         self._names = pl.Categorical(pl.Categories.random())
-        group = {"part": pl.Int64, "value": self._names}
+        group: dict[str, Any] = {"part": pl.Int64, "value": self._names}
         sums, users, clicks = (
             [pl.DataFrame(schema={**group, name: pl.Int64})] for name in ("searches", "user", "first_click_ms")
         )
