@@ -57,7 +57,6 @@ LIBRARIES: dict[str, set[str]] = {
     "peft": {"training"},
     "numpy": {"training"},
     "polars": {"analytics"},
-    "crawleruseragents": {"analytics"},
     "grpc": {"contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},
     "grpc_status": {"contract/statuses"},
     "grpc_health": {"servicers/server"},
