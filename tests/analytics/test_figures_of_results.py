@@ -14,7 +14,6 @@ from support.memory_store import MemoryDao
 from support.plain_figures import PlainSearch, acts, followers, is_typing, text_at
 from support.rollup_making import SEGMENTS, make_all, roll_ups_of
 
-from clickstream.analytics import figures as engine_module
 from clickstream.analytics.figures import FiguresEngine
 from clickstream.domain import limits
 from clickstream.domain.analytics import Segments
@@ -179,7 +178,7 @@ def test_too_many_results_to_count_one_by_one_are_refused(monkeypatch: pytest.Mo
     write_log(dao, 1)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao)
-    monkeypatch.setattr(engine_module.limits, "FIGURE_SHOWINGS", 10)
+    monkeypatch.setattr(limits, "FIGURE_SHOWINGS", 10)
     question = Question({"client": ("web",)})
     with pytest.raises(InvalidArgument, match="window: has about"):
         FiguresEngine(dao, roll_ups).figures(UTC_WINDOW, Bucket.WHOLE, "object", question, 100)

@@ -1,5 +1,7 @@
 """AnalyticsService through a channel: answers, pages, and every kind of bad input."""
 
+import base64
+import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ from support.servers import POLICY, Clock, InProcessServer, detail, reason
 from clickstream.analytics.range_frames import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.domain.analytics import Segments
+from clickstream.servicers.checks import page_tokens
 
 
 @pytest.fixture
@@ -102,6 +105,18 @@ def test_a_list_is_read_page_by_page(server: InProcessServer) -> None:
     assert reason(refused.value) == "INVALID_PAGE_TOKEN"
 
 
+def test_a_made_up_page_token_is_refused(server: InProcessServer) -> None:
+    """R7: a token whose window is longer than any is not one of this service, and no input leads to INTERNAL."""
+    request = pb.ListTopRequest(list=pb.TOP_LIST_RISING, page_size=1)
+    made = server.analytics.ListTop(request).next_page_token
+    assert made
+    *_, digest = json.loads(base64.urlsafe_b64decode(made + "=="))
+    request.page_token = page_tokens.encode_token("ListTop", 0, 2**46, 0, digest)
+    with pytest.raises(grpc.RpcError) as refused:
+        server.analytics.ListTop(request)
+    assert reason(refused.value) == "INVALID_PAGE_TOKEN"
+
+
 def test_two_clients_are_compared(server: InProcessServer) -> None:
     """A comparison has both sides, the difference of each rate with its interval, and says what may mislead."""
     sides = [
@@ -119,6 +134,7 @@ QUERY = pb.QueryFiguresRequest
 LIST = pb.ListTopRequest
 FILTER = figures_pb2.Filter
 DAY = timedelta(days=1)
+YEAR_1, YEAR_9999 = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 22, tzinfo=UTC)
 
 
 def window(**fields: Any) -> figures_pb2.Window:
@@ -142,6 +158,9 @@ def window(**fields: Any) -> figures_pb2.Window:
         (QUERY(window=window(start=NOW - 17 * DAY, end=NOW), bucket=pb.BUCKET_HOUR), "bucket"),
         (QUERY(window=window(start=NOW - 500 * DAY, end=NOW), bucket=pb.BUCKET_DAY), "bucket"),
         (QUERY(bucket=9), "bucket"),
+        (QUERY(window=window(start=YEAR_1, end=YEAR_1 + 9 * DAY), bucket=pb.BUCKET_DAY), "window.start"),
+        (LIST(list=pb.TOP_LIST_RISING, window=window(start=YEAR_1 + DAY, end=YEAR_1 + 9 * DAY)), "window.start"),
+        (QUERY(window=window(start=YEAR_9999, end=YEAR_9999 + 9 * DAY), bucket=pb.BUCKET_WEEK), "window.end"),
         (QUERY(value_limit=101), "value_limit"),
         (QUERY(value_limit=-1), "value_limit"),
         (QUERY(filters=[FILTER(dimension="client")]), "filters[0].values"),

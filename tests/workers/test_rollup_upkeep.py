@@ -167,6 +167,18 @@ def test_one_worker_works_at_a_time(dao: MemoryDao) -> None:
     assert time.monotonic() - began < rollup_upkeep.LEASE.total_seconds() / 2
 
 
+def test_a_worker_without_anything_to_make_keeps_its_lease(dao: MemoryDao, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing is written for longer than a lease, no other worker and no serving process takes over."""
+    monkeypatch.setattr(rollup_upkeep, "LEASE", timedelta(seconds=0.6))
+    monkeypatch.setattr(rollup_upkeep, "RENEW_SECONDS", 0.1)
+    with kept(dao, owner="one"):
+        wait_until_exact(dao)
+        idle_until = datetime.now(UTC) + timedelta(seconds=1.5)
+        wait_for(lambda: datetime.now(UTC) > idle_until)
+        now = datetime.now(UTC)
+        assert not dao.analytics.take_lease("two", now, now + 20 * SECOND)
+
+
 def test_a_serving_process_waits_for_workers(dao: MemoryDao) -> None:
     """It takes the lease only if nobody had it for a while."""
     dao.sessions.append(session_drafts(1))

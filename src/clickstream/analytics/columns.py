@@ -51,7 +51,7 @@ EVENTS = "events."
 UNSHOWN = "unshown."
 WITH = "with."
 CLICKS = "clicks."
-CLICK, ADD_TO_CART, PURCHASE = "click", "add_to_cart", "purchase"
+CLICK = "click"
 # Event types beyond those that the importance policy names, per range; the rarer ones are counted as OTHER_TYPES.
 TYPES_KEPT = 100
 OTHER_TYPES = "(other)"

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import polars as pl
 
-from clickstream.analytics.figures import Asked, FiguresEngine
+from clickstream.analytics.asked import Asked
+from clickstream.analytics.figures import FiguresEngine
 from clickstream.domain.figures import Comparison, Difference, Question
 from clickstream.domain.intervals import newcombe
 from clickstream.domain.windows import Bucket, Window

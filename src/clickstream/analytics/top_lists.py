@@ -6,7 +6,8 @@ from enum import StrEnum
 
 import polars as pl
 
-from clickstream.analytics.figures import Asked, FiguresEngine
+from clickstream.analytics.asked import Asked
+from clickstream.analytics.figures import FiguresEngine
 from clickstream.analytics.sums import figures_of
 from clickstream.domain.figures import Coverage, Question, TopRow
 from clickstream.domain.windows import Bucket, Window

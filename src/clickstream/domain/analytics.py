@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from clickstream.domain import limits
@@ -76,11 +76,6 @@ def user_key(user_id: str) -> int:
 def day_of(moment: datetime) -> int:
     """The UTC day of a moment, as the number of days since 1970-01-01."""
     return (moment.astimezone(UTC).date() - EPOCH_DAY).days
-
-
-def day_name(day: int) -> str:
-    """A UTC day as YYYY-MM-DD."""
-    return (EPOCH_DAY + timedelta(days=day)).isoformat()
 
 
 def is_of_results(dimension: str) -> bool:

@@ -94,7 +94,7 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         offset = 0
         if request.page_token:
             begin, end, offset, asked = page_tokens.decode_token(request.page_token, "ListTop", (int, int, int, str))
-            if asked != digest or begin >= end or end >= 2**47 or offset >= 2**31:
+            if asked != digest or offset >= 2**31 or not checks.is_window(begin, end):
                 raise page_tokens.foreign_token()
             window = Window(_moment(begin), _moment(end), window.zone)
         wanted = pb.TopList.Name(request.list).removeprefix("TOP_LIST_")

@@ -1,6 +1,6 @@
 """Keeps roll-ups up to date: makes the rows of ranges again that were written, and the rows of days that ended (R26).
 
-One worker at a time does it, under a lease. What it makes is right whoever else makes it: a row is replaced as a whole,
+One worker at a time does it, under a lease. Two workers at once would do no harm: a row is replaced as a whole,
 and only if no other worker replaced it meanwhile. The place in the stream of changes is stored after everything up to
 it is made. So a worker that dies leaves nothing to repair: the next one goes on at that place.
 """
@@ -111,6 +111,8 @@ class RollUpUpkeep:
 
     def _on_changes(self, changes: Changes) -> bool:
         """Makes what changed, and then stores how far it is. Returns whether to go on."""
+        if not self._may_go_on():  # also while there is nothing to make: a lease that ends gives the work away
+            return False
         self._ranges |= dict.fromkeys(changes.ranges, 0.0)
         if self._everything:
             self._ranges |= dict.fromkeys(self._dao.analytics.all_ranges(), 0.0)

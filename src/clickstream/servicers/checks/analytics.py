@@ -18,6 +18,8 @@ from clickstream.servicers.checks import fields
 
 DIMENSIONS = ", ".join([*OF_RESULTS, *OF_SEARCHES, f"{CONTEXT}PATH", f"{META}PATH"])
 LONGEST_WINDOW = timedelta(days=3660)
+# Parts of time, and the window before, must be times, too.
+FIRST_YEAR, LAST_YEAR = 100, 9_900
 
 
 def checked_window(
@@ -43,6 +45,11 @@ def checked_window(
         return default
     if start >= end:
         violations.append(FieldViolation(f"{field}.end", "must lie after `start`"))
+        return default
+    beyond = [name for name, at in (("start", start), ("end", end)) if not FIRST_YEAR <= at.year <= LAST_YEAR]
+    for name in beyond:
+        violations.append(FieldViolation(f"{field}.{name}", f"must lie in the years {FIRST_YEAR} to {LAST_YEAR}"))
+    if beyond:
         return default
     if end - start > LONGEST_WINDOW:
         description = f"lies more than {LONGEST_WINDOW.days:,} days after `start`"
@@ -145,3 +152,8 @@ def checked_value_limit(value: int, violations: fields.Violations) -> int:
 def utc_milliseconds(moment: datetime) -> int:
     """A time as milliseconds since 1970."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def is_window(begin: int, end: int) -> bool:
+    """Whether a window can have these ends, in milliseconds since 1970."""
+    return 0 < end - begin <= LONGEST_WINDOW // timedelta(milliseconds=1) + 2 * 900_000 and end < 2**47
