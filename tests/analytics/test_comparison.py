@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from embedding_studio.clickstream.v1 import session_pb2
-from support.click_logs import START, write_log
+from support.click_logs import JUDGED, START, write_log
 from support.memory_store import MemoryDao
 from support.rollup_making import make_all, roll_ups_of
 
@@ -29,7 +29,7 @@ def compared(dao: MemoryDao, first: Question, second: Question) -> Comparison:
 def test_r25_differences_are_those_of_the_sides_figures() -> None:
     """R25: each side has the figures of its filter, and every rate that both have is compared with its interval."""
     dao = MemoryDao()
-    write_log(dao, 31)
+    write_log(dao, 31, JUDGED)
     web, app = Question({"client": ("web",)}), Question({"client": ("app",)})
     found = compared(dao, web, app)
     engine = FiguresEngine(dao, roll_ups_of(dao))

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.click_logs import GRADES, POLICY, START, write_log
+from support.click_logs import GRADES, JUDGED, POLICY, START, write_log
 from support.memory_store import MemoryDao
 from support.plain_figures import PlainSearch, plain_figures
 from support.rollup_making import SEGMENTS, make_all, roll_ups_of
@@ -38,7 +38,7 @@ def plain(figures: Figures) -> dict[str, Any]:
             name: getattr(figures, name)
             for name in (
                 *("searches", "clickable_searches", "irrelevant_searches", "typing_searches", "showings", "users"),
-                "click_place_sum",
+                *("click_place_sum", "robot_searches"),
             )
         },
         "events": {each.type: (each.count, each.unshown_count, each.searches_with) for each in figures.events},
@@ -57,6 +57,7 @@ def counted(searches: list[PlainSearch], chosen: Any, population: Population, *,
         GRADES,
         POLICY.aliases,
         include_irrelevant=population.include_irrelevant,
+        include_robots=population.include_robots,
         collapse_typing=population.collapse_typing,
         whole_days=whole_days,
     )
@@ -67,7 +68,7 @@ def whole(moment: datetime) -> bool:
     return moment.astimezone(UTC).time() == datetime.min.time()
 
 
-populations = st.builds(Population, st.booleans(), st.booleans())
+populations = st.builds(Population, st.booleans(), st.booleans(), st.booleans())
 windows = st.builds(
     lambda start, length, zone: Window.around(
         START + timedelta(hours=start), START + timedelta(hours=start + length), ZoneInfo(zone)
@@ -85,7 +86,7 @@ def test_r25_the_figures_of_every_part_of_time_are_those_of_a_plain_count(
 ) -> None:
     """R25: in every zone, for every part of time, from rows of days or of ranges, every count and rate is exact."""
     dao = MemoryDao()
-    searches = write_log(dao, seed)
+    searches = write_log(dao, seed, JUDGED)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao, days=days)
     answer = FiguresEngine(dao, roll_ups).figures(window, bucket, "", Question({}, population), 20)
@@ -107,7 +108,7 @@ def test_r25_the_figures_of_every_value_are_those_of_a_plain_count(
 ) -> None:
     """R25: by every dimension of searches, declared or not, every value has the figures of its searches."""
     dao = MemoryDao()
-    searches = write_log(dao, seed)
+    searches = write_log(dao, seed, JUDGED)
     roll_ups = roll_ups_of(dao, SEGMENTS if declared else Segments())
     make_all(roll_ups, dao, days=days)
     window = Window(START - timedelta(hours=22), START + timedelta(hours=98), ZoneInfo("UTC"))
@@ -136,7 +137,7 @@ def test_r25_the_figures_of_every_value_are_those_of_a_plain_count(
 def test_rows_of_other_rules_are_not_read() -> None:
     """R25: while rows are made anew by other rules, only the new ones count, and nothing is said to be exact."""
     dao = MemoryDao()
-    searches = write_log(dao, 41)
+    searches = write_log(dao, 41, JUDGED)
     before, after = roll_ups_of(dao), roll_ups_of(dao, Segments(("other",), ("third",)))
     make_all(before, dao)
     dao.analytics.take_lease("me", START, START + DAY)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.click_logs import POLICY, START, write_log
+from support.click_logs import JUDGED, POLICY, START, write_log
 from support.memory_store import MemoryDao
 from support.plain_figures import PlainSearch, acts, followers, is_typing, text_at
 from support.rollup_making import SEGMENTS, make_all, roll_ups_of
@@ -39,7 +39,11 @@ def plain_by_value(
     found: dict[tuple[Any, str], dict[str, Any]] = {}
     for search in searches:
         typing = is_typing(search, following.get(id(search)))
-        left_out = (search.irrelevant and not population.include_irrelevant) or (typing and population.collapse_typing)
+        left_out = (
+            (search.irrelevant and not population.include_irrelevant)
+            or (search.robot and not population.include_robots)
+            or (typing and population.collapse_typing)
+        )
         if not search.clickable or left_out:
             continue
         of_search = acts(search, POLICY.aliases)
@@ -90,7 +94,7 @@ def test_r25_results_have_the_figures_of_a_plain_count(
 ) -> None:
     """R25: by place, object and path of results, from whole days or parts of them, every value is exact."""
     dao = MemoryDao()
-    searches = write_log(dao, seed)
+    searches = write_log(dao, seed, JUDGED)
     roll_ups = roll_ups_of(dao, SEGMENTS if declared else Segments())
     make_all(roll_ups, dao, days=days)
     answer = FiguresEngine(dao, roll_ups).figures(window, Bucket.WHOLE, dimension, Question({}, population), 100)
@@ -105,7 +109,7 @@ def test_r25_results_have_the_figures_of_a_plain_count(
 def test_r25_filters_on_results_and_searches_hold_together(seed: int, dimension: str, days: bool) -> None:
     """R25: with filters on objects and on the client, only those results of those searches count."""
     dao = MemoryDao()
-    searches = write_log(dao, seed)
+    searches = write_log(dao, seed, JUDGED)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao, days=days)
     filters = {"object": ("a", "b", "c"), "client": ("web",)}
@@ -130,7 +134,7 @@ def test_r25_filters_on_results_and_searches_hold_together(seed: int, dimension:
 def test_r25_one_object_by_day_of_a_zone(seed: int, object_id: str) -> None:
     """R25: a filter on one object, by days that begin at another hour than those of UTC."""
     dao = MemoryDao()
-    searches = write_log(dao, seed)
+    searches = write_log(dao, seed, JUDGED)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao)
     question = Question({"object": (object_id,)})
@@ -146,7 +150,7 @@ def test_r25_one_object_by_day_of_a_zone(seed: int, object_id: str) -> None:
 def test_by_event_type_each_row_has_one_type() -> None:
     """The dimension `event_type` answers each type with its own events, also those that no rule names."""
     dao = MemoryDao()
-    write_log(dao, 3)
+    write_log(dao, 3, JUDGED)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao)
     engine = FiguresEngine(dao, roll_ups)
@@ -160,7 +164,7 @@ def test_by_event_type_each_row_has_one_type() -> None:
 def test_a_filter_on_event_types_keeps_searches_with_one() -> None:
     """Searches without an act of one of the types are left out."""
     dao = MemoryDao()
-    searches = write_log(dao, 5)
+    searches = write_log(dao, 5, JUDGED)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao)
     question = Question({"event_type": ("purchase", "save", "unheard")})
@@ -168,14 +172,14 @@ def test_a_filter_on_event_types_keeps_searches_with_one() -> None:
     kept = 0
     for search in searches:
         kinds = {kind for kind, object_id in acts(search, POLICY.aliases) if object_id in search.places}
-        kept += bool(kinds & {"purchase", "save"}) and not search.irrelevant
+        kept += bool(kinds & {"purchase", "save"}) and not search.irrelevant and not search.robot
     assert answer.total.searches == kept > 0
 
 
 def test_too_many_results_to_count_one_by_one_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the roll-ups have no sums of is bounded, and the refusal names the window."""
     dao = MemoryDao()
-    write_log(dao, 1)
+    write_log(dao, 1, JUDGED)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao)
     monkeypatch.setattr(limits, "FIGURE_SHOWINGS", 10)
@@ -187,7 +191,7 @@ def test_too_many_results_to_count_one_by_one_are_refused(monkeypatch: pytest.Mo
 def test_too_many_events_for_an_undeclared_path_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A path that is not declared is read from the sessions, within a bound."""
     dao = MemoryDao()
-    write_log(dao, 1)
+    write_log(dao, 1, JUDGED)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao)
     monkeypatch.setattr(limits, "FIGURE_RAW_EVENTS", 10)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.click_logs import POLICY, START, write_log
+from support.click_logs import JUDGED, POLICY, START, write_log
 from support.memory_store import MemoryDao
 from support.plain_figures import PlainSearch, acts
 from support.rollup_making import make_all, roll_ups_of
@@ -23,7 +23,7 @@ BEFORE = Window(START - timedelta(hours=46), START + timedelta(hours=26), ZoneIn
 def log() -> tuple[FiguresEngine, list[PlainSearch]]:
     """A log of a few hundred searches, and its roll-ups."""
     dao = MemoryDao()
-    searches = write_log(dao, 21)
+    searches = write_log(dao, 21, JUDGED)
     roll_ups = roll_ups_of(dao)
     make_all(roll_ups, dao)
     return FiguresEngine(dao, roll_ups), searches
@@ -36,7 +36,9 @@ def listed(engine: FiguresEngine, wanted: TopList, *, offset: int = 0, limit: in
 
 def inside(searches: list[PlainSearch], window: Window) -> list[PlainSearch]:
     """The searches with a query that count in a window."""
-    return [each for each in searches if window.start <= each.at < window.end and not each.irrelevant]
+    return [
+        each for each in searches if window.start <= each.at < window.end and not each.irrelevant and not each.robot
+    ]
 
 
 def clicked(search: PlainSearch) -> set[str]:

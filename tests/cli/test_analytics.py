@@ -29,7 +29,7 @@ def run(server: InProcessServer, clock: Clock) -> Callable[..., Result]:
         )
         server.clickstream.CreateSession(request)
     server.clickstream.PushEvents(push_request("s-1", event("e-1", "b"), event("e-2", "zz")))
-    make_all(RollUps(server.dao, FrameRules(POLICY, Segments(("locale",), ("brand",)))), server.dao)
+    make_all(RollUps(server.dao, FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}")), server.dao)
     clock.forward(60)
     return lambda *words: CliRunner().invoke(main, ["analytics", *words, "--address", server.address])
 

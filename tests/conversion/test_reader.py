@@ -38,7 +38,7 @@ def reader(memory_dao: MemoryDao) -> InputReader:
 
 def read(reader: InputReader, after: int = 0) -> tuple[list[bytes], ConversionSummary]:
     """The inputs after a number as bytes, and what was counted."""
-    summary = reader.new_summary()
+    summary = reader.new_summary(0)
     pages = list(reader.pages(1, SESSIONS, after, summary))
     messages = [training_input_message(converted) for page in pages for converted in page]
     return [message.SerializeToString(deterministic=True) for message in messages], summary
@@ -61,7 +61,7 @@ def test_r14_large_sessions_change_nothing_but_the_pieces(reader: InputReader, m
     whole, counted = read(reader)
     monkeypatch.setattr(limits, "PAGE_BYTES", 2 * len(session_draft("s-1").payload))
     assert read(reader) == (whole, counted)
-    assert max(len(page) for page in reader.pages(1, SESSIONS, 0, reader.new_summary())) < 3
+    assert max(len(page) for page in reader.pages(1, SESSIONS, 0, reader.new_summary(0))) < 3
 
 
 def test_r14_a_first_reader_from_any_number_fixes_the_same_pages(reader: InputReader, memory_dao: MemoryDao) -> None:
@@ -115,13 +115,13 @@ def test_r6_r12_a_result_without_a_position_has_its_index(memory_dao: MemoryDao)
     memory_dao.sessions.append([session_draft("s-1"), replace(paged, payload=sent.SerializeToString())])
     memory_dao.events.append([push("s-1", "e-1"), push("s-2", "e-1")])
     reader = InputReader(memory_dao, POLICY)
-    inputs = [reader.of_session(name, "improve-1", reader.new_summary(), None) for name in ("s-1", "s-2")]
+    inputs = [reader.of_session(name, "improve-1", reader.new_summary(0), None) for name in ("s-1", "s-2")]
     assert [[each.position for each in found.results] for found in inputs if found] == [[0, 1, 2], [20, 22, 24]]
 
 
 def test_r12_every_input_names_its_policy_and_place(reader: InputReader) -> None:
     """R12: an input carries the policy's version, its batch and its number."""
-    [first, *_] = next(iter(reader.pages(1, SESSIONS, 0, reader.new_summary())))
+    [first, *_] = next(iter(reader.pages(1, SESSIONS, 0, reader.new_summary(0))))
     assert (first.policy_version, first.batch_id, first.number) == (POLICY.version, "batch-1", 1)
     assert first.searched_at == NOW
     assert [(each.object_id, each.grade, each.event_ids) for each in first.results] == [
@@ -134,7 +134,7 @@ def test_r12_every_input_names_its_policy_and_place(reader: InputReader) -> None
 def test_r13_an_empty_range_gives_nothing(memory_dao: MemoryDao) -> None:
     """R13: reading behind the end is no error."""
     reader = InputReader(memory_dao, POLICY)
-    assert list(reader.pages(1, 0, 0, reader.new_summary())) == []
+    assert list(reader.pages(1, 0, 0, reader.new_summary(0))) == []
 
 
 def test_r6_what_is_stored_is_what_was_sent() -> None:

@@ -35,7 +35,7 @@ def server(memory_dao: MemoryDao, clock: Clock) -> Iterator[InProcessServer]:
         server.clickstream.PushEvents(push_request("s-1", event("e-1", "b"), event("e-2", "zz")))
         server.clickstream.PushEvents(push_request("s-2", event("e-1", "a", "save")))
         server.clickstream.CreateSession(create_request("nothing", objects=(), query="nothing"))
-        roll_ups = RollUps(memory_dao, FrameRules(POLICY, Segments(("locale",), ("brand",))))
+        roll_ups = RollUps(memory_dao, FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}"))
         make_all(roll_ups, memory_dao)
         clock.forward(60)  # a window ends before the present moment
         yield server

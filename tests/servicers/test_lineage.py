@@ -27,7 +27,7 @@ def improved(any_server: InProcessServer, few_queries_do: None) -> InProcessServ
     improvement = queue(dao, any_server._clock)
     improvement.run_once()
     run = dao.runs.claim("me", NOW, NOW + 60 * SECOND)
-    assert len(list(improvement.pages(run, improvement._inputs.new_summary()))) == 3
+    assert len(list(improvement.pages(run, improvement._inputs.new_summary(0)))) == 3
     version = replace(model_version(run.run_id), batch_ids=("batch-1", "batch-2"))
     assert dao.runs.finish(run.run_id, "me", RunState.SUCCEEDED, "well", version, NOW)
     improvement.settle(run.run_id)

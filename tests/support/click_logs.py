@@ -1,7 +1,7 @@
 """Random click logs for the tests of figures: written to a store, and kept in plain Python beside it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -9,7 +9,10 @@ from embedding_studio.clickstream.v1 import session_pb2
 
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.dao.interface.store import ClickstreamDao
+from clickstream.domain.analytics import day_of
 from clickstream.domain.query_split import normalised
+from clickstream.domain.robots import POLICY as POLICY_JUDGE
+from clickstream.domain.robots import RobotVerdict
 from clickstream.domain.sessions import EventDraft, EventPush
 from clickstream.servicers.checks import admission
 from support.plain_figures import PlainSearch
@@ -27,11 +30,12 @@ START = datetime(2026, 10, 23, 22, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class LogShape:
-    """How large a random log is, and over how many days it goes."""
+    """How large a random log is, over how many days it goes, and whether some users are judged to be robots."""
 
     sessions: int = 40
     days: int = 4
     batches: int = 2
+    judged: bool = False
 
 
 def write_log(dao: ClickstreamDao, seed: int, shape: LogShape = LogShape()) -> list[PlainSearch]:
@@ -52,7 +56,33 @@ def write_log(dao: ClickstreamDao, seed: int, shape: LogShape = LogShape()) -> l
             mark(dao, search, irrelevant=True)
             if random.random() < 0.3:
                 mark(dao, search, irrelevant=False)
+    if shape.judged:
+        judge(dao, written, random)
     return written
+
+
+JUDGED = LogShape(judged=True)
+
+
+def judge(dao: ClickstreamDao, searches: Sequence[PlainSearch], random: Random) -> None:
+    """Adds random verdicts to the store, some of them overruled and some undone, and keeps what they mean beside it."""
+    known = sorted({(each.session.user_id, day_of(each.at)) for each in searches if each.session.user_id})
+    force: dict[tuple[str, int], bool] = {}
+    for number in range(random.choice((0, 6, 20)) if known else 0):
+        user_id, day = random.choice(known)
+        robot, by = random.random() < 0.7, random.choice((POLICY_JUDGE, "ann"))
+        verdict = RobotVerdict(user_id, day, robot, by, START, "robots-1", request_id=f"r-{number}")
+        if random.random() < 0.1:
+            verdict = RobotVerdict("", 0, False, "ann", START, undoes_all=True, request_id=f"r-{number}")
+            force.clear()
+        else:
+            force[user_id, day] = robot
+        if verdict.by == POLICY_JUDGE:
+            assert dao.robots.append([replace(verdict, request_id="")], dao.robots.newest())
+        else:
+            dao.robots.order(verdict)
+    for search in searches:
+        search.robot = force.get((search.session.user_id, day_of(search.at)), False)
 
 
 def add_events(dao: ClickstreamDao, search: PlainSearch, events: Sequence[session_pb2.Event]) -> None:

@@ -25,6 +25,7 @@ from clickstream.domain.sessions import (
 from clickstream.domain.training_inputs import ConversionSummary
 from support.memory_analytics import MemoryAnalytics
 from support.memory_improvement import MemoryImprovement
+from support.memory_robots import MemoryRobots
 from support.memory_state import Listed, Part, State, fitting_page, locked
 
 
@@ -399,6 +400,7 @@ class MemoryDao:
         self.promotions = MemoryPromotions(self._state)
         self.changes = MemoryChanges(self._state)
         self.analytics = MemoryAnalytics(self._state)
+        self.robots = MemoryRobots(self._state)
 
     def erase(self, session_id: str) -> None:
         """Takes a session's content away; its place stays."""

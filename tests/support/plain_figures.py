@@ -23,6 +23,7 @@ class PlainSearch:
     events: list[session_pb2.Event] = field(default_factory=list)
     irrelevant: bool = False
     query: str = ""
+    robot: bool = False
 
     @property
     def at(self) -> datetime:
@@ -98,6 +99,70 @@ def is_typing(search: PlainSearch, after: PlainSearch | None) -> bool:
     return after.query.startswith(search.query) and after.query != search.query
 
 
+@dataclass
+class Tally:
+    """What is counted, search by search."""
+
+    grades: Mapping[str, float]
+    aliases: Mapping[str, str]
+    found: dict[str, Any] = field(default_factory=lambda: defaultdict(int))
+    counted: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    unshown: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    searches_with: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    rates: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    users: set[str] = field(default_factory=set)
+    bands: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    first_clicks: list[float] = field(default_factory=list)
+
+    def add(self, search: PlainSearch, after: PlainSearch | None) -> None:
+        """Counts a search."""
+        self.found["searches"] += 1
+        self.found["clickable_searches"] += search.clickable
+        self.found["showings"] += len(search.session.results)
+        self.rates["no_results_rate"][0] += not search.session.results
+        self.rates["no_results_rate"][1] += 1
+        seen = self._add_acts(search)
+        refined = after is not None and after.at - search.at <= timedelta(minutes=5)
+        if search.session.user_id:
+            self.users.add(search.session.user_id)
+            self.rates["refinement_rate"][0] += refined
+            self.rates["refinement_rate"][1] += 1
+        if search.clickable:
+            self._add_clickable(search, seen, refined)
+
+    def _add_acts(self, search: PlainSearch) -> set[str]:
+        seen = set()
+        for (kind, object_id), moments in acts(search, self.aliases).items():
+            place = search.places.get(object_id)
+            if place is None:
+                self.unshown[kind] += len(moments)
+                continue
+            self.counted[kind] += len(moments)
+            seen.add(kind)
+            if kind == "click" and search.clickable:
+                self.found["click_place_sum"] += place * len(moments)
+                self.rates["clicks_per_showing"][0] += len(moments)
+                for start, (first, last) in BANDS.items():
+                    self.bands[start] += len(moments) * (first <= place <= last)
+        return seen
+
+    def _add_clickable(self, search: PlainSearch, seen: set[str], refined: bool) -> None:
+        self.rates["clicks_per_showing"][1] += len(search.session.results)
+        for kind in seen:
+            self.searches_with[kind] += 1
+        if search.session.user_id:
+            graded = any(self.grades.get(kind, 0) > 0 for kind in seen)
+            self.rates["abandoned_rate"][0] += not refined and not graded
+            self.rates["abandoned_rate"][1] += 1
+        clicks = [
+            moments[0]
+            for (kind, object_id), moments in acts(search, self.aliases).items()
+            if kind == "click" and object_id in search.places
+        ]
+        if clicks:
+            self.first_clicks.append(max(0.0, (min(clicks) - search.at) / timedelta(seconds=1)))
+
+
 def plain_figures(
     searches: list[PlainSearch],
     chosen: Callable[[PlainSearch], bool],
@@ -105,84 +170,43 @@ def plain_figures(
     aliases: Mapping[str, str],
     *,
     include_irrelevant: bool = False,
+    include_robots: bool = False,
     collapse_typing: bool = False,
     whole_days: bool = True,
 ) -> dict[str, Any]:
     """The figures of the chosen searches, as the contract's names, with rates as (numerator, denominator)."""
     following = followers(searches)
-    found: dict[str, Any] = defaultdict(int)
-    counted, unshown, searches_with = defaultdict(int), defaultdict(int), defaultdict(int)
-    users, bands, first_clicks = set(), defaultdict(int), []
-    rates: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    place_sum = 0
-    for search in searches:
-        if not chosen(search):
-            continue
+    tally = Tally(grades, aliases)
+    beside: dict[str, int] = defaultdict(int)
+    for search in filter(chosen, searches):
         after = following.get(id(search))
         typing = is_typing(search, after)
-        found["irrelevant_searches"] += search.irrelevant
-        found["typing_searches"] += typing
-        if (search.irrelevant and not include_irrelevant) or (typing and collapse_typing):
-            continue
-        found["searches"] += 1
-        found["clickable_searches"] += search.clickable
-        found["showings"] += len(search.session.results)
-        user = search.session.user_id
-        refined = after is not None and after.at - search.at <= timedelta(minutes=5)
-        rates["no_results_rate"][0] += not search.session.results
-        rates["no_results_rate"][1] += 1
-        seen = set()
-        for (kind, object_id), moments in acts(search, aliases).items():
-            place = search.places.get(object_id)
-            if place is None:
-                unshown[kind] += len(moments)
-                continue
-            counted[kind] += len(moments)
-            seen.add(kind)
-            if kind == "click" and search.clickable:
-                place_sum += place * len(moments)
-                rates["clicks_per_showing"][0] += len(moments)
-                for start, (first, last) in BANDS.items():
-                    bands[start] += len(moments) * (first <= place <= last)
-        if user:
-            users.add(user)
-            rates["refinement_rate"][0] += refined
-            rates["refinement_rate"][1] += 1
-        if search.clickable:
-            rates["clicks_per_showing"][1] += len(search.session.results)
-            for kind in seen:
-                searches_with[kind] += 1
-            if user:
-                rates["abandoned_rate"][0] += not refined and not any(grades.get(kind, 0) > 0 for kind in seen)
-                rates["abandoned_rate"][1] += 1
-            clicks = [
-                moments[0]
-                for (kind, object_id), moments in acts(search, aliases).items()
-                if kind == "click" and object_id in search.places
-            ]
-            if clicks:
-                first_clicks.append(max(0.0, (min(clicks) - search.at) / timedelta(seconds=1)))
-    clickable = found["clickable_searches"]
-    for name, kind in (
-        ("click_through_rate", "click"),
-        ("add_to_cart_rate", "add_to_cart"),
-        ("purchase_rate", "purchase"),
-    ):
-        rates[name] = [searches_with[kind], clickable]
-    rates["no_click_rate"] = [clickable - searches_with["click"], clickable]
+        beside["irrelevant_searches"] += search.irrelevant
+        beside["robot_searches"] += search.robot and not search.irrelevant
+        beside["typing_searches"] += typing and not search.robot
+        left_out = (search.irrelevant and not include_irrelevant) or (search.robot and not include_robots)
+        if not left_out and not (typing and collapse_typing):
+            tally.add(search, after)
+    clickable, rates = tally.found["clickable_searches"], tally.rates
+    kinds = {"click_through_rate": "click", "add_to_cart_rate": "add_to_cart", "purchase_rate": "purchase"}
+    for name, kind in kinds.items():
+        rates[name] = [tally.searches_with[kind], clickable]
+    rates["no_click_rate"] = [clickable - tally.searches_with["click"], clickable]
     if not whole_days:
         rates.pop("refinement_rate", None)
         rates.pop("abandoned_rate", None)
     return {
-        **{name: found[name] for name in ("searches", "clickable_searches", "irrelevant_searches", "typing_searches")},
-        "showings": found["showings"],
-        "users": len(users) if whole_days else None,
-        "events": {kind: (counted[kind], unshown[kind], searches_with[kind]) for kind in {*counted, *unshown}},
+        **{name: tally.found[name] for name in ("searches", "clickable_searches", "showings", "click_place_sum")},
+        **{name: beside[name] for name in ("irrelevant_searches", "robot_searches", "typing_searches")},
+        "users": len(tally.users) if whole_days else None,
+        "events": {
+            kind: (tally.counted[kind], tally.unshown[kind], tally.searches_with[kind])
+            for kind in {*tally.counted, *tally.unshown}
+        },
         "rates": {name: tuple(counts) for name, counts in rates.items() if counts[1]},
-        "click_place_sum": place_sum,
-        "click_places": [bands[start] for start in BANDS],
-        "median_first_click_seconds": quantile(first_clicks, 0.5),
-        "p90_first_click_seconds": quantile(first_clicks, 0.9),
+        "click_places": [tally.bands[start] for start in BANDS],
+        "median_first_click_seconds": quantile(tally.first_clicks, 0.5),
+        "p90_first_click_seconds": quantile(tally.first_clicks, 0.9),
     }
 
 

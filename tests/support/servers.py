@@ -22,6 +22,7 @@ from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingSe
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
+from clickstream.analytics.robot_policy import PACKAGED_ROBOT_POLICY, load_robot_policy
 from clickstream.contract.statuses import detail_of, reason_of
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.conversion.reader import InputReader
@@ -64,6 +65,9 @@ class Clock:
     def forward(self, seconds: float) -> None:
         """Moves the time forward."""
         self.now += timedelta(seconds=seconds)
+
+
+ROBOT_POLICY = load_robot_policy(PACKAGED_ROBOT_POLICY)
 
 
 class InProcessServer:
@@ -109,7 +113,9 @@ class InProcessServer:
                 BatchServicer(self.dao, self._clock),
                 ImprovementServicer(self.dao, self._clock, DEFAULTS),
                 TrainingServicer(self.dao, inputs, DEFAULTS, self._clock, wake),
-                AnalyticsServicer(lambda: _answers(self.dao), self._clock),
+                AnalyticsServicer(
+                    lambda: _answers(self.dao, self._clock), self.dao.robots, ROBOT_POLICY.version, self._clock
+                ),
             ]
         )
         port = self._server.bind("127.0.0.1:0")
@@ -152,10 +158,11 @@ class InProcessServer:
         await self.commit.close()
 
 
-def _answers(dao: ClickstreamDao) -> Any:
+def _answers(dao: ClickstreamDao, clock: Callable[[], datetime]) -> Any:
     from clickstream.analytics.answers import Answers
+    from clickstream.analytics.range_frames import FrameRules
 
-    return Answers(dao, POLICY, Segments(("locale",), ("brand",)))
+    return Answers(dao, FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}"), ROBOT_POLICY, clock)
 
 
 def _no_model(model_version_id: str) -> Embedder:

@@ -291,7 +291,7 @@ def test_r14_what_came_late_for_one_run_counts_for_the_next(dao: MemoryDao, cloc
 def run_inputs(dao: MemoryDao, clock: Clock, run: TrainingRun) -> list[Any]:
     """The inputs of a run as a worker reads them now."""
     improvement = queue(dao, clock)
-    return list(improvement.pages(run, improvement._inputs.new_summary()))
+    return list(improvement.pages(run, improvement._inputs.new_summary(0)))
 
 
 def test_r15_a_group_whose_worker_died_goes_back(dao: MemoryDao, clock: Clock) -> None:
@@ -337,7 +337,7 @@ def test_r15_a_run_that_was_read_keeps_its_sessions(dao: MemoryDao, clock: Clock
     improvement.run_once()
     [run] = runs(dao)
     clock.forward(LEASE)
-    next(improvement.pages(run, improvement._inputs.new_summary()))
+    next(improvement.pages(run, improvement._inputs.new_summary(0)))
     dao.improvement.put_back(run.run_id, clock(), clock())
     assert {task.run_id for task in tasks(dao).values()} == {run.run_id}
     clock.forward(LEASE)

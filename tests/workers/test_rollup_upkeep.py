@@ -13,10 +13,11 @@ from support.click_logs import POLICY, mark, write_log
 from support.memory_store import MemoryDao
 from support.plain_figures import PlainSearch
 from support.rollup_making import SEGMENTS, roll_ups_of
-from support.servers import wait_for
+from support.servers import ROBOT_POLICY, wait_for
 
 from clickstream.analytics.frame_bytes import unpack
 from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.robot_judging import RobotJudging
 from clickstream.analytics.rollups import RollUps
 from clickstream.domain.analytics import RangeKey, Segments
 from clickstream.workers import rollup_upkeep
@@ -40,7 +41,9 @@ def kept(dao: MemoryDao, roll_ups: RollUps | None = None, owner: str = "one", **
     """Keeps the roll-ups of a store in a thread."""
     stopped = threading.Event()
     clock = lambda: datetime.now(UTC)  # noqa: E731
-    upkeep = RollUpUpkeep(dao, roll_ups or roll_ups_of(dao), owner, clock, stopped, **options)  # type: ignore[arg-type]
+    roll_ups = roll_ups or roll_ups_of(dao)
+    judging = RobotJudging(dao, roll_ups, ROBOT_POLICY, clock)
+    upkeep = RollUpUpkeep(dao, roll_ups, judging, owner, clock, stopped, **options)  # type: ignore[arg-type]
     thread = threading.Thread(target=upkeep.run)
     thread.start()
     try:
@@ -117,7 +120,7 @@ def test_days_that_have_ended_have_a_row_that_is_up_to_date(dao: MemoryDao, monk
     def all_up_to_date() -> bool:
         days = {day for head in dao.analytics.range_heads() for day in head.days}
         heads = {head.day: head.digest for head in dao.analytics.day_heads()}
-        now = {day: roll_ups.day_digest(dao.analytics.range_heads((day, day))) for day in days}
+        now = {day: roll_ups.day_digest(dao.analytics.range_heads((day, day)), set()) for day in days}
         return bool(days) and heads == now
 
     searches = write_log(dao, 4)

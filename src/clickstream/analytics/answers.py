@@ -1,29 +1,42 @@
 """The answers of AnalyticsService."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from clickstream.analytics.comparison import compare
 from clickstream.analytics.figures import FiguresEngine
 from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.robot_judging import RobotJudging
+from clickstream.analytics.robot_policy import RobotPolicy, parse_robot_policy
 from clickstream.analytics.rollups import RollUps
 from clickstream.analytics.top_lists import TopList, top
-from clickstream.conversion.importance import ImportancePolicy
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.analytics import Segments
+from clickstream.domain.errors import FieldViolation, InvalidArgument
 from clickstream.domain.figures import Comparison, Coverage, FiguresAnswer, Question, TopRow
+from clickstream.domain.robots import Preview
 from clickstream.domain.windows import Bucket, Window
 
 
 class Answers:
-    """Answers from one store, by one importance policy and these declared segments. Blocks.
+    """Answers from one store. Blocks.
+
+    Args:
+        dao: The store.
+        rules: The importance policy, the declared segments and the item template.
+        robot_policy: Judges users where a dry run names no other policy.
+        clock: The current time, in UTC.
 
     Every method raises InvalidArgument if the roll-ups do not hold what was asked for, and the window is too long to
     compute it otherwise.
     """
 
-    def __init__(self, dao: ClickstreamDao, policy: ImportancePolicy, segments: Segments) -> None:
-        self._roll_ups = RollUps(dao, FrameRules(policy, segments))
+    def __init__(
+        self, dao: ClickstreamDao, rules: FrameRules, robot_policy: RobotPolicy, clock: Callable[[], datetime]
+    ) -> None:
+        self._roll_ups = RollUps(dao, rules)
         self._engine = FiguresEngine(dao, self._roll_ups)
+        self._robot_policy = robot_policy
+        self._judging = RobotJudging(dao, self._roll_ups, robot_policy, clock)
 
     def figures(
         self, window: Window, bucket: Bucket, dimension: str, question: Question, value_limit: int
@@ -42,3 +55,20 @@ class Answers:
         """As `analytics.comparison.compare`."""
         exact_until = self._roll_ups.exact_until()
         return compare(self._engine, first, second, exact_until)
+
+    def preview_robots(self, days: Sequence[int], policy: str, *, include_unsure: bool) -> Preview:
+        """As `RobotJudging.preview`, by a policy that is given as TOML; "": the service's own."""
+        try:
+            chosen = parse_robot_policy(policy) if policy else self._robot_policy
+        except ValueError as error:
+            raise InvalidArgument([FieldViolation("policy", str(error))]) from error
+        return self._judging.preview(days, chosen, include_unsure=include_unsure)
+
+    def exact_until(self) -> datetime | None:
+        """Until when the roll-ups have seen every write; None until all of them are made."""
+        return self._roll_ups.exact_until()
+
+    @property
+    def policy_version(self) -> str:
+        """The version of the importance policy."""
+        return self._roll_ups.rules.policy.version

@@ -23,6 +23,17 @@ session, object and type, one within 30 s of the one before does not count (COUN
     events.TYPE u32            events of the type on shown objects
     unshown.TYPE u32           events of the type on objects that were not shown
     graded bool                at least one event on a shown object, of a type with a grade above 0
+    converts bool              it would give a training input, were its user no robot
+    server_time bool           the client sent no created_at
+    declared_agent bool        its `user_agent` says that it is a robot
+    clicked_all bool           clicks on more than 90 % of at least 10 shown results, in list order
+    stored_events u32          stored events, each of them, also of the same act
+    events_early u32           those dated before the search; likewise
+    events_1h, events_24h u32  those later than 1 hour, and 24 hours, after it
+    purchases u32              shown objects with a purchase
+    purchases_alone u32        those without a click or add_to_cart before the purchase, or at the same time
+    texts u32                  shown results whose text was looked at: all of one session in TEXT_SESSIONS, otherwise 0
+    texts_empty, texts_word u32   those without text by the item template, and with one word
 
 `showings` has one row per shown result:
 
@@ -35,11 +46,12 @@ session, object and type, one within 30 s of the one before does not count (COUN
 The row of a UTC day has `searches` of that day with two more columns, and an aggregate of the showings of its clickable
 searches for each of `places`, `objects` and the declared `meta.PATH`:
 
+    robot bool                 a robot verdict in force is about its user and day
     typing bool                the last column `collapse_typing` asks about: `analytics.day_frames` says when
     refined bool               the same user's next search of the day followed within 5 minutes
 
     at Datetime(ms, UTC)       the quarter of an hour; in `objects` the day's first moment
-    irrelevant, typing bool    those of the searches
+    irrelevant, typing, robot bool   those of the searches
     value u32 | str?           the place, object or value
     searches u32               distinct searches that showed it
     showings u32
@@ -51,13 +63,16 @@ EVENTS = "events."
 UNSHOWN = "unshown."
 WITH = "with."
 CLICKS = "clicks."
-CLICK = "click"
+CLICK, ADD_TO_CART, PURCHASE = "click", "add_to_cart", "purchase"
 # Event types beyond those that the importance policy names, per range; the rarer ones are counted as OTHER_TYPES.
 TYPES_KEPT = 100
 OTHER_TYPES = "(other)"
 SAME_EVENT_MS = 30_000
+# The texts of all results of one session in this many are looked at: rendering a template costs more than the rest.
+TEXT_SESSIONS = 20
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 REFINED_MS = 300_000
 TYPING_MS = 30_000
 SEARCHES, SHOWINGS, PLACES, OBJECTS = "searches", "showings", "places", "objects"
 # Rises with every change to what a frame means: rows of another version are made again.
-FRAMES_VERSION = 1
+FRAMES_VERSION = 2

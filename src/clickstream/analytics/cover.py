@@ -16,7 +16,7 @@ from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason
 from clickstream.domain.windows import Window
 
 # The columns of `searches` from which a day's flags are made.
-_FLAGGED = ("batch", "number", "at", "user", "irrelevant", "query", "events.*", "unshown.*")
+FLAGGED = ("batch", "number", "at", "user", "irrelevant", "query", "events.*", "unshown.*")
 
 
 class Cover:
@@ -44,6 +44,8 @@ class Cover:
                 if day in self._heads:
                     self._heads[day].append(head)
         self._days = {head.day: head for head in analytics.day_heads(days)}
+        self._robots = roll_ups.robots(days)
+        self.robot_verdict_number = self._robots.number
         self.from_sessions = bool(undeclared.context or undeclared.meta)
         self._made = self._from_sessions(heads, undeclared) if self.from_sessions else {}
 
@@ -68,17 +70,17 @@ class Cover:
         return sum(head.totals.get("showings", 0) for head in heads.values())
 
     def searches(self, day: int, wanted: Sequence[str]) -> pl.DataFrame:
-        """The searches of a UTC day that lie in the window, with these columns and `at`, `typing`, `refined`."""
-        frame = self._stored(day, columns.SEARCHES, ("at", "typing", "refined", *wanted))
+        """The searches of a UTC day that lie in the window, with these columns and `at` and the flags."""
+        frame = self._stored(day, columns.SEARCHES, ("at", "typing", "refined", "robot", *wanted))
         if frame is None:
-            frame = day_searches(day, self._range_searches(day, {*_FLAGGED, *wanted}))
+            frame = day_searches(day, self._range_searches(day, {*FLAGGED, *wanted}), self._robots.of(day))
         return self._in_window(frame)
 
     def values(self, day: int, name: str) -> pl.DataFrame:
         """The showings of a UTC day by value, in the window: the frame `places`, `objects` or `meta.PATH`."""
         frame = self._stored(day, name, None)
         if frame is None:
-            searches = day_searches(day, self._range_searches(day, {*_FLAGGED, "clickable"}))
+            searches = day_searches(day, self._range_searches(day, {*FLAGGED, "clickable"}), self._robots.of(day))
             meta = [name.removeprefix(META)] if name.startswith(META) else []
             frame = day_values(searches, self.parts(day), meta)[name]
         return self._in_window(frame)
@@ -98,10 +100,13 @@ class Cover:
     def _stored(self, day: int, name: str, wanted: Sequence[str] | None) -> pl.DataFrame | None:
         """A frame of the day's row; None if the row is not up to date."""
         head: DayHead | None = self._days.get(day)
-        if self.from_sessions or head is None or head.digest != self._roll_ups.day_digest(self._heads[day]):
+        if self.from_sessions or head is None or head.digest != self._digest(day):
             return None
         data = self._analytics.day_frame(head, name)
         return None if data is None else unpack(data, wanted)
+
+    def _digest(self, day: int) -> str:
+        return self._roll_ups.day_digest(self._heads[day], self._robots.of(day))
 
     def _in_window(self, frame: pl.DataFrame) -> pl.DataFrame:
         return frame.filter(pl.col("at").is_between(self.window.start, self.window.end, closed="left"))

@@ -1,6 +1,6 @@
 """Makes the frames of a UTC day from the frames of all ranges with a session on that day."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import polars as pl
 from clickstream.analytics import columns
 from clickstream.domain.analytics import META
 
-FLAGS = ("irrelevant", "typing")
+FLAGS = ("irrelevant", "typing", "robot")
 
 
 class RangeParts(NamedTuple):
@@ -32,8 +32,8 @@ def joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return frame.with_columns(pl.col(name).fill_null(0) for name in frame.columns if name.startswith(counted))
 
 
-def day_searches(day: int, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The searches of a UTC day with `typing` and `refined`.
+def day_searches(day: int, frames: Iterable[pl.DataFrame], robots: Set[int]) -> pl.DataFrame:
+    """The searches of a UTC day with `typing`, `refined` and `robot`.
 
     A search is `refined` if the same user's next search of that day followed within 5 minutes. It is `typing` if it has
     no event, and the next one followed within 30 s for a longer query that begins with its own. Searches that are
@@ -43,6 +43,7 @@ def day_searches(day: int, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     Args:
         day: The UTC day.
         frames: The frame `searches` of every range with a session on that day.
+        robots: The users, by `user_key`, who count as robots on that day.
     """
     searches = joined([frame.filter(of_day(day)) for frame in frames]).sort("user", "at", "batch", "number")
     counted = [name for name in searches.columns if name.startswith((columns.EVENTS, columns.UNSHOWN))]
@@ -61,7 +62,8 @@ def day_searches(day: int, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         ).fill_null(value=False),
     )
     found = searches.join(known, on=["batch", "number"], how="left")
-    return found.with_columns(pl.col("refined", "typing").fill_null(value=False))
+    is_robot = pl.col("user").is_in(sorted(robots))
+    return found.with_columns(pl.col("refined", "typing").fill_null(value=False), is_robot.alias("robot"))
 
 
 def day_values(searches: pl.DataFrame, ranges: Iterable[RangeParts], meta: Sequence[str]) -> dict[str, pl.DataFrame]:

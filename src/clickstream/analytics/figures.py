@@ -62,8 +62,15 @@ class FiguresEngine:
 
     def coverage(self, cover: Cover, exact_until: datetime | None) -> Coverage:
         """What an answer from this cover covers."""
-        window, policy = cover.window, self._roll_ups.rules.policy.version
-        return Coverage(window.start, window.end, window.zone.key, exact_until, cover.from_sessions, policy)
+        return Coverage(
+            cover.window.start,
+            cover.window.end,
+            cover.window.zone.key,
+            exact_until,
+            cover.from_sessions,
+            self._roll_ups.rules.policy.version,
+            cover.robot_verdict_number,
+        )
 
 
 def _by_type(rows: Sequence[FiguresRow], value_limit: int) -> tuple[list[FiguresRow], int]:

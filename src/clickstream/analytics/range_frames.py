@@ -5,25 +5,36 @@ import itertools
 import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
+import crawleruseragents
 import polars as pl
 
 from clickstream.analytics import columns
 from clickstream.contract.search_log import LoggedSearch, acted_object, logged_search
+from clickstream.conversion.convert import reason_to_skip
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.dao.interface.analytics import RawEvent
 from clickstream.domain.analytics import CLICK_RANGES, CONTEXT, META, Segments, user_key
+from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.query_split import normalised
 from clickstream.domain.sessions import StoredSession
+from clickstream.domain.training_inputs import ERASED, UNREADABLE
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CLICK_STARTS = [first for first, _ in CLICK_RANGES]
 _AT = pl.Datetime("ms", "UTC")
+_DELAYS = ("stored_events", "events_early", "events_1h", "events_24h")
+_QUALITY = ("purchases", "purchases_alone", "texts", "texts_empty", "texts_word")
+# What the counts by reason and by UTC day in `totals` begin with.
+SKIP, DAY = "skip_", "day_"
+# The rule `clicked_all` of robot policies: this many results, and this share of them.
+CLICKED_ALL_RESULTS, CLICKED_ALL_SHARE = 10, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,7 @@ class FrameRules:
 
     policy: ImportancePolicy
     segments: Segments
+    item_template: str = ""
 
     def digest(self) -> str:
         """Names these rules: rows that were made by others are made again."""
@@ -39,6 +51,7 @@ class FrameRules:
         content = [
             *(columns.FRAMES_VERSION, policy.version, policy.default_grade),
             *(dict(policy.grades), dict(policy.aliases), self.segments.context, self.segments.meta),
+            self.item_template,
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -47,8 +60,9 @@ class FrameRules:
 class RangeFrames:
     """The frames of a range, the UTC days of its sessions, and its counts.
 
-    `totals` has the stored `events`, the `showings`, and `erased`, `unreadable` and `unreadable_events` if there are
-    any.
+    `totals` has the stored `events`, the `showings`, the sessions that give a training input as `converts` and those
+    that do not as `skip_REASON`, the sessions of every UTC day as `day_DAY`, the time of the first and last session
+    as `first_ms` and `last_ms`, and `unreadable_events`; what is 0 may be absent.
     """
 
     searches: pl.DataFrame
@@ -94,6 +108,21 @@ def distinct_events(times: Sequence[int]) -> int:
     return 1 + sum(later - earlier > columns.SAME_EVENT_MS for earlier, later in itertools.pairwise(ordered))
 
 
+@lru_cache(maxsize=10_000)
+def _is_robot(user_agent: str) -> bool:
+    """Whether a declared agent is a robot, by the list that the projects of COUNTER, Matomo and others share."""
+    return bool(crawleruseragents.is_crawler(user_agent))
+
+
+def _clicked_all(objects: Sequence[str], clicks: Mapping[str, int]) -> bool:
+    """Whether nearly all of many results were clicked, in list order; `clicks` has each object's first click."""
+    if len(objects) < CLICKED_ALL_RESULTS or len(clicks) <= CLICKED_ALL_SHARE * len(objects):
+        return False
+    moments = [clicks[each] for each in objects if each in clicks]
+    in_order = all(earlier <= later for earlier, later in itertools.pairwise(moments))
+    return in_order and len(moments) > CLICKED_ALL_SHARE * len(objects)
+
+
 @dataclass(slots=True)
 class _Making:
     rules: FrameRules
@@ -105,29 +134,50 @@ class _Making:
     of_results: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     days: set[int] = field(default_factory=set)
     totals: Counter[str] = field(default_factory=Counter)
+    template: ItemTemplate | None = None
     _queries: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rules.item_template:
+            self.template = ItemTemplate(self.rules.item_template)
 
     def add(self, session: StoredSession, events: Iterable[RawEvent]) -> None:
         """Adds a session with its events."""
         if session.erased:
-            self.totals["erased"] += 1
+            self.totals[SKIP + ERASED] += 1
             return
+        with_texts = self.template is not None and session.number % columns.TEXT_SESSIONS == 1
         try:
-            search = logged_search(session, self.rules.segments)
+            search = logged_search(session, self.rules.segments, with_metas=with_texts)
         except ValueError:
-            self.totals["unreadable"] += 1
+            self.totals[SKIP + UNREADABLE] += 1
             return
         at = (session.created_at - _EPOCH) // _MILLISECOND
-        self.days.add(at // 86_400_000)
+        self._add_time(at)
         self._add_search(session, search, at)
-        self._add_events(search, at, self._times(events))
+        times = self._times(events, at)
+        self._add_events(search, at, times)
+        self._add_quality(search, times)
+        self._add_conversion(session, search, times)
         self._add_showings(session.number, search)
 
-    def _times(self, events: Iterable[RawEvent]) -> Times:
+    def _add_time(self, at: int) -> None:
+        day = at // columns.DAY_MS
+        self.days.add(day)
+        self.totals[f"{DAY}{day}"] += 1
+        self.totals["first_ms"] = min(self.totals.get("first_ms", at), at)
+        self.totals["last_ms"] = max(self.totals.get("last_ms", at), at)
+
+    def _times(self, events: Iterable[RawEvent], at: int) -> Times:
         times: Times = {}
         named = self.rules.policy.named
+        stored = early = after_hour = after_day = 0
         for event in events:
-            self.totals["events"] += 1
+            stored += 1
+            delay = event.at_ms - at
+            early += delay < 0
+            after_hour += delay > columns.HOUR_MS
+            after_day += delay > columns.DAY_MS
             try:
                 key = acted_object(event.payload), named(event.type)
             except ValueError:
@@ -137,6 +187,9 @@ class _Making:
                 times[key].append(event.at_ms)
             else:
                 times[key] = [event.at_ms]
+        self.totals["events"] += stored
+        for name, count in zip(_DELAYS, (stored, early, after_hour, after_day), strict=True):
+            self.searches[name].append(count)
         return times
 
     def _add_search(self, session: StoredSession, search: LoggedSearch, at: int) -> None:
@@ -188,6 +241,41 @@ class _Making:
         self.shown.append(shown)
         self.unshown.append(unshown)
 
+    def _add_quality(self, search: LoggedSearch, times: Times) -> None:
+        """What only the checks of data quality and the rules about robots ask for."""
+        row = self.searches
+        row["declared_agent"].append(bool(search.user_agent) and _is_robot(search.user_agent))
+        clicks = {each: min(moments) for (each, kind), moments in times.items() if kind == columns.CLICK}
+        row["clicked_all"].append(_clicked_all(search.objects, clicks))
+        purchases = alone = 0
+        for (object_id, kind), moments in times.items():
+            if kind == columns.PURCHASE and object_id in search.objects:
+                carts = times.get((object_id, columns.ADD_TO_CART), [])
+                before = [*([clicks[object_id]] if object_id in clicks else []), *carts]
+                purchases += 1
+                alone += not before or min(before) > min(moments)
+        row["purchases"].append(purchases)
+        row["purchases_alone"].append(alone)
+        texts = [self.template.render(meta) for meta in search.metas] if self.template and search.metas else []
+        words = [len(text.split(maxsplit=2)) for text in texts]
+        row["texts"].append(len(words))
+        row["texts_empty"].append(words.count(0))
+        row["texts_word"].append(words.count(1))
+
+    def _add_conversion(self, session: StoredSession, search: LoggedSearch, times: Times) -> None:
+        self.searches["server_time"].append(session.server_time)
+        reason = reason_to_skip(
+            irrelevant=session.irrelevant_at is not None,
+            robot=False,
+            payload_search=search.payload_search,
+            query=self._queries[search.query],
+            texts=set(search.objects) - search.others,
+            others=search.others,
+            acted={object_id for object_id, _ in times},
+        )
+        self.searches["converts"].append(reason is None)
+        self.totals["converts" if reason is None else SKIP + reason] += 1
+
     def _add_showings(self, number: int, search: LoggedSearch) -> None:
         self.totals["showings"] += len(search.objects)
         row = self.showings
@@ -235,6 +323,8 @@ class _Making:
             "click_place_sum": pl.Int64,
             **{f"{columns.CLICKS}{start}": pl.UInt32 for start in _CLICK_STARTS},
             "graded": pl.Boolean,
+            **dict.fromkeys(("converts", "server_time", "declared_agent", "clicked_all"), pl.Boolean),
+            **dict.fromkeys((*_DELAYS, *_QUALITY), pl.UInt32),
         }
 
     def _by_type(self, rows: Sequence[Counter[str]]) -> Iterator[tuple[str, list[int]]]:

@@ -1,7 +1,8 @@
 """Makes the rows of roll-ups from what is stored, and reads their frames."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
@@ -12,11 +13,23 @@ from clickstream.analytics.frame_bytes import pack, unpack
 from clickstream.analytics.range_frames import FrameRules, RangeFrames, make_range
 from clickstream.dao.interface.analytics import DayHead, RangeHead
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain.analytics import RangeKey
+from clickstream.domain.analytics import RangeKey, user_key
 from clickstream.domain.sessions import StoredSession
 
 # A row that others replace all the time is made at most this often before it waits for the next look.
 ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Robots:
+    """The users, by `user_key`, who count as robots on UTC days, as of a number of the list of verdicts."""
+
+    number: int = 0
+    by_day: Mapping[int, Set[int]] = field(default_factory=dict)
+
+    def of(self, day: int) -> Set[int]:
+        """Those of a day."""
+        return self.by_day.get(day, frozenset())
 
 
 class RollUps:
@@ -65,10 +78,11 @@ class RollUps:
         analytics = self._dao.analytics
         before = next(iter(analytics.day_heads((day, day))), None)
         heads = self.range_heads((day, day))
-        digest = self.day_digest(heads)
+        robots = self.robots((day, day)).of(day)
+        digest = self.day_digest(heads, robots)
         if not heads or (before is not None and before.digest == digest):
             return False
-        searches = day_searches(day, self.range_searches(heads))
+        searches = day_searches(day, self.range_searches(heads), robots)
         meta = self.rules.segments.meta
         frames = {columns.SEARCHES: searches} | day_values(searches, self.range_parts(heads), meta)
         # A range that was replaced meanwhile has another version, so this row is not used then.
@@ -84,9 +98,19 @@ class RollUps:
         state = self._dao.analytics.state()
         return state.exact_until if state.rules == self.digest else None
 
-    def day_digest(self, heads: Iterable[RangeHead]) -> str:
-        """Names what the row of a day is made from: its ranges' rows, and the rules."""
+    def robots(self, days: tuple[int, int]) -> Robots:
+        """The robots of these UTC days, both included, by the verdicts in force now."""
+        number = self._dao.robots.newest()
+        by_day: dict[int, set[int]] = {}
+        for verdict in self._dao.robots.of_days(days, number):
+            if verdict.robot:
+                by_day.setdefault(verdict.day, set()).add(user_key(verdict.user_id))
+        return Robots(number, by_day)
+
+    def day_digest(self, heads: Iterable[RangeHead], robots: Set[int]) -> str:
+        """Names what the row of a day is made from: its ranges' rows, its robots, and the rules."""
         content = [f"{head.key.batch}/{head.key.first}/{head.version}/{head.stamp}" for head in heads]
+        content += map(str, sorted(robots))
         return hashlib.sha256("\n".join([self.digest, *content]).encode()).hexdigest()[:32]
 
     def range_searches(self, heads: Sequence[RangeHead], wanted: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:

@@ -22,7 +22,8 @@ def counts(population: Population) -> pl.Expr:
     """Whether a search counts."""
     every = pl.col("irrelevant").is_not_null()  # a literal would count as one row, whatever the number of rows
     relevant = every if population.include_irrelevant else ~pl.col("irrelevant")
-    return relevant & (~pl.col("typing") if population.collapse_typing else every)
+    human = every if population.include_robots else ~pl.col("robot")
+    return relevant & human & (~pl.col("typing") if population.collapse_typing else every)
 
 
 def search_sums(frame: pl.DataFrame, population: Population) -> pl.DataFrame:
@@ -41,7 +42,8 @@ def search_sums(frame: pl.DataFrame, population: Population) -> pl.DataFrame:
         counted.sum().cast(pl.Int64).alias("searches"),
         clickable.sum().cast(pl.Int64).alias("clickable"),
         pl.col("irrelevant").sum().cast(pl.Int64).alias("irrelevant"),
-        (pl.col("typing") & ~pl.col("irrelevant")).sum().cast(pl.Int64).alias("typing"),
+        (pl.col("typing") & ~pl.col("irrelevant") & ~pl.col("robot")).sum().cast(pl.Int64).alias("typing"),
+        (pl.col("robot") & ~pl.col("irrelevant")).sum().cast(pl.Int64).alias("robot"),
         total("shown", counted),
         total("shown", clickable).alias("clickable_shown"),
         total("click_place_sum", clickable),
@@ -76,7 +78,8 @@ def showing_sums(frame: pl.DataFrame, population: Population) -> pl.DataFrame:
         total("searches").alias("searches"),
         total("searches").alias("clickable"),
         total("searches", pl.col("irrelevant")).alias("irrelevant"),
-        total("searches", pl.col("typing") & ~pl.col("irrelevant")).alias("typing"),
+        total("searches", pl.col("typing") & ~pl.col("irrelevant") & ~pl.col("robot")).alias("typing"),
+        total("searches", pl.col("robot") & ~pl.col("irrelevant")).alias("robot"),
         total("showings").alias("shown"),
         total("showings").alias("clickable_shown"),
         *(total(name).alias(name) for name in names),
@@ -121,6 +124,7 @@ def figures_of(sums: Mapping[str, Any], beside: Mapping[str, Any], *, of_results
         clickable_searches=sums.get("clickable", 0),
         irrelevant_searches=sums.get("irrelevant", 0),
         typing_searches=sums.get("typing", 0),
+        robot_searches=sums.get("robot", 0),
         users=(beside.get("users") or 0) if people else None,
         showings=sums.get("shown", 0),
         events=sorted(found, key=lambda each: (-each.count, -each.unshown_count, each.type)),

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from clickstream.analytics.robot_policy import RobotPolicy
 from clickstream.app.clock import now
 from clickstream.app.settings import Settings
 from clickstream.conversion.importance import ImportancePolicy
@@ -18,6 +19,7 @@ from clickstream.domain.analytics import parse_segments
 
 if TYPE_CHECKING:
     from clickstream.analytics.answers import Answers
+    from clickstream.analytics.range_frames import FrameRules
 
 # A serving process that does no other work without a caller keeps roll-ups only if no worker did so for this long.
 FREE_FOR = timedelta(seconds=60)
@@ -27,35 +29,44 @@ SERVING_SHARE = 0.5
 STOP_SECONDS = 5.0
 
 
-def answers(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> "Answers":
+def answers(settings: Settings, policy: ImportancePolicy, robot_policy: RobotPolicy, dao: MongoDao) -> "Answers":
     """What computes the answers of AnalyticsService."""
     from clickstream.analytics.answers import Answers
 
-    return Answers(dao, policy, parse_segments(settings.segments))
+    return Answers(dao, _rules(settings, policy), robot_policy, now)
+
+
+def _rules(settings: Settings, policy: ImportancePolicy) -> "FrameRules":
+    from clickstream.analytics.range_frames import FrameRules
+
+    return FrameRules(policy, parse_segments(settings.segments), settings.item_template)
 
 
 @contextlib.asynccontextmanager
 async def keeping_roll_ups(
-    settings: Settings, policy: ImportancePolicy, dao: MongoDao, *, serving: bool
+    settings: Settings, policy: ImportancePolicy, robot_policy: RobotPolicy, dao: MongoDao, *, serving: bool
 ) -> AsyncIterator[None]:
-    """Keeps roll-ups up to date, in a thread, until the block ends.
+    """Keeps roll-ups and robot verdicts up to date, in a thread, until the block ends.
 
     Args:
         settings: Those of this process.
         policy: Names and grades the event types.
+        robot_policy: Judges users.
         dao: The store.
         serving: Whether this process answers calls beside it.
     """
     stop = threading.Event()
 
     def keep() -> None:
-        from clickstream.analytics.range_frames import FrameRules
+        from clickstream.analytics.robot_judging import RobotJudging
         from clickstream.analytics.rollups import RollUps
         from clickstream.workers.rollup_upkeep import RollUpUpkeep
 
+        roll_ups = RollUps(dao, _rules(settings, policy))
         RollUpUpkeep(
             dao,
-            RollUps(dao, FrameRules(policy, parse_segments(settings.segments))),
+            roll_ups,
+            RobotJudging(dao, roll_ups, robot_policy, now),
             f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
             now,
             stop,

@@ -6,6 +6,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 
+from clickstream.analytics.robot_policy import RobotPolicy, load_robot_policy
 from clickstream.app.clock import now
 from clickstream.app.database import mongodb_uri, store
 from clickstream.app.figures import answers, keeping_roll_ups
@@ -45,15 +46,16 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP, then drains.
 
     Raises:
-        ValueError: The importance policy or the declared segments cannot be used.
+        ValueError: A policy or the declared segments cannot be used.
         StartError: The port, the embedded MongoDB or the data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
     policy = load_policy(settings.importance_policy)
+    robot_policy = load_robot_policy(settings.robot_policy)
     parse_segments(settings.segments)  # a mistake is reported before anything starts
     async with mongodb_uri(settings) as uri:
         with store(settings, uri) as dao:
-            async with _serving(settings, policy, dao) as address:
+            async with _serving(settings, policy, robot_policy, dao) as address:
                 await until_stopped(settings, f"listening on {address}")
 
 
@@ -61,11 +63,12 @@ async def serve_in_processes(settings: Settings) -> None:
     """Serves from `settings.processes` processes on one port until SIGTERM, SIGINT or SIGHUP, then drains them all.
 
     Raises:
-        ValueError: The importance policy cannot be used.
+        ValueError: A policy or the declared segments cannot be used.
         StartError: The port, a process, the embedded MongoDB or the data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
     parse_segments(settings.segments)
+    load_robot_policy(settings.robot_policy)
     load_policy(settings.importance_policy)  # also here, so that a mistake is reported once and not by each process
     with reserved(settings.listen) as address:
         async with mongodb_uri(settings) as uri:
@@ -76,7 +79,9 @@ async def serve_in_processes(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) -> AsyncIterator[str]:
+async def _serving(
+    settings: Settings, policy: ImportancePolicy, robot_policy: RobotPolicy, dao: MongoDao
+) -> AsyncIterator[str]:
     """Serves, and yields the address, HOST:PORT with port 0 resolved."""
     signals = NoSignals()
     commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE, signals=signals)
@@ -88,7 +93,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
         BatchServicer(dao, now),
         ImprovementServicer(dao, now, defaults),
         TrainingServicer(dao, inputs, defaults, now, wake_signal.wake),
-        AnalyticsServicer(lambda: answers(settings, policy, dao), now),
+        AnalyticsServicer(lambda: answers(settings, policy, robot_policy, dao), dao.robots, robot_policy.version, now),
     ]
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     if not settings.trainer:
@@ -107,7 +112,7 @@ async def _serving(settings: Settings, policy: ImportancePolicy, dao: MongoDao) 
     readiness = asyncio.create_task(keep_readiness(server, dao.ping))
     try:
         async with (
-            keeping_roll_ups(settings, policy, dao, serving=True),
+            keeping_roll_ups(settings, policy, robot_policy, dao, serving=True),
             working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext(),
         ):
             yield address

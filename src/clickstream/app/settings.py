@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clickstream.analytics.robot_policy import PACKAGED_ROBOT_POLICY
 from clickstream.conversion.importance import PACKAGED_POLICY
 from clickstream.domain import limits
 
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
         "",
         description="Paths that figures are broken down by at no cost: `context.locale,meta.brand`, at most 8.",
     )
+    robot_policy: Path = Field(PACKAGED_ROBOT_POLICY, description="The robot policy, a TOML file.")
     base_model: str = Field("", description="The configured base model: a folder or name. Empty: all-MiniLM-L6-v2.")
     item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
     trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from datetime import timedelta
 
+from clickstream.analytics.robot_policy import load_robot_policy
 from clickstream.app.clock import now
 from clickstream.app.database import store
 from clickstream.app.figures import keeping_roll_ups
@@ -45,7 +46,7 @@ async def work(settings: Settings) -> None:
     """Works on training runs and the improvement queue, serving nothing, until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
-        ValueError: MONGODB_URI is not set, or the importance policy or the declared segments cannot be used.
+        ValueError: MONGODB_URI is not set, or a policy or the declared segments cannot be used.
         StartError: The data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
@@ -53,11 +54,12 @@ async def work(settings: Settings) -> None:
         raise ValueError("a worker works on the database of a running service: name it in MONGODB_URI")
     policy = load_policy(settings.importance_policy)
     parse_segments(settings.segments)
+    robot_policy = load_robot_policy(settings.robot_policy)
     with store(settings, settings.mongodb_uri) as dao:
         inputs = InputReader(dao, policy)
         async with (
             trainer_of(settings) as trainer,
-            keeping_roll_ups(settings, policy, dao, serving=False),
+            keeping_roll_ups(settings, policy, robot_policy, dao, serving=False),
             working(settings, dao, inputs, trainer, WakeSignal()),
         ):
             await until_stopped(settings, "working")

@@ -16,6 +16,7 @@ def figures_message(figures: Figures) -> figures_pb2.Figures:
         clickable_searches=figures.clickable_searches,
         irrelevant_searches=figures.irrelevant_searches,
         typing_searches=figures.typing_searches,
+        robot_searches=figures.robot_searches,
         users=figures.users,
         showings=figures.showings,
         events=(
@@ -92,4 +93,5 @@ def coverage_message(coverage: Coverage) -> figures_pb2.Coverage:
         exact_until=timestamp(coverage.exact_until),
         from_sessions=coverage.from_sessions,
         importance_policy_version=coverage.importance_policy_version,
+        robot_verdict_number=coverage.robot_verdict_number,
     )

@@ -82,4 +82,5 @@ def run_message(found: TrainingRun) -> training_run_pb2.TrainingRun:
         started_at=timestamp(found.started_at),
         ended_at=timestamp(found.ended_at),
         from_improvement_queue=found.from_improvement_queue,
+        robot_verdict_number=found.robot_verdict_number,
     )

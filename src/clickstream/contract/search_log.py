@@ -1,7 +1,8 @@
 """Stored sessions and events as figures are counted from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any, cast
 
 from embedding_studio.clickstream.v1 import session_pb2
 from google.protobuf.message import DecodeError
@@ -16,8 +17,9 @@ from clickstream.domain.sessions import StoredSession
 class LoggedSearch:
     """What figures need of a session.
 
-    `places` are the 1-based places of `objects`. `context` has the value of each declared path, and `meta` for each
-    declared path the value of every result; None where there is none.
+    `others` are the objects that it showed with another kind than text. `metas` are the `meta` of all results, which
+    read like dicts, if they were asked for. `places` are the 1-based places of `objects`. `context` has the value of
+    each declared path, and `meta` for each declared path the value of every result; None where there is none.
     """
 
     query: str
@@ -25,13 +27,16 @@ class LoggedSearch:
     client: str
     sort: str
     filtered: bool
+    user_agent: str
     objects: Sequence[str]
+    others: Set[str]
+    metas: Sequence[Mapping[str, Any]]
     places: Sequence[int]
     context: Sequence[str | None]
     meta: Sequence[Sequence[str | None]]
 
 
-def logged_search(session: StoredSession, segments: Segments) -> LoggedSearch:
+def logged_search(session: StoredSession, segments: Segments, *, with_metas: bool = False) -> LoggedSearch:
     """A stored session as figures are counted from it. Raises ValueError if its payload cannot be read."""
     try:
         search = session_pb2.Session.FromString(session.payload)
@@ -48,7 +53,10 @@ def logged_search(session: StoredSession, segments: Segments) -> LoggedSearch:
         client=search.client.name,
         sort=search.sort,
         filtered=bool(search.filter.fields),
+        user_agent=search.user_agent,
         objects=[result.object_id for result in results],
+        others={each.object_id for each in results if each.kind != session_pb2.RESULT_KIND_UNSPECIFIED},
+        metas=[cast(Mapping[str, Any], result.meta) for result in results] if with_metas else (),
         places=[result.position + 1 for result in results] if placed else range(1, count + 1),
         context=context,
         meta=meta,

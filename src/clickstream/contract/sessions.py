@@ -82,7 +82,7 @@ _SESSION = session_pb2.StoredSession.SESSION_FIELD_NUMBER
 _EVENTS = session_pb2.StoredSession.EVENTS_FIELD_NUMBER
 
 
-def search_session(session: StoredSession, events: SessionEvents, irrelevant: bool) -> SearchSession:
+def search_session(session: StoredSession, events: SessionEvents, *, irrelevant: bool, robot: bool) -> SearchSession:
     """A session as conversion reads it. Raises ValueError if its payload cannot be read."""
     try:
         search = session_pb2.Session.FromString(session.payload)
@@ -108,6 +108,7 @@ def search_session(session: StoredSession, events: SessionEvents, irrelevant: bo
         ],
         events=acts,
         irrelevant=irrelevant,
+        robot=robot,
         payload_search=search.payload_search,
         late_events=events.late,
         over_limit_events=events.omitted,

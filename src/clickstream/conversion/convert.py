@@ -24,6 +24,7 @@ from clickstream.domain.training_inputs import (
     OTHER_TYPES,
     OVER_LIMIT,
     PAYLOAD_SEARCH,
+    ROBOT,
     UNSHOWN_OBJECT,
     ConversionSummary,
     GradedResult,
@@ -59,10 +60,15 @@ def convert(
         (event for event in session.events if event.object_id in texts),
         key=lambda event: (event.created_at, event.event_id),
     )
-    reason = _reason_to_skip(session)
-    if reason is None and not counting:
-        non_text_only = not texts or any(event.object_id in others for event in session.events)
-        reason = ONLY_NON_TEXT if non_text_only else ONLY_UNSHOWN_EVENTS
+    reason = reason_to_skip(
+        irrelevant=session.irrelevant,
+        robot=session.robot,
+        payload_search=session.payload_search,
+        query=normalised(session.query),
+        texts=texts,
+        others=others,
+        acted={event.object_id for event in session.events},
+    )
     results = _graded(shown, counting, policy) if reason is None else ()
     if reason is None and template and not has_text(results, [template.render(each.meta) for each in results]):
         reason = NO_TEXT
@@ -105,18 +111,42 @@ def _graded(
     )
 
 
-def _reason_to_skip(session: SearchSession) -> str | None:
-    if session.irrelevant:
+def reason_to_skip(
+    *,
+    irrelevant: bool,
+    robot: bool,
+    payload_search: bool,
+    query: str,
+    texts: Set[str],
+    others: Set[str],
+    acted: Set[str],
+) -> str | None:
+    """Why a session gives no input; None if it gives one. Of several reasons, the first counts.
+
+    Args:
+        irrelevant: Whether it is marked irrelevant.
+        robot: Whether it is a robot's.
+        payload_search: Whether it is a payload search.
+        query: Its normalised query.
+        texts: The objects that it showed as text.
+        others: The other objects that it showed.
+        acted: The objects of its events.
+    """
+    if irrelevant:
         return IRRELEVANT
-    if session.payload_search:
+    if robot:
+        return ROBOT
+    if payload_search:
         return PAYLOAD_SEARCH
-    if not normalised(session.query):
+    if not query:
         return NO_QUERY
-    if not session.results:
+    if not texts and not others:
         return NO_RESULTS
-    if not session.events:
+    if not acted:
         return NO_EVENTS
-    return None
+    if not acted.isdisjoint(texts):
+        return None
+    return ONLY_UNSHOWN_EVENTS if texts and acted.isdisjoint(others) else ONLY_NON_TEXT
 
 
 def _count_type(counter: Counter[str], event_type: str) -> None:

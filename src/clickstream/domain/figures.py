@@ -31,6 +31,7 @@ class Figures:
     clickable_searches: int = 0
     irrelevant_searches: int = 0
     typing_searches: int = 0
+    robot_searches: int = 0
     users: int | None = None
     showings: int = 0
     events: Sequence[EventFigures] = ()
@@ -88,6 +89,7 @@ class Coverage:
     exact_until: datetime | None
     from_sessions: bool
     importance_policy_version: str
+    robot_verdict_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ class Population:
 
     include_irrelevant: bool = False
     collapse_typing: bool = False
+    include_robots: bool = False
 
 
 @dataclass(frozen=True, slots=True)

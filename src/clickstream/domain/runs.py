@@ -116,7 +116,8 @@ class TrainingRun:
 
     `request` is the contract's `StartTrainingRequest` that queued it, as bytes, without its judgements;
     `judgements_sha256` names them, and is empty if there are none. A run `from_improvement_queue` has neither
-    batches nor request: it trains on the tasks of the improvement queue that carry its id.
+    batches nor request: it trains on the tasks of the improvement queue that carry its id. The robot verdicts up to
+    `robot_verdict_number` apply to its inputs; 0: none.
     """
 
     run_id: str
@@ -135,3 +136,4 @@ class TrainingRun:
     ended_at: datetime | None = None
     judgements_sha256: str = ""
     from_improvement_queue: bool = False
+    robot_verdict_number: int = 0

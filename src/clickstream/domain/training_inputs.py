@@ -17,6 +17,7 @@ UNREADABLE = "unreadable"
 GONE = "gone"
 ERASED = "erased"
 ONLY_NON_TEXT = "only_non_text"
+ROBOT = "robot"
 
 NON_TEXT = "non_text"
 
@@ -64,6 +65,7 @@ class SearchSession:
     results: Sequence[ShownResult]
     events: Sequence[SessionEvent]
     irrelevant: bool = False
+    robot: bool = False
     payload_search: bool = False
     late_events: int = 0
     over_limit_events: int = 0
@@ -96,9 +98,13 @@ class TrainingInput:
 
 @dataclass(slots=True)
 class ConversionSummary:
-    """Counts of what a conversion read, used and left out: sessions by reason, events by type or reason."""
+    """Counts of what a conversion read, used and left out: sessions by reason, events by type or reason.
+
+    The conversion applies the robot verdicts up to `robot_verdict_number`; 0: none.
+    """
 
     policy_version: str
+    robot_verdict_number: int = 0
     session_count: int = 0
     input_count: int = 0
     skipped_sessions: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""AnalyticsService: figures, lists and comparisons."""
+"""AnalyticsService: figures, lists, comparisons, data quality, progress of batches, and robots."""
 
 import asyncio
 import hashlib
@@ -19,9 +19,13 @@ from clickstream.contract.analytics import (
     row_message,
     top_row_message,
 )
-from clickstream.domain.errors import FieldViolation
+from clickstream.contract.robots import judgement_message
+from clickstream.dao.interface.robots import RobotDao
+from clickstream.domain import limits
+from clickstream.domain.errors import FieldViolation, Reason
 from clickstream.domain.figures import Question
 from clickstream.domain.windows import Window
+from clickstream.servicers import robot_verdicts
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import analytics as checks
 from clickstream.servicers.checks import fields, page_tokens
@@ -41,11 +45,21 @@ class AnalyticsServicer(AnalyticsServiceServicer):
 
     Args:
         answers: Makes what computes the answers, at the first question.
+        robots: The list of robot verdicts.
+        robot_policy_version: The version of the robot policy that judges.
         clock: The current time, in UTC.
     """
 
-    def __init__(self, answers: "Callable[[], Answers]", clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        answers: "Callable[[], Answers]",
+        robots: RobotDao,
+        robot_policy_version: str,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._make = answers
+        self._robots = robots
+        self._robot_policy_version = robot_policy_version
         self._made: Answers | None = None
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "figures")
@@ -113,6 +127,47 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         second = self._side(request.second, "second", request.population, violations)
         fields.require(violations)
         return comparison_message(await self._compute(lambda answers: answers.compare(first, second)))
+
+    @override
+    async def ListRobotVerdicts(
+        self, request: pb.ListRobotVerdictsRequest, context: Context
+    ) -> pb.ListRobotVerdictsResponse:
+        return await asyncio.to_thread(robot_verdicts.listed, self._robots, request)
+
+    @override
+    async def OverruleRobotVerdict(
+        self, request: pb.OverruleRobotVerdictRequest, context: Context
+    ) -> pb.OverruleRobotVerdictResponse:
+        return await asyncio.to_thread(robot_verdicts.overruled, self._robots, request, self._clock())
+
+    @override
+    async def UndoRobotVerdicts(
+        self, request: pb.UndoRobotVerdictsRequest, context: Context
+    ) -> pb.UndoRobotVerdictsResponse:
+        version = self._robot_policy_version
+        return await asyncio.to_thread(robot_verdicts.undone, self._robots, request, version, self._clock())
+
+    @override
+    async def PreviewRobotVerdicts(
+        self, request: pb.PreviewRobotVerdictsRequest, context: Context
+    ) -> pb.PreviewRobotVerdictsResponse:
+        violations = fields.Violations()
+        days = robot_verdicts.checked_days(request, self._clock(), violations)
+        if (size := len(request.policy.encode())) > limits.ROBOT_POLICY_BYTES:
+            description = f"has {size} bytes; {limits.ROBOT_POLICY_BYTES} are allowed"
+            violations.append(FieldViolation("policy", description, Reason.LIMIT_EXCEEDED))
+        fields.require(violations)
+        unsure = request.include_unsure
+        preview = await self._compute(
+            lambda answers: answers.preview_robots(days, request.policy, include_unsure=unsure)
+        )
+        return pb.PreviewRobotVerdictsResponse(
+            judgements=map(judgement_message, preview.judgements),
+            policy_version=preview.policy_version,
+            user_days=preview.user_days,
+            robot_user_days=preview.robot_user_days,
+            unsure_user_days=preview.unsure_user_days,
+        )
 
     def _side(
         self, side: pb.ComparedSide, field: str, population: figures_pb2.Population, violations: fields.Violations

@@ -27,13 +27,19 @@ TRAINED = frozenset({ImprovementState.DONE, ImprovementState.PROCESSING})
 class ModelLineage:
     """Reads the frozen training pages that a version was trained on. Every method blocks."""
 
-    def __init__(self, dao: ClickstreamDao, inputs: InputReader) -> None:
+    def __init__(self, dao: ClickstreamDao, inputs: InputReader, version: ModelVersion) -> None:
         self._dao = dao
         self._inputs = inputs
-        self._summary = inputs.new_summary()
-        self.policy_version = self._summary.policy_version
+        self._version = version
+        self._run = dao.runs.get(version.run_id)
+        self._summary = inputs.new_summary(self._run.robot_verdict_number if self._run else 0)
 
-    def batches(self, version: ModelVersion, from_batch_id: str, after_number: int) -> list[Batch]:
+    def origin(self) -> pb.ModelOrigin:
+        """What the inputs were graded and filtered by; without the version itself."""
+        summary = self._summary
+        return pb.ModelOrigin(policy_version=summary.policy_version, robot_verdict_number=summary.robot_verdict_number)
+
+    def batches(self, from_batch_id: str, after_number: int) -> list[Batch]:
         """The version's batches in their order, from `from_batch_id` on; all of them if it is empty.
 
         Raises:
@@ -43,19 +49,17 @@ class ModelLineage:
         fields.check_after_number(after_number, violations)
         if after_number and not from_batch_id:
             violations.append(FieldViolation("batch_id", "is required together with after_number"))
-        if from_batch_id and from_batch_id not in version.batch_ids:
+        if from_batch_id and from_batch_id not in self._version.batch_ids:
             violations.append(FieldViolation("batch_id", "is not a batch of this model version"))
         fields.require(violations)
-        sequences = sorted(sequence for each in version.batch_ids if (sequence := sequence_of(each)))
+        sequences = sorted(sequence for each in self._version.batch_ids if (sequence := sequence_of(each)))
         first = sequence_of(from_batch_id) or 0
         found = (self._dao.batches.get(sequence) for sequence in sequences if sequence >= first)
         return [batch for batch in found if batch is not None]
 
-    def pages(
-        self, version: ModelVersion, batches: Sequence[Batch], after_number: int
-    ) -> Iterator[list[pb.InputOrigin]]:
+    def pages(self, batches: Sequence[Batch], after_number: int) -> Iterator[list[pb.InputOrigin]]:
         """Yields the version's inputs in these batches; in the first batch only those above `after_number`."""
-        run = self._dao.runs.get(version.run_id)
+        run = self._run
         if run is not None and run.from_improvement_queue:
             # The run read single sessions. Reading whole pages would freeze them, and a batch may still collect.
             yield from self._of_queue_run(run, batches, after_number)
@@ -119,6 +123,7 @@ def _run_of_session(run: TrainingRun) -> pb.RunOfSession:
         run_id=run.run_id,
         state=f"TRAINING_RUN_STATE_{run.state.name}",
         model_version_id=run.model_version.model_version_id if run.model_version else "",
+        robot_verdict_number=run.robot_verdict_number,
     )
 
 
@@ -129,7 +134,10 @@ def _input_of(
     batch = dao.batches.get(session.batch) if any(run.conversion for run in runs) else None
     if batch is None:
         return None
-    for page in inputs.pages(session.batch, batch.session_count, session.number - 1, inputs.new_summary()):
+    # As the newest of these runs read it: another may have applied other robot verdicts.
+    newest = next(run for run in runs if run.conversion)
+    summary = inputs.new_summary(newest.robot_verdict_number)
+    for page in inputs.pages(session.batch, batch.session_count, session.number - 1, summary):
         for converted in page:
             if converted.number >= session.number:
                 return _origin(converted) if converted.number == session.number else None

@@ -116,13 +116,14 @@ class ModelServicer(ModelServiceServicer):
         self, request: pb.StreamModelLineageRequest, context: Context
     ) -> AsyncIterator[pb.StreamModelLineageResponse]:
         model_version_id = fields.checked_id(request.model_version_id, "model_version_id")
-        lineage = ModelLineage(self._dao, self._inputs)
         version = await asyncio.to_thread(self._version, model_version_id)
-        batches = await asyncio.to_thread(lineage.batches, version, request.batch_id, request.after_number)
+        lineage = await asyncio.to_thread(ModelLineage, self._dao, self._inputs, version)
+        batches = await asyncio.to_thread(lineage.batches, request.batch_id, request.after_number)
         current = await asyncio.to_thread(self._dao.promotions.current)
-        origin = pb.ModelOrigin(model_version=_version_message(version, current), policy_version=lineage.policy_version)
+        origin = lineage.origin()
+        origin.model_version.CopyFrom(_version_message(version, current))
         yield pb.StreamModelLineageResponse(origin=origin)
-        pages = lineage.pages(version, batches, request.after_number if request.batch_id else 0)
+        pages = lineage.pages(batches, request.after_number if request.batch_id else 0)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             for origin_of_input in page:
                 yield pb.StreamModelLineageResponse(input=origin_of_input)

@@ -64,12 +64,25 @@ class TrainingServicer(TrainingServiceServicer):
         fields.check_after_number(request.after_number, violations)
         fields.require(violations)
         batch = await asyncio.to_thread(self._released, request.batch_id)
-        summary = self._inputs.new_summary()
+        number = await asyncio.to_thread(self._robot_verdict_number, request)
+        summary = self._inputs.new_summary(number)
         pages = self._inputs.pages(batch.sequence, batch.session_count, request.after_number, summary)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             for converted in page:
-                yield pb.StreamTrainingInputsResponse(input=training_input_message(converted))
-        yield pb.StreamTrainingInputsResponse(summary=conversion_summary_message(summary))
+                message = training_input_message(converted)
+                yield pb.StreamTrainingInputsResponse(input=message, robot_verdict_number=number)
+        last = conversion_summary_message(summary)
+        yield pb.StreamTrainingInputsResponse(summary=last, robot_verdict_number=number)
+
+    def _robot_verdict_number(self, request: pb.StreamTrainingInputsRequest | pb.StartTrainingRequest) -> int:
+        """The number of the newest robot verdict that applies. Raises InvalidArgument if there is no such number."""
+        newest = self._dao.robots.newest()
+        if not request.HasField("robot_verdict_number"):
+            return newest
+        if not 0 <= request.robot_verdict_number <= newest:
+            description = f"must be from 0 to {newest}, the newest robot verdict"
+            raise InvalidArgument([FieldViolation("robot_verdict_number", description)])
+        return request.robot_verdict_number
 
     @override
     async def StartTraining(self, request: pb.StartTrainingRequest, context: Context) -> pb.StartTrainingResponse:
@@ -101,6 +114,7 @@ class TrainingServicer(TrainingServiceServicer):
                 state=RunState.QUEUED,
                 queued_at=self._clock(),
                 judgements_sha256=sha256,
+                robot_verdict_number=self._robot_verdict_number(request),
             )
             run, created = self._dao.runs.create(queued)
         same = run.judgements_sha256 == sha256 and _request_of(run) == request

@@ -113,6 +113,7 @@ class ImprovementQueue(RunSource):
             state=RunState.QUEUED,
             queued_at=now,
             from_improvement_queue=True,
+            robot_verdict_number=self._dao.robots.newest(),
         )
         try:
             self._dao.runs.create(run)
@@ -135,8 +136,8 @@ class ImprovementQueue(RunSource):
         return ()
 
     @override
-    def new_summary(self) -> ConversionSummary:
-        return self._inputs.new_summary()
+    def new_summary(self, run: TrainingRun) -> ConversionSummary:
+        return self._inputs.new_summary(run.robot_verdict_number)
 
     @override
     def begin(self, run: TrainingRun) -> None:
@@ -185,7 +186,7 @@ class ImprovementQueue(RunSource):
         read: list[tuple[str, str]] = []
         template = _template(run)
         for task in tasks:
-            summary = self._inputs.new_summary()
+            summary = self._inputs.new_summary(run.robot_verdict_number)
             converted = self._inputs.of_session(task.session_id, run.run_id, summary, template)
             read.append((normalised(converted.query), "") if converted else ("", next(iter(summary.skipped_sessions))))
         if run.state is RunState.FAILED and not any(query for query, _ in read):

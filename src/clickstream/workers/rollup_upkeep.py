@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
+from clickstream.analytics.robot_judging import RobotJudging
 from clickstream.analytics.rollups import RollUps
 from clickstream.dao.interface.analytics import Changes, RollUpState
+from clickstream.dao.interface.robots import VerdictFilter
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.analytics import RangeKey, day_of
 from clickstream.domain.errors import Unavailable
@@ -37,6 +39,7 @@ class RollUpUpkeep:
     Args:
         dao: The store.
         roll_ups: Makes the rows.
+        judging: Judges the users of days that ended.
         owner: The worker's own name.
         clock: The current time, in UTC.
         stopped: Ends the work once it is set, after the row in hand.
@@ -48,6 +51,7 @@ class RollUpUpkeep:
         self,
         dao: ClickstreamDao,
         roll_ups: RollUps,
+        judging: RobotJudging,
         owner: str,
         clock: Callable[[], datetime],
         stopped: threading.Event,
@@ -56,6 +60,7 @@ class RollUpUpkeep:
     ) -> None:
         self._dao = dao
         self._roll_ups = roll_ups
+        self._judging = judging
         self._owner = owner
         self._clock = clock
         self._free_for = free_for
@@ -68,6 +73,8 @@ class RollUpUpkeep:
         self._ranges: dict[RangeKey, float] = {}
         self._days: dict[int, float] = {}
         self._everything = False
+        # The newest robot verdict whose day's row is made or due.
+        self._verdicts = 0
 
     def run(self) -> None:
         """Keeps the roll-ups up to date until it is stopped. No error of the store ends it."""
@@ -99,6 +106,7 @@ class RollUpUpkeep:
     def _follow(self) -> None:
         """Follows the writes from where the last worker was, or makes everything first."""
         state = self._dao.analytics.state()
+        self._verdicts = self._dao.robots.newest()
         self._everything = state.resume_token is None or state.rules != self._roll_ups.digest
         self._ranges.clear()
         self._days = {day: 0.0 for head in self._dao.analytics.range_heads() for day in head.days}
@@ -124,6 +132,7 @@ class RollUpUpkeep:
             state = RollUpState(changes.resume_token, changes.exact_until, self._roll_ups.digest)
             if not self._dao.analytics.set_state(state, self._owner):
                 return False
+            self._note_verdicts()
         return self._make_days()
 
     def _make_ranges(self) -> bool:
@@ -153,6 +162,18 @@ class RollUpUpkeep:
         for day in days:
             self._days.setdefault(day, due)
 
+    def _note_verdicts(self) -> None:
+        """The rows of days about which there are new robot verdicts are due: they count robots apart."""
+        newest = self._dao.robots.newest()
+        if newest == self._verdicts:
+            return
+        after = self._verdicts
+        found = self._dao.robots.list(VerdictFilter(), None, newest - after)
+        if any(each.undoes_all for each in found):
+            found = self._dao.robots.list(VerdictFilter(), None, newest)
+        self._days |= {each.day: 0.0 for each in found if not each.undoes_all}
+        self._verdicts = newest
+
     def _make_days(self) -> bool:
         """Makes the rows of days that have ended and are due. Returns whether to go on."""
         today = day_of(datetime.now(UTC))
@@ -162,6 +183,7 @@ class RollUpUpkeep:
             if not self._may_go_on():
                 return False
             began = time.monotonic()
+            self._judging.judge_day(day)
             self._roll_ups.make_day(day)
             del self._days[day]
             self._rest(began)

@@ -30,8 +30,8 @@ class RunBatches(RunSource):
         self._clock = clock
 
     @override
-    def new_summary(self) -> ConversionSummary:
-        return self._inputs.new_summary()
+    def new_summary(self, run: TrainingRun) -> ConversionSummary:
+        return self._inputs.new_summary(run.robot_verdict_number)
 
     @override
     def begin(self, run: TrainingRun) -> None:

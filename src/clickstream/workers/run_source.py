@@ -11,7 +11,7 @@ from clickstream.domain.training_inputs import ConversionSummary, TrainingInput
 class RunSource(Protocol):
     """What a run reads from. Every method blocks on the store and may be repeated, also by another worker."""
 
-    def new_summary(self) -> ConversionSummary:
+    def new_summary(self, run: TrainingRun) -> ConversionSummary:
         """An empty count, for one reading of `pages`."""
         ...
 

@@ -200,7 +200,7 @@ class RunWorker:
 
     async def _inputs(self, run: TrainingRun, source: RunSource) -> AsyncIterator[TrainingInput]:
         """The run's inputs; stores what their conversion counted after the last."""
-        summary = source.new_summary()
+        summary = source.new_summary(run)
         pages = source.pages(run, summary)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             for converted in page:

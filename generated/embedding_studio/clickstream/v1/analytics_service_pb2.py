@@ -22,11 +22,15 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from embedding_studio.clickstream.v1 import batch_service_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_batch__service__pb2
+from embedding_studio.clickstream.v1 import data_quality_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_data__quality__pb2
 from embedding_studio.clickstream.v1 import figures_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_figures__pb2
+from embedding_studio.clickstream.v1 import robot_verdict_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_robot__verdict__pb2
+from embedding_studio.clickstream.v1 import training_run_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_training__run__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7embedding_studio/clickstream/v1/analytics_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a-embedding_studio/clickstream/v1/figures.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x02\n\x13QueryFiguresRequest\x12\x37\n\x06window\x18\x01 \x01(\x0b\x32\'.embedding_studio.clickstream.v1.Window\x12\x37\n\x06\x62ucket\x18\x02 \x01(\x0e\x32\'.embedding_studio.clickstream.v1.Bucket\x12\x11\n\tdimension\x18\x03 \x01(\t\x12\x38\n\x07\x66ilters\x18\x04 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.Filter\x12?\n\npopulation\x18\x05 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Population\x12\x13\n\x0bvalue_limit\x18\x06 \x01(\x05\"\xdc\x01\n\x14QueryFiguresResponse\x12\x39\n\x04rows\x18\x01 \x03(\x0b\x32+.embedding_studio.clickstream.v1.FiguresRow\x12\x37\n\x05total\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\x12\x13\n\x0bvalue_count\x18\x03 \x01(\x03\x12;\n\x08\x63overage\x18\x04 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\"\xaa\x01\n\nFiguresRow\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05value\x18\x03 \x01(\t\x12\x39\n\x07\x66igures\x18\x04 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\"\xb9\x02\n\x0eListTopRequest\x12\x36\n\x04list\x18\x01 \x01(\x0e\x32(.embedding_studio.clickstream.v1.TopList\x12\x37\n\x06window\x18\x02 \x01(\x0b\x32\'.embedding_studio.clickstream.v1.Window\x12\x38\n\x07\x66ilters\x18\x03 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.Filter\x12?\n\npopulation\x18\x04 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Population\x12\x14\n\x0cmin_searches\x18\x05 \x01(\x03\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"\x9e\x01\n\x0fListTopResponse\x12\x35\n\x04rows\x18\x01 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.TopRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12;\n\x08\x63overage\x18\x03 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\"\x84\x01\n\x06TopRow\x12\r\n\x05value\x18\x01 \x01(\t\x12\x39\n\x07\x66igures\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\x12\x1c\n\x0fsearches_before\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x12\n\x10_searches_before\"\xd5\x01\n\x15\x43ompareFiguresRequest\x12<\n\x05\x66irst\x18\x01 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ComparedSide\x12=\n\x06second\x18\x02 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ComparedSide\x12?\n\npopulation\x18\x03 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Population\"\x81\x01\n\x0c\x43omparedSide\x12\x37\n\x06window\x18\x01 \x01(\x0b\x32\'.embedding_studio.clickstream.v1.Window\x12\x38\n\x07\x66ilters\x18\x02 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.Filter\"\xab\x03\n\x16\x43ompareFiguresResponse\x12\x37\n\x05\x66irst\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\x12\x38\n\x06second\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\x12\x44\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32/.embedding_studio.clickstream.v1.RateDifference\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12\x1e\n\x16\x66irst_outlier_searches\x18\x05 \x01(\x03\x12\x1f\n\x17second_outlier_searches\x18\x06 \x01(\x03\x12\x41\n\x0e\x66irst_coverage\x18\x07 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\x12\x42\n\x0fsecond_coverage\x18\x08 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\"n\n\x0eRateDifference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndifference\x18\x02 \x01(\x01\x12\x12\n\x05lower\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05upper\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x08\n\x06_lowerB\x08\n\x06_upper*R\n\x06\x42ucket\x12\x16\n\x12\x42UCKET_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42UCKET_HOUR\x10\x01\x12\x0e\n\nBUCKET_DAY\x10\x02\x12\x0f\n\x0b\x42UCKET_WEEK\x10\x03*\x89\x02\n\x07TopList\x12\x18\n\x14TOP_LIST_UNSPECIFIED\x10\x00\x12\x14\n\x10TOP_LIST_QUERIES\x10\x01\x12$\n TOP_LIST_QUERIES_WITHOUT_RESULTS\x10\x02\x12#\n\x1fTOP_LIST_QUERIES_WITHOUT_CLICKS\x10\x03\x12!\n\x1dTOP_LIST_LOWEST_CLICK_THROUGH\x10\x04\x12\x12\n\x0eTOP_LIST_ITEMS\x10\x05\x12!\n\x1dTOP_LIST_ITEMS_WITHOUT_CLICKS\x10\x06\x12\x13\n\x0fTOP_LIST_RISING\x10\x07\x12\x14\n\x10TOP_LIST_FALLING\x10\x08\x32\x81\x03\n\x10\x41nalyticsService\x12{\n\x0cQueryFigures\x12\x34.embedding_studio.clickstream.v1.QueryFiguresRequest\x1a\x35.embedding_studio.clickstream.v1.QueryFiguresResponse\x12l\n\x07ListTop\x12/.embedding_studio.clickstream.v1.ListTopRequest\x1a\x30.embedding_studio.clickstream.v1.ListTopResponse\x12\x81\x01\n\x0e\x43ompareFigures\x12\x36.embedding_studio.clickstream.v1.CompareFiguresRequest\x1a\x37.embedding_studio.clickstream.v1.CompareFiguresResponseB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7embedding_studio/clickstream/v1/analytics_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x33\x65mbedding_studio/clickstream/v1/batch_service.proto\x1a\x32\x65mbedding_studio/clickstream/v1/data_quality.proto\x1a-embedding_studio/clickstream/v1/figures.proto\x1a\x33\x65mbedding_studio/clickstream/v1/robot_verdict.proto\x1a\x32\x65mbedding_studio/clickstream/v1/training_run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x02\n\x13QueryFiguresRequest\x12\x37\n\x06window\x18\x01 \x01(\x0b\x32\'.embedding_studio.clickstream.v1.Window\x12\x37\n\x06\x62ucket\x18\x02 \x01(\x0e\x32\'.embedding_studio.clickstream.v1.Bucket\x12\x11\n\tdimension\x18\x03 \x01(\t\x12\x38\n\x07\x66ilters\x18\x04 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.Filter\x12?\n\npopulation\x18\x05 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Population\x12\x13\n\x0bvalue_limit\x18\x06 \x01(\x05\"\xdc\x01\n\x14QueryFiguresResponse\x12\x39\n\x04rows\x18\x01 \x03(\x0b\x32+.embedding_studio.clickstream.v1.FiguresRow\x12\x37\n\x05total\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\x12\x13\n\x0bvalue_count\x18\x03 \x01(\x03\x12;\n\x08\x63overage\x18\x04 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\"\xaa\x01\n\nFiguresRow\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05value\x18\x03 \x01(\t\x12\x39\n\x07\x66igures\x18\x04 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\"\xb9\x02\n\x0eListTopRequest\x12\x36\n\x04list\x18\x01 \x01(\x0e\x32(.embedding_studio.clickstream.v1.TopList\x12\x37\n\x06window\x18\x02 \x01(\x0b\x32\'.embedding_studio.clickstream.v1.Window\x12\x38\n\x07\x66ilters\x18\x03 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.Filter\x12?\n\npopulation\x18\x04 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Population\x12\x14\n\x0cmin_searches\x18\x05 \x01(\x03\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"\x9e\x01\n\x0fListTopResponse\x12\x35\n\x04rows\x18\x01 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.TopRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12;\n\x08\x63overage\x18\x03 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\"\x84\x01\n\x06TopRow\x12\r\n\x05value\x18\x01 \x01(\t\x12\x39\n\x07\x66igures\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\x12\x1c\n\x0fsearches_before\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x12\n\x10_searches_before\"\xd5\x01\n\x15\x43ompareFiguresRequest\x12<\n\x05\x66irst\x18\x01 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ComparedSide\x12=\n\x06second\x18\x02 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ComparedSide\x12?\n\npopulation\x18\x03 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Population\"\x81\x01\n\x0c\x43omparedSide\x12\x37\n\x06window\x18\x01 \x01(\x0b\x32\'.embedding_studio.clickstream.v1.Window\x12\x38\n\x07\x66ilters\x18\x02 \x03(\x0b\x32\'.embedding_studio.clickstream.v1.Filter\"\xab\x03\n\x16\x43ompareFiguresResponse\x12\x37\n\x05\x66irst\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\x12\x38\n\x06second\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Figures\x12\x44\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32/.embedding_studio.clickstream.v1.RateDifference\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12\x1e\n\x16\x66irst_outlier_searches\x18\x05 \x01(\x03\x12\x1f\n\x17second_outlier_searches\x18\x06 \x01(\x03\x12\x41\n\x0e\x66irst_coverage\x18\x07 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\x12\x42\n\x0fsecond_coverage\x18\x08 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\"n\n\x0eRateDifference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndifference\x18\x02 \x01(\x01\x12\x12\n\x05lower\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05upper\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x08\n\x06_lowerB\x08\n\x06_upper\"\xb5\x01\n\x15GetDataQualityRequest\x12\x37\n\x06window\x18\x01 \x01(\x0b\x32\'.embedding_studio.clickstream.v1.Window\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x10\n\x08group_by\x18\x03 \x01(\t\x12?\n\npopulation\x18\x04 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Population\"\x95\x03\n\x16GetDataQualityResponse\x12=\n\x06\x63hecks\x18\x01 \x03(\x0b\x32-.embedding_studio.clickstream.v1.QualityCheck\x12;\n\x05steps\x18\x02 \x03(\x0b\x32,.embedding_studio.clickstream.v1.QualityStep\x12=\n\x06groups\x18\x03 \x03(\x0b\x32-.embedding_studio.clickstream.v1.QualityGroup\x12\x46\n\runnamed_types\x18\x04 \x03(\x0b\x32/.embedding_studio.clickstream.v1.EventTypeCount\x12;\n\x08refusals\x18\x05 \x03(\x0b\x32).embedding_studio.clickstream.v1.Refusals\x12;\n\x08\x63overage\x18\x06 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\"R\n\x17GetBatchProgressRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x8b\x02\n\x18GetBatchProgressResponse\x12?\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32..embedding_studio.clickstream.v1.BatchProgress\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x41\n\x1doldest_pending_task_queued_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rpending_tasks\x18\x04 \x01(\x03\x12;\n\x08\x63overage\x18\x05 \x01(\x0b\x32).embedding_studio.clickstream.v1.Coverage\"\xb1\x04\n\rBatchProgress\x12\x35\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32&.embedding_studio.clickstream.v1.Batch\x12\x34\n\x10\x66irst_session_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_session_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12Z\n\x0fsessions_by_day\x18\x04 \x03(\x0b\x32\x41.embedding_studio.clickstream.v1.BatchProgress.SessionsByDayEntry\x12\x1c\n\x14\x63onvertible_sessions\x18\x05 \x01(\x03\x12]\n\x10skipped_sessions\x18\x06 \x03(\x0b\x32\x43.embedding_studio.clickstream.v1.BatchProgress.SkippedSessionsEntry\x12\x37\n\x04runs\x18\x07 \x03(\x0b\x32).embedding_studio.clickstream.v1.BatchRun\x1a\x34\n\x12SessionsByDayEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x36\n\x14SkippedSessionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x88\x02\n\x08\x42\x61tchRun\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12@\n\x05state\x18\x02 \x01(\x0e\x32\x31.embedding_studio.clickstream.v1.TrainingRunState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12-\n\tqueued_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0binput_count\x18\x06 \x01(\x03\x12\x18\n\x0bgate_passed\x18\x07 \x01(\x08H\x00\x88\x01\x01\x42\x0e\n\x0c_gate_passed\"w\n\x18ListRobotVerdictsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfirst_day\x18\x02 \x01(\t\x12\x10\n\x08last_day\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x8c\x01\n\x19ListRobotVerdictsResponse\x12?\n\x08verdicts\x18\x01 \x03(\x0b\x32-.embedding_studio.clickstream.v1.RobotVerdict\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rnewest_number\x18\x03 \x01(\x03\"j\n\x1bPreviewRobotVerdictsRequest\x12\x11\n\tfirst_day\x18\x01 \x01(\t\x12\x10\n\x08last_day\x18\x02 \x01(\t\x12\x0e\n\x06policy\x18\x03 \x01(\t\x12\x16\n\x0einclude_unsure\x18\x04 \x01(\x08\"\xc1\x01\n\x1cPreviewRobotVerdictsResponse\x12\x43\n\njudgements\x18\x01 \x03(\x0b\x32/.embedding_studio.clickstream.v1.RobotJudgement\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\x12\x11\n\tuser_days\x18\x03 \x01(\x03\x12\x17\n\x0frobot_user_days\x18\x04 \x01(\x03\x12\x18\n\x10unsure_user_days\x18\x05 \x01(\x03\"z\n\x1bOverruleRobotVerdictRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\t\x12\r\n\x05robot\x18\x04 \x01(\x08\x12\n\n\x02\x62y\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"o\n\x1cOverruleRobotVerdictResponse\x12>\n\x07verdict\x18\x01 \x01(\x0b\x32-.embedding_studio.clickstream.v1.RobotVerdict\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"J\n\x18UndoRobotVerdictsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"l\n\x19UndoRobotVerdictsResponse\x12>\n\x07verdict\x18\x01 \x01(\x0b\x32-.embedding_studio.clickstream.v1.RobotVerdict\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08*R\n\x06\x42ucket\x12\x16\n\x12\x42UCKET_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42UCKET_HOUR\x10\x01\x12\x0e\n\nBUCKET_DAY\x10\x02\x12\x0f\n\x0b\x42UCKET_WEEK\x10\x03*\x89\x02\n\x07TopList\x12\x18\n\x14TOP_LIST_UNSPECIFIED\x10\x00\x12\x14\n\x10TOP_LIST_QUERIES\x10\x01\x12$\n TOP_LIST_QUERIES_WITHOUT_RESULTS\x10\x02\x12#\n\x1fTOP_LIST_QUERIES_WITHOUT_CLICKS\x10\x03\x12!\n\x1dTOP_LIST_LOWEST_CLICK_THROUGH\x10\x04\x12\x12\n\x0eTOP_LIST_ITEMS\x10\x05\x12!\n\x1dTOP_LIST_ITEMS_WITHOUT_CLICKS\x10\x06\x12\x13\n\x0fTOP_LIST_RISING\x10\x07\x12\x14\n\x10TOP_LIST_FALLING\x10\x08\x32\xd5\t\n\x10\x41nalyticsService\x12{\n\x0cQueryFigures\x12\x34.embedding_studio.clickstream.v1.QueryFiguresRequest\x1a\x35.embedding_studio.clickstream.v1.QueryFiguresResponse\x12l\n\x07ListTop\x12/.embedding_studio.clickstream.v1.ListTopRequest\x1a\x30.embedding_studio.clickstream.v1.ListTopResponse\x12\x81\x01\n\x0e\x43ompareFigures\x12\x36.embedding_studio.clickstream.v1.CompareFiguresRequest\x1a\x37.embedding_studio.clickstream.v1.CompareFiguresResponse\x12\x81\x01\n\x0eGetDataQuality\x12\x36.embedding_studio.clickstream.v1.GetDataQualityRequest\x1a\x37.embedding_studio.clickstream.v1.GetDataQualityResponse\x12\x87\x01\n\x10GetBatchProgress\x12\x38.embedding_studio.clickstream.v1.GetBatchProgressRequest\x1a\x39.embedding_studio.clickstream.v1.GetBatchProgressResponse\x12\x8a\x01\n\x11ListRobotVerdicts\x12\x39.embedding_studio.clickstream.v1.ListRobotVerdictsRequest\x1a:.embedding_studio.clickstream.v1.ListRobotVerdictsResponse\x12\x93\x01\n\x14PreviewRobotVerdicts\x12<.embedding_studio.clickstream.v1.PreviewRobotVerdictsRequest\x1a=.embedding_studio.clickstream.v1.PreviewRobotVerdictsResponse\x12\x93\x01\n\x14OverruleRobotVerdict\x12<.embedding_studio.clickstream.v1.OverruleRobotVerdictRequest\x1a=.embedding_studio.clickstream.v1.OverruleRobotVerdictResponse\x12\x8a\x01\n\x11UndoRobotVerdicts\x12\x39.embedding_studio.clickstream.v1.UndoRobotVerdictsRequest\x1a:.embedding_studio.clickstream.v1.UndoRobotVerdictsResponseB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,30 +38,66 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'embedding_studio.clickstrea
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\"com.embeddingstudio.clickstream.v1P\001Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1'
-  _globals['_BUCKET']._serialized_start=2371
-  _globals['_BUCKET']._serialized_end=2453
-  _globals['_TOPLIST']._serialized_start=2456
-  _globals['_TOPLIST']._serialized_end=2721
-  _globals['_QUERYFIGURESREQUEST']._serialized_start=173
-  _globals['_QUERYFIGURESREQUEST']._serialized_end=471
-  _globals['_QUERYFIGURESRESPONSE']._serialized_start=474
-  _globals['_QUERYFIGURESRESPONSE']._serialized_end=694
-  _globals['_FIGURESROW']._serialized_start=697
-  _globals['_FIGURESROW']._serialized_end=867
-  _globals['_LISTTOPREQUEST']._serialized_start=870
-  _globals['_LISTTOPREQUEST']._serialized_end=1183
-  _globals['_LISTTOPRESPONSE']._serialized_start=1186
-  _globals['_LISTTOPRESPONSE']._serialized_end=1344
-  _globals['_TOPROW']._serialized_start=1347
-  _globals['_TOPROW']._serialized_end=1479
-  _globals['_COMPAREFIGURESREQUEST']._serialized_start=1482
-  _globals['_COMPAREFIGURESREQUEST']._serialized_end=1695
-  _globals['_COMPAREDSIDE']._serialized_start=1698
-  _globals['_COMPAREDSIDE']._serialized_end=1827
-  _globals['_COMPAREFIGURESRESPONSE']._serialized_start=1830
-  _globals['_COMPAREFIGURESRESPONSE']._serialized_end=2257
-  _globals['_RATEDIFFERENCE']._serialized_start=2259
-  _globals['_RATEDIFFERENCE']._serialized_end=2369
-  _globals['_ANALYTICSSERVICE']._serialized_start=2724
-  _globals['_ANALYTICSSERVICE']._serialized_end=3109
+  _globals['_BATCHPROGRESS_SESSIONSBYDAYENTRY']._loaded_options = None
+  _globals['_BATCHPROGRESS_SESSIONSBYDAYENTRY']._serialized_options = b'8\001'
+  _globals['_BATCHPROGRESS_SKIPPEDSESSIONSENTRY']._loaded_options = None
+  _globals['_BATCHPROGRESS_SKIPPEDSESSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_BUCKET']._serialized_start=5349
+  _globals['_BUCKET']._serialized_end=5431
+  _globals['_TOPLIST']._serialized_start=5434
+  _globals['_TOPLIST']._serialized_end=5699
+  _globals['_QUERYFIGURESREQUEST']._serialized_start=383
+  _globals['_QUERYFIGURESREQUEST']._serialized_end=681
+  _globals['_QUERYFIGURESRESPONSE']._serialized_start=684
+  _globals['_QUERYFIGURESRESPONSE']._serialized_end=904
+  _globals['_FIGURESROW']._serialized_start=907
+  _globals['_FIGURESROW']._serialized_end=1077
+  _globals['_LISTTOPREQUEST']._serialized_start=1080
+  _globals['_LISTTOPREQUEST']._serialized_end=1393
+  _globals['_LISTTOPRESPONSE']._serialized_start=1396
+  _globals['_LISTTOPRESPONSE']._serialized_end=1554
+  _globals['_TOPROW']._serialized_start=1557
+  _globals['_TOPROW']._serialized_end=1689
+  _globals['_COMPAREFIGURESREQUEST']._serialized_start=1692
+  _globals['_COMPAREFIGURESREQUEST']._serialized_end=1905
+  _globals['_COMPAREDSIDE']._serialized_start=1908
+  _globals['_COMPAREDSIDE']._serialized_end=2037
+  _globals['_COMPAREFIGURESRESPONSE']._serialized_start=2040
+  _globals['_COMPAREFIGURESRESPONSE']._serialized_end=2467
+  _globals['_RATEDIFFERENCE']._serialized_start=2469
+  _globals['_RATEDIFFERENCE']._serialized_end=2579
+  _globals['_GETDATAQUALITYREQUEST']._serialized_start=2582
+  _globals['_GETDATAQUALITYREQUEST']._serialized_end=2763
+  _globals['_GETDATAQUALITYRESPONSE']._serialized_start=2766
+  _globals['_GETDATAQUALITYRESPONSE']._serialized_end=3171
+  _globals['_GETBATCHPROGRESSREQUEST']._serialized_start=3173
+  _globals['_GETBATCHPROGRESSREQUEST']._serialized_end=3255
+  _globals['_GETBATCHPROGRESSRESPONSE']._serialized_start=3258
+  _globals['_GETBATCHPROGRESSRESPONSE']._serialized_end=3525
+  _globals['_BATCHPROGRESS']._serialized_start=3528
+  _globals['_BATCHPROGRESS']._serialized_end=4089
+  _globals['_BATCHPROGRESS_SESSIONSBYDAYENTRY']._serialized_start=3981
+  _globals['_BATCHPROGRESS_SESSIONSBYDAYENTRY']._serialized_end=4033
+  _globals['_BATCHPROGRESS_SKIPPEDSESSIONSENTRY']._serialized_start=4035
+  _globals['_BATCHPROGRESS_SKIPPEDSESSIONSENTRY']._serialized_end=4089
+  _globals['_BATCHRUN']._serialized_start=4092
+  _globals['_BATCHRUN']._serialized_end=4356
+  _globals['_LISTROBOTVERDICTSREQUEST']._serialized_start=4358
+  _globals['_LISTROBOTVERDICTSREQUEST']._serialized_end=4477
+  _globals['_LISTROBOTVERDICTSRESPONSE']._serialized_start=4480
+  _globals['_LISTROBOTVERDICTSRESPONSE']._serialized_end=4620
+  _globals['_PREVIEWROBOTVERDICTSREQUEST']._serialized_start=4622
+  _globals['_PREVIEWROBOTVERDICTSREQUEST']._serialized_end=4728
+  _globals['_PREVIEWROBOTVERDICTSRESPONSE']._serialized_start=4731
+  _globals['_PREVIEWROBOTVERDICTSRESPONSE']._serialized_end=4924
+  _globals['_OVERRULEROBOTVERDICTREQUEST']._serialized_start=4926
+  _globals['_OVERRULEROBOTVERDICTREQUEST']._serialized_end=5048
+  _globals['_OVERRULEROBOTVERDICTRESPONSE']._serialized_start=5050
+  _globals['_OVERRULEROBOTVERDICTRESPONSE']._serialized_end=5161
+  _globals['_UNDOROBOTVERDICTSREQUEST']._serialized_start=5163
+  _globals['_UNDOROBOTVERDICTSREQUEST']._serialized_end=5237
+  _globals['_UNDOROBOTVERDICTSRESPONSE']._serialized_start=5239
+  _globals['_UNDOROBOTVERDICTSRESPONSE']._serialized_end=5347
+  _globals['_ANALYTICSSERVICE']._serialized_start=5702
+  _globals['_ANALYTICSSERVICE']._serialized_end=6939
 # @@protoc_insertion_point(module_scope)

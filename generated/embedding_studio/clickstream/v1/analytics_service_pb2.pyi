@@ -1,6 +1,10 @@
 import datetime
 
+from embedding_studio.clickstream.v1 import batch_service_pb2 as _batch_service_pb2
+from embedding_studio.clickstream.v1 import data_quality_pb2 as _data_quality_pb2
 from embedding_studio.clickstream.v1 import figures_pb2 as _figures_pb2
+from embedding_studio.clickstream.v1 import robot_verdict_pb2 as _robot_verdict_pb2
+from embedding_studio.clickstream.v1 import training_run_pb2 as _training_run_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -170,3 +174,197 @@ class RateDifference(_message.Message):
     lower: float
     upper: float
     def __init__(self, name: _Optional[str] = ..., difference: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ...) -> None: ...
+
+class GetDataQualityRequest(_message.Message):
+    __slots__ = ("window", "batch_id", "group_by", "population")
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    POPULATION_FIELD_NUMBER: _ClassVar[int]
+    window: _figures_pb2.Window
+    batch_id: str
+    group_by: str
+    population: _figures_pb2.Population
+    def __init__(self, window: _Optional[_Union[_figures_pb2.Window, _Mapping]] = ..., batch_id: _Optional[str] = ..., group_by: _Optional[str] = ..., population: _Optional[_Union[_figures_pb2.Population, _Mapping]] = ...) -> None: ...
+
+class GetDataQualityResponse(_message.Message):
+    __slots__ = ("checks", "steps", "groups", "unnamed_types", "refusals", "coverage")
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    UNNAMED_TYPES_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    checks: _containers.RepeatedCompositeFieldContainer[_data_quality_pb2.QualityCheck]
+    steps: _containers.RepeatedCompositeFieldContainer[_data_quality_pb2.QualityStep]
+    groups: _containers.RepeatedCompositeFieldContainer[_data_quality_pb2.QualityGroup]
+    unnamed_types: _containers.RepeatedCompositeFieldContainer[_data_quality_pb2.EventTypeCount]
+    refusals: _containers.RepeatedCompositeFieldContainer[_data_quality_pb2.Refusals]
+    coverage: _figures_pb2.Coverage
+    def __init__(self, checks: _Optional[_Iterable[_Union[_data_quality_pb2.QualityCheck, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[_data_quality_pb2.QualityStep, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[_data_quality_pb2.QualityGroup, _Mapping]]] = ..., unnamed_types: _Optional[_Iterable[_Union[_data_quality_pb2.EventTypeCount, _Mapping]]] = ..., refusals: _Optional[_Iterable[_Union[_data_quality_pb2.Refusals, _Mapping]]] = ..., coverage: _Optional[_Union[_figures_pb2.Coverage, _Mapping]] = ...) -> None: ...
+
+class GetBatchProgressRequest(_message.Message):
+    __slots__ = ("batch_id", "page_size", "page_token")
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    batch_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, batch_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GetBatchProgressResponse(_message.Message):
+    __slots__ = ("batches", "next_page_token", "oldest_pending_task_queued_at", "pending_tasks", "coverage")
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_PENDING_TASK_QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
+    PENDING_TASKS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    batches: _containers.RepeatedCompositeFieldContainer[BatchProgress]
+    next_page_token: str
+    oldest_pending_task_queued_at: _timestamp_pb2.Timestamp
+    pending_tasks: int
+    coverage: _figures_pb2.Coverage
+    def __init__(self, batches: _Optional[_Iterable[_Union[BatchProgress, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., oldest_pending_task_queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pending_tasks: _Optional[int] = ..., coverage: _Optional[_Union[_figures_pb2.Coverage, _Mapping]] = ...) -> None: ...
+
+class BatchProgress(_message.Message):
+    __slots__ = ("batch", "first_session_at", "last_session_at", "sessions_by_day", "convertible_sessions", "skipped_sessions", "runs")
+    class SessionsByDayEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SkippedSessionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SESSION_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_SESSION_AT_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_BY_DAY_FIELD_NUMBER: _ClassVar[int]
+    CONVERTIBLE_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    batch: _batch_service_pb2.Batch
+    first_session_at: _timestamp_pb2.Timestamp
+    last_session_at: _timestamp_pb2.Timestamp
+    sessions_by_day: _containers.ScalarMap[str, int]
+    convertible_sessions: int
+    skipped_sessions: _containers.ScalarMap[str, int]
+    runs: _containers.RepeatedCompositeFieldContainer[BatchRun]
+    def __init__(self, batch: _Optional[_Union[_batch_service_pb2.Batch, _Mapping]] = ..., first_session_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_session_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sessions_by_day: _Optional[_Mapping[str, int]] = ..., convertible_sessions: _Optional[int] = ..., skipped_sessions: _Optional[_Mapping[str, int]] = ..., runs: _Optional[_Iterable[_Union[BatchRun, _Mapping]]] = ...) -> None: ...
+
+class BatchRun(_message.Message):
+    __slots__ = ("run_id", "state", "reason", "queued_at", "ended_at", "input_count", "gate_passed")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    GATE_PASSED_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    state: _training_run_pb2.TrainingRunState
+    reason: str
+    queued_at: _timestamp_pb2.Timestamp
+    ended_at: _timestamp_pb2.Timestamp
+    input_count: int
+    gate_passed: bool
+    def __init__(self, run_id: _Optional[str] = ..., state: _Optional[_Union[_training_run_pb2.TrainingRunState, str]] = ..., reason: _Optional[str] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., input_count: _Optional[int] = ..., gate_passed: bool = ...) -> None: ...
+
+class ListRobotVerdictsRequest(_message.Message):
+    __slots__ = ("user_id", "first_day", "last_day", "page_size", "page_token")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_DAY_FIELD_NUMBER: _ClassVar[int]
+    LAST_DAY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    first_day: str
+    last_day: str
+    page_size: int
+    page_token: str
+    def __init__(self, user_id: _Optional[str] = ..., first_day: _Optional[str] = ..., last_day: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRobotVerdictsResponse(_message.Message):
+    __slots__ = ("verdicts", "next_page_token", "newest_number")
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    verdicts: _containers.RepeatedCompositeFieldContainer[_robot_verdict_pb2.RobotVerdict]
+    next_page_token: str
+    newest_number: int
+    def __init__(self, verdicts: _Optional[_Iterable[_Union[_robot_verdict_pb2.RobotVerdict, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., newest_number: _Optional[int] = ...) -> None: ...
+
+class PreviewRobotVerdictsRequest(_message.Message):
+    __slots__ = ("first_day", "last_day", "policy", "include_unsure")
+    FIRST_DAY_FIELD_NUMBER: _ClassVar[int]
+    LAST_DAY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_UNSURE_FIELD_NUMBER: _ClassVar[int]
+    first_day: str
+    last_day: str
+    policy: str
+    include_unsure: bool
+    def __init__(self, first_day: _Optional[str] = ..., last_day: _Optional[str] = ..., policy: _Optional[str] = ..., include_unsure: bool = ...) -> None: ...
+
+class PreviewRobotVerdictsResponse(_message.Message):
+    __slots__ = ("judgements", "policy_version", "user_days", "robot_user_days", "unsure_user_days")
+    JUDGEMENTS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    USER_DAYS_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_USER_DAYS_FIELD_NUMBER: _ClassVar[int]
+    UNSURE_USER_DAYS_FIELD_NUMBER: _ClassVar[int]
+    judgements: _containers.RepeatedCompositeFieldContainer[_robot_verdict_pb2.RobotJudgement]
+    policy_version: str
+    user_days: int
+    robot_user_days: int
+    unsure_user_days: int
+    def __init__(self, judgements: _Optional[_Iterable[_Union[_robot_verdict_pb2.RobotJudgement, _Mapping]]] = ..., policy_version: _Optional[str] = ..., user_days: _Optional[int] = ..., robot_user_days: _Optional[int] = ..., unsure_user_days: _Optional[int] = ...) -> None: ...
+
+class OverruleRobotVerdictRequest(_message.Message):
+    __slots__ = ("request_id", "user_id", "day", "robot", "by", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    user_id: str
+    day: str
+    robot: bool
+    by: str
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., day: _Optional[str] = ..., robot: bool = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class OverruleRobotVerdictResponse(_message.Message):
+    __slots__ = ("verdict", "created")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    verdict: _robot_verdict_pb2.RobotVerdict
+    created: bool
+    def __init__(self, verdict: _Optional[_Union[_robot_verdict_pb2.RobotVerdict, _Mapping]] = ..., created: bool = ...) -> None: ...
+
+class UndoRobotVerdictsRequest(_message.Message):
+    __slots__ = ("request_id", "by", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    by: str
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class UndoRobotVerdictsResponse(_message.Message):
+    __slots__ = ("verdict", "created")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    verdict: _robot_verdict_pb2.RobotVerdict
+    created: bool
+    def __init__(self, verdict: _Optional[_Union[_robot_verdict_pb2.RobotVerdict, _Mapping]] = ..., created: bool = ...) -> None: ...

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class AnalyticsServiceStub(object):
-    """AnalyticsService says what the clicks say: figures, lists and comparisons. A window selects
+    """AnalyticsService says what the clicks say: figures, lists, comparisons, data quality and robots. A window selects
     searches by their `created_at`, and every figure counts the events of those searches, whenever they came. Searches
-    that are marked irrelevant are left out of rates and counted beside them.
+    that are marked irrelevant, and those of robots, are left out of rates and counted beside them.
 
     Figures come from roll-ups that a worker keeps; every answer says until when it is exact.
     """
@@ -54,12 +54,42 @@ class AnalyticsServiceStub(object):
                 request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.CompareFiguresRequest.SerializeToString,
                 response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.CompareFiguresResponse.FromString,
                 _registered_method=True)
+        self.GetDataQuality = channel.unary_unary(
+                '/embedding_studio.clickstream.v1.AnalyticsService/GetDataQuality',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetDataQualityRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetDataQualityResponse.FromString,
+                _registered_method=True)
+        self.GetBatchProgress = channel.unary_unary(
+                '/embedding_studio.clickstream.v1.AnalyticsService/GetBatchProgress',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetBatchProgressRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetBatchProgressResponse.FromString,
+                _registered_method=True)
+        self.ListRobotVerdicts = channel.unary_unary(
+                '/embedding_studio.clickstream.v1.AnalyticsService/ListRobotVerdicts',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.ListRobotVerdictsRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.ListRobotVerdictsResponse.FromString,
+                _registered_method=True)
+        self.PreviewRobotVerdicts = channel.unary_unary(
+                '/embedding_studio.clickstream.v1.AnalyticsService/PreviewRobotVerdicts',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.PreviewRobotVerdictsRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.PreviewRobotVerdictsResponse.FromString,
+                _registered_method=True)
+        self.OverruleRobotVerdict = channel.unary_unary(
+                '/embedding_studio.clickstream.v1.AnalyticsService/OverruleRobotVerdict',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.OverruleRobotVerdictRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.OverruleRobotVerdictResponse.FromString,
+                _registered_method=True)
+        self.UndoRobotVerdicts = channel.unary_unary(
+                '/embedding_studio.clickstream.v1.AnalyticsService/UndoRobotVerdicts',
+                request_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.UndoRobotVerdictsRequest.SerializeToString,
+                response_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.UndoRobotVerdictsResponse.FromString,
+                _registered_method=True)
 
 
 class AnalyticsServiceServicer(object):
-    """AnalyticsService says what the clicks say: figures, lists and comparisons. A window selects
+    """AnalyticsService says what the clicks say: figures, lists, comparisons, data quality and robots. A window selects
     searches by their `created_at`, and every figure counts the events of those searches, whenever they came. Searches
-    that are marked irrelevant are left out of rates and counted beside them.
+    that are marked irrelevant, and those of robots, are left out of rates and counted beside them.
 
     Figures come from roll-ups that a worker keeps; every answer says until when it is exact.
     """
@@ -86,6 +116,51 @@ class AnalyticsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDataQuality(self, request, context):
+        """GetDataQuality checks the data of a window: what is wrong, how bad it is, what to do, and whether they can train
+        and judge a model. With a batch id, it checks that batch instead. NOT_FOUND if there is no such batch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBatchProgress(self, request, context):
+        """GetBatchProgress lists batches, the newest first: their sessions, what converts and why not, and their runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRobotVerdicts(self, request, context):
+        """ListRobotVerdicts lists the entries of the list of robot verdicts, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewRobotVerdicts(self, request, context):
+        """PreviewRobotVerdicts judges users by a robot policy, and stores nothing: who would be a robot, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OverruleRobotVerdict(self, request, context):
+        """OverruleRobotVerdict adds a person's verdict about a user and day, which the policy never changes. Nothing is
+        deleted, and no frozen page changes. Idempotent by `request_id`: ALREADY_EXISTS if it is taken by other content.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoRobotVerdicts(self, request, context):
+        """UndoRobotVerdicts adds an entry that makes every entry before it void. Days before the day of the entry are then not
+        judged again by the same version of the policy. Idempotent by `request_id`, as OverruleRobotVerdict.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnalyticsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -104,6 +179,36 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
                     request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.CompareFiguresRequest.FromString,
                     response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.CompareFiguresResponse.SerializeToString,
             ),
+            'GetDataQuality': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDataQuality,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetDataQualityRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetDataQualityResponse.SerializeToString,
+            ),
+            'GetBatchProgress': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBatchProgress,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetBatchProgressRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetBatchProgressResponse.SerializeToString,
+            ),
+            'ListRobotVerdicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRobotVerdicts,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.ListRobotVerdictsRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.ListRobotVerdictsResponse.SerializeToString,
+            ),
+            'PreviewRobotVerdicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewRobotVerdicts,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.PreviewRobotVerdictsRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.PreviewRobotVerdictsResponse.SerializeToString,
+            ),
+            'OverruleRobotVerdict': grpc.unary_unary_rpc_method_handler(
+                    servicer.OverruleRobotVerdict,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.OverruleRobotVerdictRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.OverruleRobotVerdictResponse.SerializeToString,
+            ),
+            'UndoRobotVerdicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoRobotVerdicts,
+                    request_deserializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.UndoRobotVerdictsRequest.FromString,
+                    response_serializer=embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.UndoRobotVerdictsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'embedding_studio.clickstream.v1.AnalyticsService', rpc_method_handlers)
@@ -113,9 +218,9 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AnalyticsService(object):
-    """AnalyticsService says what the clicks say: figures, lists and comparisons. A window selects
+    """AnalyticsService says what the clicks say: figures, lists, comparisons, data quality and robots. A window selects
     searches by their `created_at`, and every figure counts the events of those searches, whenever they came. Searches
-    that are marked irrelevant are left out of rates and counted beside them.
+    that are marked irrelevant, and those of robots, are left out of rates and counted beside them.
 
     Figures come from roll-ups that a worker keeps; every answer says until when it is exact.
     """
@@ -191,6 +296,168 @@ class AnalyticsService(object):
             '/embedding_studio.clickstream.v1.AnalyticsService/CompareFigures',
             embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.CompareFiguresRequest.SerializeToString,
             embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.CompareFiguresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDataQuality(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/embedding_studio.clickstream.v1.AnalyticsService/GetDataQuality',
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetDataQualityRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetDataQualityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBatchProgress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/embedding_studio.clickstream.v1.AnalyticsService/GetBatchProgress',
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetBatchProgressRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.GetBatchProgressResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRobotVerdicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/embedding_studio.clickstream.v1.AnalyticsService/ListRobotVerdicts',
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.ListRobotVerdictsRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.ListRobotVerdictsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewRobotVerdicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/embedding_studio.clickstream.v1.AnalyticsService/PreviewRobotVerdicts',
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.PreviewRobotVerdictsRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.PreviewRobotVerdictsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OverruleRobotVerdict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/embedding_studio.clickstream.v1.AnalyticsService/OverruleRobotVerdict',
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.OverruleRobotVerdictRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.OverruleRobotVerdictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoRobotVerdicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/embedding_studio.clickstream.v1.AnalyticsService/UndoRobotVerdicts',
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.UndoRobotVerdictsRequest.SerializeToString,
+            embedding__studio_dot_clickstream_dot_v1_dot_analytics__service__pb2.UndoRobotVerdictsResponse.FromString,
             options,
             channel_credentials,
             insecure,

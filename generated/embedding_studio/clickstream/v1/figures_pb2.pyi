@@ -28,12 +28,14 @@ class Filter(_message.Message):
     def __init__(self, dimension: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Population(_message.Message):
-    __slots__ = ("include_irrelevant", "collapse_typing")
+    __slots__ = ("include_irrelevant", "collapse_typing", "include_robots")
     INCLUDE_IRRELEVANT_FIELD_NUMBER: _ClassVar[int]
     COLLAPSE_TYPING_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_ROBOTS_FIELD_NUMBER: _ClassVar[int]
     include_irrelevant: bool
     collapse_typing: bool
-    def __init__(self, include_irrelevant: bool = ..., collapse_typing: bool = ...) -> None: ...
+    include_robots: bool
+    def __init__(self, include_irrelevant: bool = ..., collapse_typing: bool = ..., include_robots: bool = ...) -> None: ...
 
 class Rate(_message.Message):
     __slots__ = ("numerator", "denominator", "value", "lower", "upper")
@@ -72,7 +74,7 @@ class PlaceCount(_message.Message):
     def __init__(self, first_place: _Optional[int] = ..., last_place: _Optional[int] = ..., clicks: _Optional[int] = ...) -> None: ...
 
 class Figures(_message.Message):
-    __slots__ = ("searches", "clickable_searches", "irrelevant_searches", "typing_searches", "users", "showings", "events", "unshown_events", "click_through_rate", "clicks_per_showing", "add_to_cart_rate", "purchase_rate", "no_click_rate", "no_results_rate", "mean_click_place", "click_places", "median_first_click_seconds", "p90_first_click_seconds", "abandoned_rate", "refinement_rate")
+    __slots__ = ("searches", "clickable_searches", "irrelevant_searches", "typing_searches", "users", "showings", "events", "unshown_events", "click_through_rate", "clicks_per_showing", "add_to_cart_rate", "purchase_rate", "no_click_rate", "no_results_rate", "mean_click_place", "click_places", "median_first_click_seconds", "p90_first_click_seconds", "abandoned_rate", "refinement_rate", "robot_searches")
     SEARCHES_FIELD_NUMBER: _ClassVar[int]
     CLICKABLE_SEARCHES_FIELD_NUMBER: _ClassVar[int]
     IRRELEVANT_SEARCHES_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +95,7 @@ class Figures(_message.Message):
     P90_FIRST_CLICK_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ABANDONED_RATE_FIELD_NUMBER: _ClassVar[int]
     REFINEMENT_RATE_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_SEARCHES_FIELD_NUMBER: _ClassVar[int]
     searches: int
     clickable_searches: int
     irrelevant_searches: int
@@ -113,16 +116,19 @@ class Figures(_message.Message):
     p90_first_click_seconds: float
     abandoned_rate: Rate
     refinement_rate: Rate
-    def __init__(self, searches: _Optional[int] = ..., clickable_searches: _Optional[int] = ..., irrelevant_searches: _Optional[int] = ..., typing_searches: _Optional[int] = ..., users: _Optional[int] = ..., showings: _Optional[int] = ..., events: _Optional[_Iterable[_Union[EventFigures, _Mapping]]] = ..., unshown_events: _Optional[int] = ..., click_through_rate: _Optional[_Union[Rate, _Mapping]] = ..., clicks_per_showing: _Optional[_Union[Rate, _Mapping]] = ..., add_to_cart_rate: _Optional[_Union[Rate, _Mapping]] = ..., purchase_rate: _Optional[_Union[Rate, _Mapping]] = ..., no_click_rate: _Optional[_Union[Rate, _Mapping]] = ..., no_results_rate: _Optional[_Union[Rate, _Mapping]] = ..., mean_click_place: _Optional[float] = ..., click_places: _Optional[_Iterable[_Union[PlaceCount, _Mapping]]] = ..., median_first_click_seconds: _Optional[float] = ..., p90_first_click_seconds: _Optional[float] = ..., abandoned_rate: _Optional[_Union[Rate, _Mapping]] = ..., refinement_rate: _Optional[_Union[Rate, _Mapping]] = ...) -> None: ...
+    robot_searches: int
+    def __init__(self, searches: _Optional[int] = ..., clickable_searches: _Optional[int] = ..., irrelevant_searches: _Optional[int] = ..., typing_searches: _Optional[int] = ..., users: _Optional[int] = ..., showings: _Optional[int] = ..., events: _Optional[_Iterable[_Union[EventFigures, _Mapping]]] = ..., unshown_events: _Optional[int] = ..., click_through_rate: _Optional[_Union[Rate, _Mapping]] = ..., clicks_per_showing: _Optional[_Union[Rate, _Mapping]] = ..., add_to_cart_rate: _Optional[_Union[Rate, _Mapping]] = ..., purchase_rate: _Optional[_Union[Rate, _Mapping]] = ..., no_click_rate: _Optional[_Union[Rate, _Mapping]] = ..., no_results_rate: _Optional[_Union[Rate, _Mapping]] = ..., mean_click_place: _Optional[float] = ..., click_places: _Optional[_Iterable[_Union[PlaceCount, _Mapping]]] = ..., median_first_click_seconds: _Optional[float] = ..., p90_first_click_seconds: _Optional[float] = ..., abandoned_rate: _Optional[_Union[Rate, _Mapping]] = ..., refinement_rate: _Optional[_Union[Rate, _Mapping]] = ..., robot_searches: _Optional[int] = ...) -> None: ...
 
 class Coverage(_message.Message):
-    __slots__ = ("window", "exact_until", "from_sessions", "importance_policy_version")
+    __slots__ = ("window", "exact_until", "from_sessions", "importance_policy_version", "robot_verdict_number")
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     EXACT_UNTIL_FIELD_NUMBER: _ClassVar[int]
     FROM_SESSIONS_FIELD_NUMBER: _ClassVar[int]
     IMPORTANCE_POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     window: Window
     exact_until: _timestamp_pb2.Timestamp
     from_sessions: bool
     importance_policy_version: str
-    def __init__(self, window: _Optional[_Union[Window, _Mapping]] = ..., exact_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., from_sessions: bool = ..., importance_policy_version: _Optional[str] = ...) -> None: ...
+    robot_verdict_number: int
+    def __init__(self, window: _Optional[_Union[Window, _Mapping]] = ..., exact_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., from_sessions: bool = ..., importance_policy_version: _Optional[str] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...

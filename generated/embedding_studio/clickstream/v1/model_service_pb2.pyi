@@ -222,12 +222,14 @@ class StreamModelLineageResponse(_message.Message):
     def __init__(self, origin: _Optional[_Union[ModelOrigin, _Mapping]] = ..., input: _Optional[_Union[InputOrigin, _Mapping]] = ...) -> None: ...
 
 class ModelOrigin(_message.Message):
-    __slots__ = ("model_version", "policy_version")
+    __slots__ = ("model_version", "policy_version", "robot_verdict_number")
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     model_version: _model_version_pb2.ModelVersion
     policy_version: str
-    def __init__(self, model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., policy_version: _Optional[str] = ...) -> None: ...
+    robot_verdict_number: int
+    def __init__(self, model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., policy_version: _Optional[str] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...
 
 class InputOrigin(_message.Message):
     __slots__ = ("batch_id", "session_number", "session_id", "event_ids")
@@ -268,11 +270,13 @@ class GetSessionLineageResponse(_message.Message):
     def __init__(self, batch_id: _Optional[str] = ..., session_number: _Optional[int] = ..., input: _Optional[_Union[InputOrigin, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[RunOfSession, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., improvement: _Optional[_Union[RunOfSession, _Mapping]] = ...) -> None: ...
 
 class RunOfSession(_message.Message):
-    __slots__ = ("run_id", "state", "model_version_id")
+    __slots__ = ("run_id", "state", "model_version_id", "robot_verdict_number")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     state: _training_run_pb2.TrainingRunState
     model_version_id: str
-    def __init__(self, run_id: _Optional[str] = ..., state: _Optional[_Union[_training_run_pb2.TrainingRunState, str]] = ..., model_version_id: _Optional[str] = ...) -> None: ...
+    robot_verdict_number: int
+    def __init__(self, run_id: _Optional[str] = ..., state: _Optional[_Union[_training_run_pb2.TrainingRunState, str]] = ..., model_version_id: _Optional[str] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...

@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4embedding_studio/clickstream/v1/training_input.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x01\n\rTrainingInput\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x16\n\x0esession_number\x18\x03 \x01(\x03\x12\r\n\x05query\x18\x04 \x01(\t\x12>\n\x07results\x18\x05 \x03(\x0b\x32-.embedding_studio.clickstream.v1.GradedResult\x12\x16\n\x0epolicy_version\x18\x06 \x01(\t\x12/\n\x0bsearched_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x0cGradedResult\x12\x11\n\tobject_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\r\x12\r\n\x05grade\x18\x03 \x01(\x01\x12\x11\n\tevent_ids\x18\x04 \x03(\t\x12%\n\x04meta\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xc3\x06\n\x11\x43onversionSummary\x12\x15\n\rsession_count\x18\x01 \x01(\x03\x12\x13\n\x0binput_count\x18\x02 \x01(\x03\x12\x61\n\x10skipped_sessions\x18\x03 \x03(\x0b\x32G.embedding_studio.clickstream.v1.ConversionSummary.SkippedSessionsEntry\x12_\n\x0fignored_results\x18\x04 \x03(\x0b\x32\x46.embedding_studio.clickstream.v1.ConversionSummary.IgnoredResultsEntry\x12[\n\rgraded_events\x18\x05 \x03(\x0b\x32\x44.embedding_studio.clickstream.v1.ConversionSummary.GradedEventsEntry\x12]\n\x0eignored_events\x18\x06 \x03(\x0b\x32\x45.embedding_studio.clickstream.v1.ConversionSummary.IgnoredEventsEntry\x12[\n\runknown_types\x18\x07 \x03(\x0b\x32\x44.embedding_studio.clickstream.v1.ConversionSummary.UnknownTypesEntry\x12\x16\n\x0epolicy_version\x18\x08 \x01(\t\x1a\x36\n\x14SkippedSessionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x35\n\x13IgnoredResultsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x33\n\x11GradedEventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x34\n\x12IgnoredEventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x33\n\x11UnknownTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4embedding_studio/clickstream/v1/training_input.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x01\n\rTrainingInput\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x16\n\x0esession_number\x18\x03 \x01(\x03\x12\r\n\x05query\x18\x04 \x01(\t\x12>\n\x07results\x18\x05 \x03(\x0b\x32-.embedding_studio.clickstream.v1.GradedResult\x12\x16\n\x0epolicy_version\x18\x06 \x01(\t\x12/\n\x0bsearched_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x0cGradedResult\x12\x11\n\tobject_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\r\x12\r\n\x05grade\x18\x03 \x01(\x01\x12\x11\n\tevent_ids\x18\x04 \x03(\t\x12%\n\x04meta\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xe1\x06\n\x11\x43onversionSummary\x12\x15\n\rsession_count\x18\x01 \x01(\x03\x12\x13\n\x0binput_count\x18\x02 \x01(\x03\x12\x61\n\x10skipped_sessions\x18\x03 \x03(\x0b\x32G.embedding_studio.clickstream.v1.ConversionSummary.SkippedSessionsEntry\x12_\n\x0fignored_results\x18\x04 \x03(\x0b\x32\x46.embedding_studio.clickstream.v1.ConversionSummary.IgnoredResultsEntry\x12[\n\rgraded_events\x18\x05 \x03(\x0b\x32\x44.embedding_studio.clickstream.v1.ConversionSummary.GradedEventsEntry\x12]\n\x0eignored_events\x18\x06 \x03(\x0b\x32\x45.embedding_studio.clickstream.v1.ConversionSummary.IgnoredEventsEntry\x12[\n\runknown_types\x18\x07 \x03(\x0b\x32\x44.embedding_studio.clickstream.v1.ConversionSummary.UnknownTypesEntry\x12\x16\n\x0epolicy_version\x18\x08 \x01(\t\x12\x1c\n\x14robot_verdict_number\x18\t \x01(\x03\x1a\x36\n\x14SkippedSessionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x35\n\x13IgnoredResultsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x33\n\x11GradedEventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x34\n\x12IgnoredEventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x33\n\x11UnknownTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,15 +49,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRADEDRESULT']._serialized_start=384
   _globals['_GRADEDRESULT']._serialized_end=508
   _globals['_CONVERSIONSUMMARY']._serialized_start=511
-  _globals['_CONVERSIONSUMMARY']._serialized_end=1346
-  _globals['_CONVERSIONSUMMARY_SKIPPEDSESSIONSENTRY']._serialized_start=1077
-  _globals['_CONVERSIONSUMMARY_SKIPPEDSESSIONSENTRY']._serialized_end=1131
-  _globals['_CONVERSIONSUMMARY_IGNOREDRESULTSENTRY']._serialized_start=1133
-  _globals['_CONVERSIONSUMMARY_IGNOREDRESULTSENTRY']._serialized_end=1186
-  _globals['_CONVERSIONSUMMARY_GRADEDEVENTSENTRY']._serialized_start=1188
-  _globals['_CONVERSIONSUMMARY_GRADEDEVENTSENTRY']._serialized_end=1239
-  _globals['_CONVERSIONSUMMARY_IGNOREDEVENTSENTRY']._serialized_start=1241
-  _globals['_CONVERSIONSUMMARY_IGNOREDEVENTSENTRY']._serialized_end=1293
-  _globals['_CONVERSIONSUMMARY_UNKNOWNTYPESENTRY']._serialized_start=1295
-  _globals['_CONVERSIONSUMMARY_UNKNOWNTYPESENTRY']._serialized_end=1346
+  _globals['_CONVERSIONSUMMARY']._serialized_end=1376
+  _globals['_CONVERSIONSUMMARY_SKIPPEDSESSIONSENTRY']._serialized_start=1107
+  _globals['_CONVERSIONSUMMARY_SKIPPEDSESSIONSENTRY']._serialized_end=1161
+  _globals['_CONVERSIONSUMMARY_IGNOREDRESULTSENTRY']._serialized_start=1163
+  _globals['_CONVERSIONSUMMARY_IGNOREDRESULTSENTRY']._serialized_end=1216
+  _globals['_CONVERSIONSUMMARY_GRADEDEVENTSENTRY']._serialized_start=1218
+  _globals['_CONVERSIONSUMMARY_GRADEDEVENTSENTRY']._serialized_end=1269
+  _globals['_CONVERSIONSUMMARY_IGNOREDEVENTSENTRY']._serialized_start=1271
+  _globals['_CONVERSIONSUMMARY_IGNOREDEVENTSENTRY']._serialized_end=1323
+  _globals['_CONVERSIONSUMMARY_UNKNOWNTYPESENTRY']._serialized_start=1325
+  _globals['_CONVERSIONSUMMARY_UNKNOWNTYPESENTRY']._serialized_end=1376
 # @@protoc_insertion_point(module_scope)

@@ -43,7 +43,7 @@ class GradedResult(_message.Message):
     def __init__(self, object_id: _Optional[str] = ..., position: _Optional[int] = ..., grade: _Optional[float] = ..., event_ids: _Optional[_Iterable[str]] = ..., meta: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class ConversionSummary(_message.Message):
-    __slots__ = ("session_count", "input_count", "skipped_sessions", "ignored_results", "graded_events", "ignored_events", "unknown_types", "policy_version")
+    __slots__ = ("session_count", "input_count", "skipped_sessions", "ignored_results", "graded_events", "ignored_events", "unknown_types", "policy_version", "robot_verdict_number")
     class SkippedSessionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +87,7 @@ class ConversionSummary(_message.Message):
     IGNORED_EVENTS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_TYPES_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     session_count: int
     input_count: int
     skipped_sessions: _containers.ScalarMap[str, int]
@@ -95,4 +96,5 @@ class ConversionSummary(_message.Message):
     ignored_events: _containers.ScalarMap[str, int]
     unknown_types: _containers.ScalarMap[str, int]
     policy_version: str
-    def __init__(self, session_count: _Optional[int] = ..., input_count: _Optional[int] = ..., skipped_sessions: _Optional[_Mapping[str, int]] = ..., ignored_results: _Optional[_Mapping[str, int]] = ..., graded_events: _Optional[_Mapping[str, int]] = ..., ignored_events: _Optional[_Mapping[str, int]] = ..., unknown_types: _Optional[_Mapping[str, int]] = ..., policy_version: _Optional[str] = ...) -> None: ...
+    robot_verdict_number: int
+    def __init__(self, session_count: _Optional[int] = ..., input_count: _Optional[int] = ..., skipped_sessions: _Optional[_Mapping[str, int]] = ..., ignored_results: _Optional[_Mapping[str, int]] = ..., graded_events: _Optional[_Mapping[str, int]] = ..., ignored_events: _Optional[_Mapping[str, int]] = ..., unknown_types: _Optional[_Mapping[str, int]] = ..., policy_version: _Optional[str] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...

@@ -30,7 +30,7 @@ TRAINING_RUN_STATE_FAILED: TrainingRunState
 TRAINING_RUN_STATE_CANCELED: TrainingRunState
 
 class TrainingRun(_message.Message):
-    __slots__ = ("run_id", "batch_ids", "from_improvement_queue", "settings", "state", "reason", "progress", "conversion", "model_version", "attempts", "cancel_requested", "queued_at", "started_at", "ended_at")
+    __slots__ = ("run_id", "batch_ids", "from_improvement_queue", "settings", "state", "reason", "progress", "conversion", "model_version", "attempts", "cancel_requested", "queued_at", "started_at", "ended_at", "robot_verdict_number")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     BATCH_IDS_FIELD_NUMBER: _ClassVar[int]
     FROM_IMPROVEMENT_QUEUE_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class TrainingRun(_message.Message):
     QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     batch_ids: _containers.RepeatedScalarFieldContainer[str]
     from_improvement_queue: bool
@@ -59,4 +60,5 @@ class TrainingRun(_message.Message):
     queued_at: _timestamp_pb2.Timestamp
     started_at: _timestamp_pb2.Timestamp
     ended_at: _timestamp_pb2.Timestamp
-    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., from_improvement_queue: bool = ..., settings: _Optional[_Union[_fine_tuning_settings_pb2.FineTuningSettings, _Mapping]] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., reason: _Optional[str] = ..., progress: _Optional[_Union[_training_progress_pb2.TrainingProgress, _Mapping]] = ..., conversion: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ..., model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., attempts: _Optional[int] = ..., cancel_requested: bool = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    robot_verdict_number: int
+    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., from_improvement_queue: bool = ..., settings: _Optional[_Union[_fine_tuning_settings_pb2.FineTuningSettings, _Mapping]] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., reason: _Optional[str] = ..., progress: _Optional[_Union[_training_progress_pb2.TrainingProgress, _Mapping]] = ..., conversion: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ..., model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., attempts: _Optional[int] = ..., cancel_requested: bool = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...

@@ -29,7 +29,7 @@ from embedding_studio.clickstream.v1 import training_progress_pb2 as embedding__
 from embedding_studio.clickstream.v1 import training_run_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_training__run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6embedding_studio/clickstream/v1/training_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a:embedding_studio/clickstream/v1/fine_tuning_settings.proto\x1a\x32\x65mbedding_studio/clickstream/v1/judged_query.proto\x1a\x34\x65mbedding_studio/clickstream/v1/training_input.proto\x1a\x37\x65mbedding_studio/clickstream/v1/training_progress.proto\x1a\x32\x65mbedding_studio/clickstream/v1/training_run.proto\"E\n\x1bStreamTrainingInputsRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x02 \x01(\x03\"\xb1\x01\n\x1cStreamTrainingInputsResponse\x12?\n\x05input\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.TrainingInputH\x00\x12\x45\n\x07summary\x18\x02 \x01(\x0b\x32\x32.embedding_studio.clickstream.v1.ConversionSummaryH\x00\x42\t\n\x07message\"\xc6\x01\n\x14StartTrainingRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tbatch_ids\x18\x02 \x03(\t\x12\x45\n\x08settings\x18\x03 \x01(\x0b\x32\x33.embedding_studio.clickstream.v1.FineTuningSettings\x12\x44\n\x0ejudged_queries\x18\x04 \x03(\x0b\x32,.embedding_studio.clickstream.v1.JudgedQuery\"c\n\x15StartTrainingResponse\x12\x39\n\x03run\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\'\n\x15GetTrainingRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"S\n\x16GetTrainingRunResponse\x12\x39\n\x03run\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun\"\x83\x01\n\x17ListTrainingRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x41\n\x06states\x18\x03 \x03(\x0e\x32\x31.embedding_studio.clickstream.v1.TrainingRunState\"o\n\x18ListTrainingRunsResponse\x12:\n\x04runs\x18\x01 \x03(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17WatchTrainingRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"U\n\x18WatchTrainingRunResponse\x12\x39\n\x03run\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun\")\n\x17GetTrainingCurveRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"W\n\x18GetTrainingCurveResponse\x12;\n\x06points\x18\x01 \x03(\x0b\x32+.embedding_studio.clickstream.v1.CurvePoint\"*\n\x18\x43\x61ncelTrainingRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"V\n\x19\x43\x61ncelTrainingRunResponse\x12\x39\n\x03run\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun2\xda\x07\n\x0fTrainingService\x12\x95\x01\n\x14StreamTrainingInputs\x12<.embedding_studio.clickstream.v1.StreamTrainingInputsRequest\x1a=.embedding_studio.clickstream.v1.StreamTrainingInputsResponse0\x01\x12~\n\rStartTraining\x12\x35.embedding_studio.clickstream.v1.StartTrainingRequest\x1a\x36.embedding_studio.clickstream.v1.StartTrainingResponse\x12\x81\x01\n\x0eGetTrainingRun\x12\x36.embedding_studio.clickstream.v1.GetTrainingRunRequest\x1a\x37.embedding_studio.clickstream.v1.GetTrainingRunResponse\x12\x87\x01\n\x10ListTrainingRuns\x12\x38.embedding_studio.clickstream.v1.ListTrainingRunsRequest\x1a\x39.embedding_studio.clickstream.v1.ListTrainingRunsResponse\x12\x89\x01\n\x10WatchTrainingRun\x12\x38.embedding_studio.clickstream.v1.WatchTrainingRunRequest\x1a\x39.embedding_studio.clickstream.v1.WatchTrainingRunResponse0\x01\x12\x87\x01\n\x10GetTrainingCurve\x12\x38.embedding_studio.clickstream.v1.GetTrainingCurveRequest\x1a\x39.embedding_studio.clickstream.v1.GetTrainingCurveResponse\x12\x8a\x01\n\x11\x43\x61ncelTrainingRun\x12\x39.embedding_studio.clickstream.v1.CancelTrainingRunRequest\x1a:.embedding_studio.clickstream.v1.CancelTrainingRunResponseB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6embedding_studio/clickstream/v1/training_service.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a:embedding_studio/clickstream/v1/fine_tuning_settings.proto\x1a\x32\x65mbedding_studio/clickstream/v1/judged_query.proto\x1a\x34\x65mbedding_studio/clickstream/v1/training_input.proto\x1a\x37\x65mbedding_studio/clickstream/v1/training_progress.proto\x1a\x32\x65mbedding_studio/clickstream/v1/training_run.proto\"\x81\x01\n\x1bStreamTrainingInputsRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x02 \x01(\x03\x12!\n\x14robot_verdict_number\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x17\n\x15_robot_verdict_number\"\xcf\x01\n\x1cStreamTrainingInputsResponse\x12?\n\x05input\x18\x01 \x01(\x0b\x32..embedding_studio.clickstream.v1.TrainingInputH\x00\x12\x45\n\x07summary\x18\x02 \x01(\x0b\x32\x32.embedding_studio.clickstream.v1.ConversionSummaryH\x00\x12\x1c\n\x14robot_verdict_number\x18\x03 \x01(\x03\x42\t\n\x07message\"\x82\x02\n\x14StartTrainingRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tbatch_ids\x18\x02 \x03(\t\x12\x45\n\x08settings\x18\x03 \x01(\x0b\x32\x33.embedding_studio.clickstream.v1.FineTuningSettings\x12\x44\n\x0ejudged_queries\x18\x04 \x03(\x0b\x32,.embedding_studio.clickstream.v1.JudgedQuery\x12!\n\x14robot_verdict_number\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x17\n\x15_robot_verdict_number\"c\n\x15StartTrainingResponse\x12\x39\n\x03run\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\'\n\x15GetTrainingRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"S\n\x16GetTrainingRunResponse\x12\x39\n\x03run\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun\"\x83\x01\n\x17ListTrainingRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x41\n\x06states\x18\x03 \x03(\x0e\x32\x31.embedding_studio.clickstream.v1.TrainingRunState\"o\n\x18ListTrainingRunsResponse\x12:\n\x04runs\x18\x01 \x03(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17WatchTrainingRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"U\n\x18WatchTrainingRunResponse\x12\x39\n\x03run\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun\")\n\x17GetTrainingCurveRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"W\n\x18GetTrainingCurveResponse\x12;\n\x06points\x18\x01 \x03(\x0b\x32+.embedding_studio.clickstream.v1.CurvePoint\"*\n\x18\x43\x61ncelTrainingRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"V\n\x19\x43\x61ncelTrainingRunResponse\x12\x39\n\x03run\x18\x01 \x01(\x0b\x32,.embedding_studio.clickstream.v1.TrainingRun2\xda\x07\n\x0fTrainingService\x12\x95\x01\n\x14StreamTrainingInputs\x12<.embedding_studio.clickstream.v1.StreamTrainingInputsRequest\x1a=.embedding_studio.clickstream.v1.StreamTrainingInputsResponse0\x01\x12~\n\rStartTraining\x12\x35.embedding_studio.clickstream.v1.StartTrainingRequest\x1a\x36.embedding_studio.clickstream.v1.StartTrainingResponse\x12\x81\x01\n\x0eGetTrainingRun\x12\x36.embedding_studio.clickstream.v1.GetTrainingRunRequest\x1a\x37.embedding_studio.clickstream.v1.GetTrainingRunResponse\x12\x87\x01\n\x10ListTrainingRuns\x12\x38.embedding_studio.clickstream.v1.ListTrainingRunsRequest\x1a\x39.embedding_studio.clickstream.v1.ListTrainingRunsResponse\x12\x89\x01\n\x10WatchTrainingRun\x12\x38.embedding_studio.clickstream.v1.WatchTrainingRunRequest\x1a\x39.embedding_studio.clickstream.v1.WatchTrainingRunResponse0\x01\x12\x87\x01\n\x10GetTrainingCurve\x12\x38.embedding_studio.clickstream.v1.GetTrainingCurveRequest\x1a\x39.embedding_studio.clickstream.v1.GetTrainingCurveResponse\x12\x8a\x01\n\x11\x43\x61ncelTrainingRun\x12\x39.embedding_studio.clickstream.v1.CancelTrainingRunRequest\x1a:.embedding_studio.clickstream.v1.CancelTrainingRunResponseB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,34 +37,34 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'embedding_studio.clickstrea
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\"com.embeddingstudio.clickstream.v1P\001Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1'
-  _globals['_STREAMTRAININGINPUTSREQUEST']._serialized_start=366
-  _globals['_STREAMTRAININGINPUTSREQUEST']._serialized_end=435
-  _globals['_STREAMTRAININGINPUTSRESPONSE']._serialized_start=438
-  _globals['_STREAMTRAININGINPUTSRESPONSE']._serialized_end=615
-  _globals['_STARTTRAININGREQUEST']._serialized_start=618
-  _globals['_STARTTRAININGREQUEST']._serialized_end=816
-  _globals['_STARTTRAININGRESPONSE']._serialized_start=818
-  _globals['_STARTTRAININGRESPONSE']._serialized_end=917
-  _globals['_GETTRAININGRUNREQUEST']._serialized_start=919
-  _globals['_GETTRAININGRUNREQUEST']._serialized_end=958
-  _globals['_GETTRAININGRUNRESPONSE']._serialized_start=960
-  _globals['_GETTRAININGRUNRESPONSE']._serialized_end=1043
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=1046
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=1177
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=1179
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=1290
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=1292
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=1333
-  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_start=1335
-  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_end=1420
-  _globals['_GETTRAININGCURVEREQUEST']._serialized_start=1422
-  _globals['_GETTRAININGCURVEREQUEST']._serialized_end=1463
-  _globals['_GETTRAININGCURVERESPONSE']._serialized_start=1465
-  _globals['_GETTRAININGCURVERESPONSE']._serialized_end=1552
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=1554
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=1596
-  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_start=1598
-  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_end=1684
-  _globals['_TRAININGSERVICE']._serialized_start=1687
-  _globals['_TRAININGSERVICE']._serialized_end=2673
+  _globals['_STREAMTRAININGINPUTSREQUEST']._serialized_start=367
+  _globals['_STREAMTRAININGINPUTSREQUEST']._serialized_end=496
+  _globals['_STREAMTRAININGINPUTSRESPONSE']._serialized_start=499
+  _globals['_STREAMTRAININGINPUTSRESPONSE']._serialized_end=706
+  _globals['_STARTTRAININGREQUEST']._serialized_start=709
+  _globals['_STARTTRAININGREQUEST']._serialized_end=967
+  _globals['_STARTTRAININGRESPONSE']._serialized_start=969
+  _globals['_STARTTRAININGRESPONSE']._serialized_end=1068
+  _globals['_GETTRAININGRUNREQUEST']._serialized_start=1070
+  _globals['_GETTRAININGRUNREQUEST']._serialized_end=1109
+  _globals['_GETTRAININGRUNRESPONSE']._serialized_start=1111
+  _globals['_GETTRAININGRUNRESPONSE']._serialized_end=1194
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=1197
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=1328
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=1330
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=1441
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=1443
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=1484
+  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_start=1486
+  _globals['_WATCHTRAININGRUNRESPONSE']._serialized_end=1571
+  _globals['_GETTRAININGCURVEREQUEST']._serialized_start=1573
+  _globals['_GETTRAININGCURVEREQUEST']._serialized_end=1614
+  _globals['_GETTRAININGCURVERESPONSE']._serialized_start=1616
+  _globals['_GETTRAININGCURVERESPONSE']._serialized_end=1703
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=1705
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=1747
+  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_start=1749
+  _globals['_CANCELTRAININGRUNRESPONSE']._serialized_end=1835
+  _globals['_TRAININGSERVICE']._serialized_start=1838
+  _globals['_TRAININGSERVICE']._serialized_end=2824
 # @@protoc_insertion_point(module_scope)

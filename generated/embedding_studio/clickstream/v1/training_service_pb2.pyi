@@ -12,32 +12,38 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StreamTrainingInputsRequest(_message.Message):
-    __slots__ = ("batch_id", "after_number")
+    __slots__ = ("batch_id", "after_number", "robot_verdict_number")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     batch_id: str
     after_number: int
-    def __init__(self, batch_id: _Optional[str] = ..., after_number: _Optional[int] = ...) -> None: ...
+    robot_verdict_number: int
+    def __init__(self, batch_id: _Optional[str] = ..., after_number: _Optional[int] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...
 
 class StreamTrainingInputsResponse(_message.Message):
-    __slots__ = ("input", "summary")
+    __slots__ = ("input", "summary", "robot_verdict_number")
     INPUT_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     input: _training_input_pb2.TrainingInput
     summary: _training_input_pb2.ConversionSummary
-    def __init__(self, input: _Optional[_Union[_training_input_pb2.TrainingInput, _Mapping]] = ..., summary: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ...) -> None: ...
+    robot_verdict_number: int
+    def __init__(self, input: _Optional[_Union[_training_input_pb2.TrainingInput, _Mapping]] = ..., summary: _Optional[_Union[_training_input_pb2.ConversionSummary, _Mapping]] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...
 
 class StartTrainingRequest(_message.Message):
-    __slots__ = ("run_id", "batch_ids", "settings", "judged_queries")
+    __slots__ = ("run_id", "batch_ids", "settings", "judged_queries", "robot_verdict_number")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     BATCH_IDS_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     JUDGED_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    ROBOT_VERDICT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     batch_ids: _containers.RepeatedScalarFieldContainer[str]
     settings: _fine_tuning_settings_pb2.FineTuningSettings
     judged_queries: _containers.RepeatedCompositeFieldContainer[_judged_query_pb2.JudgedQuery]
-    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_settings_pb2.FineTuningSettings, _Mapping]] = ..., judged_queries: _Optional[_Iterable[_Union[_judged_query_pb2.JudgedQuery, _Mapping]]] = ...) -> None: ...
+    robot_verdict_number: int
+    def __init__(self, run_id: _Optional[str] = ..., batch_ids: _Optional[_Iterable[str]] = ..., settings: _Optional[_Union[_fine_tuning_settings_pb2.FineTuningSettings, _Mapping]] = ..., judged_queries: _Optional[_Iterable[_Union[_judged_query_pb2.JudgedQuery, _Mapping]]] = ..., robot_verdict_number: _Optional[int] = ...) -> None: ...
 
 class StartTrainingResponse(_message.Message):
     __slots__ = ("run", "created")

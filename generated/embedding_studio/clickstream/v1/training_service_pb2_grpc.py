@@ -78,9 +78,9 @@ class TrainingServiceServicer(object):
 
     def StreamTrainingInputs(self, request, context):
         """StreamTrainingInputs streams the inputs of a released batch, by session number, and last a
-        summary of what was skipped and why. The same batch and importance policy give the same
-        bytes in the same order from any starting point: the first read fixes which events and
-        irrelevance marks count. Erased sessions are left out. NOT_FOUND if there is no such
+        summary of what was skipped and why. The same batch, importance policy and number of robot
+        verdicts give the same bytes in the same order from any starting point: the first read fixes
+        which events and irrelevance marks count. Erased sessions are left out. NOT_FOUND if there is no such
         batch; FAILED_PRECONDITION if it still collects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

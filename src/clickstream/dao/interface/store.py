@@ -12,6 +12,7 @@ from clickstream.dao.interface.batches import BatchDao
 from clickstream.dao.interface.changes import ChangeDao
 from clickstream.dao.interface.improvement import ImprovementDao
 from clickstream.dao.interface.models import PromotionDao
+from clickstream.dao.interface.robots import RobotDao
 from clickstream.dao.interface.runs import JudgementDao, RunDao
 from clickstream.dao.interface.sessions import EventDao, SessionDao
 
@@ -62,6 +63,11 @@ class ClickstreamDao(Protocol):
     @property
     def analytics(self) -> AnalyticsDao:
         """Roll-ups for figures."""
+        ...
+
+    @property
+    def robots(self) -> RobotDao:
+        """Robot verdicts."""
         ...
 
     def ping(self) -> None:

@@ -58,6 +58,7 @@ def _conversion(document: Document) -> ConversionSummary:
         graded_events=Counter(dict(document["graded_events"])),
         ignored_events=Counter(dict(document["ignored_events"])),
         unknown_types=Counter(dict(document["unknown_types"])),
+        robot_verdict_number=document.get("robot_verdict_number", 0),
     )
 
 
@@ -81,4 +82,5 @@ def run_of(document: Document) -> TrainingRun:
         ended_at=document.get("ended_at"),
         from_improvement_queue=document.get("from_improvement_queue", False),
         judgements_sha256=document.get("judgements_sha256", ""),
+        robot_verdict_number=document.get("robot_verdict_number", 0),
     )

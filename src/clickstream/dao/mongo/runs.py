@@ -59,6 +59,7 @@ class MongoRuns(RunDao):
             "judgements_sha256": run.judgements_sha256,
             "available_at": run.queued_at,
             "from_improvement_queue": run.from_improvement_queue,
+            "robot_verdict_number": run.robot_verdict_number,
         }
         if run.from_improvement_queue:
             document["open_improvement_run"] = True

@@ -44,6 +44,13 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
     ],
     # Roll-ups: derived rows, which an older version ignores.
     "rollup_ranges": [("days", [("days", 1)], {})],
+    # The list's numbers are its keys; an older version applies no verdict.
+    "robot_verdicts": [
+        ("request_id", [("request_id", 1)], {"unique": True, "sparse": True}),
+        ("user", [("user_id", 1), ("_id", 1)], {"sparse": True}),
+        ("day", [("day", 1), ("_id", 1)], {"sparse": True}),
+        ("undoes_all", [("undoes_all", 1), ("_id", -1)], {"partialFilterExpression": {"undoes_all": True}}),
+    ],
     "model_promotions": [("request_id", [("request_id", 1)], {"unique": True})],
 }
 

@@ -10,6 +10,7 @@ from clickstream.dao.mongo.events import MongoEvents
 from clickstream.dao.mongo.improvement import MongoImprovement
 from clickstream.dao.mongo.judgements import MongoJudgements
 from clickstream.dao.mongo.promotions import MongoPromotions
+from clickstream.dao.mongo.robots import MongoRobots
 from clickstream.dao.mongo.runs import MongoRuns
 from clickstream.dao.mongo.session_places import Places
 from clickstream.dao.mongo.sessions import MongoSessions
@@ -33,6 +34,7 @@ class MongoDao:
         self.promotions = MongoPromotions(database["model_promotions"])
         self.changes = MongoChanges(database)
         self.analytics = MongoAnalytics(database)
+        self.robots = MongoRobots(database)
 
     @translated
     def ping(self) -> None:

@@ -113,7 +113,12 @@ def checked_question(
             violations.append(FieldViolation(f"{path}.dimension", "must be a dimension of searches"))
         _check_values(each, f"{path}.values", violations)
         kept[each.dimension] = tuple(dict.fromkeys(each.values))
-    return Question(kept, Population(population.include_irrelevant, population.collapse_typing))
+    return Question(kept, checked_population(population))
+
+
+def checked_population(population: figures_pb2.Population) -> Population:
+    """Which searches count."""
+    return Population(population.include_irrelevant, population.collapse_typing, population.include_robots)
 
 
 def _check_values(message: figures_pb2.Filter, field: str, violations: fields.Violations) -> None:
