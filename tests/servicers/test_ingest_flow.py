@@ -26,6 +26,7 @@ from clickstream.dao.group_commit import GroupCommit
 from clickstream.domain.errors import Reason, Unavailable
 from clickstream.servicers.checks import admission
 from clickstream.servicers.ingest import IngestStream
+from clickstream.servicers.refusal_counts import RefusalCounts
 
 
 def test_r3_a_store_that_fails_ends_the_stream_where_it_failed(
@@ -165,7 +166,9 @@ def test_reading_stops_while_a_client_takes_no_answers(memory_dao: MemoryDao) ->
 
     async def scenario() -> None:
         commit = GroupCommit(memory_dao, max_waiting_bytes=64 * 2**20)
-        stream = IngestStream(commit, lambda _: admission.arrival(NOW, None))
+        stream = IngestStream(
+            commit, lambda _: admission.arrival(NOW, None), RefusalCounts(memory_dao.refusals, lambda: NOW)
+        )
         read: list[int] = []
 
         async def requests() -> AsyncIterator[pb.IngestRequest]:

@@ -33,6 +33,10 @@ class MemoryAnalytics(Part):
         return self._ranges[key][0] if key in self._ranges else None
 
     @locked
+    def batch_heads(self, batch: int) -> list[RangeHead]:
+        return [head for key, (head, _) in sorted(self._ranges.items()) if key.batch == batch]
+
+    @locked
     def replace_range(self, head: RangeHead, frames: Mapping[str, bytes]) -> bool:
         before = self._ranges[head.key][0].version if head.key in self._ranges else 0
         if before == head.version - 1:

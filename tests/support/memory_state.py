@@ -25,7 +25,7 @@ class State:
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     down: bool = False
-    refusals: int = 0
+    outage_count: int = 0
     places: dict[str, Place] = field(default_factory=dict)
     log: dict[int, list[StoredSession]] = field(default_factory=lambda: {1: []})
     events: dict[Place, dict[str, StoredEvent]] = field(default_factory=dict)
@@ -49,7 +49,7 @@ def locked(method: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         with self._state.lock:
             if self._state.down:
-                self._state.refusals += 1
+                self._state.outage_count += 1
                 raise Unavailable(Reason.STORE_UNAVAILABLE, "the store is down")
             return method(self, *args, **kwargs)
 

@@ -25,6 +25,7 @@ from clickstream.domain.sessions import (
 from clickstream.domain.training_inputs import ConversionSummary
 from support.memory_analytics import MemoryAnalytics
 from support.memory_improvement import MemoryImprovement
+from support.memory_refusals import MemoryRefusals
 from support.memory_robots import MemoryRobots
 from support.memory_state import Listed, Part, State, fitting_page, locked
 
@@ -401,6 +402,7 @@ class MemoryDao:
         self.changes = MemoryChanges(self._state)
         self.analytics = MemoryAnalytics(self._state)
         self.robots = MemoryRobots(self._state)
+        self.refusals = MemoryRefusals(self._state)
 
     def erase(self, session_id: str) -> None:
         """Takes a session's content away; its place stays."""
@@ -418,9 +420,9 @@ class MemoryDao:
         self._state.down = down
 
     @property
-    def refusals(self) -> int:
+    def outage_count(self) -> int:
         """The number of operations that failed because the store was down."""
-        return self._state.refusals
+        return self._state.outage_count
 
     @locked
     def ping(self) -> None: ...

@@ -40,6 +40,7 @@ from clickstream.servicers.clickstream import ClickstreamServicer
 from clickstream.servicers.improvement import ImprovementServicer
 from clickstream.servicers.model_host import ModelHostServicer
 from clickstream.servicers.models import ModelServicer
+from clickstream.servicers.refusal_counts import RefusalCounts
 from clickstream.servicers.server import Server
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
@@ -103,19 +104,18 @@ class InProcessServer:
 
         self.commit = GroupCommit(self.dao, max_waiting_bytes=self._queue_bytes)
         inputs = InputReader(self.dao, POLICY)
+        self.refusals = RefusalCounts(self.dao.refusals, self._clock)
         self.host = ModelHostClient()
         self.embedding = EmbeddingQueue(lambda model_version_id: self.load_embedder(model_version_id))
         self._server = Server(
             [
                 ModelServicer(self.dao, inputs, self.host, self._clock),
                 ModelHostServicer(self.models, self.embedding),
-                ClickstreamServicer(self.dao, self.commit, WINDOW, self._clock),
+                ClickstreamServicer(self.dao, self.commit, WINDOW, self.refusals, self._clock),
                 BatchServicer(self.dao, self._clock),
                 ImprovementServicer(self.dao, self._clock, DEFAULTS),
                 TrainingServicer(self.dao, inputs, DEFAULTS, self._clock, wake),
-                AnalyticsServicer(
-                    lambda: _answers(self.dao, self._clock), self.dao.robots, ROBOT_POLICY.version, self._clock
-                ),
+                AnalyticsServicer(lambda: _answers(self.dao, self._clock), self.dao, ROBOT_POLICY.version, self._clock),
             ]
         )
         port = self._server.bind("127.0.0.1:0")
@@ -162,7 +162,7 @@ def _answers(dao: ClickstreamDao, clock: Callable[[], datetime]) -> Any:
     from clickstream.analytics.answers import Answers
     from clickstream.analytics.range_frames import FrameRules
 
-    return Answers(dao, FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}"), ROBOT_POLICY, clock)
+    return Answers(dao, FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}"), ROBOT_POLICY, DEFAULTS, clock)
 
 
 def _no_model(model_version_id: str) -> Embedder:

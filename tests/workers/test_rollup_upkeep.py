@@ -198,7 +198,7 @@ def test_an_outage_of_the_store_delays_and_loses_nothing(dao: MemoryDao, monkeyp
     with kept(dao):
         wait_until_exact(dao)
         dao.down = True
-        wait_for(lambda: dao.refusals > 3)
+        wait_for(lambda: dao.outage_count > 3)
         dao.down = False
         mark(dao, searches[1], irrelevant=not searches[1].irrelevant)
         wait_until_exact(dao)

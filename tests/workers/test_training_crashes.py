@@ -143,7 +143,7 @@ def test_r16_a_store_that_goes_away_stops_the_worker_for_that_long_only(dao: Mem
     dao.down = True
 
     async def scenario() -> None:
-        await until(lambda: dao.refusals > 2)  # claims
+        await until(lambda: dao.outage_count > 2)  # claims
         assert fine_tune.calls == []
         dao.down = False
         await until(lambda: dao.runs.get("run-1").progress == REPORT)
@@ -199,8 +199,8 @@ def test_r16_outages_that_are_over_do_not_add_up(dao: MemoryDao, clock: Clock) -
 
 async def heartbeats_fail(dao: MemoryDao) -> None:
     """Waits until several heartbeats have failed because the store is down."""
-    before = dao.refusals
-    await until(lambda: dao.refusals > before + 2)
+    before = dao.outage_count
+    await until(lambda: dao.outage_count > before + 2)
 
 
 def test_r16_two_workers_share_the_runs(dao: MemoryDao, clock: Clock) -> None:

@@ -101,10 +101,10 @@ def test_r16_no_point_is_lost_while_the_store_is_away(dao: MemoryDao, clock: Clo
             self.calls.append([each.session_id async for each in inputs])
             yield replace(REPORT, step=1, points=(point(1),))
             await until(lambda: dao.runs.curve("run-1") == [point(1)])
-            dao.down, before = True, dao.refusals
+            dao.down, before = True, dao.outage_count
             for step in range(2, STEPS + 1):
                 yield replace(REPORT, step=step, points=(point(step),))
-                await until(lambda step=step: dao.refusals >= before + step)
+                await until(lambda step=step: dao.outage_count >= before + step)
             dao.down = False
             await until(lambda: len(dao.runs.curve("run-1")) == STEPS)
             yield model_version()

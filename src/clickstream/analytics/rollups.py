@@ -93,6 +93,10 @@ class RollUps:
         """The heads of the ranges with a session on these UTC days that were made by these rules, by key."""
         return [head for head in self._dao.analytics.range_heads(days) if head.rules == self.digest]
 
+    def batch_heads(self, batch: int) -> list[RangeHead]:
+        """The heads of the ranges of a batch that were made by these rules, by key."""
+        return [head for head in self._dao.analytics.batch_heads(batch) if head.rules == self.digest]
+
     def exact_until(self) -> datetime | None:
         """Until when the rows by these rules have seen every write; None until all of them are made."""
         state = self._dao.analytics.state()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from clickstream.analytics.robot_policy import RobotPolicy
 from clickstream.app.clock import now
 from clickstream.app.settings import Settings
+from clickstream.app.trainer import default_settings
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.analytics import parse_segments
@@ -33,7 +34,7 @@ def answers(settings: Settings, policy: ImportancePolicy, robot_policy: RobotPol
     """What computes the answers of AnalyticsService."""
     from clickstream.analytics.answers import Answers
 
-    return Answers(dao, _rules(settings, policy), robot_policy, now)
+    return Answers(dao, _rules(settings, policy), robot_policy, default_settings(settings), now)
 
 
 def _rules(settings: Settings, policy: ImportancePolicy) -> "FrameRules":

@@ -34,6 +34,7 @@ from clickstream.servicers.clickstream import ClickstreamServicer
 from clickstream.servicers.improvement import ImprovementServicer
 from clickstream.servicers.models import ModelServicer
 from clickstream.servicers.readiness import keep_readiness
+from clickstream.servicers.refusal_counts import RefusalCounts
 from clickstream.servicers.server import Server
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
@@ -88,12 +89,13 @@ async def _serving(
     inputs = InputReader(dao, policy)
     defaults = default_settings(settings)
     wake_signal = WakeSignal()
+    refusals = RefusalCounts(dao.refusals, now)
     services = [
-        ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), now),
+        ClickstreamServicer(dao, commit, Window(settings.created_at_back, settings.created_at_ahead), refusals, now),
         BatchServicer(dao, now),
         ImprovementServicer(dao, now, defaults),
         TrainingServicer(dao, inputs, defaults, now, wake_signal.wake),
-        AnalyticsServicer(lambda: answers(settings, policy, robot_policy, dao), dao.robots, robot_policy.version, now),
+        AnalyticsServicer(lambda: answers(settings, policy, robot_policy, dao), dao, robot_policy.version, now),
     ]
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     if not settings.trainer:
@@ -109,7 +111,10 @@ async def _serving(
     gc.collect()
     gc.freeze()
     await server.start()
-    readiness = asyncio.create_task(keep_readiness(server, dao.ping))
+    tasks = [
+        asyncio.create_task(keep_readiness(server, dao.ping)),
+        asyncio.create_task(refusals.keep_flushing()),
+    ]
     try:
         async with (
             keeping_roll_ups(settings, policy, robot_policy, dao, serving=True),
@@ -117,8 +122,10 @@ async def _serving(
         ):
             yield address
     finally:
-        readiness.cancel()
+        for task in tasks:
+            task.cancel()
         await server.drain(settings.shutdown_grace)
+        await refusals.flush()
         await host.close()
         await embedding.close()
         await commit.close()

@@ -30,10 +30,10 @@ def figures_message(figures: Figures) -> figures_pb2.Figures:
     rates = figures.rates()
     for name, counts in rates.items():
         if name in message.DESCRIPTOR.fields_by_name:
-            getattr(message, name).CopyFrom(_rate(*counts))
+            getattr(message, name).CopyFrom(rate_message(*counts))
     for event in message.events:
         if (of_type := rates.get(f"event_rate.{event.type}")) is not None:
-            event.search_rate.CopyFrom(_rate(*of_type))
+            event.search_rate.CopyFrom(rate_message(*of_type))
     if clicks := sum(figures.click_places):
         message.mean_click_place = figures.click_place_sum / clicks
         for (first, last), count in zip(CLICK_RANGES, figures.click_places, strict=True):
@@ -41,7 +41,8 @@ def figures_message(figures: Figures) -> figures_pb2.Figures:
     return message
 
 
-def _rate(numerator: int, denominator: int) -> figures_pb2.Rate:
+def rate_message(numerator: int, denominator: int) -> figures_pb2.Rate:
+    """A rate with its counts and, where it is a share, its interval."""
     message = figures_pb2.Rate(numerator=numerator, denominator=denominator, value=numerator / denominator)
     if numerator <= denominator:
         message.lower, message.upper = wilson(numerator, denominator)
@@ -85,9 +86,11 @@ def comparison_message(found: Comparison) -> pb.CompareFiguresResponse:
 
 def coverage_message(coverage: Coverage) -> figures_pb2.Coverage:
     """The message of what an answer covers."""
-    window = figures_pb2.Window(
-        start=timestamp(coverage.start), end=timestamp(coverage.end), time_zone=coverage.time_zone
-    )
+    window = None
+    if coverage.start is not None and coverage.end is not None:
+        window = figures_pb2.Window(
+            start=timestamp(coverage.start), end=timestamp(coverage.end), time_zone=coverage.time_zone
+        )
     return figures_pb2.Coverage(
         window=window,
         exact_until=timestamp(coverage.exact_until),

@@ -81,10 +81,10 @@ class FiguresRow:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What an answer covers."""
+    """What an answer covers; without a window, `start` and `end` are None."""
 
-    start: datetime
-    end: datetime
+    start: datetime | None
+    end: datetime | None
     time_zone: str
     exact_until: datetime | None
     from_sessions: bool

@@ -68,6 +68,8 @@ FILTER_VALUES = 100
 FIGURE_RAW_EVENTS = 1_000_000
 # Shown results that one answer counts one by one, where the roll-ups have no sums of them.
 FIGURE_SHOWINGS = 5_000_000
+# Batches of one page of their progress.
+PROGRESS_PAGE_SIZE, DEFAULT_PROGRESS_PAGE_SIZE = 100, 20
 # UTC days of one dry run of a robot policy, and bytes of that policy.
 PREVIEW_DAYS = 31
 ROBOT_POLICY_BYTES = 64 * 1024

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from embedding_studio.clickstream.v1 import analytics_service_pb2 as pb
 from embedding_studio.clickstream.v1 import figures_pb2
@@ -19,16 +19,20 @@ from clickstream.contract.analytics import (
     row_message,
     top_row_message,
 )
+from clickstream.contract.encoding import timestamp
+from clickstream.contract.quality import progress_message, quality_message
 from clickstream.contract.robots import judgement_message
-from clickstream.dao.interface.robots import RobotDao
+from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain import limits
 from clickstream.domain.errors import FieldViolation, Reason
 from clickstream.domain.figures import Question
+from clickstream.domain.improvement import ImprovementState
 from clickstream.domain.windows import Window
 from clickstream.servicers import robot_verdicts
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import analytics as checks
 from clickstream.servicers.checks import fields, page_tokens
+from clickstream.servicers.lookups import existing_batch
 
 if TYPE_CHECKING:  # the figures need polars, which `serve` loads with the first question only
     from clickstream.analytics.answers import Answers
@@ -45,7 +49,7 @@ class AnalyticsServicer(AnalyticsServiceServicer):
 
     Args:
         answers: Makes what computes the answers, at the first question.
-        robots: The list of robot verdicts.
+        dao: The store.
         robot_policy_version: The version of the robot policy that judges.
         clock: The current time, in UTC.
     """
@@ -53,12 +57,12 @@ class AnalyticsServicer(AnalyticsServiceServicer):
     def __init__(
         self,
         answers: "Callable[[], Answers]",
-        robots: RobotDao,
+        dao: ClickstreamDao,
         robot_policy_version: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._make = answers
-        self._robots = robots
+        self._dao = dao
         self._robot_policy_version = robot_policy_version
         self._made: Answers | None = None
         self._clock = clock
@@ -129,23 +133,72 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         return comparison_message(await self._compute(lambda answers: answers.compare(first, second)))
 
     @override
+    async def GetDataQuality(self, request: pb.GetDataQualityRequest, context: Context) -> pb.GetDataQualityResponse:
+        violations = fields.Violations()
+        window = self._window(request.window, "window", violations)
+        checks.check_quality_request(request, violations)
+        fields.require(violations)
+        population = checks.checked_population(request.population)
+        if not request.batch_id:
+            found = await self._compute(lambda answers: answers.quality_of_window(window, population, request.group_by))
+        else:
+            batch = await asyncio.to_thread(existing_batch, self._dao.batches, request.batch_id)
+            found = await self._compute(lambda answers: answers.quality_of_batch(batch, population, request.group_by))
+        return quality_message(found)
+
+    @override
+    async def GetBatchProgress(
+        self, request: pb.GetBatchProgressRequest, context: Context
+    ) -> pb.GetBatchProgressResponse:
+        violations = fields.Violations()
+        fields.check_page_size(request.page_size, violations)
+        fields.require(violations)
+        size = min(request.page_size, limits.PROGRESS_PAGE_SIZE) or limits.DEFAULT_PROGRESS_PAGE_SIZE
+        before = None
+        if request.page_token:
+            before, of = page_tokens.decode_token(request.page_token, "GetBatchProgress", (int, str))
+            if of != request.batch_id:
+                raise page_tokens.foreign_token()
+        if request.batch_id:
+            batches = [await asyncio.to_thread(existing_batch, self._dao.batches, request.batch_id)]
+        else:
+            batches = await asyncio.to_thread(self._dao.batches.list, before, size, set())
+        queue = await asyncio.to_thread(self._waiting)
+        found, coverage = await self._compute(lambda answers: (answers.progress(batches), answers.coverage()))
+        page, last = page_tokens.cut_page(found, progress_message, size)
+        more = last is not None and not request.batch_id
+        token = page_tokens.encode_token("GetBatchProgress", last.batch.sequence, "") if last and more else ""
+        return pb.GetBatchProgressResponse(
+            batches=page, next_page_token=token, coverage=coverage_message(coverage), **queue
+        )
+
+    def _waiting(self) -> dict[str, Any]:
+        """How many sessions wait in the improvement queue, and since when. Blocks."""
+        improvement = self._dao.improvement
+        first = next(iter(improvement.list(None, 1, {ImprovementState.PENDING})), None)
+        return {
+            "pending_tasks": improvement.counts().get(ImprovementState.PENDING, 0),
+            "oldest_pending_task_queued_at": timestamp(first.queued_at if first else None),
+        }
+
+    @override
     async def ListRobotVerdicts(
         self, request: pb.ListRobotVerdictsRequest, context: Context
     ) -> pb.ListRobotVerdictsResponse:
-        return await asyncio.to_thread(robot_verdicts.listed, self._robots, request)
+        return await asyncio.to_thread(robot_verdicts.listed, self._dao.robots, request)
 
     @override
     async def OverruleRobotVerdict(
         self, request: pb.OverruleRobotVerdictRequest, context: Context
     ) -> pb.OverruleRobotVerdictResponse:
-        return await asyncio.to_thread(robot_verdicts.overruled, self._robots, request, self._clock())
+        return await asyncio.to_thread(robot_verdicts.overruled, self._dao.robots, request, self._clock())
 
     @override
     async def UndoRobotVerdicts(
         self, request: pb.UndoRobotVerdictsRequest, context: Context
     ) -> pb.UndoRobotVerdictsResponse:
         version = self._robot_policy_version
-        return await asyncio.to_thread(robot_verdicts.undone, self._robots, request, version, self._clock())
+        return await asyncio.to_thread(robot_verdicts.undone, self._dao.robots, request, version, self._clock())
 
     @override
     async def PreviewRobotVerdicts(

@@ -21,27 +21,38 @@ from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.sessions import NO_EVENTS, EventPush, SessionEvents, StoredSession
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import admission, fields
-from clickstream.servicers.ingest import IngestStream
+from clickstream.servicers.ingest import REFUSALS, IngestStream
 from clickstream.servicers.lookups import existing_session
+from clickstream.servicers.refusal_counts import RefusalCounts
 
 
 class ClickstreamServicer(ClickstreamServiceServicer):
     """Writes sessions and events through the group commit; everything else goes straight to the store."""
 
     def __init__(
-        self, dao: ClickstreamDao, commit: GroupCommit, window: fields.Window, clock: Callable[[], datetime]
+        self,
+        dao: ClickstreamDao,
+        commit: GroupCommit,
+        window: fields.Window,
+        refusals: RefusalCounts,
+        clock: Callable[[], datetime],
     ) -> None:
         self._dao = dao
         self._commit = commit
         self._window = window
+        self._refusals = refusals
         self._clock = clock
         self._last = admission.arrival(clock(), window)
 
     @override
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
-        draft = admission.session(request.session, self._arrival(request.historical))
-        appended = await self._commit.append_session(draft)
-        admission.require_same(draft, appended)
+        try:
+            draft = admission.session(request.session, self._arrival(request.historical))
+            appended = await self._commit.append_session(draft)
+            admission.require_same(draft, appended)
+        except REFUSALS as error:
+            self._refusals.note(error.reason, request.session.client.name)
+            raise
         return create_response(appended, request.session.created_at)
 
     @override
@@ -60,15 +71,21 @@ class ClickstreamServicer(ClickstreamServiceServicer):
 
     @override
     async def PushEvents(self, request: pb.PushEventsRequest, context: Context) -> pb.PushEventsResponse | bytes:
-        drafts, rejected = admission.events(request, self._arrival(request.historical))
-        holders = await self._commit.append_events(EventPush(request.session_id, drafts))
+        try:
+            drafts, rejected = admission.events(request, self._arrival(request.historical))
+            holders = await self._commit.append_events(EventPush(request.session_id, drafts))
+        except REFUSALS as error:
+            self._refusals.note(error.reason, "", max(1, len(request.events)))
+            raise
         if not rejected and not any(holders):
             return all_accepted(len(drafts))
-        return push_answer(pb.PushEventsResponse, drafts, holders, rejected)
+        answer = push_answer(pb.PushEventsResponse, drafts, holders, rejected)
+        self._refusals.note_events(rejected.values(), answer.conflict_count)
+        return answer
 
     @override
     async def Ingest(self, request_iterator: AsyncIterator[pb.IngestRequest], context: Context) -> None:
-        await IngestStream(self._commit, self._arrival).run(request_iterator, context.write)
+        await IngestStream(self._commit, self._arrival, self._refusals).run(request_iterator, context.write)
 
     def _arrival(self, historical: bool) -> admission.Arrival:
         """The arrival of a call now; a historical one may name any time."""

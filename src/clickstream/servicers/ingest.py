@@ -15,6 +15,7 @@ from clickstream.domain.batches import batch_id_of
 from clickstream.domain.errors import AlreadyExists, ClickstreamError, FieldViolation, InvalidArgument, NotFound
 from clickstream.domain.sessions import Appended, EventDraft, EventPush, SessionDraft, StoredEvent
 from clickstream.servicers.checks import admission
+from clickstream.servicers.refusal_counts import RefusalCounts
 
 # Errors of one message, which is answered with a failure. Any other error ends the stream.
 REFUSALS = (InvalidArgument, NotFound, AlreadyExists)
@@ -24,13 +25,16 @@ class _Message(NamedTuple):
     """A message that was read and not acknowledged yet.
 
     `size` is what it counts in the window, in bytes. `done` is the result of its write, of which `answer` makes the
-    acknowledgement.
+    acknowledgement. `client` is the name of the backend that a session carries, and
+    `items` the number of sessions or events.
     """
 
     sequence: int
     size: int
     done: "asyncio.Future[Any]"
     answer: Callable[[Any], pb.IngestResponse]
+    client: str
+    items: int
 
 
 class IngestStream:
@@ -39,10 +43,13 @@ class IngestStream:
     The task stops reading while `limits.INGEST_WINDOW_BYTES` are unacknowledged.
     """
 
-    def __init__(self, commit: GroupCommit, arrival: Callable[[bool], admission.Arrival]) -> None:
-        """Takes what writes, and what makes the arrival of a message, given whether the message is historical."""
+    def __init__(
+        self, commit: GroupCommit, arrival: Callable[[bool], admission.Arrival], refusals: RefusalCounts
+    ) -> None:
+        """Takes what writes, what makes the arrival of a message, given whether it is historical, and the counts."""
         self._commit = commit
         self._arrival = arrival
+        self._refusals = refusals
         self._read: asyncio.Queue[_Message | None] = asyncio.Queue()
         self._unacknowledged = 0
         self._acknowledged = asyncio.Event()
@@ -60,7 +67,7 @@ class IngestStream:
         reading = asyncio.create_task(self._read_all(requests))
         try:
             while (message := await self._read.get()) is not None:
-                await write(await _acknowledgement(message))
+                await write(await self._acknowledgement(message))
                 self._unacknowledged -= message.size
                 self._acknowledged.set()
             await reading
@@ -107,23 +114,34 @@ class IngestStream:
                 drafts, rejected = admission.events(request.events, at, "events.")
                 await self._commit.wait_for_room(size)
                 done = self._commit.append_events(EventPush(request.events.session_id, drafts))
-                answer = partial(_events_answer, drafts, rejected)
+                answer = partial(self._events_answer, drafts, rejected)
             else:
                 raise InvalidArgument([FieldViolation("content", "is required: a session or events")])
         except InvalidArgument as error:
             done = asyncio.get_running_loop().create_future()
             # Without its traceback, which would keep the parsed message until the garbage collector looks.
             done.set_exception(error.with_traceback(None))
-        return _Message(request.sequence, size, done, answer)
+        return _Message(
+            request.sequence, size, done, answer, request.session.client.name, max(1, len(request.events.events))
+        )
 
+    async def _acknowledgement(self, message: _Message) -> pb.IngestResponse:
+        try:
+            response = message.answer(await message.done)
+        except REFUSALS as error:
+            self._refusals.note(error.reason, message.client, message.items)
+            response = pb.IngestResponse(failure=_failure(error.with_traceback(None)))  # as in `_submitted`
+        response.sequence = message.sequence
+        return response
 
-async def _acknowledgement(message: _Message) -> pb.IngestResponse:
-    try:
-        response = message.answer(await message.done)
-    except REFUSALS as error:
-        response = pb.IngestResponse(failure=_failure(error.with_traceback(None)))  # as in `_submitted`
-    response.sequence = message.sequence
-    return response
+    def _events_answer(
+        self, drafts: list[EventDraft], rejected: dict[int, FieldViolation], holders: list[StoredEvent | None]
+    ) -> pb.IngestResponse:
+        if not rejected and not any(holders):
+            return pb.IngestResponse(events=pb.IngestedEvents(accepted_count=len(drafts)))
+        answer = push_answer(pb.IngestedEvents, drafts, holders, rejected)
+        self._refusals.note_events(rejected.values(), answer.conflict_count)
+        return pb.IngestResponse(events=answer)
 
 
 def _no_answer(_: Any) -> pb.IngestResponse:
@@ -137,14 +155,6 @@ def _session_answer(draft: SessionDraft, appended: Appended) -> pb.IngestRespons
         created=appended.created, batch_id=batch_id_of(place.batch), session_number=place.number
     )
     return pb.IngestResponse(session=ingested)
-
-
-def _events_answer(
-    drafts: list[EventDraft], rejected: dict[int, FieldViolation], holders: list[StoredEvent | None]
-) -> pb.IngestResponse:
-    if not rejected and not any(holders):
-        return pb.IngestResponse(events=pb.IngestedEvents(accepted_count=len(drafts)))
-    return pb.IngestResponse(events=push_answer(pb.IngestedEvents, drafts, holders, rejected))
 
 
 def _failure(error: ClickstreamError) -> pb.IngestFailure:

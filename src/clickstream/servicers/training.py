@@ -17,7 +17,7 @@ from clickstream.conversion.reader import InputReader
 from clickstream.dao.interface.batches import end_training
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain import limits
-from clickstream.domain.batches import Batch, BatchStatus, no_batch, sequence_of
+from clickstream.domain.batches import Batch, BatchStatus
 from clickstream.domain.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -34,6 +34,7 @@ from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
 from clickstream.servicers.checks.judgements import checked_judged_queries
 from clickstream.servicers.checks.training_settings import checked_settings
+from clickstream.servicers.lookups import existing_batch
 from clickstream.servicers.run_watch import RunWatch
 
 
@@ -134,10 +135,7 @@ class TrainingServicer(TrainingServiceServicer):
         return name
 
     def _released(self, batch_id: str) -> Batch:
-        sequence = sequence_of(batch_id)
-        batch = self._dao.batches.get(sequence) if sequence else None
-        if batch is None:
-            raise no_batch(batch_id)
+        batch = existing_batch(self._dao.batches, batch_id)
         if batch.status is BatchStatus.COLLECTING:
             raise FailedPrecondition(
                 Reason.BATCH_NOT_RELEASED, f"{batch_id} still collects; release it first", {"batch_id": batch_id}

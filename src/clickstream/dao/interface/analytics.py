@@ -78,6 +78,10 @@ class AnalyticsDao(Protocol):
         """The head of one range; None if its row was never made."""
         ...
 
+    def batch_heads(self, batch: int) -> list[RangeHead]:
+        """The heads of all ranges of one batch, by key."""
+        ...
+
     def replace_range(self, head: RangeHead, frames: Mapping[str, bytes]) -> bool:
         """Replaces the row of a range as a whole.
 

@@ -12,6 +12,7 @@ from clickstream.dao.interface.batches import BatchDao
 from clickstream.dao.interface.changes import ChangeDao
 from clickstream.dao.interface.improvement import ImprovementDao
 from clickstream.dao.interface.models import PromotionDao
+from clickstream.dao.interface.refusals import RefusalDao
 from clickstream.dao.interface.robots import RobotDao
 from clickstream.dao.interface.runs import JudgementDao, RunDao
 from clickstream.dao.interface.sessions import EventDao, SessionDao
@@ -68,6 +69,11 @@ class ClickstreamDao(Protocol):
     @property
     def robots(self) -> RobotDao:
         """Robot verdicts."""
+        ...
+
+    @property
+    def refusals(self) -> RefusalDao:
+        """Counts of what was refused."""
         ...
 
     def ping(self) -> None:

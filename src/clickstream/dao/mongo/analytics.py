@@ -60,6 +60,12 @@ class MongoAnalytics(AnalyticsDao):
 
     @override
     @translated
+    def batch_heads(self, batch: int) -> list[RangeHead]:
+        query = {"_id": {"$gte": _range_id(RangeKey(batch, 0)), "$lt": _range_id(RangeKey(batch + 1, 0))}}
+        return [_range_head(found) for found in self._ranges.find(query, sort=[("_id", 1)])]
+
+    @override
+    @translated
     def replace_range(self, head: RangeHead, frames: Mapping[str, bytes]) -> bool:
         fields = {"days": list(head.days), "rules": head.rules, "totals": dict(head.totals)}
         return self._replace(self._ranges, _range_id(head.key), _range_owner(head.key), head.version, fields, frames)

@@ -10,6 +10,7 @@ from clickstream.dao.mongo.events import MongoEvents
 from clickstream.dao.mongo.improvement import MongoImprovement
 from clickstream.dao.mongo.judgements import MongoJudgements
 from clickstream.dao.mongo.promotions import MongoPromotions
+from clickstream.dao.mongo.refusals import MongoRefusals
 from clickstream.dao.mongo.robots import MongoRobots
 from clickstream.dao.mongo.runs import MongoRuns
 from clickstream.dao.mongo.session_places import Places
@@ -35,6 +36,7 @@ class MongoDao:
         self.changes = MongoChanges(database)
         self.analytics = MongoAnalytics(database)
         self.robots = MongoRobots(database)
+        self.refusals = MongoRefusals(database["refusals"])
 
     @translated
     def ping(self) -> None:

@@ -162,3 +162,15 @@ def utc_milliseconds(moment: datetime) -> int:
 def is_window(begin: int, end: int) -> bool:
     """Whether a window can have these ends, in milliseconds since 1970."""
     return 0 < end - begin <= LONGEST_WINDOW // timedelta(milliseconds=1) + 2 * 900_000 and end < 2**47
+
+
+GROUPS = ("day", "batch", "client")
+
+
+def check_quality_request(request: pb.GetDataQualityRequest, violations: fields.Violations) -> None:
+    """Checks what is asked about data quality, beside the window."""
+    fields.check_id(request.batch_id, "batch_id", violations, required=False)
+    if request.batch_id and request.HasField("window"):
+        violations.append(FieldViolation("window", "must be absent with a `batch_id`"))
+    if request.group_by and request.group_by not in GROUPS:
+        violations.append(FieldViolation("group_by", f"must be one of {', '.join(GROUPS)}"))
