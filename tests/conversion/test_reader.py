@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from embedding_studio.clickstream.v1 import session_pb2
-from support.builders import NOW, push, session_draft, struct
+from support.builders import NOW, SECOND, push, session_draft, struct
 from support.memory_store import MemoryDao
 from support.servers import POLICY
 
@@ -12,6 +12,8 @@ from clickstream.contract.training_inputs import training_input_message
 from clickstream.conversion import reader as module
 from clickstream.conversion.reader import InputReader
 from clickstream.domain import limits
+from clickstream.domain.analytics import day_of
+from clickstream.domain.robots import RobotVerdict
 from clickstream.domain.sessions import SessionDraft
 from clickstream.domain.training_inputs import ConversionSummary
 
@@ -143,3 +145,39 @@ def test_r6_what_is_stored_is_what_was_sent() -> None:
     stored = session_pb2.Session.FromString(draft.payload)
     assert not any(result.HasField("position") for result in stored.results)
     assert stored.created_at.ToDatetime(tzinfo=NOW.tzinfo) == NOW
+
+
+def test_r27_verdicts_apply_after_the_frozen_page_as_of_their_number(memory_dao: MemoryDao) -> None:
+    """R14, R27: every number of the list gives its own inputs, for ever, and the frozen page stays as it is."""
+    for number, user_id in enumerate(("robot", "robot", "person", ""), 1):
+        memory_dao.sessions.append([session_draft(f"s-{number}", user_id=user_id)])
+        memory_dao.events.append([push(f"s-{number}", "e-1")])
+    memory_dao.sessions.append([session_draft("s-5", user_id="robot")])
+    memory_dao.sessions.mark_irrelevant("s-5", NOW)
+    memory_dao.sessions.append([session_draft("s-6", NOW + 86_400 * SECOND, user_id="robot")])
+    memory_dao.events.append([push("s-6", "e-1")])
+    memory_dao.batches.release("r-1", None, NOW)
+    reader, day = InputReader(memory_dao, POLICY), day_of(NOW)
+
+    def numbers(verdict_number: int, after: int = 0) -> tuple[list[int], dict[str, int]]:
+        summary = reader.new_summary(verdict_number)
+        found = [each.number for page in reader.pages(1, 6, after, summary) for each in page]
+        assert summary.robot_verdict_number == verdict_number
+        return found, dict(summary.skipped_sessions)
+
+    everybody = [1, 2, 3, 4, 6], {"irrelevant": 1}
+    assert numbers(0) == everybody
+    memory_dao.robots.append(
+        [RobotVerdict("robot", day, True, "policy", NOW), RobotVerdict("", day, True, "x", NOW)], 0
+    )
+    assert numbers(0) == everybody
+    filtered = [3, 4, 6], {"robot": 2, "irrelevant": 1}
+    assert numbers(1) == filtered
+    assert numbers(2) == filtered, "a session without a user is nobody's"
+    memory_dao.robots.order(RobotVerdict("robot", day, False, "ann", NOW, request_id="r-1"))
+    assert numbers(3) == everybody
+    assert numbers(2) == filtered
+    assert numbers(2, after=1) == ([3, 4, 6], {"robot": 1, "irrelevant": 1})
+    summary = reader.new_summary(2)
+    assert reader.of_session("s-1", "improve-1", summary, None) is None
+    assert summary.skipped_sessions == {"robot": 1}

@@ -26,4 +26,4 @@ class MemoryRefusals(Part):
             if first <= key.hour < end:
                 totals[key.reason, key.client] += count
         found = [Refused(*key, count) for key, count in totals.items()]
-        return sorted(found, key=lambda each: (-each.count, each.reason))
+        return sorted(found, key=lambda each: (-each.count, each.reason, each.client))

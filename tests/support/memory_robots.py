@@ -42,8 +42,7 @@ class MemoryRobots(Part):
             for each in reversed(self._verdicts)
             if (before is None or each.number < before)
             and (not wanted.user_id or each.user_id == wanted.user_id)
-            and (wanted.first_day is None or (not each.undoes_all and each.day >= wanted.first_day))
-            and (wanted.last_day is None or (not each.undoes_all and each.day <= wanted.last_day))
+            and (wanted.day is None or (not each.undoes_all and each.day == wanted.day))
         ]
         return found[:limit]
 

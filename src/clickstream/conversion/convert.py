@@ -134,8 +134,6 @@ def reason_to_skip(
     """
     if irrelevant:
         return IRRELEVANT
-    if robot:
-        return ROBOT
     if payload_search:
         return PAYLOAD_SEARCH
     if not query:
@@ -145,7 +143,8 @@ def reason_to_skip(
     if not acted:
         return NO_EVENTS
     if not acted.isdisjoint(texts):
-        return None
+        # Last, so that its count is the number of inputs that robots would have given.
+        return ROBOT if robot else None
     return ONLY_UNSHOWN_EVENTS if texts and acted.isdisjoint(others) else ONLY_NON_TEXT
 
 

@@ -20,16 +20,16 @@ def listed(robots: RobotDao, request: pb.ListRobotVerdictsRequest) -> pb.ListRob
     violations = fields.Violations()
     page_size = fields.check_page_size(request.page_size, violations)
     fields.check_id(request.user_id, "user_id", violations, required=False)
-    first, last = (_checked_day(getattr(request, name), name, violations) for name in ("first_day", "last_day"))
+    day = _checked_day(request.day, "day", violations)
     fields.require(violations)
-    asked = f"{request.user_id}/{first}/{last}"
+    asked = f"{request.user_id}/{day}"
     before: int | None = None
     if request.page_token:
         before, of = page_tokens.decode_token(request.page_token, "ListRobotVerdicts", (int, str))
         if of != asked or before < 1:
             raise page_tokens.foreign_token()
     newest = robots.newest()
-    found = robots.list(VerdictFilter(request.user_id, first, last), before, page_size)
+    found = robots.list(VerdictFilter(request.user_id, day), before, page_size)
     force = _in_force(robots, found, newest)
     page, final = page_tokens.cut_page(
         found, lambda each: verdict_message(each, in_force=each.number in force), page_size

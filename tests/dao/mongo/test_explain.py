@@ -20,12 +20,15 @@ from support.builders import (
 
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.dao.interface.analytics import DayHead, RangeHead, RollUpState
+from clickstream.dao.interface.refusals import RefusalKey
+from clickstream.dao.interface.robots import VerdictFilter
 from clickstream.dao.mongo.connection import Document
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain import limits
 from clickstream.domain.batches import BatchStatus
 from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.promotions import PromotionOrder
+from clickstream.domain.robots import RobotVerdict
 from clickstream.domain.runs import CurvePoint, Phase, RunState, TrainingProgress
 from clickstream.domain.training_inputs import ConversionSummary
 
@@ -165,6 +168,7 @@ def use_roll_ups(dao: MongoDao) -> None:
             roll_ups.replace_range(RangeHead(key, version, (key.batch, 20_000), "rules"), {"searches": b"one"})
     heads = roll_ups.range_heads((1, 2)) + roll_ups.range_heads()
     roll_ups.range_head(heads[0].key)
+    roll_ups.batch_heads(2)
     list(roll_ups.range_frames(heads, "searches"))
     for day in range(30):
         roll_ups.replace_day(DayHead(day, 1, "digest"), {"searches": b"one"})
@@ -176,6 +180,30 @@ def use_roll_ups(dao: MongoDao) -> None:
     roll_ups.state()
     roll_ups.free_since()
     roll_ups.release_lease("me", NOW)
+
+
+def use_robots_and_refusals(dao: MongoDao) -> None:
+    """Calls every method of robot verdicts and refusals that sends a query."""
+    verdicts = [RobotVerdict(f"u-{number}", number // 3, True, "policy", NOW, "robots-1") for number in range(90)]
+    assert dao.robots.append(verdicts, 0)
+    assert not dao.robots.append(verdicts[:1], 3)
+    order = RobotVerdict("u-1", 7, False, "ann", NOW, request_id="r-1")
+    undo = RobotVerdict("", 0, False, "ann", NOW, undoes_all=True, request_id="r-2")
+    for each in (order, order, undo):
+        dao.robots.order(each)
+    dao.robots.append(verdicts, dao.robots.newest())
+    number = dao.robots.newest()
+    for wanted in (VerdictFilter(), VerdictFilter("u-1"), VerdictFilter(day=7), VerdictFilter("u-1", 7)):
+        for before in (None, number):
+            dao.robots.list(wanted, before, 3)
+    dao.robots.of_days((3, 4), number)
+    dao.robots.of_users({"u-1", "u-2"}, number)
+    dao.robots.set_judged(3, "stamp")
+    dao.robots.judged(3)
+    hours = [NOW + 3_600 * hour * SECOND for hour in range(30)]
+    for hour in hours:  # one at a time: only single writes can be explained
+        dao.refusals.add({RefusalKey(hour, "INVALID_FIELD", "web"): 1})
+    dao.refusals.of(hours[3], hours[5])
 
 
 def stages(plan: Any) -> Iterator[str]:
@@ -204,6 +232,7 @@ def test_every_query_is_served_by_an_index(
         use_queues(dao)
         use_models(dao)
         use_roll_ups(dao)
+        use_robots_and_refusals(dao)
     assert {name for name, _ in recorder.commands} == {"find", "findAndModify", "update", "delete", "aggregate"}
     queried = {command[name] for name, command in recorder.commands}
     assert queried | {"clickstream_meta"} == set(database.list_collection_names())

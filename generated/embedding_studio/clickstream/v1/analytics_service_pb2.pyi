@@ -278,18 +278,16 @@ class BatchRun(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., state: _Optional[_Union[_training_run_pb2.TrainingRunState, str]] = ..., reason: _Optional[str] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., input_count: _Optional[int] = ..., gate_passed: bool = ...) -> None: ...
 
 class ListRobotVerdictsRequest(_message.Message):
-    __slots__ = ("user_id", "first_day", "last_day", "page_size", "page_token")
+    __slots__ = ("user_id", "day", "page_size", "page_token")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
-    FIRST_DAY_FIELD_NUMBER: _ClassVar[int]
-    LAST_DAY_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     user_id: str
-    first_day: str
-    last_day: str
+    day: str
     page_size: int
     page_token: str
-    def __init__(self, user_id: _Optional[str] = ..., first_day: _Optional[str] = ..., last_day: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, user_id: _Optional[str] = ..., day: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListRobotVerdictsResponse(_message.Message):
     __slots__ = ("verdicts", "next_page_token", "newest_number")

@@ -9,11 +9,10 @@ from clickstream.domain.robots import RobotVerdict
 
 @dataclass(frozen=True, slots=True)
 class VerdictFilter:
-    """Which entries of the list are wanted; the days count from 1970-01-01, both included."""
+    """Which entries of the list are wanted: about one user, or one UTC day (counted from 1970-01-01), or both."""
 
     user_id: str = ""
-    first_day: int | None = None
-    last_day: int | None = None
+    day: int | None = None
 
 
 class RobotDao(Protocol):

@@ -1,9 +1,8 @@
-"""Counts of refusals in MongoDB."""
+"""Counts of refusals in MongoDB: the hour comes first in a count's key, so that a window is one range of keys."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
-from pymongo import UpdateOne
 from typing_extensions import override
 
 from clickstream.dao.interface.refusals import RefusalDao, RefusalKey
@@ -20,21 +19,22 @@ class MongoRefusals(RefusalDao):
     @override
     @translated
     def add(self, counts: Mapping[RefusalKey, int]) -> None:
-        writes = [
-            UpdateOne({"_id": key._asdict()}, {"$inc": {"count": count}}, upsert=True) for key, count in counts.items()
-        ]
-        if writes:
-            self._refusals.bulk_write(writes, ordered=False)
+        for key, count in counts.items():
+            of = {"_id": f"{_sortable(key.hour)}/{key.reason}/{key.client}"}
+            named = {"reason": key.reason, "client": key.client}
+            self._refusals.update_one(of, {"$inc": {"count": count}, "$setOnInsert": named}, upsert=True)
 
     @override
     @translated
     def of(self, start: datetime, end: datetime) -> list[Refused]:
         first = start.replace(minute=0, second=0, microsecond=0)
-        query = {"_id": {"$gte": {"hour": first}, "$lt": {"hour": end}}}
         totals: dict[tuple[str, str], int] = {}
-        for each in self._refusals.find(query):
-            key = each["_id"]["reason"], each["_id"]["client"]
+        for each in self._refusals.find({"_id": {"$gte": _sortable(first), "$lt": _sortable(end)}}):
+            key = each["reason"], each["client"]
             totals[key] = totals.get(key, 0) + each["count"]
-        return sorted(
-            (Refused(*key, count) for key, count in totals.items()), key=lambda each: (-each.count, each.reason)
-        )
+        found = [Refused(*key, count) for key, count in totals.items()]
+        return sorted(found, key=lambda each: (-each.count, each.reason, each.client))
+
+
+def _sortable(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -68,9 +68,8 @@ class MongoRobots(RobotDao):
         query: Document = {"_id": {"$gt": 0} if before is None else {"$lt": before}}
         if wanted.user_id:
             query["user_id"] = wanted.user_id
-        days = {"$gte": wanted.first_day, "$lte": wanted.last_day}
-        if days := {operator: day for operator, day in days.items() if day is not None}:
-            query["day"] = days
+        if wanted.day is not None:
+            query["day"] = wanted.day
         return [_verdict(each) for each in self._verdicts.find(query, sort=[("_id", -1)], limit=limit)]
 
     @override
@@ -94,8 +93,8 @@ class MongoRobots(RobotDao):
             return []
         undo = self.last_undo(number)
         numbers = {"$gt": undo.number if undo else 0, "$lte": number}
-        found = self._verdicts.find(query | {"_id": numbers}, sort=[("_id", 1)])
-        return [*in_force(map(_verdict, found)).values()]
+        found = map(_verdict, self._verdicts.find(query | {"_id": numbers}))
+        return [*in_force(sorted(found, key=lambda each: each.number)).values()]
 
     @override
     @translated
