@@ -15,8 +15,11 @@ from clickstream.cli.exit_codes import ExitCode
 from clickstream.cli.importing import import_group
 from clickstream.cli.lists import TABLES
 from clickstream.cli.promotion import promote, rollback
+from clickstream.cli.quality import progress, quality
 from clickstream.cli.release import release
+from clickstream.cli.report import report
 from clickstream.cli.retry import retry
+from clickstream.cli.robots import robots
 from clickstream.cli.serving import serve, trainer, worker
 from clickstream.cli.sessions import mark, restore
 from clickstream.cli.training import train, watch
@@ -67,6 +70,6 @@ for _command in (
     *(mark, restore, import_group),
     *(release, train, watch, cancel, promote, rollback, download, embed),
     *TABLES,
-    *(analytics, retry, demo),
+    *(analytics, quality, progress, robots, report, retry, demo),
 ):
     main.add_command(_command)

@@ -37,7 +37,7 @@ def calling(address: str) -> "Iterator[AdminClient]":
     """A client of the service. A call that fails ends the command with the server's words and an exit code."""
     from clickstream.client.admin import AdminClient
 
-    with _channel(address) as channel:
+    with channel_to(address) as channel:
         yield AdminClient(channel)
 
 
@@ -46,12 +46,13 @@ def asking(address: str) -> "Iterator[AnalyticsClient]":
     """As `calling`, a client for figures."""
     from clickstream.client.analytics import AnalyticsClient
 
-    with _channel(address) as channel:
+    with channel_to(address) as channel:
         yield AnalyticsClient(channel)
 
 
 @contextlib.contextmanager
-def _channel(address: str) -> "Iterator[grpc.Channel]":
+def channel_to(address: str) -> "Iterator[grpc.Channel]":
+    """A channel to the service, with the same ends as `calling`."""
     import grpc
 
     from clickstream.client.channel import OPTIONS

@@ -35,6 +35,7 @@ def demo(keep: bool, data_dir: Path, listen: str) -> None:
     from clickstream.demo.own_server import ServerFailedError, own_server
     from clickstream.demo.ranking import ranker
     from clickstream.demo.report import show_commands
+    from clickstream.demo.search_report import write_report
     from clickstream.demo.story import DemoFailedError, run_demo
 
     console = Console()
@@ -44,6 +45,10 @@ def demo(keep: bool, data_dir: Path, listen: str) -> None:
         with own_server(data_dir, listen) as address, grpc.insecure_channel(address) as channel:
             name = f"demo-{int(time.time())}"
             outcome = run_demo(channel, console, settings_of().base_model or packaged_model(), name, ranker)
+            path = (data_dir / "report.html").resolve()
+            write_report(channel, path)
+            console.print("A report about its searches, to open in a browser:")
+            console.print(str(path), soft_wrap=True, highlight=False, markup=False)
             if keep:
                 show_commands(address, outcome.run, console)
                 _wait_for_interrupt()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clickstream.cli.connection import ADDRESS, JSON, calling, end, in_words
+from clickstream.cli.connection import ADDRESS, JSON, asking, calling, end, in_words
 from clickstream.cli.exit_codes import ExitCode
 from clickstream.cli.made_ids import made_id
 from clickstream.domain.judgements import JudgedQuery
@@ -79,6 +79,8 @@ def train(
         raise click.BadParameter(str(error), param_hint="--set") from error
     judged = _judgements(qrels, queries)
     run_id = run_id or made_id("run")
+    for batch in batches:
+        _warn_of(batch, address)
     with calling(address) as client:
         answer = client.start_training(run_id, batches, settings, judged)
         if as_json and not watching:
@@ -87,6 +89,20 @@ def train(
             click.echo(f"{run_id} {'queued' if answer.created else 'was started before'}", err=as_json)
         if watching:
             watch_to_the_end(client, run_id, as_json)
+
+
+def _warn_of(batch_id: str, address: str) -> None:
+    """Says on stderr that a model of this batch can hardly be judged, and why. It stops nothing."""
+    import grpc
+
+    with asking(address) as client:
+        try:
+            steps = client.quality(batch_id=batch_id).steps
+        except grpc.RpcError:
+            return  # the training itself says what is wrong
+    missing = [each for step in steps for each in step.missing]
+    if steps and not steps[-1].is_reached:
+        click.echo(f"clickstream: a model of {batch_id} can hardly be judged: {'; '.join(missing)}", err=True)
 
 
 @click.command()

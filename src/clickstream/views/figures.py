@@ -6,11 +6,9 @@ from zoneinfo import ZoneInfo
 
 from embedding_studio.clickstream.v1 import analytics_service_pb2 as pb
 from embedding_studio.clickstream.v1 import figures_pb2
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from clickstream.views.tables import UNBROKEN
+from clickstream.views.tables import console_of, plain
 
 # The rates of a row, beside the click-through rate: title → field.
 _RATES = {"no results": "no_results_rate", "to cart": "add_to_cart_rate", "bought": "purchase_rate"}
@@ -18,14 +16,14 @@ _RATES = {"no results": "no_results_rate", "to cart": "add_to_cart_rate", "bough
 
 def show_figures(answer: pb.QueryFiguresResponse, zone: str, bucket: str, dimension: str) -> None:
     """Prints the rows of an answer, the figures of the whole window, and what it covers."""
-    console = _console()
+    console = console_of()
     names = ([bucket] if bucket else []) + ([dimension] if dimension else [])
     if names:
         table = _table(*names, "searches", "click-through (95 %)", *_RATES)
         for row in answer.rows:
             when = [_time(row.start.ToDatetime(UTC), zone)] if bucket else []
             cells = [*when, *([row.value or "(none)"] if dimension else [])]
-            table.add_row(*map(_plain, cells), *_cells(row.figures))
+            table.add_row(*map(plain, cells), *_cells(row.figures))
         console.print(table, highlight=False)
         if (shown := len({row.value for row in answer.rows})) < answer.value_count:
             console.print(f"{shown} of {answer.value_count:,} values; --limit N shows more.", highlight=False)
@@ -35,7 +33,7 @@ def show_figures(answer: pb.QueryFiguresResponse, zone: str, bucket: str, dimens
 
 def show_top(rows: Sequence[pb.TopRow]) -> None:
     """Prints the rows of a list."""
-    console = _console()
+    console = console_of()
     if not rows:
         console.print("nothing to show")
         return
@@ -45,26 +43,26 @@ def show_top(rows: Sequence[pb.TopRow]) -> None:
         clicks = sum(each.count for each in row.figures.events if each.type == "click")
         before = [f"{row.searches_before:,}"] if compared else []
         counts = [f"{row.figures.searches:,}", *before, f"{row.figures.showings:,}", f"{clicks:,}"]
-        table.add_row(_plain(row.value), *counts, rate_text(row.figures, "click_through_rate", interval=True))
+        table.add_row(plain(row.value), *counts, rate_text(row.figures, "click_through_rate", interval=True))
     console.print(table, highlight=False)
 
 
 def show_comparison(answer: pb.CompareFiguresResponse) -> None:
     """Prints both sides of every rate, the difference in percentage points, and what may mislead."""
-    console = _console()
+    console = console_of()
     table = _table("rate", "first", "second", "difference (95 %)")
     sides = (answer.first, answer.second)
     for each in answer.differences:
         shown = [_named_rate(side, each.name) for side in sides]
         ends = f" ({each.lower * 100:+.2f} to {each.upper * 100:+.2f})" if each.HasField("lower") else ""
-        table.add_row(_plain(each.name.replace("_", " ")), *shown, f"{each.difference * 100:+.2f}{ends}")
+        table.add_row(plain(each.name.replace("_", " ")), *shown, f"{each.difference * 100:+.2f}{ends}")
     console.print(f"searches: {answer.first.searches:,} and {answer.second.searches:,}", highlight=False)
     console.print(table, highlight=False)
     left_out = answer.first_outlier_searches, answer.second_outlier_searches
     if any(left_out):
         console.print(f"Left out as outliers: {left_out[0]:,} and {left_out[1]:,} searches.", highlight=False)
     for warning in answer.warnings:
-        console.print(_plain(f"Warning: {warning}."))
+        console.print(plain(f"Warning: {warning}."))
     console.print("Differences are in percentage points, second minus first.", highlight=False)
 
 
@@ -95,7 +93,8 @@ def _cells(figures: figures_pb2.Figures) -> list[str]:
 def _total(figures: figures_pb2.Figures) -> str:
     """The figures of the whole window in lines."""
     users = f", {figures.users:,} users" if figures.HasField("users") else ""
-    left_out = f", beside {figures.irrelevant_searches:,} irrelevant" if figures.irrelevant_searches else ""
+    beside = {"irrelevant": figures.irrelevant_searches, "of robots": figures.robot_searches}
+    left_out = "".join(f", beside {count:,} {name}" for name, count in beside.items() if count)
     lines = [f"searches: {figures.searches:,}{users}{left_out}; shown results: {figures.showings:,}"]
     for name, value in figures.ListFields():
         if name.message_type == figures_pb2.Rate.DESCRIPTOR:
@@ -106,7 +105,7 @@ def _total(figures: figures_pb2.Figures) -> str:
     if figures.HasField("median_first_click_seconds"):
         median, most = figures.median_first_click_seconds, figures.p90_first_click_seconds
         lines.append(f"time to the first click: median {median:.1f} s, 90 % within {most:.1f} s")
-    if events := ", ".join(f"{_plain(each.type)} {each.count:,}" for each in figures.events if each.count):
+    if events := ", ".join(f"{plain(each.type)} {each.count:,}" for each in figures.events if each.count):
         lines.append(f"events: {events}")
     if figures.unshown_events:
         lines.append(f"events on objects that were not shown: {figures.unshown_events:,}")
@@ -136,14 +135,3 @@ def _table(*titles: str) -> Table:
         is_number = title in ("searches", "before", "showings", "clicks", "first", "second", *_RATES)
         table.add_column(title, overflow="fold", justify="right" if is_number else "left")
     return table
-
-
-def _console() -> Console:
-    console = Console()
-    if not console.is_terminal:
-        console.width = UNBROKEN
-    return console
-
-
-def _plain(text: str) -> Text:
-    return Text("".join(each if each.isprintable() else " " for each in text))

@@ -50,18 +50,26 @@ def show(messages: Iterable[Message], layout: ListLayout, limit: int, console: C
     for title in layout.columns:
         table.add_column(title, overflow="fold")
     for message in found[:limit]:
-        table.add_row(*(_plain(cell(message)) for cell in layout.columns.values()))
+        table.add_row(*(plain(cell(message)) for cell in layout.columns.values()))
     cut = f"the first {limit}; --limit N shows more. " if len(found) > limit else ""
     unbroken = console.options.update(max_width=UNBROKEN)
     if console.is_terminal and console.measure(table, options=unbroken).maximum > console.width:
         for line in (line for message in found[:limit] for line in layout.brief(message, now, console.width)):
-            console.print(_plain(line), no_wrap=True, overflow="ellipsis")
+            console.print(plain(line), no_wrap=True, overflow="ellipsis")
         console.print(f"{cut}A wider terminal, or a pipe, shows ids and times in full.", highlight=False)
         return
     console.print(table, highlight=False)
     console.print(f"{cut}Times are in UTC.", highlight=False)
 
 
-def _plain(text: str) -> Text:
+def console_of() -> Console:
+    """The terminal; without one, lines are as long as they need to be, so that no id is cut."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = UNBROKEN
+    return console
+
+
+def plain(text: str) -> Text:
     """The text letter by letter: no markup, no `:key:` for an emoji, no control characters for the terminal."""
     return Text("".join(each if each.isprintable() else " " for each in text))

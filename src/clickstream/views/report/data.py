@@ -1,0 +1,69 @@
+"""What a report shows, read through the RPCs alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+import grpc
+from embedding_studio.clickstream.v1 import analytics_service_pb2 as pb
+from embedding_studio.clickstream.v1 import figures_pb2, model_version_pb2, robot_verdict_pb2
+
+from clickstream.client.admin import AdminClient
+from clickstream.client.analytics import AnalyticsClient, window_of
+
+# A bar for each day, and beyond this length of the window one for each week; the service bounds both.
+DAYS = 62
+TOP, PLACES, SEGMENTS, VERDICTS, VERSIONS = 15, 20, 12, 20, 20
+LISTS = ("queries", "queries_without_results", "queries_without_clicks", "items", "items_without_clicks")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """The answers that a report is drawn from. `bucket` is `day` or `week`; `segments` are by dimension."""
+
+    made_at: datetime
+    time_zone: str
+    bucket: str
+    over_time: pb.QueryFiguresResponse
+    places: pb.QueryFiguresResponse
+    tops: dict[str, Sequence[pb.TopRow]]
+    segments: dict[str, pb.QueryFiguresResponse]
+    quality: pb.GetDataQualityResponse
+    progress: pb.GetBatchProgressResponse
+    verdicts: Sequence[robot_verdict_pb2.RobotVerdict]
+    versions: Sequence[model_version_pb2.ModelVersion]
+
+
+def read_report(
+    channel: grpc.Channel, start: datetime, end: datetime, time_zone: str, dimensions: Sequence[str], now: datetime
+) -> ReportData:
+    """Reads everything that a report shows.
+
+    Args:
+        channel: To the service.
+        start: The first moment of the window.
+        end: The first moment behind it.
+        time_zone: Where days begin.
+        dimensions: What to set side by side: `client`, `context.locale` and so on.
+        now: The time of the report.
+
+    Raises:
+        grpc.RpcError: A call failed, and retries did not help.
+    """
+    client = AnalyticsClient(channel)
+    window: figures_pb2.Window = window_of(start, end, time_zone)
+    bucket = "day" if end - start <= timedelta(days=DAYS) else "week"
+    return ReportData(
+        made_at=now,
+        time_zone=time_zone or "UTC",
+        bucket=bucket,
+        over_time=client.figures(window, bucket),
+        places=client.figures(window, dimension="position", value_limit=100),
+        tops={name: list(islice(client.top(name, window), TOP)) for name in LISTS},
+        segments={name: client.figures(window, dimension=name, value_limit=SEGMENTS) for name in dimensions},
+        quality=client.quality(window),
+        progress=client.progress(),
+        verdicts=list(islice(client.robot_verdicts(), VERDICTS)),
+        versions=list(islice(AdminClient(channel).model_versions(), VERSIONS)),
+    )
