@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymongo
 import pytest
@@ -26,6 +26,9 @@ from clickstream.dao.mongo.connection import Document, connect
 from clickstream.dao.mongo.schema import prepare_schema
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain import query_split
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
 
 # Examples are the same in every run, and a busy machine fails nothing.
 settings.register_profile("clickstream", deadline=None, derandomize=True, max_examples=100)
@@ -150,6 +153,25 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         parts.missing("right to mount a file system")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[WebDriver]":
+    """A headless Chromium of the system."""
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        parts.missing("Chromium and its driver")
+    options = ChromeOptions()
+    options.binary_location = program
+    # Root has no sandbox, and a container little shared memory.
+    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chromium = Chrome(options, ChromeService(driver))
+    yield chromium
+    chromium.quit()
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ def test_marks_follow_from_folder_and_fixtures(request: pytest.FixtureRequest) -
     assert marks("dao/test_contract.py", ["dao"], dao="mongod") == {"mongod"}
     assert marks("dao/test_contract.py", ["dao"], dao="memory", number=3) == set()
     assert marks("models/test_files.py", ["small_disk"]) == {"full"}
+    assert marks("views/test_report.py", ["browser"]) == {"full"}
 
 
 def test_a_missing_part_skips_and_in_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:

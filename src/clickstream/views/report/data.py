@@ -12,15 +12,15 @@ from embedding_studio.clickstream.v1 import figures_pb2, model_version_pb2, robo
 from clickstream.client.admin import AdminClient
 from clickstream.client.analytics import AnalyticsClient, window_of
 
-# A bar for each day, and beyond this length of the window one for each week; the service bounds both.
-DAYS = 62
+# The parts of time are hours up to this length of the window, then days, then weeks.
+HOURLY, DAILY = timedelta(days=2), timedelta(days=62)
 TOP, PLACES, SEGMENTS, VERDICTS, VERSIONS = 15, 20, 12, 20, 20
 LISTS = ("queries", "queries_without_results", "queries_without_clicks", "items", "items_without_clicks")
 
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """The answers that a report is drawn from. `bucket` is `day` or `week`; `segments` are by dimension."""
+    """The answers that a report is drawn from. `bucket` is `hour`, `day` or `week`; `segments` are by dimension."""
 
     made_at: datetime
     time_zone: str
@@ -53,7 +53,8 @@ def read_report(
     """
     client = AnalyticsClient(channel)
     window: figures_pb2.Window = window_of(start, end, time_zone)
-    bucket = "day" if end - start <= timedelta(days=DAYS) else "week"
+    length = end - start
+    bucket = "hour" if length <= HOURLY else "day" if length <= DAILY else "week"
     return ReportData(
         made_at=now,
         time_zone=time_zone or "UTC",

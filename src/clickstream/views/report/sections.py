@@ -135,8 +135,8 @@ def segments(data: ReportData) -> str:
 
 
 def _labels(data: ReportData) -> list[str]:
-    zone = ZoneInfo(data.time_zone)
-    return [f"{row.start.ToDatetime(UTC).astimezone(zone):%m-%d}" for row in data.over_time.rows]
+    zone, form = ZoneInfo(data.time_zone), "%H:%M" if data.bucket == "hour" else "%m-%d"
+    return [row.start.ToDatetime(UTC).astimezone(zone).strftime(form) for row in data.over_time.rows]
 
 
 def _point(figures: figures_pb2.Figures, field: str) -> Point:
