@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from support.rollup_making import make_all
 from support.servers import POLICY, ROBOT_POLICY, Clock, InProcessServer
 
 from clickstream.analytics.range_frames import FrameRules
-from clickstream.analytics.robot_judging import RobotJudging
 from clickstream.analytics.rollups import RollUps
 from clickstream.cli.commands import main
 from clickstream.cli.exit_codes import ExitCode
 from clickstream.contract.robots import day_text
+from clickstream.dao.interface.analytics import RollUpState
 from clickstream.domain.analytics import Segments, day_of
+from clickstream.quality.robot_judging import RobotJudging
 
 DAY = day_text(day_of(NOW))
 WINDOW = ("--from", f"{NOW:%Y-%m-%d}", "--to", f"{NOW:%Y-%m-%d}T23:59")
@@ -102,8 +104,12 @@ def test_a_report_is_written(run: Callable[..., Result], tmp_path: Path) -> None
     assert "cannot be written" in failed.output
 
 
-def test_train_says_beforehand_that_a_batch_cannot_be_judged(run: Callable[..., Result]) -> None:
-    """What a batch lacks stands on stderr before the run is queued; the run is queued all the same."""
+def test_train_says_that_a_batch_cannot_be_judged(run: Callable[..., Result], server: InProcessServer) -> None:
+    """Once roll-ups are exact, what a batch lacks stands on stderr; the run is queued all the same."""
+    assert run("train", "batch-1", "--run-id", "early").stderr == "", "nothing is known before the roll-ups are made"
+    server.dao.analytics.take_lease("me", NOW, NOW + timedelta(hours=1))
+    rules = FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}")
+    server.dao.analytics.set_state(RollUpState(1, NOW, rules.digest()), "me")
     done = run("train", "batch-1", "--run-id", "night")
     assert done.exit_code == 0, done.output
     assert "a model of batch-1 can hardly be judged: " in done.stderr

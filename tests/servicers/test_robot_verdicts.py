@@ -15,10 +15,10 @@ from support.rollup_making import make_all
 from support.servers import POLICY, ROBOT_POLICY, Clock, InProcessServer, fields, reason
 
 from clickstream.analytics.range_frames import FrameRules
-from clickstream.analytics.robot_judging import RobotJudging
 from clickstream.analytics.rollups import RollUps
 from clickstream.contract.robots import day_text
 from clickstream.domain.analytics import Segments, day_of
+from clickstream.quality.robot_judging import RobotJudging
 
 DAY = day_text(day_of(NOW))
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from clickstream.analytics.range_frames import FrameRules
-from clickstream.analytics.robot_judging import RobotJudging
 from clickstream.analytics.rollups import RollUps
+from clickstream.client.admin import AdminClient
+from clickstream.client.analytics import AnalyticsClient
 from clickstream.domain.analytics import Segments, day_of
 from clickstream.domain.errors import Reason
 from clickstream.domain.runs import RunState
+from clickstream.quality.robot_judging import RobotJudging
 from support.builders import create_request, event, model_version, push_request, release_request, training_run
 from support.memory_store import MemoryDao
 from support.rollup_making import make_all
@@ -19,6 +21,11 @@ from support.servers import POLICY, ROBOT_POLICY, Clock, InProcessServer
 # A query that must be shown as it is, and run nothing.
 EVIL = "<script>alert('x')</script> & <img src=https://example.com/x>"
 LONG = "w" * 300
+
+
+def clients(server: InProcessServer) -> tuple[AnalyticsClient, AdminClient]:
+    """The clients that a report asks."""
+    return AnalyticsClient(server.channel), AdminClient(server.channel)
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingSe
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
-from clickstream.analytics.robot_policy import PACKAGED_ROBOT_POLICY, load_robot_policy
 from clickstream.contract.statuses import detail_of, reason_of
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.conversion.reader import InputReader
@@ -32,6 +31,7 @@ from clickstream.domain.analytics import Segments
 from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import Embedder, EmbeddingQueue, LoadEmbedder
+from clickstream.quality.robot_policy import PACKAGED_ROBOT_POLICY, load_robot_policy
 from clickstream.servicers import boundary
 from clickstream.servicers.analytics import AnalyticsServicer
 from clickstream.servicers.batches import BatchServicer
@@ -159,8 +159,8 @@ class InProcessServer:
 
 
 def _answers(dao: ClickstreamDao, clock: Callable[[], datetime]) -> Any:
-    from clickstream.analytics.answers import Answers
     from clickstream.analytics.range_frames import FrameRules
+    from clickstream.servicers.answers import Answers
 
     return Answers(dao, FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}"), ROBOT_POLICY, DEFAULTS, clock)
 

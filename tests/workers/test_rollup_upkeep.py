@@ -17,9 +17,9 @@ from support.servers import ROBOT_POLICY, wait_for
 
 from clickstream.analytics.frame_bytes import unpack
 from clickstream.analytics.range_frames import FrameRules
-from clickstream.analytics.robot_judging import RobotJudging
 from clickstream.analytics.rollups import RollUps
 from clickstream.domain.analytics import RangeKey, Segments
+from clickstream.quality.robot_judging import RobotJudging
 from clickstream.workers import rollup_upkeep
 from clickstream.workers.rollup_upkeep import RollUpUpkeep
 

@@ -10,17 +10,17 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from clickstream.analytics.robot_policy import RobotPolicy
 from clickstream.app.clock import now
 from clickstream.app.settings import Settings
 from clickstream.app.trainer import default_settings
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.analytics import parse_segments
+from clickstream.quality.robot_policy import RobotPolicy
 
 if TYPE_CHECKING:
-    from clickstream.analytics.answers import Answers
     from clickstream.analytics.range_frames import FrameRules
+    from clickstream.servicers.answers import Answers
 
 # A serving process that does no other work without a caller keeps roll-ups only if no worker did so for this long.
 FREE_FOR = timedelta(seconds=60)
@@ -32,7 +32,7 @@ STOP_SECONDS = 5.0
 
 def answers(settings: Settings, policy: ImportancePolicy, robot_policy: RobotPolicy, dao: MongoDao) -> "Answers":
     """What computes the answers of AnalyticsService."""
-    from clickstream.analytics.answers import Answers
+    from clickstream.servicers.answers import Answers
 
     return Answers(dao, _rules(settings, policy), robot_policy, default_settings(settings), now)
 
@@ -59,8 +59,8 @@ async def keeping_roll_ups(
     stop = threading.Event()
 
     def keep() -> None:
-        from clickstream.analytics.robot_judging import RobotJudging
         from clickstream.analytics.rollups import RollUps
+        from clickstream.quality.robot_judging import RobotJudging
         from clickstream.workers.rollup_upkeep import RollUpUpkeep
 
         roll_ups = RollUps(dao, _rules(settings, policy))

@@ -6,7 +6,6 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 
-from clickstream.analytics.robot_policy import RobotPolicy, load_robot_policy
 from clickstream.app.clock import now
 from clickstream.app.database import mongodb_uri, store
 from clickstream.app.figures import answers, keeping_roll_ups
@@ -27,6 +26,7 @@ from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.analytics import parse_segments
 from clickstream.domain.signals import NoSignals
 from clickstream.models.embedding_queue import EmbeddingQueue
+from clickstream.quality.robot_policy import RobotPolicy, load_robot_policy
 from clickstream.servicers.analytics import AnalyticsServicer
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window

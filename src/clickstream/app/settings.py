@@ -5,9 +5,9 @@ from pathlib import Path
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from clickstream.analytics.robot_policy import PACKAGED_ROBOT_POLICY
 from clickstream.conversion.importance import PACKAGED_POLICY
 from clickstream.domain import limits
+from clickstream.quality.robot_policy import PACKAGED_ROBOT_POLICY
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -7,7 +7,6 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from datetime import timedelta
 
-from clickstream.analytics.robot_policy import load_robot_policy
 from clickstream.app.clock import now
 from clickstream.app.database import store
 from clickstream.app.figures import keeping_roll_ups
@@ -26,6 +25,7 @@ from clickstream.domain.promotions import PromotionOrder, starting_model
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.models.promoting import Promoting
+from clickstream.quality.robot_policy import load_robot_policy
 from clickstream.servicers.server import Server
 from clickstream.trainer_client.fine_tuning import FineTuningClient
 from clickstream.trainer_client.model_host import ModelHostClient

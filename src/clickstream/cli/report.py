@@ -1,12 +1,13 @@
 """`report`."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from clickstream.cli.connection import ADDRESS, channel_to
+from clickstream.cli.connection import ADDRESS, JSON, channel_to
 from clickstream.cli.files import replace, writing
 from clickstream.cli.window import chosen_window, time_options
 
@@ -27,20 +28,25 @@ from clickstream.cli.window import chosen_window, time_options
     show_default=True,
     help="A dimension whose values stand side by side: client, context.locale. May be repeated.",
 )
-@ADDRESS
 @time_options
-def report(out: Path, segments: tuple[str, ...], address: str, **times: Any) -> None:
+@JSON
+@ADDRESS
+def report(out: Path, segments: tuple[str, ...], as_json: bool, address: str, **times: Any) -> None:
     """Write a report about searches, data quality, robots, batches and models: one HTML file to open anywhere.
 
     It needs no network and runs no script. It contains queries, object ids and user ids as they were sent.
     """
-    from clickstream.views.report.data import read_report
-    from clickstream.views.report.page import page
+    from clickstream.client.admin import AdminClient
+    from clickstream.client.analytics import AnalyticsClient
+    from clickstream.report.data import read_report
+    from clickstream.report.page import page
 
     window = chosen_window(times, fixed=True)
     start, end = window.start.ToDatetime(UTC), window.end.ToDatetime(UTC)
     with channel_to(address) as channel:
-        data = read_report(channel, start, end, times["time_zone"], segments, datetime.now(UTC))
+        clients = AnalyticsClient(channel), AdminClient(channel)
+        data = read_report(*clients, start, end, times["time_zone"], segments, datetime.now(UTC))
     with writing(out):
         replace(out, page(data).encode())
-    click.echo(f"report: {out.resolve()}")
+    path = str(out.resolve())
+    click.echo(json.dumps({"path": path}) if as_json else f"report: {path}")

@@ -79,10 +79,11 @@ def train(
         raise click.BadParameter(str(error), param_hint="--set") from error
     judged = _judgements(qrels, queries)
     run_id = run_id or made_id("run")
-    for batch in batches:
-        _warn_of(batch, address)
+    doubts = [doubt for batch in batches if (doubt := _doubt_about(batch, address))]
     with calling(address) as client:
         answer = client.start_training(run_id, batches, settings, judged)
+        for doubt in doubts:
+            click.echo(f"clickstream: {doubt}", err=True)
         if as_json and not watching:
             click.echo(json_line(answer))
         else:
@@ -91,18 +92,19 @@ def train(
             watch_to_the_end(client, run_id, as_json)
 
 
-def _warn_of(batch_id: str, address: str) -> None:
-    """Says on stderr that a model of this batch can hardly be judged, and why. It stops nothing."""
+def _doubt_about(batch_id: str, address: str) -> str:
+    """Why a model of this batch can hardly be judged; "" if it can, or the service does not know yet."""
     import grpc
 
     with asking(address) as client:
         try:
-            steps = client.quality(batch_id=batch_id).steps
+            answer = client.quality(batch_id=batch_id)
         except grpc.RpcError:
-            return  # the training itself says what is wrong
-    missing = [each for step in steps for each in step.missing]
-    if steps and not steps[-1].is_reached:
-        click.echo(f"clickstream: a model of {batch_id} can hardly be judged: {'; '.join(missing)}", err=True)
+            return ""  # the training itself says what is wrong
+    if answer.steps[-1].is_reached or not answer.coverage.HasField("exact_until"):
+        return ""
+    missing = [each for step in answer.steps for each in step.missing]
+    return f"a model of {batch_id} can hardly be judged: {'; '.join(missing)}"
 
 
 @click.command()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import grpc
 
+from clickstream.client.admin import AdminClient
 from clickstream.client.analytics import AnalyticsClient
-from clickstream.views.report.data import read_report
-from clickstream.views.report.page import page
+from clickstream.report.data import read_report
+from clickstream.report.page import page
 
 # Roll-ups follow writes within seconds; beyond this the report is written as they are, and says so.
 PATIENCE_SECONDS = 60.0
@@ -30,4 +31,7 @@ def write_report(channel: grpc.Channel, path: Path) -> None:
             break
         time.sleep(LOOK_SECONDS)
     start = now - timedelta(days=1)
-    path.write_text(page(read_report(channel, start, now + timedelta(minutes=1), "", ("client",), now)), "utf-8")
+    path.write_text(
+        page(read_report(client, AdminClient(channel), start, now + timedelta(minutes=1), "", ("client",), now)),
+        "utf-8",
+    )

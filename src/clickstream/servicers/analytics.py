@@ -35,7 +35,7 @@ from clickstream.servicers.checks import fields, page_tokens
 from clickstream.servicers.lookups import existing_batch
 
 if TYPE_CHECKING:  # the figures need polars, which `serve` loads with the first question only
-    from clickstream.analytics.answers import Answers
+    from clickstream.servicers.answers import Answers
 
 R = TypeVar("R")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from clickstream.analytics.robot_judging import RobotJudging
 from clickstream.analytics.rollups import RollUps
 from clickstream.dao.interface.analytics import Changes, RollUpState
 from clickstream.dao.interface.robots import VerdictFilter
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.analytics import RangeKey, day_of
 from clickstream.domain.errors import Unavailable
+from clickstream.quality.robot_judging import RobotJudging
 
 LEASE = timedelta(seconds=20)
 RENEW_SECONDS = 5.0

@@ -8,13 +8,13 @@ from support.memory_store import MemoryDao
 from support.rollup_making import make_all, roll_ups_of
 from support.servers import ROBOT_POLICY
 
-from clickstream.analytics.robot_judging import RobotJudging
-from clickstream.analytics.robot_policy import RobotPolicy, parse_robot_policy
 from clickstream.analytics.rollups import RollUps
 from clickstream.dao.interface.robots import VerdictFilter
 from clickstream.domain.analytics import day_of
 from clickstream.domain.robots import RobotClass, RobotVerdict
 from clickstream.domain.sessions import EventPush
+from clickstream.quality.robot_judging import RobotJudging
+from clickstream.quality.robot_policy import RobotPolicy, parse_robot_policy
 from clickstream.servicers.checks import admission
 
 START = datetime(2026, 10, 23, 8, tzinfo=UTC)

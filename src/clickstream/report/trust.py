@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 from embedding_studio.clickstream.v1 import data_quality_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from clickstream.report import charts
+from clickstream.report.charts import Point
+from clickstream.report.data import ReportData
+from clickstream.report.html import element, figure, joined, paragraph, table, text
 from clickstream.views.quality import mark_name, mark_text, run_state, skipped_text, status_name, value_text
-from clickstream.views.report import charts
-from clickstream.views.report.charts import Point
-from clickstream.views.report.data import ReportData
-from clickstream.views.report.html import element, figure, joined, paragraph, table, text
 from clickstream.views.robots import findings_text
 
 _KINDS = {"OK": "good", "FAIL": "bad", "WARN": "doubt"}

@@ -6,10 +6,7 @@ from datetime import datetime
 from clickstream.analytics.batch_progress import batch_progress
 from clickstream.analytics.comparison import compare
 from clickstream.analytics.figures import FiguresEngine
-from clickstream.analytics.quality import QualityChecks
 from clickstream.analytics.range_frames import FrameRules
-from clickstream.analytics.robot_judging import RobotJudging
-from clickstream.analytics.robot_policy import RobotPolicy, parse_robot_policy
 from clickstream.analytics.rollups import RollUps
 from clickstream.analytics.top_lists import TopList, top
 from clickstream.dao.interface.store import ClickstreamDao
@@ -21,6 +18,9 @@ from clickstream.domain.quality import Quality
 from clickstream.domain.robots import Preview
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.windows import Bucket, Window
+from clickstream.quality.checks import QualityChecks
+from clickstream.quality.robot_judging import RobotJudging
+from clickstream.quality.robot_policy import RobotPolicy, parse_robot_policy
 
 
 class Answers:

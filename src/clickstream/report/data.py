@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-import grpc
 from embedding_studio.clickstream.v1 import analytics_service_pb2 as pb
 from embedding_studio.clickstream.v1 import figures_pb2, model_version_pb2, robot_verdict_pb2
 
@@ -36,12 +35,19 @@ class ReportData:
 
 
 def read_report(
-    channel: grpc.Channel, start: datetime, end: datetime, time_zone: str, dimensions: Sequence[str], now: datetime
+    analytics: AnalyticsClient,
+    admin: AdminClient,
+    start: datetime,
+    end: datetime,
+    time_zone: str,
+    dimensions: Sequence[str],
+    now: datetime,
 ) -> ReportData:
     """Reads everything that a report shows.
 
     Args:
-        channel: To the service.
+        analytics: Asks for everything but model versions.
+        admin: Asks for those.
         start: The first moment of the window.
         end: The first moment behind it.
         time_zone: Where days begin.
@@ -51,7 +57,6 @@ def read_report(
     Raises:
         grpc.RpcError: A call failed, and retries did not help.
     """
-    client = AnalyticsClient(channel)
     window: figures_pb2.Window = window_of(start, end, time_zone)
     length = end - start
     bucket = "hour" if length <= HOURLY else "day" if length <= DAILY else "week"
@@ -59,12 +64,12 @@ def read_report(
         made_at=now,
         time_zone=time_zone or "UTC",
         bucket=bucket,
-        over_time=client.figures(window, bucket),
-        places=client.figures(window, dimension="position", value_limit=100),
-        tops={name: list(islice(client.top(name, window), TOP)) for name in LISTS},
-        segments={name: client.figures(window, dimension=name, value_limit=SEGMENTS) for name in dimensions},
-        quality=client.quality(window),
-        progress=client.progress(),
-        verdicts=list(islice(client.robot_verdicts(), VERDICTS)),
-        versions=list(islice(AdminClient(channel).model_versions(), VERSIONS)),
+        over_time=analytics.figures(window, bucket),
+        places=analytics.figures(window, dimension="position", value_limit=100),
+        tops={name: list(islice(analytics.top(name, window), TOP)) for name in LISTS},
+        segments={name: analytics.figures(window, dimension=name, value_limit=SEGMENTS) for name in dimensions},
+        quality=analytics.quality(window),
+        progress=analytics.progress(),
+        verdicts=list(islice(analytics.robot_verdicts(), VERDICTS)),
+        versions=list(islice(admin.model_versions(), VERSIONS)),
     )

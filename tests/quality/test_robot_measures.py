@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickstream.analytics.robot_measures import user_measures
-from clickstream.analytics.robot_policy import RULES
+from clickstream.quality.robot_measures import user_measures
+from clickstream.quality.robot_policy import RULES
 
 DAY = datetime(2026, 10, 23, tzinfo=UTC)
 # (user, milliseconds since the day began, query, clicked all, declared agent)

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from clickstream.analytics.day_frames import joined, of_day
-from clickstream.analytics.robot_measures import NEEDED, user_measures
-from clickstream.analytics.robot_policy import RULES, RobotPolicy
 from clickstream.analytics.rollups import RollUps
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.analytics import day_of, user_key
 from clickstream.domain.robots import POLICY, Preview, RobotClass, RobotFinding, RobotJudgement, RobotVerdict
 from clickstream.domain.sessions import StoredSession
+from clickstream.quality.robot_measures import NEEDED, user_measures
+from clickstream.quality.robot_policy import RULES, RobotPolicy
 
 # Others rarely add verdicts. A day that they disturb this often is judged at the next look.
 ATTEMPTS = 5

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from clickstream.views.report import sections, trust
-from clickstream.views.report.data import ReportData
-from clickstream.views.report.html import element, paragraph, section, text
+from clickstream.report import sections, trust
+from clickstream.report.data import ReportData
+from clickstream.report.html import element, paragraph, section, text
 
 SECTIONS: dict[str, tuple[str, Callable[[ReportData], str]]] = {
     "overview": ("Overview", sections.overview),

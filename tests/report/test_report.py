@@ -5,11 +5,11 @@ from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
-from support.report_log import EVIL, LONG, report_server
+from support.report_log import EVIL, LONG, clients, report_server
 from support.servers import InProcessServer
 
-from clickstream.views.report.data import ReportData, read_report
-from clickstream.views.report.page import SECTIONS, page
+from clickstream.report.data import ReportData, read_report
+from clickstream.report.page import SECTIONS, page
 
 VOID = {"meta"}
 
@@ -58,7 +58,7 @@ def data_of(server: InProcessServer, days: float = 11) -> ReportData:
     """What a report of the last days shows."""
     now = server._clock()  # type: ignore[attr-defined]
     start = now - timedelta(days=days)
-    return read_report(server.channel, start, now, "Europe/Berlin", ("client", "context.locale"), now)
+    return read_report(*clients(server), start, now, "Europe/Berlin", ("client", "context.locale"), now)
 
 
 def test_every_section_and_plot_is_there_with_its_data(server: InProcessServer) -> None:
@@ -108,6 +108,6 @@ def test_the_report_says_what_the_service_answers(server: InProcessServer) -> No
 def test_an_empty_service_has_a_report(server: InProcessServer) -> None:
     """Without a search in the window every section says that there is nothing."""
     now = server._clock() + timedelta(days=400)  # type: ignore[attr-defined]
-    made = Page(page(read_report(server.channel, now - timedelta(days=3), now, "", ("client",), now)))
+    made = Page(page(read_report(*clients(server), now - timedelta(days=3), now, "", ("client",), now)))
     assert made.tables_of_figures == [1, 1, 1, 1]
     assert "there is no search" in " ".join(made.texts)

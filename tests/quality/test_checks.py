@@ -17,7 +17,6 @@ from support.rollup_making import make_all
 from support.servers import DEFAULTS
 
 from clickstream.analytics.figures import FiguresEngine
-from clickstream.analytics.quality import QualityChecks
 from clickstream.analytics.range_frames import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.dao.interface.refusals import RefusalKey
@@ -27,6 +26,7 @@ from clickstream.domain.quality import Mark, Quality, QualityGroup
 from clickstream.domain.query_split import is_held_out
 from clickstream.domain.runs import RunState
 from clickstream.domain.windows import Window
+from clickstream.quality.checks import QualityChecks
 
 HOUR = timedelta(hours=1)
 WINDOW = Window(START - 22 * HOUR, START + 98 * HOUR, ZoneInfo("Europe/Berlin"))

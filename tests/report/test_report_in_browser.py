@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.report_log import report_server
+from support.report_log import clients, report_server
 
-from clickstream.views.report.data import read_report
-from clickstream.views.report.page import page
+from clickstream.report.data import read_report
+from clickstream.report.page import page
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -22,7 +22,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     with report_server() as server:
         now = server._clock()  # type: ignore[attr-defined]
-        data = read_report(server.channel, now - timedelta(days=11), now, "", ("client",), now)
+        data = read_report(*clients(server), now - timedelta(days=11), now, "", ("client",), now)
     path.write_text(page(data), "utf-8")
     return path
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clickstream.analytics.robot_policy import PACKAGED_ROBOT_POLICY, RULES, load_robot_policy, parse_robot_policy
 from clickstream.domain.robots import RobotClass
+from clickstream.quality.robot_policy import PACKAGED_ROBOT_POLICY, RULES, load_robot_policy, parse_robot_policy
 
 PACKAGED = load_robot_policy(PACKAGED_ROBOT_POLICY)
 

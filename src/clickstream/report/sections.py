@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 
 from embedding_studio.clickstream.v1 import figures_pb2
 
+from clickstream.report import charts
+from clickstream.report.charts import Point, Series
+from clickstream.report.data import PLACES, ReportData
+from clickstream.report.html import element, figure, joined, paragraph, table, text
 from clickstream.views.figures import coverage_line, rate_text
-from clickstream.views.report import charts
-from clickstream.views.report.charts import Point, Series
-from clickstream.views.report.data import PLACES, ReportData
-from clickstream.views.report.html import element, figure, joined, paragraph, table, text
 
 _RATES = {
     "click-through": "click_through_rate",

@@ -9,11 +9,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from clickstream.analytics import batch_reading, columns
+from clickstream.analytics import columns
 from clickstream.analytics.asked import together
 from clickstream.analytics.cover import Cover
 from clickstream.analytics.figures import FiguresEngine
-from clickstream.analytics.quality_sums import NEEDED, added, quality_sums, seen_in
 from clickstream.analytics.rollups import RollUps
 from clickstream.analytics.sums import counts
 from clickstream.dao.interface.store import ClickstreamDao
@@ -27,6 +26,8 @@ from clickstream.domain.quality import Check, Quality, QualityCheck, QualityGrou
 from clickstream.domain.query_split import is_held_out
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.windows import Bucket, Window
+from clickstream.quality import batch_reading
+from clickstream.quality.check_sums import NEEDED, added, quality_sums, seen_in
 
 EXAMPLES, GROUPS, UNNAMED_TYPES, REFUSALS = 5, 100, 20, 100
 WEEKS = 4

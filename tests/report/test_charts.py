@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from clickstream.views.report.charts import HEIGHT, TOP, WIDTH, Point, Series, bars, intervals, lines
+from clickstream.report.charts import HEIGHT, TOP, WIDTH, Point, Series, bars, intervals, lines
 
 
 def numbers(drawing: str, attribute: str) -> list[float]:

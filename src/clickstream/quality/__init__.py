@@ -1,0 +1,1 @@
+"""Whether the data can be trusted: checks, and who is a robot."""
