@@ -148,6 +148,7 @@ class AdminClient:
         batch_ids: Sequence[str],
         settings: FineTuningSettings | None = None,
         judged: Sequence[JudgedQuery] = (),
+        robot_verdict_number: int | None = None,
     ) -> training_pb.StartTrainingResponse:
         """Queues a run over released batches. Idempotent by `run_id`; `created` says whether the run is new.
 
@@ -156,9 +157,14 @@ class AdminClient:
             batch_ids: 1 to 100 released batches.
             settings: How to train; what is absent takes its default. None: every default.
             judged: Queries with judgements of people, which measure the model as well and never train it.
+            robot_verdict_number: The newest robot verdict that applies to the inputs; 0: none. None: all so far.
         """
         request = training_pb.StartTrainingRequest(
-            run_id=run_id, batch_ids=batch_ids, settings=settings, judged_queries=judged_query_messages(judged)
+            run_id=run_id,
+            batch_ids=batch_ids,
+            settings=settings,
+            judged_queries=judged_query_messages(judged),
+            robot_verdict_number=robot_verdict_number,
         )
         answer: training_pb.StartTrainingResponse = call(self._training.StartTraining, request)
         return answer
