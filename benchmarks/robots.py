@@ -288,8 +288,8 @@ def main() -> None:
         *(["|---|---|---|---|---|---|---|"]),
         *(f"| {' | '.join(row)} |" for row in models),
         "",
-        f"nDCG@10 by the simulation's truth on {NEVER_PLAYED} searches that were never made. Where robots are not left out,"
-        " they click in the held-out searches as well.",
+        f"nDCG@10 by the simulation's truth on {NEVER_PLAYED} searches that were never made. Robots that are not left"
+        " out click in the held-out searches as well.",
     ]
     with arguments.output.open("a") as page:
         page.write("\n".join(lines) + "\n")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.builders import NOW, SECOND, push, session_drafts
+from support.builders import NOW, SECOND, push, session_draft, session_drafts
 from support.click_logs import POLICY, mark, write_log
 from support.memory_store import MemoryDao
 from support.plain_figures import PlainSearch
@@ -18,7 +18,8 @@ from support.servers import ROBOT_POLICY, wait_for
 from clickstream.analytics.frame_bytes import unpack
 from clickstream.analytics.range_frames import FrameRules
 from clickstream.analytics.rollups import RollUps
-from clickstream.domain.analytics import RangeKey, Segments
+from clickstream.domain.analytics import RangeKey, Segments, day_of
+from clickstream.domain.robots import RobotVerdict
 from clickstream.quality.robot_judging import RobotJudging
 from clickstream.workers import rollup_upkeep
 from clickstream.workers.rollup_upkeep import RollUpUpkeep
@@ -110,6 +111,37 @@ def test_r26_other_rules_make_every_row_anew(dao: MemoryDao) -> None:
         wait_until_exact(dao)
     assert {head.rules for head in dao.analytics.range_heads()} == {others.digest}
     assert rows_are_right(dao, searches)
+
+
+def test_r27_verdicts_are_given_and_make_the_rows_of_their_days_again(
+    dao: MemoryDao, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R27: the worker judges days that ended; a person's verdict, and undoing all, change the rows of their days."""
+    monkeypatch.setattr(rollup_upkeep, "DAY_SECONDS", 0.0)
+    roll_ups = roll_ups_of(dao)
+    at = datetime(2026, 10, 23, 12, tzinfo=UTC)
+    day = day_of(at)
+    dao.sessions.append([session_draft("s-1", at, user_id="crawler", user_agent="Googlebot/2.1")])
+    dao.sessions.append([session_draft("s-2", at, user_id="ann")])
+
+    def robots_in_row() -> list[bool] | None:
+        [head] = dao.analytics.day_heads((day, day)) or [None]
+        data = dao.analytics.day_frame(head, "searches") if head else None
+        return sorted(unpack(data)["robot"].to_list()) if data else None
+
+    with kept(dao, roll_ups):
+        wait_for(lambda: robots_in_row() == [False, True])
+        assert [(each.user_id, each.by) for each in dao.robots.of_days((day, day), 1)] == [("crawler", "policy")]
+        dao.robots.order(RobotVerdict("ann", day, True, "bob", NOW, request_id="r-1"))
+        wait_for(lambda: robots_in_row() == [True, True])
+        dao.robots.order(
+            RobotVerdict(
+                "", 0, False, "bob", datetime.now(UTC), ROBOT_POLICY.version, undoes_all=True, request_id="r-2"
+            )
+        )
+        wait_for(lambda: robots_in_row() == [False, False])
+        wait_until_exact(dao)
+    assert dao.robots.newest() == 3, "the same version of the policy judged again"
 
 
 def test_days_that_have_ended_have_a_row_that_is_up_to_date(dao: MemoryDao, monkeypatch: pytest.MonkeyPatch) -> None:

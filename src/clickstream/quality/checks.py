@@ -120,14 +120,14 @@ class QualityChecks:
             coverage=coverage,
         )
 
-    def _group(self, group_by: str, window: Window) -> pl.Expr:
+    def _group(self, group_by: str, window: Window) -> pl.Expr | None:
         if group_by == "day":
             return pl.col("at").dt.convert_time_zone(window.zone.key).dt.strftime("%Y-%m-%d")
         if group_by == "batch":
             return pl.concat_str(pl.lit("batch-"), pl.col("batch"))
         if group_by == "client":
             return pl.when(pl.col("client") == "").then(pl.lit("(none)")).otherwise(pl.col("client"))
-        return pl.lit("")
+        return None
 
     def _ids(self, found: "_Found", check: Check) -> list[str]:
         """The ids of sessions in which the fault of a check is seen."""
@@ -184,7 +184,7 @@ class _Found:
     """
 
     def __init__(
-        self, cover: Cover, population: Population, named: frozenset[str], batch: int | None, by: pl.Expr
+        self, cover: Cover, population: Population, named: frozenset[str], batch: int | None, by: pl.Expr | None
     ) -> None:
         self.cover = cover
         self.total: dict[str, int] = {}
@@ -197,7 +197,8 @@ class _Found:
         for frame in self._frames(batch):
             everything: dict[str, dict[str, int]] = {"": self.total}
             added(everything, quality_sums(frame, population, named, pl.lit("")))
-            added(self.groups, quality_sums(frame, population, named, by))
+            if by is not None:
+                added(self.groups, quality_sums(frame, population, named, by))
             self._add_examples(frame, population)
             counted = frame.filter(counts(population))
             self._add_types(counted)
