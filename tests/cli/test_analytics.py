@@ -10,7 +10,7 @@ from support.builders import NOW, create_request, event, push_request
 from support.rollup_making import make_all
 from support.servers import POLICY, Clock, InProcessServer
 
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.cli.commands import main
 from clickstream.cli.exit_codes import ExitCode

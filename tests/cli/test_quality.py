@@ -11,7 +11,7 @@ from support.builders import NOW, create_request, event, push_request, release_r
 from support.rollup_making import make_all
 from support.servers import POLICY, ROBOT_POLICY, Clock, InProcessServer
 
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.cli.commands import main
 from clickstream.cli.exit_codes import ExitCode

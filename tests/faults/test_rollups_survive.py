@@ -17,7 +17,7 @@ from support.servers import ServeProcess, wait_for
 
 from clickstream.analytics.figures import FiguresEngine
 from clickstream.analytics.frame_bytes import unpack
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.conversion.importance import PACKAGED_POLICY, load_policy
 from clickstream.dao.embedded_mongod import EmbeddedMongo

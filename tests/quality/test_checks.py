@@ -17,7 +17,7 @@ from support.rollup_making import make_all
 from support.servers import DEFAULTS
 
 from clickstream.analytics.figures import FiguresEngine
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.dao.interface.refusals import RefusalKey
 from clickstream.domain.analytics import Segments

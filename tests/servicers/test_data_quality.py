@@ -13,7 +13,7 @@ from support.memory_store import MemoryDao
 from support.rollup_making import make_all
 from support.servers import POLICY, Clock, InProcessServer, fields, reason
 
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.domain.analytics import Segments
 

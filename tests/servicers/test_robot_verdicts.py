@@ -14,7 +14,7 @@ from support.memory_store import MemoryDao
 from support.rollup_making import make_all
 from support.servers import POLICY, ROBOT_POLICY, Clock, InProcessServer, fields, reason
 
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.contract.robots import day_text
 from clickstream.domain.analytics import Segments, day_of

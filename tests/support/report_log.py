@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.client.admin import AdminClient
 from clickstream.client.analytics import AnalyticsClient

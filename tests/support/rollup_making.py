@@ -1,6 +1,6 @@
 """Roll-ups in tests: made at once, without a worker."""
 
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.analytics import Segments

@@ -159,7 +159,7 @@ class InProcessServer:
 
 
 def _answers(dao: ClickstreamDao, clock: Callable[[], datetime]) -> Any:
-    from clickstream.analytics.range_frames import FrameRules
+    from clickstream.analytics.frame_rules import FrameRules
     from clickstream.servicers.answers import Answers
 
     return Answers(dao, FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}"), ROBOT_POLICY, DEFAULTS, clock)

@@ -16,7 +16,7 @@ from support.rollup_making import SEGMENTS, roll_ups_of
 from support.servers import ROBOT_POLICY, wait_for
 
 from clickstream.analytics.frame_bytes import unpack
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.domain.analytics import RangeKey, Segments, day_of
 from clickstream.domain.robots import RobotVerdict

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from clickstream.analytics.columns import DAY_MS
-from clickstream.analytics.range_frames import DAY, SKIP
+from clickstream.analytics.range_making import DAY, SKIP
 from clickstream.analytics.rollups import RollUps
 from clickstream.dao.interface.analytics import RangeHead
 from clickstream.dao.interface.store import ClickstreamDao

@@ -10,7 +10,9 @@ import polars as pl
 from clickstream.analytics import columns
 from clickstream.analytics.day_frames import RangeParts, day_searches, day_values
 from clickstream.analytics.frame_bytes import pack, unpack
-from clickstream.analytics.range_frames import FrameRules, RangeFrames, make_range
+from clickstream.analytics.frame_rules import FrameRules
+from clickstream.analytics.range_frames import make_range
+from clickstream.analytics.range_making import RangeFrames
 from clickstream.dao.interface.analytics import DayHead, RangeHead
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.analytics import RangeKey, user_key

@@ -19,7 +19,7 @@ from clickstream.domain.analytics import parse_segments
 from clickstream.quality.robot_policy import RobotPolicy
 
 if TYPE_CHECKING:
-    from clickstream.analytics.range_frames import FrameRules
+    from clickstream.analytics.frame_rules import FrameRules
     from clickstream.servicers.answers import Answers
 
 # A serving process that does no other work without a caller keeps roll-ups only if no worker did so for this long.
@@ -38,7 +38,7 @@ def answers(settings: Settings, policy: ImportancePolicy, robot_policy: RobotPol
 
 
 def _rules(settings: Settings, policy: ImportancePolicy) -> "FrameRules":
-    from clickstream.analytics.range_frames import FrameRules
+    from clickstream.analytics.frame_rules import FrameRules
 
     return FrameRules(policy, parse_segments(settings.segments), settings.item_template)
 

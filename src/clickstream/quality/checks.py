@@ -16,7 +16,7 @@ from clickstream.analytics.figures import FiguresEngine
 from clickstream.analytics.rollups import RollUps
 from clickstream.analytics.sums import counts
 from clickstream.dao.interface.store import ClickstreamDao
-from clickstream.domain import quality
+from clickstream.domain import quality, quality_checks
 from clickstream.domain.batches import Batch
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.figures import Coverage, Population, Question
@@ -73,9 +73,9 @@ class QualityChecks:
         refused = self._dao.refusals.of(window.start, window.end)
         total = found.total | self._arrivals(found.total, refused)
         special = [
-            measured(quality.CONFLICTS, total),
-            measured(quality.CLOCKS, total),
-            valued(quality.VOLUME, self._volume(window)),
+            measured(quality_checks.CONFLICTS, total),
+            measured(quality_checks.CLOCKS, total),
+            valued(quality_checks.VOLUME, self._volume(window)),
         ]
         coverage = self._engine.coverage(cover, exact_until)
         return replace(self._quality(found, special, coverage), refusals=refused[:REFUSALS])
@@ -90,23 +90,23 @@ class QualityChecks:
         pairs, groups = batch_reading.positions(self._roll_ups, heads)
         repeated = batch_reading.repeated_queries(self._roll_ups, batch.sequence, found.queries)
         special = [
-            measured(quality.SWAPPED_PAIRS, pairs),
-            valued(quality.POSITION_GROUPS, groups),
-            measured(quality.DUPLICATE_TEXTS, self._duplicates(batch.sequence)),
-            measured(quality.REPEATED_QUERIES, found.total | {"repeated": repeated}),
+            measured(quality_checks.SWAPPED_PAIRS, pairs),
+            valued(quality_checks.POSITION_GROUPS, groups),
+            measured(quality_checks.DUPLICATE_TEXTS, self._duplicates(batch.sequence)),
+            measured(quality_checks.REPEATED_QUERIES, found.total | {"repeated": repeated}),
         ]
         return self._quality(found, special, self._engine.coverage(cover, exact_until))
 
     def _quality(self, found: "_Found", special: Sequence[QualityCheck], coverage: Coverage) -> Quality:
         clicked = found.queries.filter(pl.col("clicked") > 0)["query"].to_list()
         checks = [
-            *(measured(check, found.total, self._ids(found, check)) for check in quality.OF_SEARCHES),
-            valued(quality.USERS_PER_TYPE, found.fewest_users()),
+            *(measured(check, found.total, self._ids(found, check)) for check in quality_checks.OF_SEARCHES),
+            valued(quality_checks.USERS_PER_TYPE, found.fewest_users()),
             *special,
-            valued(quality.SMALLEST_GAIN, self._smallest_gain(clicked)),
+            valued(quality_checks.SMALLEST_GAIN, self._smallest_gain(clicked)),
         ]
         groups = [
-            QualityGroup(value, sums["searches"], [measured(check, sums) for check in quality.OF_SEARCHES])
+            QualityGroup(value, sums["searches"], [measured(check, sums) for check in quality_checks.OF_SEARCHES])
             for value, sums in sorted(found.groups.items())
             if value and sums["searches"]
         ]

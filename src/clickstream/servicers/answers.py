@@ -6,7 +6,7 @@ from datetime import datetime
 from clickstream.analytics.batch_progress import batch_progress
 from clickstream.analytics.comparison import compare
 from clickstream.analytics.figures import FiguresEngine
-from clickstream.analytics.range_frames import FrameRules
+from clickstream.analytics.frame_rules import FrameRules
 from clickstream.analytics.rollups import RollUps
 from clickstream.analytics.top_lists import TopList, top
 from clickstream.dao.interface.store import ClickstreamDao
