@@ -164,7 +164,8 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         else:
             batches = await asyncio.to_thread(self._dao.batches.list, before, size, set())
         queue = await asyncio.to_thread(self._waiting)
-        found, coverage = await self._compute(lambda answers: (answers.progress(batches), answers.coverage()))
+        # The coverage first: what is read after it can only be newer.
+        coverage, found = await self._compute(lambda answers: (answers.coverage(), answers.progress(batches)))
         page, last = page_tokens.cut_page(found, progress_message, size)
         more = last is not None and not request.batch_id
         token = page_tokens.encode_token("GetBatchProgress", last.batch.sequence, "") if last and more else ""
