@@ -96,6 +96,7 @@ def test_the_report_says_what_the_service_answers(server: InProcessServer) -> No
     assert (total.searches, total.robot_searches) == (110, 10)
     assert "110" in text
     assert "10 searches of the window are of robots" in text
+    assert "of 60 pairs of user and UTC day at the end of the window 10 are robots" in text
     assert "✗ not reached: judgeable" in text
     assert "INVALID_FIELD" in text
     assert "declared_agent 1 (from 1)" in text

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from embedding_studio.clickstream.v1 import analytics_service_pb2 as pb
@@ -13,6 +13,7 @@ from clickstream.client.analytics import AnalyticsClient, window_of
 
 # The parts of time are hours up to this length of the window, then days, then weeks.
 HOURLY, DAILY = timedelta(days=2), timedelta(days=62)
+PREVIEW_DAYS = 31
 TOP, PLACES, SEGMENTS, VERDICTS, VERSIONS = 15, 20, 12, 20, 20
 LISTS = ("queries", "queries_without_results", "queries_without_clicks", "items", "items_without_clicks")
 
@@ -31,6 +32,7 @@ class ReportData:
     quality: pb.GetDataQualityResponse
     progress: pb.GetBatchProgressResponse
     verdicts: Sequence[robot_verdict_pb2.RobotVerdict]
+    judged: pb.PreviewRobotVerdictsResponse
     versions: Sequence[model_version_pb2.ModelVersion]
 
 
@@ -70,6 +72,14 @@ def read_report(
         segments={name: analytics.figures(window, dimension=name, value_limit=SEGMENTS) for name in dimensions},
         quality=analytics.quality(window),
         progress=analytics.progress(),
+        judged=analytics.preview_robots(*_days(start, end)),
         verdicts=list(islice(analytics.robot_verdicts(), VERDICTS)),
         versions=list(islice(admin.model_versions(), VERSIONS)),
     )
+
+
+def _days(start: datetime, end: datetime) -> tuple[str, str]:
+    """The last UTC days of a window, as many as one dry run judges."""
+    last = (end - timedelta(milliseconds=1)).astimezone(UTC).date()
+    first = max(start.astimezone(UTC).date(), last - timedelta(days=PREVIEW_DAYS - 1))
+    return first.isoformat(), last.isoformat()

@@ -67,8 +67,12 @@ def robots(data: ReportData) -> str:
     """Robots and the latest verdicts."""
     total = data.over_time.total
     share = total.robot_searches / max(1, total.robot_searches + total.searches)
-    said = (
-        f"{total.robot_searches:,} searches of the window are of robots: {share:.1%} of those that are not irrelevant."
+    said = f"{total.robot_searches:,} searches of the window are of robots: {share:.1%} of the relevant ones."
+    judged = data.judged
+    pairs = f"of {judged.user_days:,} pairs of user and UTC day at the end of the window"
+    unsure = (
+        f"By the policy {judged.policy_version}, {pairs} {judged.robot_user_days:,} are robots, and of "
+        f"{judged.unsure_user_days:,} it is unsure: these count, and they train."
     )
     cells = [
         (
@@ -84,7 +88,7 @@ def robots(data: ReportData) -> str:
     ]
     titles = ("number", "user", "day", "verdict", "in force", "by", "why")
     listed = table("The latest verdicts", titles, cells) if cells else paragraph("There is no verdict.")
-    return joined(paragraph(said), listed)
+    return joined(paragraph(said), paragraph(unsure), listed)
 
 
 def batches(data: ReportData) -> str:
