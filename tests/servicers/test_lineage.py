@@ -5,12 +5,15 @@ from dataclasses import replace
 import pytest
 from embedding_studio.clickstream.v1 import model_service_pb2 as pb
 from embedding_studio.clickstream.v1 import training_run_pb2 as runs_pb
-from support.builders import NOW, SECOND, model_version, push, session_drafts, training_run
+from support.builders import NOW, SECOND, model_version, push, session_draft, session_drafts, training_run
 from support.made_up import queue
 from support.model_calls import finish
 from support.servers import InProcessServer, fields, reason, refused
 
+from clickstream.domain.analytics import day_of
+from clickstream.domain.robots import RobotVerdict
 from clickstream.domain.runs import RunState
+from clickstream.domain.training_inputs import ConversionSummary
 
 
 @pytest.fixture
@@ -121,3 +124,26 @@ def test_r14_a_session_leads_forward_to_its_versions(model_server: InProcessServ
     assert (skipped.session_number, skipped.HasField("input"), len(skipped.runs)) == (2, False, 2)
     error = refused(model_server.model.GetSessionLineage, pb.GetSessionLineageRequest(session_id="x"))
     assert reason(error) == "SESSION_NOT_FOUND"
+
+
+def test_r27_lineage_applies_the_verdicts_of_the_run(model_server: InProcessServer) -> None:
+    """R27: a version leads back to what its run trained on, whatever was judged later; a run names its number."""
+    dao = model_server.dao
+    dao.sessions.append([session_draft("s-1", user_id="crawler"), session_draft("s-2", user_id="ann")])
+    dao.events.append([push("s-1", "e-1"), push("s-2", "e-1")])
+    dao.batches.release("r-1", None, NOW)
+    dao.robots.append([RobotVerdict("crawler", day_of(NOW), True, "policy", NOW)], 0)
+    dao.runs.create(replace(training_run("run-1"), robot_verdict_number=1))
+    dao.runs.claim("me", NOW, NOW + 60 * SECOND)
+    dao.runs.set_conversion("run-1", "me", ConversionSummary("test-1", 1))
+    version = replace(model_version("run-1"), batch_ids=("batch-1",))
+    assert dao.runs.finish("run-1", "me", RunState.SUCCEEDED, "well", version, NOW)
+    dao.robots.order(RobotVerdict("crawler", day_of(NOW), False, "ann", NOW, request_id="o-1"))
+    asked = pb.StreamModelLineageRequest(model_version_id=version.model_version_id)
+    first, *found = model_server.model.StreamModelLineage(asked)
+    assert first.origin.robot_verdict_number == 1
+    assert [each.input.session_id for each in found] == ["s-2"]
+    for session_id, trained in (("s-1", False), ("s-2", True)):
+        lineage = model_server.model.GetSessionLineage(pb.GetSessionLineageRequest(session_id=session_id))
+        assert (lineage.HasField("input"), lineage.runs[0].robot_verdict_number) == (trained, 1)
+    assert dao.runs.get("run-1").conversion.robot_verdict_number == 1

@@ -14,8 +14,10 @@ from support.memory_store import MemoryDao
 from support.servers import DEFAULTS, PATIENCE, Clock, until
 
 from clickstream.domain import limits
+from clickstream.domain.analytics import day_of
 from clickstream.domain.errors import FailedPrecondition, Reason, Unavailable
 from clickstream.domain.improvement import ImprovementState, ImprovementTask
+from clickstream.domain.robots import RobotVerdict
 from clickstream.domain.runs import ENDED, RunState, TrainingRun
 from clickstream.workers import improvement_queue as module
 from clickstream.workers.run_worker import RETRY_SECONDS
@@ -436,3 +438,17 @@ def test_r15_the_model_of_the_run_is_the_model_of_its_tasks(dao: MemoryDao, cloc
     assert {(task.state, task.reason, task.model_version_id) for task in tasks(dao).values()} == {
         ("done", "no gain beyond noise", "model-9")
     }
+
+
+def test_r27_a_robots_session_is_refused_alone(dao: MemoryDao, clock: Clock) -> None:
+    """R27: a run of the queue applies the verdicts of the time when it was queued, and carries their number."""
+    dao.sessions.append([session_draft("robot", user_id="crawler")])
+    dao.events.append([push("robot", "e-1")])
+    put_forward(dao, "robot")
+    dao.robots.append([RobotVerdict("crawler", day_of(NOW), True, "policy", NOW)], 0)
+    fine_tune = Module()
+    play((dao, fine_tune, clock), scenario=settled(dao))
+    [run] = runs(dao)
+    assert fine_tune.calls == [["b1-1", "b1-3", "b2-1"]]
+    assert (run.robot_verdict_number, run.conversion.robot_verdict_number) == (1, 1)
+    assert (tasks(dao)["robot"].state, tasks(dao)["robot"].reason) == (ImprovementState.REFUSED, "robot")
