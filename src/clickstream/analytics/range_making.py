@@ -3,7 +3,7 @@
 import itertools
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -68,13 +68,25 @@ def _is_robot(user_agent: str) -> bool:
     return bool(crawleruseragents.is_crawler(user_agent))
 
 
-def _clicked_all(objects: Sequence[str], clicks: Mapping[str, int]) -> bool:
-    """Whether nearly all of many results were clicked, in list order; `clicks` has each object's first click."""
-    if len(objects) < CLICKED_ALL_RESULTS or len(clicks) <= CLICKED_ALL_SHARE * len(objects):
+def _clicked_all(objects: Sequence[str], times: Times) -> bool:
+    """Whether nearly all of many results were clicked, by the first click of each in list order."""
+    needed = CLICKED_ALL_SHARE * len(objects)
+    if len(objects) < CLICKED_ALL_RESULTS or len(times) <= needed:
         return False
-    moments = [clicks[each] for each in objects if each in clicks]
-    in_order = all(earlier <= later for earlier, later in itertools.pairwise(moments))
-    return in_order and len(moments) > CLICKED_ALL_SHARE * len(objects)
+    moments = [min(found) for each in objects if (found := times.get((each, columns.CLICK)))]
+    return len(moments) > needed and all(earlier <= later for earlier, later in itertools.pairwise(moments))
+
+
+def _purchases(times: Times, shown: Set[str]) -> tuple[int, int]:
+    """The shown objects with a purchase, and those of them without a click or cart before or at the same time."""
+    purchases = alone = 0
+    for (object_id, kind), moments in times.items():
+        if kind == columns.PURCHASE and object_id in shown:
+            both = (columns.CLICK, columns.ADD_TO_CART)
+            before = [moment for other in both for moment in times.get((object_id, other), ())]
+            purchases += 1
+            alone += not before or min(before) > min(moments)
+    return purchases, alone
 
 
 @dataclass(slots=True)
@@ -88,7 +100,8 @@ class RangeMaking:
     shown: list[Counter[str]] = field(default_factory=list)
     unshown: list[Counter[str]] = field(default_factory=list)
     of_results: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
-    days: set[int] = field(default_factory=set)
+    # UTC day → its sessions.
+    days: Counter[int] = field(default_factory=Counter)
     totals: Counter[str] = field(default_factory=Counter)
     template: ItemTemplate | None = None
     _queries: dict[str, str] = field(default_factory=dict)
@@ -109,7 +122,7 @@ class RangeMaking:
             self.totals[SKIP + UNREADABLE] += 1
             return
         at = (session.created_at - _EPOCH) // _MILLISECOND
-        self._add_time(at)
+        self.days[at // columns.DAY_MS] += 1
         self._add_search(session, search, at)
         times = self._times(events, at)
         self._add_events(search, at, times)
@@ -117,23 +130,17 @@ class RangeMaking:
         self._add_conversion(session, search, times)
         self._add_showings(session.number, search)
 
-    def _add_time(self, at: int) -> None:
-        day = at // columns.DAY_MS
-        self.days.add(day)
-        self.totals[f"{DAY}{day}"] += 1
-        self.totals["first_ms"] = min(self.totals.get("first_ms", at), at)
-        self.totals["last_ms"] = max(self.totals.get("last_ms", at), at)
-
     def _times(self, events: Iterable[RawEvent], at: int) -> Times:
         times: Times = {}
         named = self.rules.policy.named
         stored = early = after_hour = after_day = 0
+        an_hour_later, a_day_later = at + columns.HOUR_MS, at + columns.DAY_MS
         for event in events:
             stored += 1
-            delay = event.at_ms - at
-            early += delay < 0
-            after_hour += delay > columns.HOUR_MS
-            after_day += delay > columns.DAY_MS
+            if not at <= event.at_ms <= an_hour_later:  # few are
+                early += event.at_ms < at
+                after_hour += event.at_ms > an_hour_later
+                after_day += event.at_ms > a_day_later
             try:
                 key = acted_object(event.payload), named(event.type)
             except ValueError:
@@ -201,19 +208,13 @@ class RangeMaking:
         """What only the checks of data quality and the rules about robots ask for."""
         row = self.searches
         row["declared_agent"].append(bool(search.user_agent) and _is_robot(search.user_agent))
-        clicks = {each: min(moments) for (each, kind), moments in times.items() if kind == columns.CLICK}
-        row["clicked_all"].append(_clicked_all(search.objects, clicks))
-        purchases = alone = 0
-        for (object_id, kind), moments in times.items():
-            if kind == columns.PURCHASE and object_id in search.objects:
-                carts = times.get((object_id, columns.ADD_TO_CART), [])
-                before = [*([clicks[object_id]] if object_id in clicks else []), *carts]
-                purchases += 1
-                alone += not before or min(before) > min(moments)
+        row["clicked_all"].append(_clicked_all(search.objects, times))
+        purchases, alone = _purchases(times, set(search.objects)) if columns.PURCHASE in self.shown[-1] else (0, 0)
         row["purchases"].append(purchases)
         row["purchases_alone"].append(alone)
-        texts = [self.template.render(meta) for meta in search.metas] if self.template and search.metas else []
-        words = [len(text.split(maxsplit=2)) for text in texts]
+        words: list[int] = []
+        if self.template and search.metas:
+            words = [len(self.template.render(meta).split(maxsplit=2)) for meta in search.metas]
         row["texts"].append(len(words))
         row["texts_empty"].append(words.count(0))
         row["texts_word"].append(words.count(1))
@@ -225,7 +226,7 @@ class RangeMaking:
             robot=False,
             payload_search=search.payload_search,
             query=self._queries[search.query],
-            texts=set(search.objects) - search.others,
+            texts=set(search.objects) - search.others if search.others else set(search.objects),
             others=search.others,
             acted={object_id for object_id, _ in times},
         )
@@ -259,7 +260,10 @@ class RangeMaking:
             pl.Series(columns.EVENTS + name, [counts.get(row, 0) for row in range(showings.height)], pl.UInt32)
             for name, counts in sorted(self.of_results.items())
         )
-        return RangeFrames(searches, showings, tuple(sorted(self.days)), dict(self.totals))
+        totals = dict(self.totals) | {f"{DAY}{day}": count for day, count in self.days.items()}
+        if moments := self.searches["at"]:
+            totals |= {"first_ms": min(moments), "last_ms": max(moments)}
+        return RangeFrames(searches, showings, tuple(sorted(self.days)), totals)
 
     def _search_schema(self) -> dict[str, Any]:
         return {
