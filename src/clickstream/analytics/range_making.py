@@ -3,7 +3,7 @@
 import itertools
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -97,8 +97,8 @@ class RangeMaking:
     searches: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     showings: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     # Per search, and per shown result by its row: event type → events.
-    shown: list[Counter[str]] = field(default_factory=list)
-    unshown: list[Counter[str]] = field(default_factory=list)
+    shown: list[dict[str, int]] = field(default_factory=list)
+    unshown: list[dict[str, int]] = field(default_factory=list)
     of_results: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     # UTC day → its sessions.
     days: Counter[int] = field(default_factory=Counter)
@@ -177,15 +177,17 @@ class RangeMaking:
     def _add_events(self, search: LoggedSearch, at: int, times: Times) -> None:
         rows = {each: index for index, each in enumerate(search.objects)} if times else {}
         begin = len(self.showings["place"])
-        shown, unshown, clicks = Counter[str](), Counter[str](), [0] * len(_CLICK_STARTS)
+        shown: dict[str, int] = {}
+        unshown: dict[str, int] = {}
+        clicks = [0] * len(_CLICK_STARTS)
         place_sum, first_click = 0, None
         for (object_id, event_type), moments in times.items():
             count = distinct_events(moments)
             index = rows.get(object_id)
             if index is None:
-                unshown[event_type] += count
+                unshown[event_type] = unshown.get(event_type, 0) + count
                 continue
-            shown[event_type] += count
+            shown[event_type] = shown.get(event_type, 0) + count
             if event_type in self.rules.policy.grades:
                 self.of_results[event_type][begin + index] = count
             if event_type == columns.CLICK:
@@ -287,7 +289,7 @@ class RangeMaking:
             **dict.fromkeys((*_DELAYS, *_QUALITY), pl.UInt32),
         }
 
-    def _by_type(self, rows: Sequence[Counter[str]]) -> Iterator[tuple[str, list[int]]]:
+    def _by_type(self, rows: Sequence[Mapping[str, int]]) -> Iterator[tuple[str, list[int]]]:
         """For each event type its count in every search; the rarer of the types that no rule names count as one."""
         totals = _sum(rows)
         named = self.rules.policy.grades
@@ -299,7 +301,7 @@ class RangeMaking:
             yield columns.OTHER_TYPES, [sum(counts[name] for name in counts.keys() & rare) for counts in rows]
 
 
-def _sum(rows: Sequence[Counter[str]]) -> Counter[str]:
+def _sum(rows: Sequence[Mapping[str, int]]) -> Counter[str]:
     totals = Counter[str]()
     for counts in rows:
         totals.update(counts)

@@ -45,8 +45,8 @@ def logged_search(session: StoredSession, segments: Segments, *, with_metas: boo
     results = search.results
     count = len(results)
     placed = count > 0 and results[0].HasField("position")  # then every result has one
-    context = [_value(search.context, path) for path in map(_names, segments.context)]
-    meta = [[_value(result.meta, path) for result in results] for path in map(_names, segments.meta)]
+    context = [_value(search.context, *_names(path)) for path in segments.context]
+    meta = [[_value(result.meta, outer, last) for result in results] for outer, last in map(_names, segments.meta)]
     return LoggedSearch(
         query=search.query,
         payload_search=search.payload_search,
@@ -71,23 +71,27 @@ def acted_object(payload: bytes) -> str:
         raise ValueError("the payload of an event cannot be read") from error
 
 
-def _names(path: str) -> list[str]:
-    return path.split(".")
+def _names(path: str) -> tuple[Sequence[str], str]:
+    """The names of a path: those that lead to the last one, and the last."""
+    *outer, last = path.split(".")
+    return outer, last
 
 
-def _value(struct: Struct, names: Sequence[str]) -> str | None:
+def _value(struct: Struct, outer: Sequence[str], last: str) -> str | None:
     """The text, number or flag at a path, as text of at most `limits.ID_CHARACTERS`; None if there is none."""
     fields = struct.fields
-    for name in names[:-1]:
+    for name in outer:
         if name not in fields:
             return None
         fields = fields[name].struct_value.fields
-    if names[-1] not in fields:
+    if last not in fields:
         return None
-    value = fields[names[-1]]
+    value = fields[last]
+    if text := value.string_value:  # the usual kind
+        return text[: limits.ID_CHARACTERS]
     kind = value.WhichOneof("kind")
     if kind == "string_value":
-        return value.string_value[: limits.ID_CHARACTERS]
+        return ""
     if kind == "bool_value":
         return "true" if value.bool_value else "false"
     if kind == "number_value":
