@@ -8,6 +8,7 @@ from support.servers import InProcessServer, detail, fields, reason, refused
 
 from clickstream.domain.errors import NotFound, Reason
 from clickstream.models.embedding_queue import Embedder
+from clickstream.trainer_client.channel import TrainerAddress
 
 
 def test_r17_a_version_that_did_not_improve_is_promoted_by_force_only(model_server: InProcessServer) -> None:
@@ -96,7 +97,7 @@ def test_an_absent_trainer_is_not_reported_as_the_store(model_server: InProcessS
 
     async def away() -> None:
         await model_server.host.close()
-        model_server.host.connect("127.0.0.1:1")
+        model_server.host.connect(TrainerAddress("127.0.0.1:1"))
 
     model_server.run(away())
     calls = [

@@ -19,7 +19,7 @@ from support.builders import NOW, create_request, session_drafts
 from support.servers import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
 from clickstream.domain.errors import StartError
-from clickstream.servicers.server import Server
+from clickstream.servicers.server import Listening, Server
 
 T = TypeVar("T", bound=Message)
 PACKAGE = "embedding_studio.clickstream.v1"
@@ -82,7 +82,7 @@ def test_a_taken_port_is_explained(server: InProcessServer) -> None:
     """A second server on the same address is refused instead of taking half of the calls."""
 
     async def bind() -> None:
-        Server([]).bind(server.address)
+        Server([]).listen(Listening(server.address))
 
     with pytest.raises(StartError, match=r"cannot listen on .*taken"):
         server.run(bind())

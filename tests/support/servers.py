@@ -28,21 +28,25 @@ from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain.analytics import Segments
-from clickstream.domain.errors import NotFound, Reason
+from clickstream.domain.call_limits import CallLimits
+from clickstream.domain.errors import FailedPrecondition, NotFound, Reason
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import Embedder, EmbeddingQueue, LoadEmbedder
 from clickstream.quality.robot_policy import PACKAGED_ROBOT_POLICY, load_robot_policy
 from clickstream.servicers import boundary
+from clickstream.servicers.access.audit import AuditLog
 from clickstream.servicers.analytics import AnalyticsServicer
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
 from clickstream.servicers.clickstream import ClickstreamServicer
+from clickstream.servicers.fine_tuning import FineTuningServicer
 from clickstream.servicers.improvement import ImprovementServicer
 from clickstream.servicers.model_host import ModelHostServicer
 from clickstream.servicers.models import ModelServicer
 from clickstream.servicers.refusal_counts import RefusalCounts
-from clickstream.servicers.server import Server
+from clickstream.servicers.server import Listening, Server
 from clickstream.servicers.training import TrainingServicer
+from clickstream.trainer_client.channel import TrainerAddress
 from clickstream.trainer_client.model_host import ModelHostClient
 from support.builders import NOW
 
@@ -74,8 +78,19 @@ ROBOT_POLICY = load_robot_policy(PACKAGED_ROBOT_POLICY)
 class InProcessServer:
     """The real server and servicers in an event loop of their own, with blocking stubs for the tests."""
 
-    def __init__(self, dao: ClickstreamDao, clock: Callable[[], datetime], queue_bytes: int = 64 * 2**20) -> None:
+    def __init__(
+        self,
+        dao: ClickstreamDao,
+        clock: Callable[[], datetime],
+        queue_bytes: int = 64 * 2**20,
+        listenings: Sequence[Listening] = (Listening("127.0.0.1:0"),),
+        call_limits: CallLimits | None = None,
+        audit: AuditLog | None = None,
+    ) -> None:
         self.dao = dao
+        self._listenings = listenings
+        self._call_limits = call_limits
+        self._audit = audit
         self._clock = clock
         self._queue_bytes = queue_bytes
         self._loop = asyncio.new_event_loop()
@@ -86,8 +101,8 @@ class InProcessServer:
 
     def __enter__(self) -> "InProcessServer":
         self._thread.start()
-        port = self.run(self._start())
-        self.address = f"127.0.0.1:{port}"
+        self.addresses = self.run(self._start())
+        self.address = self.addresses[0]
         options = [("grpc.max_send_message_length", 64 * 2**20)]
         self.channel = grpc.insecure_channel(self.address, options=options)
         self.clickstream: Any = ClickstreamServiceStub(self.channel)
@@ -98,7 +113,7 @@ class InProcessServer:
         self.analytics: Any = AnalyticsServiceStub(self.channel)
         return self
 
-    async def _start(self) -> int:
+    async def _start(self) -> list[str]:
         def wake() -> None:
             self.woken += 1
 
@@ -116,12 +131,15 @@ class InProcessServer:
                 ImprovementServicer(self.dao, self._clock, DEFAULTS),
                 TrainingServicer(self.dao, inputs, DEFAULTS, self._clock, wake),
                 AnalyticsServicer(lambda: _answers(self.dao, self._clock), self.dao, ROBOT_POLICY.version, self._clock),
-            ]
+                FineTuningServicer(_no_training, DEFAULTS),
+            ],
+            self._call_limits,
+            self._audit,
         )
-        port = self._server.bind("127.0.0.1:0")
-        self.host.connect(f"127.0.0.1:{port}")
+        addresses = [self._server.listen(listening) for listening in self._listenings]
+        self.host.connect(TrainerAddress(addresses[0]))
         await self._server.start()
-        return port
+        return addresses
 
     def run(self, coroutine: Any) -> Any:
         """Runs a coroutine in the server's loop."""
@@ -163,6 +181,10 @@ def _answers(dao: ClickstreamDao, clock: Callable[[], datetime]) -> Any:
     from clickstream.servicers.answers import Answers
 
     return Answers(dao, FrameRules(POLICY, Segments(("locale",), ("brand",)), "{title}"), ROBOT_POLICY, DEFAULTS, clock)
+
+
+def _no_training(*_: Any, **__: Any) -> Any:
+    raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, "no training here")
 
 
 def _no_model(model_version_id: str) -> Embedder:

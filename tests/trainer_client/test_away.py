@@ -13,6 +13,7 @@ from support.servers import listed
 
 from clickstream.domain.errors import Reason, Unavailable
 from clickstream.trainer_client import channel
+from clickstream.trainer_client.channel import TrainerAddress
 from clickstream.trainer_client.fine_tuning import FineTuningClient
 from clickstream.trainer_client.model_host import ModelHostClient
 
@@ -26,7 +27,7 @@ Call = Callable[[str], Any]
 async def connected(address: str) -> AsyncIterator[ModelHostClient]:
     """A client of the machine that holds the models."""
     host = ModelHostClient()
-    host.connect(address)
+    host.connect(TrainerAddress(address))
     try:
         yield host
     finally:
@@ -35,7 +36,7 @@ async def connected(address: str) -> AsyncIterator[ModelHostClient]:
 
 async def fine_tune(address: str) -> None:
     """Trains on nothing."""
-    client = FineTuningClient(address)
+    client = FineTuningClient(TrainerAddress(address))
     try:
         async for _ in client.fine_tune("run-1", training_run().settings, listed([]), []):
             pass

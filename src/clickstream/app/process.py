@@ -8,8 +8,10 @@ import sys
 from clickstream.app.settings import Settings
 
 
-async def until_stopped(settings: Settings, announcement: str) -> None:
+async def until_stopped(settings: Settings, *addresses: str) -> None:
     """Announces that the process is up, and returns at SIGTERM, SIGINT or SIGHUP: each of them drains it.
+
+    The announcement names the addresses on which it listens, the internal one last.
 
     The announcement goes to the supervisor's pipe if there is one, otherwise to stderr. A signal that follows it at
     once is not missed.
@@ -19,7 +21,7 @@ async def until_stopped(settings: Settings, announcement: str) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(signum, stop.set)
     if settings.ready_fd is None:
-        say(announcement)
+        say(f"listening on {' and internally on '.join(addresses)}" if addresses else "working")
     else:
         os.write(settings.ready_fd, b".")
         os.close(settings.ready_fd)

@@ -8,10 +8,11 @@ from contextlib import nullcontext
 
 from clickstream.app.clock import now
 from clickstream.app.database import mongodb_uri, store
+from clickstream.app.doors import Doors, doors, kept_up_to_date, private_address, trainer_address
 from clickstream.app.figures import answers, keeping_roll_ups
 from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
-from clickstream.app.supervisor import reserved, running
+from clickstream.app.supervisor import internally_reserved, reserved, running
 from clickstream.app.trainer import (
     default_settings,
     fine_tuning,
@@ -27,6 +28,7 @@ from clickstream.domain.analytics import parse_segments
 from clickstream.domain.signals import NoSignals
 from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.quality.robot_policy import RobotPolicy, load_robot_policy
+from clickstream.servicers.access.scopes import Scope
 from clickstream.servicers.analytics import AnalyticsServicer
 from clickstream.servicers.batches import BatchServicer
 from clickstream.servicers.checks.fields import Window
@@ -35,7 +37,7 @@ from clickstream.servicers.improvement import ImprovementServicer
 from clickstream.servicers.models import ModelServicer
 from clickstream.servicers.readiness import keep_readiness
 from clickstream.servicers.refusal_counts import RefusalCounts
-from clickstream.servicers.server import Server
+from clickstream.servicers.server import Listening, Server
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.model_host import ModelHostClient
 from clickstream.workers.wake_signal import WakeSignal
@@ -54,10 +56,11 @@ async def serve(settings: Settings) -> None:
     policy = load_policy(settings.importance_policy)
     robot_policy = load_robot_policy(settings.robot_policy)
     parse_segments(settings.segments)  # a mistake is reported before anything starts
+    opening = doors(settings)
     async with mongodb_uri(settings) as uri:
         with store(settings, uri) as dao:
-            async with _serving(settings, policy, robot_policy, dao) as address:
-                await until_stopped(settings, f"listening on {address}")
+            async with _serving(settings, opening, policy, robot_policy, dao) as addresses:
+                await until_stopped(settings, *addresses)
 
 
 async def serve_in_processes(settings: Settings) -> None:
@@ -71,19 +74,20 @@ async def serve_in_processes(settings: Settings) -> None:
     parse_segments(settings.segments)
     load_robot_policy(settings.robot_policy)
     load_policy(settings.importance_policy)  # also here, so that a mistake is reported once and not by each process
-    with reserved(settings.listen) as address:
+    doors(settings)
+    with reserved(settings.listen) as address, internally_reserved(settings) as internal:
         async with mongodb_uri(settings) as uri:
             with store(settings, uri):
                 pass
-            async with running(settings, address, uri):
-                await until_stopped(settings, f"listening on {address}")
+            async with running(settings, address, internal, uri):
+                await until_stopped(settings, address, *([internal] if internal else []))
 
 
 @contextlib.asynccontextmanager
 async def _serving(
-    settings: Settings, policy: ImportancePolicy, robot_policy: RobotPolicy, dao: MongoDao
-) -> AsyncIterator[str]:
-    """Serves, and yields the address, HOST:PORT with port 0 resolved."""
+    settings: Settings, opening: Doors, policy: ImportancePolicy, robot_policy: RobotPolicy, dao: MongoDao
+) -> AsyncIterator[list[str]]:
+    """Serves, and yields the addresses, with port 0 resolved."""
     signals = NoSignals()
     commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE, signals=signals)
     inputs = InputReader(dao, policy)
@@ -102,36 +106,33 @@ async def _serving(
         services += [fine_tuning(settings, defaults), model_host(settings, embedding)]
     host = ModelHostClient()
     services.append(ModelServicer(dao, inputs, host, now))
-    server = Server(services, reuse_port=settings.reuse_port)
-    port = server.bind(settings.listen)
-    address = f"{settings.listen.rpartition(':')[0]}:{port}"
-    trainer = settings.trainer or _reachable(address)
-    host.connect(trainer)
-    # The objects made so far stay as long as the process: frozen, they cost the garbage collector nothing.
-    gc.collect()
-    gc.freeze()
-    await server.start()
-    tasks = [
-        asyncio.create_task(keep_readiness(server, dao.ping)),
-        asyncio.create_task(refusals.keep_flushing()),
-    ]
-    try:
-        async with (
-            keeping_roll_ups(settings, policy, robot_policy, dao, serving=True),
-            working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext(),
-        ):
-            yield address
-    finally:
-        for task in tasks:
-            task.cancel()
-        await server.drain(settings.shutdown_grace)
-        await refusals.flush()
-        await host.close()
-        await embedding.close()
-        await commit.close()
-
-
-def _reachable(address: str) -> str:
-    """The address at which this process reaches its own server."""
-    host, _, port = address.rpartition(":")
-    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else address
+    server = Server(services, opening.call_limits, opening.audit)
+    addresses = [server.listen(listening) for listening in opening.listenings]
+    with private_address() as own:
+        if not settings.trainer:
+            server.listen(Listening(own, only=Scope.TRAINER, reflection=False))
+        trainer = trainer_address(settings, settings.trainer or own)
+        host.connect(trainer)
+        # The objects made so far stay as long as the process: frozen, they cost the garbage collector nothing.
+        gc.collect()
+        gc.freeze()
+        await server.start()
+        tasks = [
+            asyncio.create_task(keep_readiness(server, dao.ping)),
+            asyncio.create_task(refusals.keep_flushing()),
+        ]
+        try:
+            async with (
+                kept_up_to_date([*opening.from_files, *host.channels]),
+                keeping_roll_ups(settings, policy, robot_policy, dao, serving=True),
+                working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext(),
+            ):
+                yield addresses
+        finally:
+            for task in tasks:
+                task.cancel()
+            await server.drain(settings.shutdown_grace)
+            await refusals.flush()
+            await host.close()
+            await embedding.close()
+            await commit.close()

@@ -23,6 +23,42 @@ class Settings(BaseSettings):
     )
 
     listen: str = Field("127.0.0.1:50051", description="Address and port of the gRPC server; port 0 takes a free one.")
+    internal_listen: str = Field(
+        "",
+        description="Second address, for every method; `listen` then serves only what search backends call. "
+        "Empty: `listen` serves every method.",
+    )
+    tokens: Path | None = Field(None, description="Token file: who may call what. Empty: everybody everything.")
+    tls_cert: Path | None = Field(None, description="Certificate of `listen`, in PEM. Empty: plain text.")
+    tls_key: Path | None = Field(None, description="Private key of that certificate.")
+    tls_client_ca: Path | None = Field(
+        None, description="Authorities of client certificates, which callers of `listen` must then show."
+    )
+    internal_tls_cert: Path | None = Field(None, description="Certificate of `internal_listen`.")
+    internal_tls_key: Path | None = Field(None, description="Private key of that certificate.")
+    internal_tls_client_ca: Path | None = Field(
+        None, description="Authorities of client certificates, which callers of `internal_listen` must then show."
+    )
+    insecure: bool = Field(
+        False, description="Whether an address beyond this machine may be served without TLS or without tokens."
+    )
+    reflection: bool = Field(True, description="Whether `listen` describes its services to tools such as grpcurl.")
+    internal_reflection: bool = Field(True, description="Whether `internal_listen` describes its services.")
+    allow_compression: bool = Field(
+        False,
+        description="Whether compressed requests are taken. Off by default: gRPC unpacks a request before it looks "
+        "at its size.",
+    )
+    audit_log: Path | None = Field(
+        None, description="File of the audit log. Empty: with a token file, the lines go to the log of the process."
+    )
+    caller_calls: int = Field(10_000, ge=1, description="Calls a second of one caller, in one process.")
+    caller_mb: int = Field(256, ge=1, description="MiB of requests a second of one caller, in one process.")
+    caller_streams: int = Field(200, ge=1, description="Open streams of one caller, in one process.")
+    caller_unread_mb: int = Field(
+        64, ge=1, description="MiB of responses that one caller may leave unread, in one process; streams then wait."
+    )
+    calls_in_hand: int = Field(4_000, ge=1, description="Calls and streams of all callers, in one process.")
     data_dir: Path = Field(Path(".data"), description="Folder of the embedded MongoDB, of checkpoints and of models.")
     processes: int = Field(
         0, ge=0, description="Number of serving processes on one port. 0: one process does everything."
@@ -56,6 +92,12 @@ class Settings(BaseSettings):
     base_model: str = Field("", description="The configured base model: a folder or name. Empty: all-MiniLM-L6-v2.")
     item_template: str = Field("{title}. {text}", description="Default template of an item's text.")
     trainer: str = Field("", description="Address of a `clickstream trainer`. Empty: train in the serving process.")
+    trainer_token_file: Path | None = Field(None, description="File with the token that the trainer wants.")
+    trainer_tls_ca: Path | None = Field(
+        None, description="Authorities of the trainer's certificate, in PEM. Empty: plain text."
+    )
+    trainer_tls_cert: Path | None = Field(None, description="Client certificate that the trainer wants, in PEM.")
+    trainer_tls_key: Path | None = Field(None, description="Private key of that certificate.")
     run_training: bool = Field(
         True, description="Whether this server works on training runs, the improvement queue and the upkeep of batches."
     )

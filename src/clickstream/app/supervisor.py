@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
+from clickstream.app.doors import private_address
 from clickstream.app.settings import Settings
 from clickstream.domain.errors import StartError
 from clickstream.processes.parent_death import stop_with_parent
@@ -50,6 +51,16 @@ def reserved(listen: str) -> Iterator[str]:
         except OSError as error:
             raise StartError(f"cannot listen on {listen}: is the port taken? ({error})") from error
         yield taken
+
+
+@contextlib.contextmanager
+def internally_reserved(settings: Settings) -> Iterator[str]:
+    """As `reserved`, for the internal address; yields "" if there is none."""
+    if not settings.internal_listen:
+        yield ""
+        return
+    with reserved(settings.internal_listen) as address:
+        yield address
 
 
 def _bound(family: int, address: tuple[Any, ...] | str, *options: int) -> socket.socket:
@@ -150,21 +161,28 @@ class Child:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, address: str, mongodb_uri: str) -> AsyncIterator[None]:
-    """Keeps the processes of `settings` serving on a reserved address, and a trainer if they need one.
+async def running(settings: Settings, address: str, internal: str, mongodb_uri: str) -> AsyncIterator[None]:
+    """Keeps the processes of `settings` serving on reserved addresses, and a trainer if they need one.
+
+    `internal` is the internal address; "" if there is none.
 
     All are up when it yields. At the end the serving processes drain side by side, then the trainer.
 
     Raises:
         StartError: one of them cannot be started.
     """
-    with contextlib.ExitStack() as ports:
+    with contextlib.ExitStack() as sockets:
         trainers = []
         trainer = settings.trainer
         if settings.run_training and not trainer:
-            trainer = ports.enter_context(reserved("127.0.0.1:0"))
+            trainer = sockets.enter_context(private_address())
             trainers = [_trainer(settings, trainer)]
-        servers = [_server(settings, index, address, mongodb_uri, trainer) for index in range(settings.processes)]
+        reached = {
+            "CLICKSTREAM_INTERNAL_LISTEN": internal,
+            "MONGODB_URI": mongodb_uri,
+            "CLICKSTREAM_TRAINER": trainer,
+        }
+        servers = [_server(settings, index, address, reached) for index in range(settings.processes)]
         try:
             async with _kept([*servers, *trainers]):
                 yield
@@ -191,15 +209,12 @@ async def _kept(children: Sequence[Child]) -> AsyncIterator[None]:
         await asyncio.gather(*keeping, return_exceptions=True)
 
 
-def _server(settings: Settings, index: int, address: str, mongodb_uri: str, trainer: str) -> Child:
-    environment = {
-        "MONGODB_URI": mongodb_uri,
-        "CLICKSTREAM_TRAINER": trainer,
-        # One worker is enough: a second one would wait for the same trainer.
-        "CLICKSTREAM_RUN_TRAINING": str(settings.run_training and index == 0),
-    }
+def _server(settings: Settings, index: int, address: str, reached: dict[str, str]) -> Child:
+    # One worker is enough: a second one would wait for the same trainer.
+    works = {"CLICKSTREAM_RUN_TRAINING": str(settings.run_training and index == 0)}
     core = index if pins(settings) else None
-    return Child(f"serving process {index + 1}", _command("serve", address), environment | _shared(settings), core)
+    environment = _shared(settings) | {"CLICKSTREAM_REUSE_PORT": "true"} | reached | works
+    return Child(f"serving process {index + 1}", _command("serve", address), environment, core)
 
 
 def pins(settings: Settings) -> bool:
@@ -212,7 +227,10 @@ def pins(settings: Settings) -> bool:
 
 
 def _trainer(settings: Settings, address: str) -> Child:
-    return Child("trainer", _command("trainer", address), _shared(settings))
+    # Its socket is this user's: it needs neither a certificate nor tokens.
+    open_here = {name: "" for name in _shared(settings) if "TLS" in name} | {"CLICKSTREAM_TOKENS": ""}
+    environment = _shared(settings) | open_here | {"CLICKSTREAM_INTERNAL_LISTEN": ""}
+    return Child("trainer", _command("trainer", address), environment)
 
 
 def _command(name: str, address: str) -> list[str]:
@@ -222,8 +240,8 @@ def _command(name: str, address: str) -> list[str]:
 
 
 def _shared(settings: Settings) -> dict[str, str]:
-    return {
-        "CLICKSTREAM_PROCESSES": "0",
-        "CLICKSTREAM_REUSE_PORT": "true",
-        "CLICKSTREAM_DATA_DIR": str(settings.data_dir),
-    }
+    """The settings that came from options or from the environment, as variables."""
+    own = {"mongodb_uri", "listen", "ready_fd"}
+    given = {name: getattr(settings, name) for name in settings.model_fields_set - own}
+    written = {f"CLICKSTREAM_{name.upper()}": "" if value is None else str(value) for name, value in given.items()}
+    return written | {"CLICKSTREAM_PROCESSES": "0"}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from clickstream.app.doors import doors, kept_up_to_date
 from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
 from clickstream.domain.errors import FailedPrecondition, Reason
@@ -23,16 +24,23 @@ from clickstream.servicers.server import Server
 
 
 async def serve_trainer(settings: Settings) -> None:
-    """Serves the fine-tuning module alone until SIGTERM, SIGINT or SIGHUP. Raises StartError if it cannot listen."""
+    """Serves the fine-tuning module alone until SIGTERM, SIGINT or SIGHUP.
+
+    Raises:
+        ValueError: The address, a certificate or the token file cannot be used.
+        StartError: It cannot listen.
+    """
+    opening = doors(settings)
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     services = [fine_tuning(settings, default_settings(settings)), model_host(settings, embedding)]
-    server = Server(services, reuse_port=settings.reuse_port)
-    port = server.bind(settings.listen)
+    server = Server(services, opening.call_limits, opening.audit)
+    addresses = [server.listen(listening) for listening in opening.listenings]
     with leading():
         await server.start()
-        await server.set_ready(True)  # it needs no store
+        server.set_ready(True)  # it needs no store
         try:
-            await until_stopped(settings, f"listening on {settings.listen.rpartition(':')[0]}:{port}")
+            async with kept_up_to_date(opening.from_files):
+                await until_stopped(settings, *addresses)
         finally:
             await server.drain(settings.shutdown_grace)
             await embedding.close()

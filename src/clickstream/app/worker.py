@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from clickstream.app.clock import now
 from clickstream.app.database import store
+from clickstream.app.doors import kept_up_to_date, private_address, trainer_address
 from clickstream.app.figures import keeping_roll_ups
 from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
@@ -26,7 +27,8 @@ from clickstream.domain.runs import FineTuningSettings
 from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.models.promoting import Promoting
 from clickstream.quality.robot_policy import load_robot_policy
-from clickstream.servicers.server import Server
+from clickstream.servicers.server import Listening, Server
+from clickstream.trainer_client.channel import TrainerAddress
 from clickstream.trainer_client.fine_tuning import FineTuningClient
 from clickstream.trainer_client.model_host import ModelHostClient
 from clickstream.workers.batch_upkeep import BatchUpkeep
@@ -62,12 +64,12 @@ async def work(settings: Settings) -> None:
             keeping_roll_ups(settings, policy, robot_policy, dao, serving=False),
             working(settings, dao, inputs, trainer, WakeSignal()),
         ):
-            await until_stopped(settings, "working")
+            await until_stopped(settings)
 
 
 @contextlib.asynccontextmanager
 async def working(
-    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: str, wake_signal: WakeSignal
+    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: TrainerAddress, wake_signal: WakeSignal
 ) -> AsyncIterator[None]:
     """Works on training runs and the improvement queue until the block ends; then it releases its run to others."""
     lease = timedelta(seconds=settings.run_lease)
@@ -85,7 +87,8 @@ async def working(
     worker = RunWorker(dao, sources, upkeep, client.fine_tune, leases, wake_signal, promotes=settings.auto_promote)
     tasks = [asyncio.create_task(worker.work()), asyncio.create_task(wake_signal.follow(dao.changes))]
     try:
-        yield
+        async with kept_up_to_date([client.channel, *host.channels]):
+            yield
     finally:
         for task in tasks:
             task.cancel()
@@ -136,17 +139,18 @@ def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], Fin
 
 
 @contextlib.asynccontextmanager
-async def trainer_of(settings: Settings) -> AsyncIterator[str]:
+async def trainer_of(settings: Settings) -> AsyncIterator[TrainerAddress]:
     """Yields the address of the configured trainer, or of one that it starts in this process."""
     if settings.trainer:
-        yield settings.trainer
+        yield trainer_address(settings, settings.trainer)
         return
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     server = Server([fine_tuning(settings, default_settings(settings)), model_host(settings, embedding)])
-    port = server.bind("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.drain(settings.shutdown_grace)
-        await embedding.close()
+    with private_address() as own:
+        server.listen(Listening(own, reflection=False))
+        await server.start()
+        try:
+            yield TrainerAddress(own)
+        finally:
+            await server.drain(settings.shutdown_grace)
+            await embedding.close()

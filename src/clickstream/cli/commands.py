@@ -22,6 +22,7 @@ from clickstream.cli.retry import retry
 from clickstream.cli.robots import robots
 from clickstream.cli.serving import serve, trainer, worker
 from clickstream.cli.sessions import mark, restore
+from clickstream.cli.token import token
 from clickstream.cli.training import train, watch
 
 
@@ -70,6 +71,6 @@ for _command in (
     *(mark, restore, import_group),
     *(release, train, watch, cancel, promote, rollback, download, embed),
     *TABLES,
-    *(analytics, quality, progress, robots, report, retry, demo),
+    *(analytics, quality, progress, robots, report, retry, token, demo),
 ):
     main.add_command(_command)

@@ -2,8 +2,9 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -15,20 +16,63 @@ if TYPE_CHECKING:
     from clickstream.client.admin import AdminClient
     from clickstream.client.analytics import AnalyticsClient
 
-ADDRESS = click.option(
-    "--address",
-    envvar="CLICKSTREAM_ADDRESS",
-    default="127.0.0.1:50051",
-    show_default=True,
-    show_envvar=True,
-    help="Address of the service.",
-)
+Command = Callable[..., Any]
+_CREDENTIALS = "clickstream.credentials"
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """Keeps a file of the credentials for `credentials_of`, so that no command has to pass it on."""
+    if value is not None:
+        context.meta.setdefault(_CREDENTIALS, {})[parameter.name] = value
+
+
+def _file_option(name: str, variable: str, text: str) -> Callable[[Command], Command]:
+    return click.option(
+        f"--{name}",
+        envvar=f"CLICKSTREAM_{variable}",
+        show_envvar=True,
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_keep,
+        help=text,
+    )
+
+
+def ADDRESS(command: Command) -> Command:  # noqa: N802 -- a decorator beside `JSON`
+    """The options by which a command reaches the service: its address, a token, and certificates."""
+    for option in (
+        _file_option("tls-key", "CLIENT_KEY", "Private key of the client certificate."),
+        _file_option("tls-cert", "CLIENT_CERT", "Client certificate, in PEM, if the service asks for one."),
+        _file_option("tls-ca", "TLS_CA", "Authorities of the service's certificate, in PEM. Default: plain text."),
+        _file_option("token-file", "TOKEN_FILE", "File with the token that the service wants."),
+        click.option(
+            "--address",
+            envvar="CLICKSTREAM_ADDRESS",
+            default="127.0.0.1:50051",
+            show_default=True,
+            show_envvar=True,
+            help="Address of the service: HOST:PORT, or unix:/PATH.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object per line, with the contract's names."
 )
 
 # An answer with 256 vectors of 4,096 dimensions takes 4 MiB, which is gRPC's default limit.
 _RECEIVED_BYTES = 64 * 1024 * 1024
+_TROUBLES = {
+    "Hostname Verification Check failed": "the service's certificate is for another host than --address names",
+    "CERTIFICATE_VERIFY_FAILED": "the service's certificate is not signed by an authority in --tls-ca, or has expired",
+    "WRONG_VERSION_NUMBER": "the service talks plain text: leave --tls-ca out, or use its TLS port",
+    "CERTIFICATE_REQUIRED": "the service asks for a client certificate: --tls-cert and --tls-key",
+    "TLSV1_ALERT_UNKNOWN_CA": "the service does not accept the client certificate in --tls-cert",
+    "Socket closed": "the connection was closed at once: the service may want TLS (--tls-ca) or another certificate",
+}
+"""A part of gRPC's words → what it means."""
 _DEFECTS = {"INTERNAL", "UNKNOWN", "DATA_LOSS"}
 
 
@@ -55,14 +99,25 @@ def channel_to(address: str) -> "Iterator[grpc.Channel]":
     """A channel to the service, with the same ends as `calling`."""
     import grpc
 
-    from clickstream.client.channel import OPTIONS
-
-    options = [*OPTIONS, ("grpc.max_receive_message_length", _RECEIVED_BYTES)]
     try:
-        with grpc.insecure_channel(address, options) as channel:
+        with opened(address) as channel:
             yield channel
     except grpc.RpcError as error:
         end(in_words(error), exit_code_of(error))
+
+
+def opened(address: str) -> "grpc.Channel":
+    """A channel to the service, with the credentials that the options name. Raises UsageError if they are wrong."""
+    from clickstream.client.channel import open_channel
+    from clickstream.credentials.connection import Credentials
+
+    files = click.get_current_context().meta.get(_CREDENTIALS, {})
+    try:
+        return open_channel(
+            address, Credentials(**files), options=[("grpc.max_receive_message_length", _RECEIVED_BYTES)]
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def end(message: str, code: ExitCode) -> NoReturn:
@@ -75,8 +130,13 @@ def in_words(error: "grpc.RpcError") -> str:
     """The status of a failed call, and the fields that it names or its message."""
     from clickstream.client.calls import violations
 
-    why = "; ".join(f"{field}: {description}" for field, description in violations(error)) or error.details()
-    return f"{error.code().name}: {why}"
+    why = "; ".join(f"{field}: {description}" for field, description in violations(error)) or error.details() or ""
+    return f"{error.code().name}: {_connection_trouble(why) or why}"
+
+
+def _connection_trouble(why: str) -> str:
+    """What is wrong with a connection, in one sentence; "" for every other trouble."""
+    return next((words for sign, words in _TROUBLES.items() if sign in why), "")
 
 
 def exit_code_of(error: "grpc.RpcError") -> ExitCode:

@@ -32,6 +32,7 @@ def demo(keep: bool, data_dir: Path, listen: str) -> None:
     from rich.console import Console
 
     from clickstream.app.trainer import packaged_model
+    from clickstream.client.channel import open_channel
     from clickstream.demo.own_server import ServerFailedError, own_server
     from clickstream.demo.ranking import ranker
     from clickstream.demo.report import show_commands
@@ -42,7 +43,7 @@ def demo(keep: bool, data_dir: Path, listen: str) -> None:
     # Without a handler SIGTERM ends this process at once, and leaves the server behind.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     try:
-        with own_server(data_dir, listen) as address, grpc.insecure_channel(address) as channel:
+        with own_server(data_dir, listen) as address, open_channel(address) as channel:
             name = f"demo-{int(time.time())}"
             outcome = run_demo(channel, console, settings_of().base_model or packaged_model(), name, ranker)
             path = (data_dir / "report.html").resolve()

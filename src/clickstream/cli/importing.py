@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clickstream.cli.connection import ADDRESS, JSON
+from clickstream.cli.connection import ADDRESS, JSON, opened
 from clickstream.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -31,12 +31,11 @@ def import_ubi_command(file: Path, as_json: bool, address: str) -> None:
     """
     from rich.console import Console
 
-    from clickstream.client.channel import open_channel
     from clickstream.ubi.importer import import_ubi
     from clickstream.views.import_account import account_as_data, show_account
 
     console = Console(stderr=as_json)
-    with open_channel(address, None, retries=False) as channel:
+    with opened(address) as channel:
         account = import_ubi(file, channel, console)
     if as_json:
         click.echo(json.dumps(account_as_data(account), ensure_ascii=False))

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,30 +52,49 @@ def run_server(main_coroutine: Coroutine[Any, Any, None]) -> None:
         end(str(error), ExitCode.FAILED)
 
 
+FILE = click.Path(path_type=Path)
+
+
+def door_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that listens. Settings that have none are variables (docs/reference/settings.md)."""
+    for option in (
+        click.option("--insecure", is_flag=True, default=None, help="Serve other machines without TLS or tokens."),
+        click.option("--tls-client-ca", type=FILE, help="Authorities of the client certificates that callers show."),
+        click.option("--tls-key", type=FILE, help="Private key of the certificate."),
+        click.option("--tls-cert", type=FILE, help="Certificate of this server, in PEM. Default: plain text."),
+        click.option("--tokens", type=FILE, help="Token file: who may call what. Default: everybody everything."),
+        click.option(
+            "--listen", help="Address: HOST:PORT, 127.0.0.1:50051 for example, or unix:/PATH. Port 0: any free port."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.option("--listen", help="Address and port, 127.0.0.1:50051 for example. Port 0: any free port.")
-@click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Folder of the embedded MongoDB, of checkpoints and of models."
-)
+@door_options
+@click.option("--internal-listen", help="Second address, for every method; --listen then serves search backends only.")
+@click.option("--data-dir", type=FILE, help="Folder of the embedded MongoDB, of checkpoints and of models.")
 @click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
 @click.option("--processes", type=click.IntRange(min=1), help="Number of processes that serve on one port.")
 @click.option(
     "--pin/--no-pin", default=None, help="Keep each process on one CPU core. Default: yes, if that leaves a core free."
 )
-def serve(
-    listen: str | None, data_dir: Path | None, trainer: str | None, processes: int | None, pin: bool | None
-) -> None:
-    """Run the service, on an embedded MongoDB or on the one that MONGODB_URI names."""
+def serve(**given: object) -> None:
+    """Run the service, on an embedded MongoDB or on the one that MONGODB_URI names.
+
+    An address that other machines can reach needs a certificate and a token file, or --insecure.
+    """
     from clickstream.app.serve import serve, serve_in_processes
 
-    settings = settings_of(listen=listen, data_dir=data_dir, trainer=trainer, processes=processes, pin=pin)
+    settings = settings_of(**given)
     run_server(serve_in_processes(settings) if settings.processes else serve(settings))
 
 
 @click.command()
-@click.option("--listen", help="Address and port, 127.0.0.1:50061 for example. Port 0: any free port.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of checkpoints and models.")
-def trainer(listen: str | None, data_dir: Path | None) -> None:
+@door_options
+@click.option("--data-dir", type=FILE, help="Folder of checkpoints and models.")
+def trainer(**given: object) -> None:
     """Run the fine-tuning module as its own process, on a training machine.
 
     Under torchrun, the first process listens and the others share its work.
@@ -85,17 +104,17 @@ def trainer(listen: str | None, data_dir: Path | None) -> None:
     if os.environ.get("RANK", "0") != "0":
         follow_trainer()
     else:
-        run_server(serve_trainer(settings_of(listen=listen, data_dir=data_dir)))
+        run_server(serve_trainer(settings_of(**given)))
 
 
 @click.command()
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of checkpoints and models.")
+@click.option("--data-dir", type=FILE, help="Folder of checkpoints and models.")
 @click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
-def worker(data_dir: Path | None, trainer: str | None) -> None:
+def worker(**given: object) -> None:
     """Work on training runs and the improvement queue, without serving.
 
     MONGODB_URI names the database of a running service. Several workers share the work.
     """
     from clickstream.app.worker import work
 
-    run_server(work(settings_of(data_dir=data_dir, trainer=trainer)))
+    run_server(work(settings_of(**given)))

@@ -8,17 +8,21 @@ from clickstream.client.aio import AsyncClickstreamClient
 from clickstream.client.analytics import AnalyticsClient
 from clickstream.client.background import OnFailure
 from clickstream.client.blocking import ClickstreamClient
+from clickstream.client.channel import open_channel
 from clickstream.client.queue_reports import Failure, QueueFullError, Stats
 from clickstream.client.queue_settings import QueueSettings
+from clickstream.credentials.connection import Credentials
 
 __all__ = [
     "AdminClient",
     "AnalyticsClient",
     "AsyncClickstreamClient",
     "ClickstreamClient",
+    "Credentials",
     "Failure",
     "OnFailure",
     "QueueFullError",
     "QueueSettings",
     "Stats",
+    "open_channel",
 ]

@@ -14,7 +14,7 @@ from embedding_studio.clickstream.v1.error_reason_pb2 import ErrorReason
 from embedding_studio.clickstream.v1.session_pb2 import Event, Session
 
 from clickstream.client.calls import clickstream_stub, is_passing, pause_before_retry
-from clickstream.client.channel import open_channel
+from clickstream.client.channel import AnyCredentials, open_channel
 from clickstream.client.outbox import ACCEPTED, DUPLICATE, ItemOutcome, Lane, Outbox
 from clickstream.client.queue_reports import Failure, Stats
 from clickstream.client.queue_settings import QueueSettings
@@ -41,7 +41,7 @@ class Background:
     def __init__(
         self,
         address: str,
-        credentials: grpc.ChannelCredentials | None,
+        credentials: AnyCredentials,
         settings: QueueSettings,
         on_failure: OnFailure | None,
     ) -> None:

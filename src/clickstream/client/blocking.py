@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from typing import Any, Self
 
-import grpc
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from embedding_studio.clickstream.v1.session_pb2 import Event, Session, StoredSession
 
 from clickstream.client.background import Background, OnFailure
 from clickstream.client.calls import clickstream_stub
-from clickstream.client.channel import open_channel
+from clickstream.client.channel import AnyCredentials, open_channel
 from clickstream.client.queue_reports import Stats
 from clickstream.client.queue_settings import QueueSettings
 
@@ -44,7 +43,7 @@ class ClickstreamClient:
         self,
         address: str,
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: AnyCredentials = None,
         timeout: float = 5.0,
         queue: QueueSettings = QueueSettings(),  # noqa: B008 -- frozen
         on_failure: OnFailure | None = None,
@@ -53,7 +52,8 @@ class ClickstreamClient:
 
         Args:
             address: `host:port` of the server's client port.
-            credentials: For TLS, with call credentials for a token. None sends plain text.
+            credentials: Token and certificates, as `Credentials`; those of gRPC itself work, too. None sends plain
+                text.
             timeout: Default deadline of direct calls, in seconds, all attempts included.
             queue: Bounds and batching of the background queue.
             on_failure: Called with each queued item that will not be stored. It runs in a thread of the client, which

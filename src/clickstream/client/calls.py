@@ -15,8 +15,7 @@ from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceS
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
-from clickstream.contract.statuses import detail_of, reason_of
-from clickstream.domain.errors import Reason
+from clickstream.contract.statuses import detail_of
 
 Request = TypeVar("Request", contravariant=True)
 Response = TypeVar("Response", covariant=True)
@@ -34,6 +33,10 @@ ATTEMPTS = 6
 # Seconds before the second attempt. The pause doubles with each attempt, up to the longest.
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
+
+
+# A call that its caller did not cancel is CANCELLED if its server was stopped before it accepted the call.
+_PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 
 
 class Method(Protocol[Request, Response]):
@@ -88,9 +91,9 @@ def is_passing(error: grpc.RpcError) -> bool:
     """Whether the same call may succeed later."""
     code = error.code()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        # A message that is too large is refused under the same status, for ever.
-        return reason_of(error) in {Reason.WRITE_QUEUE_FULL, Reason.EMBED_QUEUE_FULL}
-    return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+        # gRPC itself refuses a message that is too large under the same status, without details, for ever.
+        return detail_of(error, RetryInfo) is not None
+    return code in _PASSING
 
 
 def violations(error: grpc.RpcError) -> list[tuple[str, str]]:

@@ -1,10 +1,14 @@
 """Channels to the service: keepalive, reconnecting, and gRPC's own retries of ClickstreamService."""
 
 import json
+from typing import Any, cast
 
 import grpc
 from embedding_studio.clickstream.v1 import clickstream_service_pb2
 
+from clickstream.client.token_channel import TokenChannel, TokenSource
+from clickstream.credentials.addresses import is_local
+from clickstream.credentials.connection import Credentials, Loaded, load
 from clickstream.domain import limits
 
 # gRPC allows five attempts at most; the deadline of the call may end them earlier.
@@ -14,6 +18,7 @@ FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
 
 Options = list[tuple[str, str | int]]
+NO_OPTIONS: Options = []
 
 SERVICE = clickstream_service_pb2.DESCRIPTOR.services_by_name["ClickstreamService"].full_name
 
@@ -31,16 +36,19 @@ OPTIONS: Options = [
 
 
 def service_config() -> str:
-    """The service config (JSON): every method of ClickstreamService is retried on UNAVAILABLE.
+    """The service config (JSON): every method of ClickstreamService is retried on UNAVAILABLE and CANCELLED.
 
-    RESOURCE_EXHAUSTED is not retried: gRPC cannot distinguish a full write queue from a message that is too large.
+    A server that is stopped can end a call that it has not accepted as CANCELLED. A call that the caller itself
+    cancels is not retried.
+
+    RESOURCE_EXHAUSTED is not retried: gRPC retries at its own pace, which is not the one that the server asks for.
     """
     policy = {
         "maxAttempts": ATTEMPTS,
         "initialBackoff": f"{FIRST_BACKOFF}s",
         "maxBackoff": f"{LONGEST_BACKOFF}s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
     return json.dumps({"methodConfig": [{"name": [{"service": SERVICE}], "retryPolicy": policy}]})
 
@@ -52,23 +60,60 @@ RETRIES: Options = [
 ]
 
 
-def open_channel(address: str, credentials: grpc.ChannelCredentials | None, *, retries: bool) -> grpc.Channel:
+AnyCredentials = Credentials | grpc.ChannelCredentials | None
+
+
+def open_channel(
+    address: str, credentials: AnyCredentials = None, *, retries: bool = False, options: Options = NO_OPTIONS
+) -> grpc.Channel:
     """Opens a blocking channel, which connects with its first call.
 
     Args:
-        address: `host:port` of the server's client port, or any gRPC target.
-        credentials: For TLS, with call credentials for a token. None sends plain text.
+        address: The server's address: HOST:PORT, `unix:/PATH`, or another target of gRPC.
+        credentials: Token and certificates. Credentials of gRPC itself are taken as they are. None sends plain text.
         retries: Whether gRPC itself retries calls by `service_config`.
+        options: Options of gRPC, beside those of every channel.
+
+    Raises:
+        ValueError: The address or a file cannot be used, or a token would go over plain text to another machine.
     """
-    options = [*OPTIONS, *RETRIES] if retries else OPTIONS
-    if credentials is None:
-        return grpc.insecure_channel(address, options)
-    return grpc.secure_channel(address, credentials, options)
+    options = [*_options(address, retries), *options]
+    if isinstance(credentials, grpc.ChannelCredentials):
+        return grpc.secure_channel(address, credentials, options)
+    loaded = load(address, credentials or Credentials())
+    if (tls := _tls(loaded)) is None:
+        channel = grpc.insecure_channel(address, options)
+    else:
+        channel = grpc.secure_channel(address, tls, options)
+    return cast(grpc.Channel, _with_token(channel, loaded, credentials))
 
 
-def open_aio_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """Opens a channel with retries in the running event loop. The arguments are those of `open_channel`."""
-    options = [*OPTIONS, *RETRIES]
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options)
-    return grpc.aio.secure_channel(address, credentials, options)
+def open_aio_channel(address: str, credentials: AnyCredentials) -> grpc.aio.Channel:
+    """Opens a channel with retries in the running event loop. Arguments and errors are those of `open_channel`."""
+    options = _options(address, retries=True)
+    if isinstance(credentials, grpc.ChannelCredentials):
+        return grpc.aio.secure_channel(address, credentials, options)
+    loaded = load(address, credentials or Credentials())
+    if (tls := _tls(loaded)) is None:
+        channel = grpc.aio.insecure_channel(address, options)
+    else:
+        channel = grpc.aio.secure_channel(address, tls, options)
+    return cast(grpc.aio.Channel, _with_token(channel, loaded, credentials))
+
+
+def _options(address: str, retries: bool) -> Options:
+    # A proxy of the environment is for other machines: it could not reach loopback here.
+    local: Options = [("grpc.enable_http_proxy", 0)] if is_local(address) else []
+    return [*OPTIONS, *local, *(RETRIES if retries else [])]
+
+
+def _tls(loaded: Loaded) -> grpc.ChannelCredentials | None:
+    if loaded.authorities is None:
+        return None
+    return grpc.ssl_channel_credentials(loaded.authorities, loaded.key, loaded.certificate)
+
+
+def _with_token(channel: Any, loaded: Loaded, credentials: Credentials | None) -> Any:
+    if not loaded.token:
+        return channel
+    return TokenChannel(channel, TokenSource(loaded.token, credentials.token_file if credentials else None))

@@ -16,8 +16,10 @@ from clickstream.domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    PermissionDenied,
     Reason,
     ResourceExhausted,
+    Unauthenticated,
     Unavailable,
 )
 
@@ -34,6 +36,8 @@ STATUS_CODES: dict[type[ClickstreamError], grpc.StatusCode] = {
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     ResourceExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
 }
 
 # Errors whose metadata names what they are about; it passes on with the error.
@@ -54,7 +58,7 @@ def grpc_status(error: ClickstreamError) -> grpc.Status:
     if isinstance(error, InvalidArgument):
         details.append(_bad_request(error))
     if isinstance(error, ResourceExhausted):
-        violation = error_details_pb2.QuotaFailure.Violation(subject="server", description=error.message)
+        violation = error_details_pb2.QuotaFailure.Violation(subject=error.subject, description=error.message)
         details.append(error_details_pb2.QuotaFailure(violations=[violation]))
     if isinstance(error, ResourceExhausted | Unavailable) and error.retry_after > 0:
         delay = Duration()

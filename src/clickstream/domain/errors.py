@@ -37,6 +37,17 @@ class Reason(StrEnum):
     WRITE_QUEUE_FULL = "WRITE_QUEUE_FULL"
     EMBED_QUEUE_FULL = "EMBED_QUEUE_FULL"
     DEFECT = "DEFECT"
+    TOKEN_MISSING = "TOKEN_MISSING"
+    TOKEN_INVALID = "TOKEN_INVALID"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"
+    SCOPE_MISSING = "SCOPE_MISSING"
+    REFUSALS_EXCEEDED = "REFUSALS_EXCEEDED"
+    CALL_RATE_EXCEEDED = "CALL_RATE_EXCEEDED"
+    BYTE_RATE_EXCEEDED = "BYTE_RATE_EXCEEDED"
+    STREAMS_EXCEEDED = "STREAMS_EXCEEDED"
+    SERVER_BUSY = "SERVER_BUSY"
+    READER_TOO_SLOW = "READER_TOO_SLOW"
+    HEALTH_NAME_NOT_FOUND = "HEALTH_NAME_NOT_FOUND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,14 @@ class InvalidArgument(ClickstreamError):
         self.violations = tuple(violations)
 
 
+class Unauthenticated(ClickstreamError):
+    """The call carries no valid token, and no client certificate that stands for one."""
+
+
+class PermissionDenied(ClickstreamError):
+    """The caller is known, and may not call this method."""
+
+
 class NotFound(ClickstreamError):
     """What the request names does not exist."""
 
@@ -88,11 +107,12 @@ class FailedPrecondition(ClickstreamError):
 
 
 class ResourceExhausted(ClickstreamError):
-    """The server's queue is full; `retry_after` is in seconds."""
+    """The server, or the caller's share of it, is full; `retry_after` is in seconds. `subject` is whose share."""
 
-    def __init__(self, reason: Reason, message: str, retry_after: float = 1.0) -> None:
+    def __init__(self, reason: Reason, message: str, retry_after: float = 1.0, subject: str = "server") -> None:
         super().__init__(reason, message)
         self.retry_after = retry_after
+        self.subject = subject
 
 
 class Unavailable(ClickstreamError):

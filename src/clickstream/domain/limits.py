@@ -24,7 +24,7 @@ SESSION_BYTES = 1024 * 1024
 EVENT_BYTES = 20 * 1024
 REQUEST_BYTES = 4 * 1024 * 1024
 # Bound of gRPC's transport: requests beyond REQUEST_BYTES are received and refused with an explanation.
-TRANSPORT_BYTES = 4 * REQUEST_BYTES
+TRANSPORT_BYTES = 2 * REQUEST_BYTES
 EMBED_TEXTS = 256
 EMBED_TEXT_CHARACTERS = 8_192
 # Texts of all callers that may wait to be embedded at once.

@@ -6,7 +6,6 @@ from clickstream.domain import limits
 from clickstream.domain.errors import NotFound, Reason
 from clickstream.domain.model_versions import VERSION_ID_CHARACTERS
 
-# Every model version has this file. A folder without it is not a model version.
 # Every model version has this file; a folder without it is not a model version.
 VERSION_FILE = "model_version.json"
 

@@ -1,9 +1,11 @@
-"""The boundary between gRPC and the servicers: parses requests, and turns errors into statuses."""
+"""The boundary between gRPC and the servicers: parses requests, bounds calls, and turns errors into statuses."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -11,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from clickstream.contract.statuses import defect_status, grpc_status
 from clickstream.domain import limits
+from clickstream.domain.call_limits import CallLimits
 from clickstream.domain.errors import (
     ClickstreamError,
     FieldViolation,
@@ -19,14 +22,25 @@ from clickstream.domain.errors import (
     ResourceExhausted,
     Unavailable,
 )
+from clickstream.servicers.access.audit import AuditLog
+from clickstream.servicers.access.rate_limits import Share, Shares, address_of
+from clickstream.servicers.access.tokens import Caller
+from clickstream.servicers.open_streams import END, SWEEP_SECONDS, OpenStream
 
 # A stopping server ends its wait for new calls once none came within QUIET_SECONDS, and after QUIET_CHECKS such
 # intervals in any case.
 QUIET_SECONDS = 0.1
-QUIET_CHECKS = 10
+QUIET_CHECKS = 5
+# A stop lets a caller take the response that is being written, and the status of a cut stream, for so long.
+WRITE_SECONDS = 0.5
+
+CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
+"""Who makes the present call; None where no tokens are configured."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Admit = Callable[[Context], None]
 
 logger = logging.getLogger(__name__)
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Boundary:
@@ -36,121 +50,227 @@ class Boundary:
     call, and cost a fifth of a call of 70 µs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, call_limits: CallLimits | None = None, audit: AuditLog | None = None) -> None:
+        self._shares = Shares(call_limits or CallLimits())
+        self._audit = audit
         self._stopping = False
+        self._closed = asyncio.Event()
         self._arrivals = 0
-        self._waiting: set[asyncio.Task[Any] | None] = set()
+        self._in_hand = 0
+        self._streams: set[OpenStream] = set()
 
-    def wrap(self, handler: Any, method: str) -> Any:
-        """Puts the handler of a method behind this boundary; `method` is its name, `Service/Method`."""
+    @property
+    def shares(self) -> Shares:
+        """What each caller has used."""
+        return self._shares
+
+    def wrap(self, handler: Any, method: str, admit: Admit | None = None) -> Any:
+        """Puts the handler of a method behind this boundary.
+
+        Args:
+            handler: As generated code registers it.
+            method: The method's name, `Service/Method`.
+            admit: Called before a request is parsed; raises what refuses the call.
+        """
         parse = _parser(handler.request_deserializer)
-        if inspect.iscoroutinefunction(handler.stream_stream):
-            duplex = self._duplex(handler.stream_stream, parse, method)
-            return grpc.stream_stream_rpc_method_handler(duplex, None, handler.response_serializer)
-        if handler.request_streaming:
-            call = self._streaming(handler.stream_stream, lambda requests: _parsed(parse, requests), method)
-            return grpc.stream_stream_rpc_method_handler(call, None, handler.response_serializer)
-        if handler.response_streaming:
-            call = self._streaming(handler.unary_stream, parse, method)
-            return grpc.unary_stream_rpc_method_handler(call, None, _same_bytes)
-        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, parse, method), None, _serialized)
+        if handler.request_streaming or handler.response_streaming:
+            behaviour = handler.stream_stream or handler.unary_stream
+            serve = self._duplex if inspect.iscoroutinefunction(behaviour) else self._streaming
+            call = self._stream(serve(behaviour, parse, handler.request_streaming), method, admit)
+            if handler.request_streaming:
+                return grpc.stream_stream_rpc_method_handler(call, None, None)
+            return grpc.unary_stream_rpc_method_handler(call, None, None)
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(handler.unary_unary, parse, method, admit), None, _serialized
+        )
+
+    async def sweep(self) -> None:
+        """Cuts streams that nobody reads, until it is cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for stream in list(self._streams):
+                stream.cut_if_unread()
 
     async def stop(self) -> None:
-        """Ends streams and refuses new calls with UNAVAILABLE, until no new call arrives (R20).
+        """Ends streams with UNAVAILABLE and takes no new call, until no new call arrives (R20).
 
         When gRPC's own server stops, calls that it has received and not yet handed over end as CANCELLED, which
-        clients do not retry. So this method lets all of them arrive and refuses them first.
+        clients do not retry. So new calls are let in and wait here: a caller that waits for its answer makes no
+        further call. `close` then refuses them.
         """
         self._stopping = True
-        for task in self._waiting:
-            if task is not None:
-                task.cancel()
+        for stream in list(self._streams):
+            stream.cut(_shutting_down(), while_writing=False)
         for _ in range(QUIET_CHECKS):
             before = self._arrivals
             await asyncio.sleep(QUIET_SECONDS)
             if self._arrivals == before:
                 break
 
-    def _unary(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
+    async def close(self) -> None:
+        """Refuses the calls that came during `stop`, and returns when no call is in hand.
+
+        A stream whose caller takes nothing is cut.
+        """
+        self._closed.set()
+        patience = asyncio.get_running_loop().time() + WRITE_SECONDS
+        while self._in_hand:
+            if asyncio.get_running_loop().time() > patience:
+                for stream in list(self._streams):
+                    stream.cut(_shutting_down(), while_writing=True)
+            await asyncio.sleep(0.01)
+
+    def _share(self, context: Context) -> Share:
+        caller = CALLER.get()
+        return self._shares.of(caller.name, caller.limits) if caller else self._shares.of(address_of(context.peer()))
+
+    def _unary(
+        self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str, admit: Admit | None
+    ) -> Callable[..., Any]:
+        audit = self._audit.of(method) if self._audit else None
+
         async def call(request: bytes, context: Any) -> Any:
             self._arrivals += 1
+            self._in_hand += 1
+            parsed, ended = None, "CANCELLED"
             try:
-                if self._stopping:
-                    raise _shutting_down()
-                return await behaviour(parse(request), context)
-            except Exception as error:
-                status = _status(error, method)
-            request = b""
-            await context.abort_with_status(status)
-            raise AssertionError("abort returned")
+                try:
+                    if self._stopping:
+                        await self._refuse_late()
+                    if admit:
+                        admit(context)
+                    self._share(context).take_call(len(request), self._shares.clock())
+                    if self._in_hand > self._shares.limits.calls_in_hand:
+                        raise _busy()
+                    parsed = parse(request)
+                    answer = await behaviour(parsed, context)
+                    ended = "OK"
+                    return answer
+                except Exception as error:
+                    status = _status(error, method)
+                    ended = status.code.name
+                finally:
+                    if audit:
+                        audit(CALLER.get(), context, parsed, ended)
+                request, parsed = b"", None
+                await context.abort_with_status(status)
+                raise AssertionError("abort returned")
+            finally:
+                self._in_hand -= 1
 
         return call
 
-    def _streaming(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
-        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+    async def _refuse_late(self) -> None:
+        await self._closed.wait()
+        raise _shutting_down()
+
+    def _stream(
+        self, serve: Callable[[Any, OpenStream], Any], method: str, admit: Admit | None
+    ) -> Callable[[Any, Any], Any]:
+        """A method with a stream, from its call to its status."""
+        audit = self._audit.of(method) if self._audit else None
+
+        async def call(request: Any, context: Any) -> None:
             self._arrivals += 1
+            self._in_hand += 1
+            stream: OpenStream | None = None
+            ended = "CANCELLED"
             try:
-                responses = behaviour(parse(request), context)
-                while (response := await self._next(responses)) is not _END:
-                    yield response
-                return
-            except Exception as error:
-                status = _status(error, method)
-            request = responses = response = None
-            await context.abort_with_status(status)
+                try:
+                    if self._stopping:
+                        await self._refuse_late()
+                    if admit:
+                        admit(context)
+                    with self._opened(request, context) as stream:
+                        await serve(request, stream)
+                    ended = "OK"
+                    return
+                except Exception as error:
+                    status = _status(error, method)
+                    ended = status.code.name
+                finally:
+                    if audit:
+                        audit(CALLER.get(), context, stream.first if stream else None, ended)
+                request = stream = None
+                await _end(context, status)
+            finally:
+                self._in_hand -= 1
 
         return call
 
-    def _duplex(self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str) -> Callable[..., Any]:
-        """Wraps a method that writes its responses itself.
+    @contextlib.contextmanager
+    def _opened(self, request: Any, context: Context) -> Iterator[OpenStream]:
+        share = self._share(context)
+        share.take_call(len(request) if isinstance(request, bytes) else 0, self._shares.clock())
+        if share.streams >= share.most_streams:
+            raise ResourceExhausted(
+                Reason.STREAMS_EXCEEDED, f"one caller may have {share.streams} streams open", 1.0, share.name
+            )
+        if self._in_hand > self._shares.limits.calls_in_hand:
+            raise _busy()
+        stream = OpenStream(share, self._shares, context)
+        share.streams += 1
+        self._streams.add(stream)
+        try:
+            yield stream
+        finally:
+            share.streams -= 1
+            self._streams.discard(stream)
+
+    def _streaming(
+        self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], takes_stream: bool
+    ) -> Callable[[Any, OpenStream], Any]:
+        """A method that yields its responses. A stop ends it between two of them."""
+
+        async def serve(request: Any, stream: OpenStream) -> None:
+            asked = _parsed(parse, aiter(request), stream) if takes_stream else stream.note(parse(request))
+            responses = behaviour(asked, stream.context)
+            try:
+                while (response := await stream.next(responses)) is not END:
+                    await stream.write(response)
+            finally:
+                await responses.aclose()
+
+        return serve
+
+    def _duplex(
+        self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], _: bool
+    ) -> Callable[[Any, OpenStream], Any]:
+        """A method that reads requests and writes its responses itself, to what it is given as context.
 
         A stop ends the stream of requests; the method still answers the requests that it has read.
         """
 
-        async def requests(received: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-            while (request := await self._next(received)) is not _END:
-                yield parse(request)
+        async def serve(received: Any, stream: OpenStream) -> None:
+            await behaviour((parse(request) async for request in stream.received(aiter(received))), stream)
 
-        async def call(received: Any, context: Any) -> None:
-            self._arrivals += 1
-            try:
-                await behaviour(requests(aiter(received)), context)
-                return
-            except Exception as error:
-                status = _status(error, method)
-            await context.abort_with_status(status)
-
-        return call
-
-    async def _next(self, messages: AsyncIterator[Any]) -> Any:
-        """The next message of a stream, or `_END`. A stop ends a stream only here, between two messages."""
-        task = asyncio.current_task()
-        self._waiting.add(task)
-        try:
-            if not self._stopping:
-                return await anext(messages, _END)
-        except asyncio.CancelledError:
-            if not self._stopping:
-                raise
-        finally:
-            self._waiting.discard(task)
-        raise _shutting_down()
-
-
-# Stands for the end of a stream.
-_END = object()
+        return serve
 
 
 def _shutting_down() -> Unavailable:
     return Unavailable(Reason.SHUTTING_DOWN, "the server is shutting down; retry on another server")
 
 
+def _busy() -> ResourceExhausted:
+    return ResourceExhausted(Reason.SERVER_BUSY, "the server has too many calls in hand")
+
+
+async def _end(context: Any, status: grpc.Status) -> None:
+    """Ends a stream with a status. A caller that does not read cannot get it: its connection is reset instead."""
+    try:
+        async with asyncio.timeout(WRITE_SECONDS):
+            await context.abort_with_status(status)
+    except grpc.aio.AbortError:
+        raise
+    except Exception as error:  # it takes too long, or the caller has gone
+        raise asyncio.CancelledError from error
+
+
 def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def parse(request: bytes) -> Any:
         if len(request) > limits.REQUEST_BYTES:
-            raise ResourceExhausted(
-                Reason.LIMIT_EXCEEDED, f"the request has {len(request)} bytes; {limits.REQUEST_BYTES} are allowed", 0
-            )
+            allowed = f"the request has {len(request)} bytes; {limits.REQUEST_BYTES} are allowed"
+            raise InvalidArgument([FieldViolation("", allowed, Reason.LIMIT_EXCEEDED)])
         try:
             return deserializer(request)
         except DecodeError as error:
@@ -163,14 +283,12 @@ def _serialized(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-def _same_bytes(response: Message | bytes) -> bytes:
-    """Serializes with sorted maps; otherwise their order differs from process to process (R14)."""
-    return response if isinstance(response, bytes) else response.SerializeToString(deterministic=True)
-
-
-async def _parsed(parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+async def _parsed(
+    parse: Callable[[bytes], Any], requests: AsyncIterator[bytes], stream: OpenStream
+) -> AsyncIterator[Any]:
     async for request in requests:
-        yield parse(request)
+        await stream.pace(len(request))
+        yield stream.note(parse(request))
 
 
 def _status(error: Exception, method: str) -> grpc.Status:

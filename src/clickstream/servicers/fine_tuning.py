@@ -13,7 +13,6 @@ from typing_extensions import override
 
 from clickstream.contract.models import model_version_message
 from clickstream.contract.runs import report_message
-from clickstream.contract.training_inputs import training_input_from
 from clickstream.domain.errors import FieldViolation, InvalidArgument
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
@@ -22,6 +21,7 @@ from clickstream.domain.training_inputs import TrainingInput
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields
 from clickstream.servicers.checks.judgements import checked_judged_queries
+from clickstream.servicers.checks.training_inputs import checked_input
 from clickstream.servicers.checks.training_settings import checked_settings
 
 # Inputs that wait between the stream and the training thread; while they do, the stream is not read.
@@ -155,7 +155,7 @@ class _Training:
             async for request in self._requests:
                 if request.WhichOneof("message") != "input":
                     raise InvalidArgument([FieldViolation("input", "is required after the first message")])
-                await self._hand_over(training_input_from(request.input))
+                await self._hand_over(checked_input(request.input))
         except Exception as error:
             end = error
         await self._hand_over(end)

@@ -23,7 +23,7 @@ async def keep_readiness(server: Server, ask_store: Callable[[], None]) -> None:
     while True:
         question = question or asyncio.create_task(asyncio.to_thread(ask_store))
         answered, _ = await asyncio.wait({question}, timeout=ANSWER_SECONDS)
-        await server.set_ready(bool(answered) and question.exception() is None)
+        server.set_ready(bool(answered) and question.exception() is None)
         if answered:
             question = None
         await asyncio.sleep(PERIOD_SECONDS)

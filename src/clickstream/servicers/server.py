@@ -1,35 +1,34 @@
 """The gRPC server: our services, their health, and reflection."""
 
+import asyncio
+import contextlib
+import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
-from embedding_studio.clickstream.internal.v1 import (
-    fine_tuning_service_pb2,
-    fine_tuning_service_pb2_grpc,
-    model_host_service_pb2,
-    model_host_service_pb2_grpc,
-)
-from embedding_studio.clickstream.v1 import (
-    analytics_service_pb2,
-    analytics_service_pb2_grpc,
-    batch_service_pb2,
-    batch_service_pb2_grpc,
-    clickstream_service_pb2,
-    clickstream_service_pb2_grpc,
-    improvement_service_pb2,
-    improvement_service_pb2_grpc,
-    model_service_pb2,
-    model_service_pb2_grpc,
-    training_service_pb2,
-    training_service_pb2_grpc,
-)
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+from grpc_reflection.v1alpha._async import ReflectionServicer
 
+from clickstream.credentials.addresses import UNIX, check_address
 from clickstream.domain import limits
+from clickstream.domain.call_limits import CallLimits
 from clickstream.domain.errors import StartError
+from clickstream.servicers.access.audit import AuditLog
+from clickstream.servicers.access.door import Door, Method, admit_by_certificate
+from clickstream.servicers.access.scopes import SCOPES, Scope
+from clickstream.servicers.access.tls import ServerCertificate
+from clickstream.servicers.access.tokens import TokenFile
 from clickstream.servicers.boundary import Boundary
+from clickstream.servicers.health import NOT_SERVING, SERVING, HealthServicer
+from clickstream.servicers.services import SERVICES
+
+# Connections over TLS end at this age, so that an old certificate leaves; streams may go on for the grace.
+CONNECTION_SECONDS = 3600
+CONNECTION_GRACE_SECONDS = 600
 
 OPTIONS = [
     # Beyond these gRPC itself refuses a message, without details. The boundary refuses earlier, and names the limit.
@@ -38,127 +37,118 @@ OPTIONS = [
     # Clients behind load balancers keep idle connections alive with pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Without a bound, a client that opens and resets streams (CVE-2023-44487) takes gigabytes.
+    ("grpc.max_concurrent_streams", 1_000),
 ]
-
-# Every service: the generated servicer, the module of its file, its name, and how generated code registers it.
-SERVICES: tuple[tuple[type[Any], Any, str, Callable[[Any, Any], None]], ...] = (
-    (
-        clickstream_service_pb2_grpc.ClickstreamServiceServicer,
-        clickstream_service_pb2,
-        "ClickstreamService",
-        clickstream_service_pb2_grpc.add_ClickstreamServiceServicer_to_server,
-    ),
-    (
-        batch_service_pb2_grpc.BatchServiceServicer,
-        batch_service_pb2,
-        "BatchService",
-        batch_service_pb2_grpc.add_BatchServiceServicer_to_server,
-    ),
-    (
-        improvement_service_pb2_grpc.ImprovementServiceServicer,
-        improvement_service_pb2,
-        "ImprovementService",
-        improvement_service_pb2_grpc.add_ImprovementServiceServicer_to_server,
-    ),
-    (
-        training_service_pb2_grpc.TrainingServiceServicer,
-        training_service_pb2,
-        "TrainingService",
-        training_service_pb2_grpc.add_TrainingServiceServicer_to_server,
-    ),
-    (
-        model_service_pb2_grpc.ModelServiceServicer,
-        model_service_pb2,
-        "ModelService",
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server,
-    ),
-    (
-        analytics_service_pb2_grpc.AnalyticsServiceServicer,
-        analytics_service_pb2,
-        "AnalyticsService",
-        analytics_service_pb2_grpc.add_AnalyticsServiceServicer_to_server,
-    ),
-    (
-        fine_tuning_service_pb2_grpc.FineTuningServiceServicer,
-        fine_tuning_service_pb2,
-        "FineTuningService",
-        fine_tuning_service_pb2_grpc.add_FineTuningServiceServicer_to_server,
-    ),
-    (
-        model_host_service_pb2_grpc.ModelHostServiceServicer,
-        model_host_service_pb2,
-        "ModelHostService",
-        model_host_service_pb2_grpc.add_ModelHostServiceServicer_to_server,
-    ),
-)
 
 # The health name that says whether calls can succeed. The empty name says that the process lives.
 READINESS = "readiness"
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+# A drain lets those who watch health hear of it before it ends their streams.
+NOTICE_SECONDS = 0.05
+# A drain lets gRPC send what it has for so long, once no call is in hand.
+SEND_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """One port: its address, what it serves, and to whom.
+
+    `address` is HOST:PORT, port 0 for a free one, or `unix:/PATH`. Without a certificate the port takes plain text;
+    without tokens everybody may call everything that it serves. `only` is the scope whose methods it serves, None
+    means every method.
+    """
+
+    address: str
+    certificate: ServerCertificate | None = None
+    tokens: TokenFile | None = None
+    only: Scope | None = None
+    reflection: bool = True
+    reuse_port: bool = False
+    """Whether several servers share the connections to the port. If not, a second server cannot open it; otherwise
+    a server started by mistake would silently take half of the calls."""
+    allow_compression: bool = False
+    """Whether compressed requests are taken. gRPC unpacks a request before it looks at its size."""
 
 
 class _Registry:
-    """Stands in for the server when generated code registers a service, and puts every method behind the boundary."""
+    """Stands in for the server when generated code registers a service: puts every method behind the boundary."""
 
-    def __init__(self, server: grpc.aio.Server, boundary: Boundary) -> None:
-        self._server = server
+    def __init__(self, boundary: Boundary, listening: Listening) -> None:
         self._boundary = boundary
+        self._listening = listening
+        self.methods: dict[str, Method] = {}
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
         """Does nothing: generated code also calls `add_registered_method_handlers`, with the same handlers."""
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
-        """Registers the methods of a service."""
-        short = service.rpartition(".")[2]
-        wrapped = {name: self._boundary.wrap(handler, f"{short}/{name}") for name, handler in handlers.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
+        """Registers the methods of a service. Raises KeyError for a method that `SCOPES` does not name."""
+        short, tokens = service.rpartition(".")[2], self._listening.tokens
+        for name, handler in handlers.items():
+            path = f"/{service}/{name}"
+            scope = SCOPES[path]
+            if self._listening.only not in (None, scope) and scope not in (Scope.OPEN, Scope.ANY):
+                continue
+            wrap = partial(self._boundary.wrap, handler, f"{short}/{name}")
+            admit = admit_by_certificate(tokens, self._boundary.shares, scope)
+            self.methods[path] = Method(scope, wrap(), wrap(admit))
 
 
 class Server:
-    """An asyncio gRPC server over the given services. Make it inside its event loop."""
+    """An asyncio gRPC server over the given services, on one port or more. Make it inside its event loop."""
 
-    def __init__(self, servicers: Sequence[Any], *, reuse_port: bool = False) -> None:
-        """Registers the servicers.
+    def __init__(
+        self, servicers: Sequence[Any], call_limits: CallLimits | None = None, audit: AuditLog | None = None
+    ) -> None:
+        """Takes the servicers: one for each service to offer, each of a class in `SERVICES`.
 
         Args:
-            servicers: One for each service to offer; each is of a class in `SERVICES`.
-            reuse_port: Whether several servers share the connections to one port. If not, a second server cannot
-                open the port; otherwise a server started by mistake would silently take half of the calls.
+            servicers: What serves; the ports of `listen` each offer them, or some of their methods.
+            call_limits: What one caller may ask for; the defaults if None.
+            audit: Notes the calls that are audited; None: nobody does.
         """
-        self._boundary = Boundary()
-        self._server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(reuse_port))])
-        self._health = health.aio.HealthServicer()
-        self._names = []
-        for servicer in servicers:
-            _, module, name, register = next(row for row in SERVICES if isinstance(servicer, row[0]))
-            self._names.append(module.DESCRIPTOR.services_by_name[name].full_name)
-            register(servicer, _Registry(self._server, self._boundary))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        named = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
-        reflection.enable_server_reflection(named, self._server)
+        self._servicers = servicers
+        self._boundary = Boundary(call_limits, audit)
+        self._health = HealthServicer()
+        self._servers: list[grpc.aio.Server] = []
+        self._sweeping: asyncio.Task[None] | None = None
 
-    def bind(self, address: str) -> int:
-        """Opens the port `host:port` and returns its number; port 0 is any free one. Raises StartError."""
-        try:
-            port: int = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise StartError(f"cannot listen on {address}: is the port taken? ({error})") from error
-        return port
+    def listen(self, listening: Listening) -> str:
+        """Opens a port; call it before `start`. Returns its address, with port 0 resolved.
+
+        Raises:
+            ValueError: The address is none.
+            StartError: The address cannot be listened on.
+        """
+        check_address(listening.address)
+        registry = _Registry(self._boundary, listening)
+        names = [name for servicer in self._servicers if (name := _register(servicer, registry))]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, registry)
+        if listening.reflection:
+            described = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(described), registry)
+        door = Door(registry.methods, listening.tokens, self._boundary.shares)
+        server = grpc.aio.server(options=_options(listening))
+        server.add_generic_rpc_handlers((door,))
+        address = _opened(server, listening)
+        self._servers.append(server)
+        return address
 
     async def start(self) -> None:
         """Starts serving. Health answers SERVING for the process (the empty name) and for each service.
 
         The name `readiness` is NOT_SERVING until `set_ready` says otherwise.
         """
-        await self._health.set(READINESS, _NOT_SERVING)
-        await self._server.start()
-        for name in ["", *self._names]:
-            await self._health.set(name, _SERVING)
+        self._health.set(READINESS, NOT_SERVING)
+        for server in self._servers:
+            await server.start()
+        self._sweeping = asyncio.create_task(self._boundary.sweep())
+        for name in ["", *(_row(servicer)[2] for servicer in self._servicers)]:
+            self._health.set(name, SERVING)
 
-    async def set_ready(self, ready: bool) -> None:
+    def set_ready(self, ready: bool) -> None:
         """Publishes whether the store answers, under the health name `readiness`."""
-        await self._health.set(READINESS, _SERVING if ready else _NOT_SERVING)
+        self._health.set(READINESS, SERVING if ready else NOT_SERVING)
 
     async def drain(self, grace: float) -> None:
         """Stops serving (R20).
@@ -166,6 +156,73 @@ class Server:
         Health answers NOT_SERVING, streams and new calls end with UNAVAILABLE, and accepted calls have `grace`
         seconds to finish.
         """
-        await self._health.enter_graceful_shutdown()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._health.end()
+        await asyncio.sleep(NOTICE_SECONDS)
         await self._boundary.stop()
-        await self._server.stop(grace)
+        stops = [asyncio.create_task(server.stop(grace)) for server in self._servers]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._boundary.close()
+        patience = min(grace, SEND_SECONDS)
+        await asyncio.gather(*map(partial(_stopped, patience), self._servers, stops))
+
+
+async def _stopped(patience: float, server: grpc.aio.Server, stop: asyncio.Task[None]) -> None:
+    """Waits for the end of a stop that has begun; after `patience` seconds gRPC cancels the calls that are left."""
+    await asyncio.wait({stop}, timeout=patience)
+    if not stop.done():
+        # Two stops of one server at a time crash gRPC 1.76.
+        stop.cancel()
+        await asyncio.wait({stop})
+        await server.stop(0)
+
+
+def _row(servicer: Any) -> tuple[Any, Any, str, Callable[[Any, Any], None]]:
+    """Generated class, module, full name and way of registering of a servicer."""
+    kind, module, name, register = next(row for row in SERVICES if isinstance(servicer, row[0]))
+    return kind, module, module.DESCRIPTOR.services_by_name[name].full_name, register
+
+
+def _register(servicer: Any, registry: _Registry) -> str:
+    """Registers a servicer; returns the name of its service, or "" if the port serves none of its methods."""
+    _, _, name, register = _row(servicer)
+    register(servicer, registry)
+    return name if any(path.startswith(f"/{name}/") for path in registry.methods) else ""
+
+
+def _options(listening: Listening) -> list[tuple[str, int]]:
+    options = [*OPTIONS, ("grpc.so_reuseport", int(listening.reuse_port))]
+    if not listening.allow_compression:
+        options.append(("grpc.compression_enabled_algorithms_bitset", 1))  # 1: identity, which is no compression
+    if listening.certificate is not None:
+        options += [
+            ("grpc.max_connection_age_ms", CONNECTION_SECONDS * 1000),
+            ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_SECONDS * 1000),
+        ]
+    return options
+
+
+def _opened(server: grpc.aio.Server, listening: Listening) -> str:
+    address = listening.address
+    if address.startswith(UNIX):
+        _refuse_taken(address.removeprefix(UNIX).removeprefix("//"))
+    try:
+        if listening.certificate is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, listening.certificate.credentials())
+    except RuntimeError as error:
+        raise StartError(f"cannot listen on {address}: is it taken? ({error})") from error
+    return address if address.startswith(UNIX) else f"{address.rpartition(':')[0]}:{port}"
+
+
+def _refuse_taken(path: str) -> None:
+    """Raises StartError if a server listens on this socket: gRPC would take the path from it without a word."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+        try:
+            probe.connect(path)
+        except PermissionError as error:
+            raise StartError(f"cannot listen on unix:{path}: {error.strerror}") from error
+        raise StartError(f"cannot listen on unix:{path}: it is taken")

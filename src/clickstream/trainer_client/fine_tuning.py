@@ -17,15 +17,15 @@ from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, TrainingProgress
 from clickstream.domain.training_inputs import TrainingInput
-from clickstream.trainer_client.channel import open_channel
+from clickstream.trainer_client.channel import TrainerAddress, TrainerChannel
 
 
 class FineTuningClient:
     """Calls the fine-tuning module, in this process or another. Make it inside the event loop that uses it."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = open_channel(address)
-        self._stub = FineTuningServiceStub(self._channel)
+    def __init__(self, trainer: TrainerAddress) -> None:
+        """Raises ValueError if the address or its credentials cannot be used."""
+        self.channel = TrainerChannel(trainer)
 
     async def fine_tune(
         self,
@@ -60,26 +60,29 @@ class FineTuningClient:
                 failure.append(error)
                 call.cancel()
 
-        call: Any = self._stub.FineTune(requests())
-        try:
-            async for response in call:
-                if response.WhichOneof("message") == "model_version":
-                    yield model_version_from(response.model_version)
-                else:
-                    yield report_from(response)
-        except grpc.aio.AioRpcError as error:
-            if failure:
-                raise failure[0] from error
-            if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT):
-                raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, error.details() or "") from error
-            raise Unavailable(Reason.TRAINER_UNAVAILABLE, f"the trainer: {error.details()}") from error
-        except asyncio.CancelledError:
-            if failure:
-                raise failure[0] from None
-            raise
-        finally:
-            call.cancel()
+        with self.channel.connection() as connection:
+            call: Any = FineTuningServiceStub(connection.channel).FineTune(requests(), metadata=connection.metadata)
+            try:
+                async for response in call:
+                    if response.WhichOneof("message") == "model_version":
+                        yield model_version_from(response.model_version)
+                    else:
+                        yield report_from(response)
+            except grpc.aio.AioRpcError as error:
+                raise (failure[0] if failure else _domain_error(error)) from error
+            except asyncio.CancelledError:
+                if failure:
+                    raise failure[0] from None
+                raise
+            finally:
+                call.cancel()
 
     async def close(self) -> None:
         """Closes the channel."""
-        await self._channel.close()
+        await self.channel.close()
+
+
+def _domain_error(error: grpc.aio.AioRpcError) -> FailedPrecondition | Unavailable:
+    if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT):
+        return FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, error.details() or "")
+    return Unavailable(Reason.TRAINER_UNAVAILABLE, f"the trainer: {error.details()}")

@@ -1,6 +1,7 @@
 """The client of ModelHostService."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
@@ -9,7 +10,7 @@ from embedding_studio.clickstream.internal.v1.model_host_service_pb2_grpc import
 from embedding_studio.clickstream.v1 import model_service_pb2
 
 from clickstream.contract.statuses import raise_domain_error
-from clickstream.trainer_client.channel import open_channel
+from clickstream.trainer_client.channel import Connection, TrainerAddress, TrainerChannel
 
 
 class ModelHostClient:
@@ -20,35 +21,46 @@ class ModelHostClient:
     """
 
     def __init__(self) -> None:
-        self._channel: grpc.aio.Channel | None = None
+        self.channel: TrainerChannel | None = None
 
-    def connect(self, address: str) -> None:
-        """Opens the channel. Call it before the first use.
+    def connect(self, trainer: TrainerAddress) -> None:
+        """Opens the channel. Call it before the first use. Raises ValueError if the address cannot be used.
 
         It is apart from `__init__`: in a process that also trains, the address is the server's own, which is
         known only after its servicers are made.
         """
-        self._channel = open_channel(address)
-        self._stub = ModelHostServiceStub(self._channel)
+        self.channel = TrainerChannel(trainer)
+
+    @property
+    def channels(self) -> list[TrainerChannel]:
+        """The open channel, if there is one."""
+        return [self.channel] if self.channel else []
 
     async def read(self, request: pb.ReadModelRequest, timeout: float | None) -> AsyncIterator[pb.ReadModelResponse]:
         """The stream of ReadModel. Raises NotFound, InvalidArgument or Unavailable."""
-        call: Any = self._stub.ReadModel(request, timeout=timeout)
-        try:
-            async for response in call:
-                yield response
-        except grpc.aio.AioRpcError as error:
-            raise_domain_error(error)
-        finally:
-            call.cancel()
+        with self._connection() as (channel, metadata):
+            call: Any = ModelHostServiceStub(channel).ReadModel(request, timeout=timeout, metadata=metadata)
+            try:
+                async for response in call:
+                    yield response
+            except grpc.aio.AioRpcError as error:
+                raise_domain_error(error)
+            finally:
+                call.cancel()
 
     async def embed(self, request: pb.EmbedTextsRequest, timeout: float | None) -> pb.EmbedTextsResponse:
         """The answer of EmbedTexts. Raises NotFound, FailedPrecondition, ResourceExhausted or Unavailable."""
-        try:
-            response: pb.EmbedTextsResponse = await self._stub.EmbedTexts(request, timeout=timeout)
-        except grpc.aio.AioRpcError as error:
-            raise_domain_error(error)
+        with self._connection() as (channel, metadata):
+            call: Any = ModelHostServiceStub(channel).EmbedTexts(request, timeout=timeout, metadata=metadata)
+            try:
+                response: pb.EmbedTextsResponse = await call
+            except grpc.aio.AioRpcError as error:
+                raise_domain_error(error)
         return response
+
+    def _connection(self) -> AbstractContextManager[Connection]:
+        assert self.channel is not None, "connect comes first"
+        return self.channel.connection()
 
     async def load(self, model_version_id: str, timeout: float | None) -> None:
         """Makes the machine load a version and embed one text with it. Raises as `embed` does."""
@@ -59,5 +71,5 @@ class ModelHostClient:
 
     async def close(self) -> None:
         """Closes the channel."""
-        if self._channel is not None:
-            await self._channel.close()
+        if self.channel is not None:
+            await self.channel.close()

@@ -22,6 +22,7 @@ from clickstream.app.trainer import leading
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.runs import FineTuningSettings, Phase
 from clickstream.domain.training_inputs import TrainingInput
+from clickstream.trainer_client.channel import TrainerAddress
 from clickstream.trainer_client.fine_tuning import FineTuningClient
 from clickstream.training import fine_tune
 from clickstream.training.learning import distributed, follower
@@ -83,7 +84,7 @@ async def call(
         for one in shop_log(1):
             yield one
 
-    client = FineTuningClient(trainers.address)
+    client = FineTuningClient(TrainerAddress(trainers.address))
     try:
         async for answer in client.fine_tune(run_id, settings, inputs(), []):
             if isinstance(answer, ModelVersion):

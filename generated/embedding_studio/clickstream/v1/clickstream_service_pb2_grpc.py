@@ -129,9 +129,8 @@ class ClickstreamServiceServicer(object):
         carries its `failure`, was not stored, and changes nothing for other messages.
 
         The stream ends early if the outcome of a message is unknown (UNAVAILABLE) or if
-        a message cannot be read at all (INVALID_ARGUMENT: it is not valid protobuf, or its
-        sequence does not rise; RESOURCE_EXHAUSTED: it has more than 4 MiB). Everything before
-        is acknowledged first. After UNAVAILABLE call again and send all that was not
+        a message cannot be read at all (INVALID_ARGUMENT: it is not valid protobuf, has more than
+        4 MiB, or its sequence does not rise). Everything before is acknowledged first. After UNAVAILABLE call again and send all that was not
         acknowledged, in the same order: what is stored already is not stored twice.
 
         Keep some messages in flight and read acknowledgements while sending. The server reads

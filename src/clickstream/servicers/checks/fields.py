@@ -97,7 +97,7 @@ def check_session(session: session_pb2.Session, window: Window | None, now: date
     violations = Violations()
     check_id(session.session_id, "session.session_id", violations)
     check_id(session.user_id, "session.user_id", violations, required=False)
-    _check_length(session.query, limits.QUERY_CHARACTERS, "session.query", violations)
+    check_length(session.query, limits.QUERY_CHARACTERS, "session.query", violations)
     _check_circumstances(session, violations)
     if session.score_kind not in session_pb2.ScoreKind.values():
         violations.append(FieldViolation("session.score_kind", "is not a known value"))
@@ -119,29 +119,32 @@ def _check_circumstances(session: session_pb2.Session, violations: Violations) -
         check_struct(session.context, "session.context", violations)
     if session.HasField("filter"):
         check_struct(session.filter, "session.filter", violations)
-    _check_length(session.sort, limits.SORT_CHARACTERS, "session.sort", violations)
-    _check_number(session.page.offset, limits.SEARCH_PAGE_OFFSET, "session.page.offset", violations)
-    _check_number(session.page.size, limits.SEARCH_PAGE_SIZE, "session.page.size", violations)
+    check_length(session.sort, limits.SORT_CHARACTERS, "session.sort", violations)
+    check_number(session.page.offset, limits.SEARCH_PAGE_OFFSET, "session.page.offset", violations)
+    check_number(session.page.size, limits.SEARCH_PAGE_SIZE, "session.page.size", violations)
     for name, characters in (("name", limits.CLIENT_NAME_CHARACTERS), ("version", limits.CLIENT_VERSION_CHARACTERS)):
         value, field = getattr(session.client, name), f"session.client.{name}"
-        _check_length(value, characters, field, violations)
+        check_length(value, characters, field, violations)
         if _has_control_character(value):
             violations.append(FieldViolation(field, "contains a control character"))
-    _check_length(session.user_agent, limits.USER_AGENT_CHARACTERS, "session.user_agent", violations)
+    check_length(session.user_agent, limits.USER_AGENT_CHARACTERS, "session.user_agent", violations)
 
 
-def _check_length(value: str, characters: int, field: str, violations: Violations) -> None:
+def check_length(value: str, characters: int, field: str, violations: Violations) -> None:
+    """Checks that a text has at most this number of characters."""
     if len(value) > characters:
         violations.append(FieldViolation(field, f"has {len(value)} characters; {characters} are allowed", LIMIT))
 
 
-def _check_number(value: int, highest: int, field: str, violations: Violations) -> None:
+def check_number(value: int, highest: int, field: str, violations: Violations) -> None:
+    """Checks that a number, which cannot be negative, is at most `highest`."""
     if value > highest:
         violations.append(FieldViolation(field, f"must be at most {highest}", LIMIT))
 
 
 def _has_control_character(value: str) -> bool:
-    return not value.isprintable() and any(ord(character) < 32 or ord(character) == 127 for character in value)
+    """Whether a text has a character of Unicode's category Cc: C0, DEL or C1."""
+    return not value.isprintable() and any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value)
 
 
 def _check_results(session: session_pb2.Session, violations: Violations) -> None:
@@ -162,7 +165,7 @@ def _check_results(session: session_pb2.Session, violations: Violations) -> None
         elif placed:
             if result.position <= before:
                 violations.append(FieldViolation(f"{field}.position", "must be above the previous position"))
-            _check_number(result.position, limits.POSITION, f"{field}.position", violations)
+            check_number(result.position, limits.POSITION, f"{field}.position", violations)
             before = result.position
         if result.HasField("score"):
             if not math.isfinite(result.score):

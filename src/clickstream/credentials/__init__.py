@@ -1,0 +1,1 @@
+"""Addresses, certificates and tokens: what both ends of a connection check before they use them."""

@@ -1,0 +1,100 @@
+"""A door: what one port serves, and to whom. A call is let in or refused before its body is read."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+
+from clickstream.contract.statuses import grpc_status
+from clickstream.domain.errors import ClickstreamError, PermissionDenied, Reason
+from clickstream.servicers.access.rate_limits import Shares, address_of
+from clickstream.servicers.access.scopes import Scope, holds
+from clickstream.servicers.access.tokens import Caller, TokenFile, bearer_token
+from clickstream.servicers.boundary import CALLER
+
+_NAMES = ("x509_subject_alternative_name", "x509_common_name")
+
+logger = logging.getLogger(__name__)
+
+
+class Method(NamedTuple):
+    """A method of a door.
+
+    `handler` serves a call that was let in. `by_certificate` first asks `admit_by_certificate`: a client certificate
+    is known only inside the call.
+    """
+
+    scope: Scope
+    handler: Any
+    by_certificate: Any
+
+
+class Door(grpc.GenericRpcHandler):
+    """Finds the method of a call and decides whether its caller may make it (R22).
+
+    gRPC asks with the path and the metadata of a call, before the body of the request arrives. A method that the
+    door does not have is UNIMPLEMENTED, as if it did not exist.
+    """
+
+    def __init__(self, methods: Mapping[str, Method], tokens: TokenFile | None, shares: Shares) -> None:
+        """Takes the methods by their path, the callers (None: everybody may call everything), and their shares."""
+        self._methods = methods
+        self._tokens = tokens
+        self._shares = shares
+
+    def service(self, handler_call_details: Any) -> Any:
+        """What serves a call; None if the door does not have its method."""
+        method = self._methods.get(handler_call_details.method)
+        if method is None or self._tokens is None or method.scope is Scope.OPEN:
+            return method and method.handler
+        try:
+            token = bearer_token(handler_call_details.invocation_metadata or ())
+            if token is None and self._tokens.binds_certificates:
+                return method.by_certificate
+            require(self._tokens.by_token(token) if token else self._tokens.by_certificate(()), method.scope)
+        except ClickstreamError as error:
+            return self._refusal(error)
+        return method.handler
+
+    def _refusal(self, error: ClickstreamError) -> Any:
+        """What refuses a call without reading it. An address that is refused often hears only that."""
+
+        async def refuse(_: Any, context: Any) -> None:
+            refused: ClickstreamError = error
+            if not isinstance(error, PermissionDenied):
+                try:
+                    self._shares.refuse(address_of(context.peer()))
+                except ClickstreamError as too_many:
+                    refused = too_many
+            await context.abort_with_status(grpc_status(refused))
+
+        return grpc.stream_stream_rpc_method_handler(refuse, None, None)
+
+
+def require(caller: Caller, scope: Scope) -> None:
+    """Makes a caller that of the present call. Raises PermissionDenied if it may not call a method of this scope."""
+    if not holds(caller.scopes, scope):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"this method needs the scope `{scope}`", {"scope": scope.value})
+    CALLER.set(caller)
+
+
+def admit_by_certificate(tokens: TokenFile | None, shares: Shares, scope: Scope) -> Callable[[Any], None]:
+    """Returns a function that lets in the callers whose client certificate a token file names."""
+
+    def admit(context: Any) -> None:
+        if tokens is None:
+            return
+        try:
+            caller = tokens.by_certificate(certificate_names(context.auth_context()))
+        except ClickstreamError:
+            shares.refuse(address_of(context.peer()))
+            raise
+        require(caller, scope)
+
+    return admit
+
+
+def certificate_names(auth_context: Mapping[str, Sequence[bytes]]) -> list[str]:
+    """The names in a caller's certificate: its subject alternative names, then its common name."""
+    return [name.decode(errors="replace") for key in _NAMES for name in auth_context.get(key, ())]

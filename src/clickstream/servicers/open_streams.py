@@ -1,0 +1,115 @@
+"""Streams that are open: what they wait for, what their callers have not read yet, and how they are cut."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from clickstream.domain import call_limits
+from clickstream.domain.errors import ClickstreamError, Reason, ResourceExhausted
+from clickstream.servicers.access.rate_limits import Share, Shares
+
+# Stands for the end of a stream.
+END = object()
+# The interval at which a stream asks again whether its caller has taken responses.
+ROOM_SECONDS = 0.05
+SWEEP_SECONDS = 5.0
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class OpenStream:
+    """One open stream, in the task that serves it. `first` is its first request, once that is parsed."""
+
+    def __init__(self, share: Share, shares: Shares, context: Context) -> None:
+        self._task = asyncio.current_task()
+        self._share = share
+        self._shares = shares
+        self.context = context
+        self.first: Message | None = None
+        self._waits = False
+        self._writes = False
+        self._writes_since = 0.0
+        self._error: ClickstreamError | None = None
+
+    async def next(self, messages: AsyncIterator[Any]) -> Any:
+        """The next message of an iterator, or `END`. Raises what `cut` was given, between two messages only."""
+        if self._error is None:
+            self._waits = True
+            try:
+                return await anext(messages, END)
+            except asyncio.CancelledError:
+                self._caught()
+            finally:
+                self._waits = False
+        self._raise_if_cut()
+        return END
+
+    async def received(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The requests of the stream, as fast as the caller's share of bytes allows. Raises as `next` does."""
+        while (request := await self.next(requests)) is not END:
+            await self.pace(len(request))
+            yield request
+
+    async def pace(self, size: int) -> None:
+        """Waits until the caller's share has room for a message of `size` bytes."""
+        while self._error is None:
+            wait = self._share.take_message(size, self._shares.clock())
+            if not wait:
+                return
+            await asyncio.sleep(min(wait, 1.0))
+
+    def note(self, request: Message) -> Message:
+        """Keeps the first request; returns the request."""
+        if self.first is None:
+            self.first = request
+        return request
+
+    async def write(self, response: Message | bytes) -> None:
+        """Sends a response; returns when gRPC has taken it. Raises what `cut` was given."""
+        if not isinstance(response, bytes):
+            # With sorted maps; otherwise their order differs from process to process (R14).
+            response = response.SerializeToString(deterministic=True)
+        share, bound, size = self._share, self._shares.limits.unread_bytes, len(response)
+        while self._error is None:
+            if not share.unread_bytes or share.unread_bytes + size <= bound:
+                break
+            await asyncio.sleep(ROOM_SECONDS)
+        self._raise_if_cut()
+        share.unread_bytes += size
+        self._writes, self._writes_since = True, self._shares.clock()
+        try:
+            await self.context.write(response)
+        except asyncio.CancelledError:
+            self._caught()
+            self._raise_if_cut()
+        except Exception as error:  # gRPC's own, which has no public class: the caller has gone
+            raise asyncio.CancelledError from error
+        finally:
+            self._writes = False
+            share.unread_bytes -= size
+
+    def _raise_if_cut(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _caught(self) -> None:
+        """Takes a cancellation by `cut`; raises any other on."""
+        if self._error is None or self._task is None:
+            raise asyncio.CancelledError
+        self._task.uncancel()
+
+    def cut(self, error: ClickstreamError, *, while_writing: bool) -> None:
+        """Ends the stream with this error, as soon as it waits for a message; optionally also while it writes."""
+        self._error = error
+        if self._task is not None and (self._waits or (while_writing and self._writes)):
+            self._task.cancel()
+
+    def cut_if_unread(self) -> None:
+        """Ends the stream if its caller has taken nothing for READER_SECONDS."""
+        if self._writes and self._shares.clock() - self._writes_since > call_limits.READER_SECONDS:
+            reason, seconds = Reason.READER_TOO_SLOW, call_limits.READER_SECONDS
+            message = f"no response was taken for {seconds:.0f} s; resume the stream where it was"
+            self.cut(ResourceExhausted(reason, message, 1.0, self._share.name), while_writing=True)
