@@ -182,7 +182,7 @@ def test_r20_the_trainer_stops_after_the_serving_processes(tmp_path: Path, monke
     monkeypatch.setattr(supervisor, "Child", Recorded)
 
     async def scenario() -> None:
-        async with running(Settings(processes=2, data_dir=tmp_path), "127.0.0.1:1", "mongodb://127.0.0.1:1"):
+        async with running(Settings(processes=2, data_dir=tmp_path), "127.0.0.1:1", "", "mongodb://127.0.0.1:1"):
             assert sorted(events) == ["serving process 1 starts", "serving process 2 starts", "trainer starts"]
             events.clear()
 

@@ -28,7 +28,7 @@ from clickstream.cli.exit_codes import ExitCode
 from clickstream.client import calls
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "exit-codes.md"
-SERVERS = {"serve", "trainer", "worker", "demo"}
+SERVERS = {"serve", "trainer", "worker", "demo", "token new"}
 
 
 class Refusing(batch_service_pb2_grpc.BatchServiceServicer):
@@ -146,7 +146,10 @@ def test_every_command_and_option_has_a_help_text(words: str) -> None:
 @pytest.mark.parametrize(
     ("words", "environment", "code"),
     [
-        (["serve", "--listen", "no-host:1"], {}, ExitCode.FAILED),
+        (["serve", "--listen", "no-host:1", "--insecure"], {}, ExitCode.FAILED),
+        (["serve", "--listen", "0.0.0.0:0"], {}, ExitCode.WRONG_USE),
+        (["serve", "--listen", "http://127.0.0.1:0"], {}, ExitCode.WRONG_USE),
+        (["serve", "--tokens", "/no/such/file"], {}, ExitCode.WRONG_USE),
         (["serve"], {"CLICKSTREAM_RUN_LEASE": "soon"}, ExitCode.WRONG_USE),
         (["serve"], {"CLICKSTREAM_IMPORTANCE_POLICY": "/no/such/file"}, ExitCode.WRONG_USE),
         (["worker"], {"MONGODB_URI": ""}, ExitCode.WRONG_USE),

@@ -142,7 +142,12 @@ def test_a_sequence_that_does_not_rise_ends_the_stream(server: InProcessServer, 
 
 
 @pytest.mark.parametrize(
-    ("bad", "code"), [(b"\xff\xff", StatusCode.INVALID_ARGUMENT), (b"\0" * 2**23, StatusCode.RESOURCE_EXHAUSTED)]
+    ("bad", "code"),
+    [
+        (b"\xff\xff", StatusCode.INVALID_ARGUMENT),
+        (b"\0" * (2**22 + 1), StatusCode.INVALID_ARGUMENT),
+        (b"\0" * (2**23 + 1), StatusCode.RESOURCE_EXHAUSTED),
+    ],
 )
 def test_r7_a_message_that_cannot_be_read_ends_the_stream(
     server: InProcessServer, bad: bytes, code: StatusCode

@@ -18,7 +18,6 @@ from support.builders import create_request, session_drafts
 from support.memory_store import MemoryDao
 from support.servers import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
-from clickstream.domain import call_limits
 from clickstream.domain.call_limits import CallLimits
 from clickstream.servicers import boundary, open_streams
 
@@ -102,7 +101,7 @@ def big_batch(server: InProcessServer) -> None:
 
 def test_r23_a_reader_that_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """R23: its stream ends after the stated time, and what it has not read is given back."""
-    monkeypatch.setattr(call_limits, "READER_SECONDS", 0.2)
+    monkeypatch.setattr(boundary, "READER_SECONDS", 0.2)
     monkeypatch.setattr(boundary, "SWEEP_SECONDS", 0.05)
     monkeypatch.setattr(boundary, "WRITE_SECONDS", 0.2)
     with InProcessServer(MemoryDao(), now) as server:

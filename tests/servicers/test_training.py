@@ -56,14 +56,14 @@ STREAM = """
 import sys
 from clickstream.contract.training_inputs import training_input_message
 from clickstream.domain.training_inputs import GradedResult, TrainingInput
-from clickstream.servicers.boundary import _same_bytes
+from clickstream.servicers.open_streams import same_bytes
 from embedding_studio.clickstream.v1 import session_pb2
 from clickstream.contract.training_inputs import training_input_message
 from clickstream.domain.training_inputs import GradedResult, TrainingInput
-from clickstream.servicers.boundary import _same_bytes
+from clickstream.servicers.open_streams import same_bytes
 meta = session_pb2.Session.FromString(bytes.fromhex(sys.argv[1])).results[0].meta
 message = training_input_message(TrainingInput("s", "b", 1, "q", (GradedResult("o", 0, 1.0, (), meta),), "v"))
-print(_same_bytes(message).hex())
+print(same_bytes(message).hex())
 """
 
 

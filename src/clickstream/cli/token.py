@@ -23,7 +23,14 @@ def token() -> None:
 
 @token.command("new")
 @click.option("--name", required=True, help="Who gets it: shop-backend, for example. Audit log and limits name it.")
-@click.option("--scope", "scopes", required=True, multiple=True, type=click.Choice(GIVEN), help="May be repeated.")
+@click.option(
+    "--scope",
+    "scopes",
+    required=True,
+    multiple=True,
+    type=click.Choice([scope.value for scope in GIVEN]),
+    help="May be repeated.",
+)
 @click.option(
     "--expires",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),

@@ -15,7 +15,8 @@ from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceS
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
-from clickstream.contract.statuses import detail_of
+from clickstream.contract.statuses import detail_of, reason_of
+from clickstream.domain.errors import Reason
 
 Request = TypeVar("Request", contravariant=True)
 Response = TypeVar("Response", covariant=True)
@@ -91,8 +92,9 @@ def is_passing(error: grpc.RpcError) -> bool:
     """Whether the same call may succeed later."""
     code = error.code()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        # gRPC itself refuses a message that is too large under the same status, without details, for ever.
-        return detail_of(error, RetryInfo) is not None
+        # A message that is too large is refused under the same status, for ever: by gRPC itself without a reason, and
+        # by servers before 0.3 with this one.
+        return reason_of(error) not in {"", Reason.LIMIT_EXCEEDED}
     return code in _PASSING
 
 

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from clickstream.contract.statuses import defect_status, grpc_status
 from clickstream.domain import limits
-from clickstream.domain.call_limits import CallLimits
+from clickstream.domain.call_limits import READER_SECONDS, CallLimits
 from clickstream.domain.errors import (
     ClickstreamError,
     FieldViolation,
@@ -89,7 +89,7 @@ class Boundary:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for stream in list(self._streams):
-                stream.cut_if_unread()
+                stream.cut_if_unread(READER_SECONDS, _too_slow())
 
     async def stop(self) -> None:
         """Ends streams with UNAVAILABLE and takes no new call, until no new call arrives (R20).
@@ -100,7 +100,7 @@ class Boundary:
         """
         self._stopping = True
         for stream in list(self._streams):
-            stream.cut(_shutting_down(), while_writing=False)
+            stream.cut(_shutting_down())
         for _ in range(QUIET_CHECKS):
             before = self._arrivals
             await asyncio.sleep(QUIET_SECONDS)
@@ -110,14 +110,12 @@ class Boundary:
     async def close(self) -> None:
         """Refuses the calls that came during `stop`, and returns when no call is in hand.
 
-        A stream whose caller takes nothing is cut.
+        A stream is cut if its caller does not take a response within WRITE_SECONDS.
         """
         self._closed.set()
-        patience = asyncio.get_running_loop().time() + WRITE_SECONDS
         while self._in_hand:
-            if asyncio.get_running_loop().time() > patience:
-                for stream in list(self._streams):
-                    stream.cut(_shutting_down(), while_writing=True)
+            for stream in list(self._streams):
+                stream.cut_if_unread(WRITE_SECONDS, _shutting_down())
             await asyncio.sleep(0.01)
 
     def _share(self, context: Context) -> Share:
@@ -249,6 +247,11 @@ class Boundary:
 
 def _shutting_down() -> Unavailable:
     return Unavailable(Reason.SHUTTING_DOWN, "the server is shutting down; retry on another server")
+
+
+def _too_slow() -> ResourceExhausted:
+    message = f"no response was taken for {READER_SECONDS:.0f} s; resume the stream where it was"
+    return ResourceExhausted(Reason.READER_TOO_SLOW, message, 1.0, "caller")
 
 
 def _busy() -> ResourceExhausted:

@@ -7,8 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from clickstream.domain import call_limits
-from clickstream.domain.errors import ClickstreamError, Reason, ResourceExhausted
+from clickstream.domain.errors import ClickstreamError
 from clickstream.servicers.access.rate_limits import Share, Shares
 
 # Stands for the end of a stream.
@@ -21,29 +20,31 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class OpenStream:
-    """One open stream, in the task that serves it. `first` is its first request, once that is parsed."""
+    """One open stream, which one task may read while another one writes to it.
+
+    `first` is its first request, once that is parsed.
+    """
 
     def __init__(self, share: Share, shares: Shares, context: Context) -> None:
-        self._task = asyncio.current_task()
         self._share = share
         self._shares = shares
         self.context = context
         self.first: Message | None = None
-        self._waits = False
-        self._writes = False
+        self._reader: asyncio.Task[Any] | None = None
+        self._writer: asyncio.Task[Any] | None = None
         self._writes_since = 0.0
         self._error: ClickstreamError | None = None
 
     async def next(self, messages: AsyncIterator[Any]) -> Any:
         """The next message of an iterator, or `END`. Raises what `cut` was given, between two messages only."""
         if self._error is None:
-            self._waits = True
+            self._reader = asyncio.current_task()
             try:
                 return await anext(messages, END)
             except asyncio.CancelledError:
-                self._caught()
+                self._caught(self._reader)
             finally:
-                self._waits = False
+                self._reader = None
         self._raise_if_cut()
         return END
 
@@ -68,48 +69,49 @@ class OpenStream:
         return request
 
     async def write(self, response: Message | bytes) -> None:
-        """Sends a response; returns when gRPC has taken it. Raises what `cut` was given."""
-        if not isinstance(response, bytes):
-            # With sorted maps; otherwise their order differs from process to process (R14).
-            response = response.SerializeToString(deterministic=True)
-        share, bound, size = self._share, self._shares.limits.unread_bytes, len(response)
+        """Sends a response; returns when gRPC has taken it. Raises what `cut_if_unread` was given."""
+        sent = same_bytes(response)
+        share, bound, size = self._share, self._shares.limits.unread_bytes, len(sent)
         while self._error is None:
             if not share.unread_bytes or share.unread_bytes + size <= bound:
                 break
             await asyncio.sleep(ROOM_SECONDS)
-        self._raise_if_cut()
         share.unread_bytes += size
-        self._writes, self._writes_since = True, self._shares.clock()
+        self._writer, self._writes_since = asyncio.current_task(), self._shares.clock()
         try:
-            await self.context.write(response)
+            await self.context.write(sent)
         except asyncio.CancelledError:
-            self._caught()
+            self._caught(self._writer)
             self._raise_if_cut()
         except Exception as error:  # gRPC's own, which has no public class: the caller has gone
             raise asyncio.CancelledError from error
         finally:
-            self._writes = False
+            self._writer = None
             share.unread_bytes -= size
 
     def _raise_if_cut(self) -> None:
         if self._error is not None:
             raise self._error
 
-    def _caught(self) -> None:
-        """Takes a cancellation by `cut`; raises any other on."""
-        if self._error is None or self._task is None:
+    def _caught(self, task: asyncio.Task[Any] | None) -> None:
+        """Takes a cancellation of this task by `cut`; raises any other on."""
+        if self._error is None or task is None:
             raise asyncio.CancelledError
-        self._task.uncancel()
+        task.uncancel()
 
-    def cut(self, error: ClickstreamError, *, while_writing: bool) -> None:
-        """Ends the stream with this error, as soon as it waits for a message; optionally also while it writes."""
+    def cut(self, error: ClickstreamError) -> None:
+        """Ends the stream with this error as soon as it waits for a message. What it has begun to write is written."""
         self._error = error
-        if self._task is not None and (self._waits or (while_writing and self._writes)):
-            self._task.cancel()
+        if self._reader is not None:
+            self._reader.cancel()
 
-    def cut_if_unread(self) -> None:
-        """Ends the stream if its caller has taken nothing for READER_SECONDS."""
-        if self._writes and self._shares.clock() - self._writes_since > call_limits.READER_SECONDS:
-            reason, seconds = Reason.READER_TOO_SLOW, call_limits.READER_SECONDS
-            message = f"no response was taken for {seconds:.0f} s; resume the stream where it was"
-            self.cut(ResourceExhausted(reason, message, 1.0, self._share.name), while_writing=True)
+    def cut_if_unread(self, seconds: float, error: ClickstreamError) -> None:
+        """Ends the stream with this error if its caller has not taken the present response for so long."""
+        if self._writer is not None and self._shares.clock() - self._writes_since > seconds:
+            self._error = error
+            self._writer.cancel()
+
+
+def same_bytes(response: Message | bytes) -> bytes:
+    """Serializes with sorted maps; otherwise their order differs from process to process (R14)."""
+    return response if isinstance(response, bytes) else response.SerializeToString(deterministic=True)

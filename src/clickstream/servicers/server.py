@@ -112,6 +112,7 @@ class Server:
         self._health = HealthServicer()
         self._servers: list[grpc.aio.Server] = []
         self._sweeping: asyncio.Task[None] | None = None
+        self._draining: asyncio.Task[None] | None = None
 
     def listen(self, listening: Listening) -> str:
         """Opens a port; call it before `start`. Returns its address, with port 0 resolved.
@@ -154,8 +155,13 @@ class Server:
         """Stops serving (R20).
 
         Health answers NOT_SERVING, streams and new calls end with UNAVAILABLE, and accepted calls have `grace`
-        seconds to finish.
+        seconds to finish. A second call waits for the end of the first, whose grace counts.
         """
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(grace))
+        await asyncio.shield(self._draining)
+
+    async def _drain(self, grace: float) -> None:
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._health.end()
