@@ -1,10 +1,11 @@
 """The embedded mongod: a real process that stops with its parent and loses no acknowledged write."""
 
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,16 +60,71 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def test_a_second_start_finds_the_data_and_the_port(mongo: EmbeddedMongo) -> None:
+def test_a_second_start_finds_the_data_and_the_address(mongo: EmbeddedMongo) -> None:
     """R3: what was written before a stop is there after the next start, at the same address, and writable."""
-    port = mongo.port
+    before = mongo.uri
     remember(mongo, "one")
     mongo.stop()
     assert not mongo.is_running()
     mongo.start()
-    assert mongo.port == port
+    assert mongo.uri == before
     remember(mongo, "two")
     assert words(mongo) == ["one", "two"]
+
+
+def test_r19_nobody_else_on_the_machine_reaches_it(mongo: EmbeddedMongo, tmp_path: Path) -> None:
+    """R19: mongod listens on a socket in a folder of mode 0700, and on no port."""
+    assert (tmp_path / "mongodb").stat().st_mode & 0o777 == 0o700
+    sockets = {os.readlink(each) for each in Path(f"/proc/{mongo.pid}/fd").iterdir()}
+    inodes = {name.removeprefix("socket:[").removesuffix("]") for name in sockets if name.startswith("socket:")}
+    for table in ("tcp", "tcp6"):
+        rows = [line.split() for line in Path(f"/proc/{mongo.pid}/net/{table}").read_text().splitlines()[1:]]
+        assert not [row for row in rows if row[9] in inodes]
+
+
+def test_a_path_too_long_for_a_socket_uses_a_folder_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket then lies in a folder of mode 0700; one that others can enter is refused."""
+    runtime = Path(tempfile.mkdtemp(prefix="run-"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    mongo = EmbeddedMongo(tmp_path / ("long" * 30) / "mongodb", 0.25)
+    mongo.start()
+    try:
+        remember(mongo, "one")
+        [folder] = runtime.iterdir()
+        assert folder.stat().st_mode & 0o777 == 0o700
+    finally:
+        mongo.stop()
+    folder.chmod(0o755)
+    with pytest.raises(StartError, match="others can enter it"):
+        mongo.start()
+    shutil.rmtree(runtime)
+
+
+@pytest.mark.parametrize("how", ["a folder that was moved", "a folder of a version that listened on a port"])
+def test_a_folder_whose_set_names_another_address_is_reconfigured(
+    mongo: EmbeddedMongo, tmp_path: Path, how: str
+) -> None:
+    """The data of an earlier address are there and writable at the new one."""
+    remember(mongo, "one")
+    if how == "a folder that was moved":
+        mongo.stop()
+        (tmp_path / "mongodb").rename(tmp_path / "elsewhere")
+    else:
+        with pymongo.MongoClient(mongo.uri, retryWrites=False) as client:
+            client["local"]["system.replset"].update_one({}, {"$set": {"members.0.host": "127.0.0.1:27999"}})
+        mongo.stop()
+        (tmp_path / "mongodb" / "member").unlink()
+        (tmp_path / "mongodb" / "port").write_text("27999")
+        (tmp_path / "mongodb").rename(tmp_path / "elsewhere")
+    again = EmbeddedMongo(tmp_path / "elsewhere", 0.25)
+    again.start()
+    try:
+        remember(again, "two")
+        assert words(again) == ["one", "two"]
+    finally:
+        again.stop()
 
 
 def test_r3_a_killed_mongod_starts_again_with_every_acknowledged_write(mongo: EmbeddedMongo) -> None:
@@ -80,21 +136,10 @@ def test_r3_a_killed_mongod_starts_again_with_every_acknowledged_write(mongo: Em
     assert words(mongo) == ["one"]
 
 
-def test_a_taken_port_is_left_to_its_owner(mongo: EmbeddedMongo) -> None:
-    """A start whose port has been taken meanwhile moves the replica set to a free one, with its data."""
-    remember(mongo, "one")
-    mongo.stop()
-    with socket.create_server(("127.0.0.1", mongo.port)) as owner:
-        mongo.start()
-        assert mongo.port != owner.getsockname()[1]
-        remember(mongo, "two")
-        assert words(mongo) == ["one", "two"]
-
-
 def test_a_folder_in_use_is_explained(mongo: EmbeddedMongo, tmp_path: Path) -> None:
     """A second start in the same folder is refused with what to do instead, and harms nothing."""
     second = EmbeddedMongo(tmp_path / "mongodb", 0.25)
-    with pytest.raises(StartError, match=rf"in use.*pid {mongo.pid}\b.*MONGODB_URI='mongodb://.*:{mongo.port}/"):
+    with pytest.raises(StartError, match=rf"in use.*pid {mongo.pid}\b.*MONGODB_URI='{mongo.uri.partition('?')[0]}"):
         second.start()
     remember(mongo, "still here")
     assert words(mongo) == ["still here"]

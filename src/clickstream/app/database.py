@@ -11,6 +11,7 @@ from clickstream.app.settings import Settings
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.dao.mongo.connection import connect
 from clickstream.dao.mongo.schema import prepare_schema
+from clickstream.dao.mongo.starting import database_name, starting
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import StartError
 
@@ -25,13 +26,17 @@ def store(settings: Settings, uri: str) -> Iterator[MongoDao]:
     """Connects to the store, prepares its schema, and yields it.
 
     Raises:
+        ValueError: MONGODB_URI or CLICKSTREAM_DATABASE is wrong; the message says what, without a secret.
         errors.Unavailable: The store does not answer.
         StartError: Its data is of another version of this service.
     """
-    with contextlib.closing(connect(uri, settings.store_timeout)) as client:
-        dao = MongoDao(client[settings.database])
-        dao.ping()
-        prepare_schema(client[settings.database])
+    name = database_name(uri, settings.database if "database" in settings.model_fields_set else "")
+    with contextlib.ExitStack() as stack:
+        with starting(uri, name):
+            client = stack.enter_context(contextlib.closing(connect(uri, settings.store_timeout)))
+            dao = MongoDao(client[name])
+            dao.ping()
+            prepare_schema(client[name])
         yield dao
 
 

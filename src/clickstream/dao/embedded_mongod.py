@@ -2,14 +2,16 @@
 
 import contextlib
 import functools
+import hashlib
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
@@ -20,15 +22,18 @@ from clickstream.processes.parent_death import stop_with_parent
 REPLICA_SET = "clickstream"
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+# The mode of a folder that only its owner can enter, and the longest path of a Unix socket on Linux.
+PRIVATE = 0o700
+SOCKET_PATH_BYTES = 107
 # Names the process that started a mongod, so that a later start recognises an orphan, which is stopping already.
 PARENT_VARIABLE = "CLICKSTREAM_MONGOD_PARENT"
 
 
 class EmbeddedMongo:
-    """A mongod on loopback that stops with this process, also if this process is killed.
+    """A mongod that stops with this process, also if this process is killed.
 
-    Start it from a thread that lives as long as it should: Linux ties the child's life to the thread that
-    started it.
+    It listens on a Unix socket in a folder that only this user can enter, and on no port. Start it from a thread that
+    lives as long as it should: Linux ties the child's life to the thread that started it.
 
     Args:
         folder: The data folder; made if it does not exist.
@@ -40,12 +45,12 @@ class EmbeddedMongo:
         self._log = self._folder / "mongod.log"
         self._cache_gb = cache_gb
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self._socket = _socket_path(self._folder)
 
     @property
     def uri(self) -> str:
         """The connection string. Direct, because the one member needs no discovery."""
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+        return f"mongodb://{quote(str(self._socket), safe='')}/?directConnection=true"
 
     @property
     def pid(self) -> int:
@@ -62,33 +67,43 @@ class EmbeddedMongo:
         Raises:
             StartError: no mongod is installed, or the data folder is in use or unusable.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_folders()
         self._refuse_folder_in_use()
-        again = self.port  # the port of this object's earlier start, which its clients know
-        port_file = self._folder / "port"
-        before = again or _number(port_file)
-        self.port = _free_port(before)
-        if again and self.port != again:
-            self.port = again
-            raise StartError(f"port {again} of the embedded MongoDB is taken by another process")
+        # The replica set's configuration names its one member by its socket, so a folder that was moved, or that is
+        # of a version which listened on a port, is reconfigured. The file is written at the end: after a crash in
+        # between, that is done again.
+        member_file = self._folder / "member"
+        moved = (self._folder / "WiredTiger").exists() and _content(member_file) != str(self._socket)
         try:
-            if self.port != before and (self._folder / "WiredTiger").exists():
-                # The port file is written again at the end: after a crash in between, the move is repeated.
-                port_file.unlink(missing_ok=True)
+            if moved:
                 self._move()
             self._spawn("--replSet", REPLICA_SET)
             self._wait_until_writable()
         except BaseException:
             self._end()
             raise
-        port_file.write_text(str(self.port))
+        member_file.write_text(str(self._socket))
+
+    def _make_folders(self) -> None:
+        """Makes the folders of data and socket, which only this user can enter. Raises StartError."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.chmod(PRIVATE)
+            self._socket.parent.mkdir(PRIVATE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(
+                f"the data folder {self._folder} (CLICKSTREAM_DATA_DIR) cannot be used: {error.strerror}"
+            ) from error
+        found = self._socket.parent.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise StartError(f"{self._socket.parent} belongs to another user, or others can enter it: remove it")
 
     def _spawn(self, *options: str) -> None:
         # A clean stop empties the lock file; after a kill it stays, and mongod recovers from its journal.
         self._process = subprocess.Popen(
             [
-                *[str(_mongod(self._folder)), "--dbpath", str(self._folder), "--port", str(self.port)],
-                *["--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet", "--logappend", "--logpath", str(self._log)],
+                *[str(_mongod(self._folder)), "--dbpath", str(self._folder), "--bind_ip", str(self._socket)],
+                *["--quiet", "--logappend", "--logpath", str(self._log)],
                 *["--wiredTigerCacheSizeGB", str(self._cache_gb)],
                 *["--setParameter", "diagnosticDataCollectionEnabled=false", *options],
             ],
@@ -102,24 +117,23 @@ class EmbeddedMongo:
         )
 
     def _move(self) -> None:
-        """Writes the new port into the replica set's configuration, which names its one member by port.
+        """Writes the socket into the replica set's configuration, which names its one member.
 
         mongod runs as a standalone server meanwhile: as a member of a set that does not list its own address,
-        it would wait half a minute for the old port. This is MongoDB's documented way to change a member's host
+        it would wait half a minute for the old one. This is MongoDB's documented way to change a member's host
         name offline.
         """
         self._spawn()
         with pymongo.MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=500) as client:
             self._poll(lambda: bool(client.admin.command("ping")))
             client["local"]["system.replset"].update_one(
-                {"_id": REPLICA_SET}, {"$set": {"members.0.host": f"127.0.0.1:{self.port}"}}
+                {"_id": REPLICA_SET}, {"$set": {"members.0.host": str(self._socket)}}
             )
         self._end()
 
     def stop(self) -> None:
         """Stops mongod cleanly; kills it if it has not stopped after `STOP_SECONDS`."""
         self._end()
-        self.port = 0
 
     def _end(self) -> None:
         if self._process is None:
@@ -137,11 +151,10 @@ class EmbeddedMongo:
         deadline = time.monotonic() + STOP_SECONDS
         while pid := self._running_pid():
             if not _is_orphan(pid) or time.monotonic() > deadline:
-                port = _number(self._folder / "port") or "PORT"
                 raise StartError(
                     f"the data folder {self._folder} is in use by the embedded MongoDB of another server "
                     f"(mongod pid {pid}). To run a second server on the same data, start it with "
-                    f"MONGODB_URI='mongodb://127.0.0.1:{port}/?directConnection=true'; "
+                    f"MONGODB_URI='{self.uri}'; "
                     "otherwise set another CLICKSTREAM_DATA_DIR."
                 )
             time.sleep(0.05)
@@ -163,7 +176,7 @@ class EmbeddedMongo:
                 try:
                     client.admin.command("replSetGetConfig")
                 except OperationFailure:  # the first start
-                    members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
+                    members = [{"_id": 0, "host": str(self._socket)}]
                     client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
                 return False
 
@@ -214,21 +227,21 @@ def _mongod(folder: Path) -> Path:
     return copy
 
 
-def _number(file: Path) -> int:
-    """The number in a file; 0 if the file has none, as after a start on a full disk."""
+def _content(file: Path) -> str:
+    """The content of a file; "" if there is none, or if it is no text, as after a start on a full disk."""
     with contextlib.suppress(OSError, ValueError):
-        return int(file.read_text())
-    return 0
+        return file.read_text()
+    return ""
 
 
-def _free_port(wanted: int) -> int:
-    """The wanted loopback port if it is free, otherwise any free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise StartError("no free loopback port for the embedded MongoDB")
+def _socket_path(folder: Path) -> Path:
+    """Where the mongod of a data folder listens: in the folder or, if that path is too long, in one of this user's."""
+    inside = folder / "mongod.sock"
+    if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES:
+        return inside
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return base / f"clickstream-{os.geteuid()}" / f"{name}.sock"
 
 
 def _is_orphan(pid: int) -> bool:
