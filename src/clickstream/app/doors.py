@@ -75,6 +75,7 @@ def doors(settings: Settings) -> Doors:
         calls_per_second=settings.caller_calls,
         bytes_per_second=settings.caller_mb * MEBIBYTE,
         streams=settings.caller_streams,
+        bulk_reads=settings.caller_bulk_reads,
         unread_bytes=settings.caller_unread_mb * MEBIBYTE,
         calls_in_hand=settings.calls_in_hand,
     )

@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     caller_calls: int = Field(10_000, ge=1, description="Calls a second of one caller, in one process.")
     caller_mb: int = Field(256, ge=1, description="MiB of requests a second of one caller, in one process.")
     caller_streams: int = Field(200, ge=1, description="Open streams of one caller, in one process.")
+    caller_bulk_reads: int = Field(
+        24, ge=1, description="Open streams of sessions, inputs, lineage or models of one caller, in one process."
+    )
     caller_unread_mb: int = Field(
         64, ge=1, description="MiB of responses that one caller may leave unread, in one process; streams then wait."
     )

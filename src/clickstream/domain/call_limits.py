@@ -17,6 +17,8 @@ class CallLimits:
     """Request bytes of one caller; a stream that is faster is slowed down, a call is refused."""
     streams: int = 200
     """Open streams of one caller."""
+    bulk_reads: int = 24
+    """Open streams of one caller that hand out sessions, inputs, lineage or models: each keeps two pages in memory."""
     unread_bytes: int = 64 * 1024 * 1024
     """Responses of streams that one caller has not taken yet. Its streams wait beyond it."""
     calls_in_hand: int = 4_000
@@ -37,5 +39,11 @@ REFUSALS_PER_SECOND = 5.0
 """Calls without a valid token that one address may make, on average; it may make ten times as many at once."""
 READER_SECONDS = 60.0
 """Time after which a stream ends whose caller takes no response."""
+AT_ONCE = 8
+"""Requests of one caller that are received at once; each may take `limits.TRANSPORT_BYTES`. Beyond it they queue."""
+QUEUED_AT_ONCE = 2
+"""Queued requests of one caller that are received at once."""
+RECEIVE_SECONDS = 30.0
+"""Time that a queued request may take to arrive once it is received."""
 CALLERS = 10_000
 """Callers that are remembered. Beyond it the one that was quiet longest is forgotten, unless it has streams."""

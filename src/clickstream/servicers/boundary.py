@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from clickstream.contract.statuses import defect_status, grpc_status
 from clickstream.domain import limits
-from clickstream.domain.call_limits import READER_SECONDS, CallLimits
+from clickstream.domain.call_limits import READER_SECONDS, RECEIVE_SECONDS, CallLimits
 from clickstream.domain.errors import (
     ClickstreamError,
     FieldViolation,
@@ -34,8 +34,21 @@ QUIET_CHECKS = 5
 # A stop lets a caller take the response that is being written, and the status of a cut stream, for so long.
 WRITE_SECONDS = 0.5
 
+# Streams that keep pages of sessions, or pieces of a model, in memory.
+BULK_READS = frozenset(
+    (
+        *("BatchService/StreamBatchSessions", "TrainingService/StreamTrainingInputs"),
+        *("ModelService/StreamModelLineage", "ModelService/DownloadModel", "ModelHostService/ReadModel"),
+    )
+)
+# Messages of a stream from this size on take turns: parsing and checking one takes milliseconds.
+TURN_BYTES = 16 * 1024
+
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """Who makes the present call; None where no tokens are configured."""
+
+RECEIVING: ContextVar[set[asyncio.Task[Any]] | None] = ContextVar("receiving", default=None)
+"""The calls of the present caller whose requests are still arriving, the present one among them."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Admit = Callable[[Context], None]
@@ -58,6 +71,7 @@ class Boundary:
         self._arrivals = 0
         self._in_hand = 0
         self._streams: set[OpenStream] = set()
+        self._turn = asyncio.Lock()
 
     @property
     def shares(self) -> Shares:
@@ -90,6 +104,25 @@ class Boundary:
             await asyncio.sleep(SWEEP_SECONDS)
             for stream in list(self._streams):
                 stream.cut_if_unread(READER_SECONDS, _too_slow())
+
+    def queued(self, handler: Any) -> Any:
+        """Makes of a wrapped unary method one that receives its request only when its caller's share has room."""
+        behaviour = handler.unary_unary
+
+        async def call(_: Any, context: Any) -> None:
+            share = self._share(context) if CALLER.get() else self._shares.of("")
+            request = grpc.aio.EOF  # type: ignore[attr-defined]  # its published types lack it
+            async with share.room:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(RECEIVE_SECONDS):
+                        request = await context.read()
+            if isinstance(request, bytes):
+                answer = await behaviour(request, context)
+                await context.write(_serialized(answer))
+            else:
+                await _end(context, grpc_status(_request_late()))
+
+        return grpc.stream_stream_rpc_method_handler(call, None, None)
 
     async def stop(self) -> None:
         """Ends streams with UNAVAILABLE and takes no new call, until no new call arrives (R20).
@@ -128,9 +161,12 @@ class Boundary:
         audit = self._audit.of(method) if self._audit else None
 
         async def call(request: bytes, context: Any) -> Any:
+            if receiving := RECEIVING.get():
+                receiving.discard(asyncio.current_task())
             self._arrivals += 1
             self._in_hand += 1
             parsed, ended = None, "CANCELLED"
+            address = address_of(context.peer()) if audit else ""  # gRPC forgets it when the caller goes away
             try:
                 try:
                     if self._stopping:
@@ -149,7 +185,7 @@ class Boundary:
                     ended = status.code.name
                 finally:
                     if audit:
-                        audit(CALLER.get(), context, parsed, ended)
+                        audit(CALLER.get(), address, parsed, ended)
                 request, parsed = b"", None
                 await context.abort_with_status(status)
                 raise AssertionError("abort returned")
@@ -173,13 +209,14 @@ class Boundary:
             self._in_hand += 1
             stream: OpenStream | None = None
             ended = "CANCELLED"
+            address = address_of(context.peer()) if audit else ""
             try:
                 try:
                     if self._stopping:
                         await self._refuse_late()
                     if admit:
                         admit(context)
-                    with self._opened(request, context) as stream:
+                    with self._opened(request, context, method) as stream:
                         await serve(request, stream)
                     ended = "OK"
                     return
@@ -188,7 +225,7 @@ class Boundary:
                     ended = status.code.name
                 finally:
                     if audit:
-                        audit(CALLER.get(), context, stream.first if stream else None, ended)
+                        audit(CALLER.get(), address, stream.first if stream else None, ended)
                 request = stream = None
                 await _end(context, status)
             finally:
@@ -197,22 +234,27 @@ class Boundary:
         return call
 
     @contextlib.contextmanager
-    def _opened(self, request: Any, context: Context) -> Iterator[OpenStream]:
-        share = self._share(context)
+    def _opened(self, request: Any, context: Context, method: str) -> Iterator[OpenStream]:
+        share, bulk = self._share(context), method in BULK_READS
         share.take_call(len(request) if isinstance(request, bytes) else 0, self._shares.clock())
         if share.streams >= share.most_streams:
             raise ResourceExhausted(
                 Reason.STREAMS_EXCEEDED, f"one caller may have {share.streams} streams open", 1.0, share.name
             )
+        if bulk and share.bulk_reads >= self._shares.limits.bulk_reads:
+            message = f"one caller may have {share.bulk_reads} streams of this kind open"
+            raise ResourceExhausted(Reason.STREAMS_EXCEEDED, message, 1.0, share.name)
         if self._in_hand > self._shares.limits.calls_in_hand:
             raise _busy()
         stream = OpenStream(share, self._shares, context)
         share.streams += 1
+        share.bulk_reads += bulk
         self._streams.add(stream)
         try:
             yield stream
         finally:
             share.streams -= 1
+            share.bulk_reads -= bulk
             self._streams.discard(stream)
 
     def _streaming(
@@ -231,6 +273,17 @@ class Boundary:
 
         return serve
 
+    async def _in_turn(self, parse: Callable[[Any], Any], requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        """Parses requests. Of all streams' large ones, one is parsed before other calls get their turn."""
+        async for request in requests:
+            if len(request) < TURN_BYTES:
+                yield parse(request)
+                continue
+            async with self._turn:
+                message = parse(request)
+                await asyncio.sleep(0)
+            yield message
+
     def _duplex(
         self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], _: bool
     ) -> Callable[[Any, OpenStream], Any]:
@@ -240,13 +293,17 @@ class Boundary:
         """
 
         async def serve(received: Any, stream: OpenStream) -> None:
-            await behaviour((parse(request) async for request in stream.received(aiter(received))), stream)
+            await behaviour(self._in_turn(parse, stream.received(aiter(received))), stream)
 
         return serve
 
 
 def _shutting_down() -> Unavailable:
     return Unavailable(Reason.SHUTTING_DOWN, "the server is shutting down; retry on another server")
+
+
+def _request_late() -> InvalidArgument:
+    return InvalidArgument([FieldViolation("", "the request did not arrive")])
 
 
 def _too_slow() -> ResourceExhausted:

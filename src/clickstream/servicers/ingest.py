@@ -109,11 +109,11 @@ class IngestStream:
             if request.HasField("session"):
                 draft = admission.session(request.session, at)
                 await self._commit.wait_for_room(size)
-                done, answer = self._commit.append_session(draft), partial(_session_answer, draft)
+                done, answer = self._commit.append_session(draft, streamed=True), partial(_session_answer, draft)
             elif request.HasField("events"):
                 drafts, rejected = admission.events(request.events, at, "events.")
                 await self._commit.wait_for_room(size)
-                done = self._commit.append_events(EventPush(request.events.session_id, drafts))
+                done = self._commit.append_events(EventPush(request.events.session_id, drafts), streamed=True)
                 answer = partial(self._events_answer, drafts, rejected)
             else:
                 raise InvalidArgument([FieldViolation("content", "is required: a session or events")])

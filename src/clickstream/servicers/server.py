@@ -39,6 +39,8 @@ OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
     # Without a bound, a client that opens and resets streams (CVE-2023-44487) takes gigabytes.
     ("grpc.max_concurrent_streams", 1_000),
+    # gRPC would let each stream send megabytes ahead on a fast network, before anybody asks for them.
+    ("grpc.http2.bdp_probe", 0),
 ]
 
 # The health name that says whether calls can succeed. The empty name says that the process lives.
@@ -91,7 +93,10 @@ class _Registry:
                 continue
             wrap = partial(self._boundary.wrap, handler, f"{short}/{name}")
             admit = admit_by_certificate(tokens, self._boundary.shares, scope)
-            self.methods[path] = Method(scope, wrap(), wrap(admit))
+            served = wrap()
+            has_stream = handler.request_streaming or handler.response_streaming
+            queued = served if has_stream else self._boundary.queued(served)
+            self.methods[path] = Method(scope, served, queued, wrap(admit))
 
 
 class Server:

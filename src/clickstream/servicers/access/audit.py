@@ -10,7 +10,6 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from clickstream.servicers.access.rate_limits import address_of
 from clickstream.servicers.access.tokens import Caller
 
 AUDITED = {
@@ -30,7 +29,7 @@ _PERSONAL = {"user_id", "user_ids"}
 _FILE_MODE = 0o600
 
 logger = logging.getLogger("clickstream.audit")
-Note = Callable[[Caller | None, Any, Message | None, str], None]
+Note = Callable[[Caller | None, str, Message | None, str], None]
 
 
 class AuditLog:
@@ -59,12 +58,12 @@ class AuditLog:
         if method not in AUDITED:
             return None
 
-        def note(caller: Caller | None, context: Any, request: Message | None, status: str) -> None:
+        def note(caller: Caller | None, address: str, request: Message | None, status: str) -> None:
             self._write(
                 {
                     "at": self._now().isoformat(timespec="milliseconds"),
                     "caller": caller.name if caller else "",
-                    "address": address_of(context.peer()),
+                    "address": address,
                     "method": method,
                     "ids": dict(_ids(request)) if request is not None else {},
                     "status": status,

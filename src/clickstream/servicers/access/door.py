@@ -1,5 +1,6 @@
 """A door: what one port serves, and to whom. A call is let in or refused before its body is read."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,11 +8,12 @@ from typing import Any, NamedTuple
 import grpc
 
 from clickstream.contract.statuses import grpc_status
+from clickstream.domain import call_limits
 from clickstream.domain.errors import ClickstreamError, PermissionDenied, Reason
-from clickstream.servicers.access.rate_limits import Shares, address_of
+from clickstream.servicers.access.rate_limits import Share, Shares, address_of
 from clickstream.servicers.access.scopes import Scope, holds
 from clickstream.servicers.access.tokens import Caller, TokenFile, bearer_token
-from clickstream.servicers.boundary import CALLER
+from clickstream.servicers.boundary import CALLER, RECEIVING
 
 _NAMES = ("x509_subject_alternative_name", "x509_common_name")
 
@@ -21,12 +23,14 @@ logger = logging.getLogger(__name__)
 class Method(NamedTuple):
     """A method of a door.
 
-    `handler` serves a call that was let in. `by_certificate` first asks `admit_by_certificate`: a client certificate
+    `handler` serves a call that was let in, `queued` one whose request waits before it is received; for a method with
+    a stream of requests both are the same. `by_certificate` first asks `admit_by_certificate`: a client certificate
     is known only inside the call.
     """
 
     scope: Scope
     handler: Any
+    queued: Any
     by_certificate: Any
 
 
@@ -46,15 +50,34 @@ class Door(grpc.GenericRpcHandler):
     def service(self, handler_call_details: Any) -> Any:
         """What serves a call; None if the door does not have its method."""
         method = self._methods.get(handler_call_details.method)
-        if method is None or self._tokens is None or method.scope is Scope.OPEN:
-            return method and method.handler
+        if method is None:
+            return None
+        if self._tokens is None or method.scope is Scope.OPEN:
+            return self._received(method, self._shares.of(""))
         try:
             token = bearer_token(handler_call_details.invocation_metadata or ())
             if token is None and self._tokens.binds_certificates:
                 return method.by_certificate
-            require(self._tokens.by_token(token) if token else self._tokens.by_certificate(()), method.scope)
+            caller = self._tokens.by_token(token) if token else self._tokens.by_certificate(())
+            require(caller, method.scope)
         except ClickstreamError as error:
             return self._refusal(error)
+        return self._received(method, self._shares.of(caller.name, caller.limits))
+
+    def _received(self, method: Method, share: Share) -> Any:
+        """What receives a request: at once, or in turn where its caller sends many at the same time.
+
+        gRPC keeps a request in memory while it arrives: a thousand large ones would take gigabytes.
+        """
+        if method.handler is method.queued:
+            return method.handler
+        if len(share.receiving) >= call_limits.AT_ONCE:
+            return method.queued
+        task = asyncio.current_task()
+        if task is not None:
+            share.receiving.add(task)
+            RECEIVING.set(share.receiving)
+            task.add_done_callback(share.receiving.discard)
         return method.handler
 
     def _refusal(self, error: ClickstreamError) -> Any:

@@ -1,8 +1,10 @@
 """What each caller has used of its share: a token bucket of calls and one of bytes, and its open streams (R23)."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from clickstream.domain import call_limits
 from clickstream.domain.call_limits import CallLimits, OwnLimits
@@ -44,12 +46,27 @@ class RateLimit:
 class Share:
     """What one caller has used, and of what. `own` is what it may use, where that differs from other callers."""
 
-    __slots__ = ("_bytes", "_calls", "most_streams", "name", "own", "streams", "unread_bytes")
+    __slots__ = (
+        "_bytes",
+        "_calls",
+        "bulk_reads",
+        "most_streams",
+        "name",
+        "own",
+        "receiving",
+        "room",
+        "streams",
+        "unread_bytes",
+    )
 
     def __init__(self, name: str, limits: CallLimits, own: OwnLimits | None, now: float) -> None:
         self.name = name
         self.streams = 0
+        self.bulk_reads = 0
         self.unread_bytes = 0
+        # The tasks of calls whose request has not arrived yet, and the room for those beyond AT_ONCE.
+        self.receiving: set[asyncio.Task[Any]] = set()
+        self.room = asyncio.Semaphore(call_limits.QUEUED_AT_ONCE)
         self.limit(limits, own, now)
 
     def limit(self, limits: CallLimits, own: OwnLimits | None, now: float) -> None:
@@ -104,7 +121,7 @@ class Shares:
             if len(self._shares) <= call_limits.CALLERS:
                 return
             name, share = next(iter(self._shares.items()))
-            if share.streams:
+            if share.streams or share.receiving:
                 self._shares.move_to_end(name)
             else:
                 del self._shares[name]
