@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._expected = None if expected is None else b"\0" + struct.pack(">I", len(expected)) + expected
         self._stream = 1
         self._window = WINDOW
-        self._queued: deque[bytes] = deque()
+        self._queued: deque[tuple[int, bytes]] = deque()
         self._buffer = b""
         self._started_at: dict[int, float] = {}
         self.outcome = Outcome()
@@ -108,16 +108,16 @@ class Connection(asyncio.Protocol):
             self._started_at[stream] = now
             message = b"\0" + struct.pack(">I", len(body)) + body
             head = _frame(HEADERS, END_HEADERS, stream, self._headers)
-            self._queued.append(
-                head
-                + b"".join(
-                    _frame(DATA, END_STREAM * (at + MAX_FRAME >= len(message)), stream, message[at : at + MAX_FRAME])
-                    for at in range(0, len(message), MAX_FRAME)
-                )
+            frames = head + b"".join(
+                _frame(DATA, END_STREAM * (at + MAX_FRAME >= len(message)), stream, message[at : at + MAX_FRAME])
+                for at in range(0, len(message), MAX_FRAME)
             )
-        while self._queued and (size := len(self._queued[0])) <= self._window:
+            self._queued.append((len(message), frames))
+        # Only the content of DATA frames counts in the window (RFC 9113, 6.9).
+        while self._queued and self._queued[0][0] <= self._window:
+            size, frames = self._queued.popleft()
             self._window -= size
-            out.append(self._queued.popleft())
+            out.append(frames)
         if out:
             self._transport.write(b"".join(out))
         if not self._started_at:

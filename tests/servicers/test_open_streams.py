@@ -18,6 +18,7 @@ from support.builders import create_request, session_drafts
 from support.memory_store import MemoryDao
 from support.servers import PATIENCE, InProcessServer, detail, reason, refused, wait_for
 
+from clickstream.domain import call_limits
 from clickstream.domain.call_limits import CallLimits
 from clickstream.servicers import boundary, open_streams
 
@@ -187,3 +188,32 @@ def test_compressed_requests_are_refused(server: InProcessServer) -> None:
         error = refused(create, bomb, compression=grpc.Compression.Gzip, timeout=PATIENCE)
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED
         assert create(create_request("s-1").SerializeToString(), timeout=PATIENCE)
+
+
+def test_r23_requests_that_queue_are_served_like_others(
+    server: InProcessServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R23: beyond the number that is received at once, requests wait their turn, and none is lost or refused."""
+    monkeypatch.setattr(call_limits, "AT_ONCE", 0)
+    made = [server.clickstream.CreateSession.future(create_request(f"s-{number}")) for number in range(100)]
+    assert [each.result(PATIENCE).created for each in made] == [True] * 100
+    assert reason(refused(server.clickstream.GetSession, ABSENT)) == "SESSION_NOT_FOUND"
+    error = refused(server.clickstream.GetSession, clickstream_service_pb2.GetSessionRequest())
+    assert (error.code(), reason(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+
+
+def test_r23_a_request_that_never_arrives_ends(server: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R23: a queued call whose body does not come is ended, and makes room for others."""
+    monkeypatch.setattr(call_limits, "AT_ONCE", 0)
+    monkeypatch.setattr(boundary, "RECEIVE_SECONDS", 0.2)
+    held = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        held.wait(PATIENCE)
+        yield b""
+
+    path = "/embedding_studio.clickstream.v1.ClickstreamService/CreateSession"
+    calls = [server.channel.stream_unary(path).future(nothing(), timeout=PATIENCE) for _ in range(4)]
+    assert server.clickstream.CreateSession(create_request("s-1"), timeout=PATIENCE).created
+    assert {call.exception(PATIENCE).code() for call in calls} == {grpc.StatusCode.INVALID_ARGUMENT}
+    held.set()

@@ -70,7 +70,8 @@ _TROUBLES = {
     "WRONG_VERSION_NUMBER": "the service talks plain text: leave --tls-ca out, or use its TLS port",
     "CERTIFICATE_REQUIRED": "the service asks for a client certificate: --tls-cert and --tls-key",
     "TLSV1_ALERT_UNKNOWN_CA": "the service does not accept the client certificate in --tls-cert",
-    "Socket closed": "the connection was closed at once: the service may want TLS (--tls-ca) or another certificate",
+    "Socket closed": "the connection was closed at once: the service may want TLS (--tls-ca) or a client certificate "
+    "(--tls-cert)",
 }
 """A part of gRPC's words → what it means."""
 _DEFECTS = {"INTERNAL", "UNKNOWN", "DATA_LOSS"}

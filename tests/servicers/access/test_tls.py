@@ -54,7 +54,9 @@ def test_r24_a_new_certificate_is_shown_and_open_connections_stay(tmp_path: Path
             assert reason(refused(stub.GetSession, ABSENT)) == "SESSION_NOT_FOUND"
             authority.issue(HOST)
             certificate.reload()
-            assert presented(server.address, authority.file) != before
+            now_shown = presented(server.address, authority.file)
+            assert now_shown != before
+            assert [presented(server.address, authority.file) for _ in range(20)] == [now_shown] * 20
             assert reason(refused(stub.GetSession, ABSENT)) == "SESSION_NOT_FOUND"
 
 
@@ -64,7 +66,7 @@ def test_r24_broken_files_leave_the_certificate_in_force(tmp_path: Path, broken:
     authority = Authority(tmp_path)
     files = TlsFiles(*authority.issue(HOST), authority.file)
     certificate = ServerCertificate(files)
-    kept = certificate._configuration
+    certificate.credentials()
     if broken == "missing key":
         files.key.unlink()
     elif broken == "another key":
@@ -76,7 +78,7 @@ def test_r24_broken_files_leave_the_certificate_in_force(tmp_path: Path, broken:
     with pytest.raises(ValueError, match=r"cannot be read|not that of|not in PEM|cannot be used") as refusal:
         certificate.reload()
     assert str(tmp_path) in str(refusal.value)
-    assert certificate._configuration is kept
+    assert certificate._taken() is None
 
 
 def test_r19_a_client_certificate_is_a_caller(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -27,7 +28,7 @@ class ServerCertificate:
     def __init__(self, files: TlsFiles) -> None:
         """Reads the files. Raises ValueError if they cannot be used; the message names the file."""
         self._files = files
-        self.reload()
+        self._new: grpc.ServerCertificateConfiguration | None = self._read()
 
     @property
     def files(self) -> list[Path]:
@@ -37,17 +38,24 @@ class ServerCertificate:
 
     def reload(self) -> None:
         """Reads the files again. Raises ValueError, and keeps the certificate, if they cannot be used together."""
+        self._new = self._read()
+
+    def _read(self) -> grpc.ServerCertificateConfiguration:
         check_pair(self._files.certificate, self._files.key)
         ca = self._files.client_ca
         if ca is not None:
             check_authorities(ca)
-        self._configuration = grpc.ssl_server_certificate_configuration(
+        return grpc.ssl_server_certificate_configuration(
             [(content(self._files.key), content(self._files.certificate))],
             root_certificates=content(ca) if ca else None,
         )
 
     def credentials(self) -> grpc.ServerCredentials:
-        """What a port listens with. gRPC asks for the present certificate at every handshake."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._configuration, lambda: self._configuration, self._files.client_ca is not None
-        )
+        """What the port listens with; for one port. gRPC asks at every handshake whether there is a new certificate."""
+        taken: Any = self._taken  # the published types do not know that None means unchanged
+        return grpc.dynamic_ssl_server_credentials(taken(), taken, self._files.client_ca is not None)
+
+    def _taken(self) -> grpc.ServerCertificateConfiguration | None:
+        """The certificate if it is new. gRPC frees what it is given: the same one twice would crash the process."""
+        new, self._new = self._new, None
+        return new
