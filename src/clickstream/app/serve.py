@@ -131,7 +131,7 @@ async def _serving(
         finally:
             for task in tasks:
                 task.cancel()
-            await server.drain(settings.shutdown_grace)
+            await server.drain(settings.shutdown_grace, process_ends=True)
             await refusals.flush()
             await host.close()
             await embedding.close()

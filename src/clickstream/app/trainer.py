@@ -42,7 +42,7 @@ async def serve_trainer(settings: Settings) -> None:
             async with kept_up_to_date(opening.from_files):
                 await until_stopped(settings, *addresses)
         finally:
-            await server.drain(settings.shutdown_grace)
+            await server.drain(settings.shutdown_grace, process_ends=True)
             await embedding.close()
 
 

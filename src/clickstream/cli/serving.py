@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ def settings_of(**given: object) -> "Settings":
 
 
 def run_server(main_coroutine: Coroutine[Any, Any, None]) -> None:
-    """Runs a server on uvloop until it is stopped. If it cannot start, one line says why.
+    """Runs a server on uvloop until it is stopped, and ends the process. If it cannot start, one line says why.
 
     The exit code is then 2 if a setting or a file is wrong, 4 if its store or trainer is away, and otherwise 1.
     """
@@ -40,10 +41,19 @@ def run_server(main_coroutine: Coroutine[Any, Any, None]) -> None:
 
     from clickstream.domain.errors import ClickstreamError, StartError, Unavailable
 
+    async def to_the_end() -> None:
+        await main_coroutine
+        # Ports are still open, and new calls are refused, until the kernel closes them: see `Server.drain`. Taking
+        # the event loop and gRPC apart would cancel the calls of this moment instead.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ExitCode.DONE)
+
     logging.getLogger("clickstream").setLevel(logging.INFO)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main_coroutine)
+            runner.run(to_the_end())
     except Unavailable as error:
         end(str(error), ExitCode.SERVER_AWAY)
     except (ClickstreamError, ValueError) as error:

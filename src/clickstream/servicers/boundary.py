@@ -117,8 +117,9 @@ class Boundary:
                     async with asyncio.timeout(RECEIVE_SECONDS):
                         request = await context.read()
             if isinstance(request, bytes):
-                answer = await behaviour(request, context)
-                await context.write(_serialized(answer))
+                # Handed over, not kept: an abort keeps this frame until the garbage collector looks.
+                held, request = [request], None
+                await context.write(_serialized(await behaviour(held.pop(), context)))
             else:
                 await _end(context, grpc_status(_request_late()))
 

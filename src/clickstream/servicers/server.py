@@ -156,22 +156,34 @@ class Server:
         """Publishes whether the store answers, under the health name `readiness`."""
         self._health.set(READINESS, SERVING if ready else NOT_SERVING)
 
-    async def drain(self, grace: float) -> None:
+    async def drain(self, grace: float, *, process_ends: bool = False) -> None:
         """Stops serving (R20).
 
         Health answers NOT_SERVING, streams and new calls end with UNAVAILABLE, and accepted calls have `grace`
-        seconds to finish. A second call waits for the end of the first, whose grace counts.
+        seconds to finish. A second call waits for the end of the first, whose arguments count.
+
+        Args:
+            grace: In seconds.
+            process_ends: Leaves the ports open, where every new call is refused, to the end of the process. When
+                gRPC closes a port, it ends calls that arrive at the same moment as CANCELLED, which clients take for
+                their own doing; when the process ends, they are UNAVAILABLE.
         """
         if self._draining is None:
-            self._draining = asyncio.create_task(self._drain(grace))
+            self._draining = asyncio.create_task(self._drain(grace, process_ends))
         await asyncio.shield(self._draining)
 
-    async def _drain(self, grace: float) -> None:
+    async def _drain(self, grace: float, process_ends: bool) -> None:
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._health.end()
         await asyncio.sleep(NOTICE_SECONDS)
         await self._boundary.stop()
+        if process_ends:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._boundary.close()
+            await asyncio.sleep(NOTICE_SECONDS)  # the last answers are on their way
+            return
         stops = [asyncio.create_task(server.stop(grace)) for server in self._servers]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
