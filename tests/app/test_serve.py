@@ -113,7 +113,7 @@ def test_r20_readiness_falls_while_mongodb_is_away(serve: Callable[..., ServePro
     [
         ({"CLICKSTREAM_IMPORTANCE_POLICY": "/nowhere.toml"}, "importance policy /nowhere.toml"),
         ({"CLICKSTREAM_RUN_LEASE": "soon"}, "CLICKSTREAM_RUN_LEASE"),
-        ({"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"}, "store"),
+        ({"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"}, "MongoDB"),
     ],
 )
 def test_a_failed_start_is_explained_in_a_line(tmp_path: Path, environment, reason_in_log: str) -> None:

@@ -128,7 +128,7 @@ def test_an_address_that_cannot_be_shared_is_refused(listen: str) -> None:
         ({"CLICKSTREAM_IMPORTANCE_POLICY": "/nowhere.toml"}, "importance policy /nowhere.toml", ExitCode.WRONG_USE),
         (
             {"MONGODB_URI": "mongodb://127.0.0.1:1/?directConnection=true", "CLICKSTREAM_STORE_TIMEOUT": "1"},
-            "store",
+            "no MongoDB at 127.0.0.1:1: nothing listens there",
             ExitCode.SERVER_AWAY,
         ),
     ],
@@ -150,7 +150,7 @@ def test_a_process_that_cannot_start_ends_the_start(
     settings = Settings(processes=2, data_dir=tmp_path)
 
     async def start(address: str) -> None:
-        async with running(settings, address, mongod.uri):
+        async with running(settings, address, "", mongod.uri):
             pass
 
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -22,6 +22,7 @@ from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
 from clickstream.domain.runs import RunState
 from clickstream.models.embedding_queue import Embedder
+from clickstream.trainer_client.channel import TrainerAddress
 from clickstream.workers import run_worker
 from clickstream.workers import wake_signal as module
 from clickstream.workers.wake_signal import WakeSignal
@@ -40,7 +41,7 @@ def worked(database: Database[Document], tmp_path: Path) -> Callable[..., MongoD
     async def run(condition: Callable[[], Any] | None, trainer: str) -> None:
         wake_signal = WakeSignal()
         inputs = InputReader(dao, POLICY)
-        async with working(Settings(data_dir=tmp_path), dao, inputs, trainer, wake_signal):
+        async with working(Settings(data_dir=tmp_path), dao, inputs, TrainerAddress(trainer), wake_signal):
             if condition is None:
                 for _ in range(5):
                     wake_signal.wake()

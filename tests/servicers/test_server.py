@@ -139,7 +139,7 @@ def test_r20_a_drain_under_load_answers_every_call(server: InProcessServer) -> N
 
     def send(kind: str) -> list[Any]:
         make = server.clickstream.CreateSession.future
-        return [make(create_request(f"{kind}-{number}"), timeout=PATIENCE) for number in range(200)]
+        return [make(create_request(f"{kind}-{number}"), timeout=PATIENCE) for number in range(80)]
 
     before = send("before")
     wait_for(lambda: boundary._arrivals == arrived + len(before))

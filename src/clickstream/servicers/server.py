@@ -38,7 +38,7 @@ OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     # Without a bound, a client that opens and resets streams (CVE-2023-44487) takes gigabytes.
-    ("grpc.max_concurrent_streams", 1_000),
+    ("grpc.max_concurrent_streams", 100),
     # gRPC would let each stream send megabytes ahead on a fast network, before anybody asks for them.
     ("grpc.http2.bdp_probe", 0),
 ]

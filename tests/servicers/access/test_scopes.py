@@ -69,12 +69,12 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
     """The four ports, over an empty store in memory."""
     folder = tmp_path_factory.mktemp("ports")
     authority = Authority(folder)
-    certificate = ServerCertificate(TlsFiles(*authority.issue("127.0.0.1")))
+    files = TlsFiles(*authority.issue("127.0.0.1"))
     entries = [entry(scope, f"token-{scope}", scope) for scope in GIVEN]
     entries.append(entry("old", "token-expired", "admin", expires="2020-01-01T00:00:00Z"))
     tokens = TokenFile(written(folder / "tokens.toml", entries), now)
     listenings = [
-        Listening("127.0.0.1:0", certificate if door.startswith("tls") else None, tokens, only, reflection=True)
+        Listening("127.0.0.1:0", ServerCertificate(files) if door.startswith("tls") else None, tokens, only)
         for door in DOORS
         for only in [Scope.CLIENT if "client" in door else None]
     ]
