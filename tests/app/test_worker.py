@@ -175,7 +175,7 @@ def noticed(
     async def run(known: Callable[[], Any], condition: Callable[[], Any]) -> tuple[datetime, datetime]:
         inputs = InputReader(dao, POLICY)
         wake_signal = WakeSignal()
-        async with working(Settings(data_dir=tmp_path), dao, inputs, NO_TRAINER, wake_signal):
+        async with working(Settings(data_dir=tmp_path), dao, inputs, TrainerAddress(NO_TRAINER), wake_signal):
             end = await until(known)
             await until(condition)
             return end, datetime.now(UTC)

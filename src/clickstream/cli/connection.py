@@ -131,6 +131,8 @@ def in_words(error: "grpc.RpcError") -> str:
     """The status of a failed call, and the fields that it names or its message."""
     from clickstream.client.calls import violations
 
+    if error.code().name == "UNIMPLEMENTED":
+        return "UNIMPLEMENTED: the service does not serve this call at this address; its internal address may"
     why = "; ".join(f"{field}: {description}" for field, description in violations(error)) or error.details() or ""
     return f"{error.code().name}: {_connection_trouble(why) or why}"
 
