@@ -110,7 +110,7 @@ class Boundary:
         behaviour = handler.unary_unary
 
         async def call(_: Any, context: Any) -> None:
-            share = self._share(context) if CALLER.get() else self._shares.of("")
+            share = self._share(context)  # without a token that of an address: nobody queues behind another one
             request = grpc.aio.EOF  # type: ignore[attr-defined]  # its published types lack it
             async with share.room:
                 with contextlib.suppress(TimeoutError):

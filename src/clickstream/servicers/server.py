@@ -47,6 +47,8 @@ OPTIONS = [
 READINESS = "readiness"
 # A drain lets those who watch health hear of it before it ends their streams.
 NOTICE_SECONDS = 0.05
+# A process that ends leaves its ports open for so long; later, new connections are to go to other processes.
+LEFT_OPEN_SECONDS = 1.0
 # A drain lets gRPC send what it has for so long, once no call is in hand.
 SEND_SECONDS = 0.5
 
@@ -164,31 +166,31 @@ class Server:
 
         Args:
             grace: In seconds.
-            process_ends: Leaves the ports open, where every new call is refused, to the end of the process. When
-                gRPC closes a port, it ends calls that arrive at the same moment as CANCELLED, which clients take for
-                their own doing; when the process ends, they are UNAVAILABLE.
+            process_ends: Leaves the ports open, where every new call is refused, to the end of the process, unless
+                accepted calls take longer than LEFT_OPEN_SECONDS. When gRPC closes a port, it ends calls that arrive
+                at the same moment as CANCELLED, which clients take for their own doing; when the process ends, they
+                are UNAVAILABLE.
         """
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain(grace, process_ends))
         await asyncio.shield(self._draining)
 
     async def _drain(self, grace: float, process_ends: bool) -> None:
+        deadline = asyncio.get_running_loop().time() + grace
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._health.end()
         await asyncio.sleep(NOTICE_SECONDS)
         await self._boundary.stop()
-        if process_ends:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(grace):
-                    await self._boundary.close()
+        closing = asyncio.create_task(self._boundary.close())
+        if process_ends and (await asyncio.wait({closing}, timeout=min(grace, LEFT_OPEN_SECONDS)))[0]:
             await asyncio.sleep(NOTICE_SECONDS)  # the last answers are on their way
             return
-        stops = [asyncio.create_task(server.stop(grace)) for server in self._servers]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                await self._boundary.close()
-        patience = min(grace, SEND_SECONDS)
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        stops = [asyncio.create_task(server.stop(left)) for server in self._servers]
+        await asyncio.wait({closing}, timeout=left)
+        closing.cancel()
+        patience = min(left, SEND_SECONDS)
         await asyncio.gather(*map(partial(_stopped, patience), self._servers, stops))
 
 
