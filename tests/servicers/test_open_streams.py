@@ -217,3 +217,23 @@ def test_r23_a_request_that_never_arrives_ends(server: InProcessServer, monkeypa
     assert server.clickstream.CreateSession(create_request("s-1"), timeout=PATIENCE).created
     assert {call.exception(PATIENCE).code() for call in calls} == {grpc.StatusCode.INVALID_ARGUMENT}
     held.set()
+
+
+def test_r23_slow_reads_of_one_caller_hold_up_no_other_read(server: InProcessServer) -> None:
+    """R23: while many GetSessions wait for the store, a short read and a write are answered."""
+    server.clickstream.CreateSession(create_request("s-1"))
+    go_on = threading.Event()
+    original = server.dao.sessions.get
+
+    def slow(session_id: str) -> Any:
+        assert go_on.wait(PATIENCE)
+        return original(session_id)
+
+    server.dao.sessions.get = slow  # type: ignore[method-assign]
+    get = server.clickstream.GetSession
+    waiting = [get.future(clickstream_service_pb2.GetSessionRequest(session_id="s-1")) for _ in range(50)]
+    listed = server.batch.ListBatches(batch_service_pb2.ListBatchesRequest(), timeout=PATIENCE)
+    assert len(listed.batches) == 1
+    assert server.clickstream.CreateSession(create_request("s-2"), timeout=PATIENCE).created
+    go_on.set()
+    assert [call.result(PATIENCE).stored_session.session.session_id for call in waiting] == ["s-1"] * 50

@@ -8,6 +8,7 @@ from clickstream.contract.sessions import stored_session_bytes
 from clickstream.dao.interface.store import ClickstreamDao
 from clickstream.domain import limits
 from clickstream.domain.sessions import NO_EVENTS
+from clickstream.servicers.slow_reads import slow_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +82,4 @@ class BatchReader:
             await asyncio.gather(reading, return_exceptions=True)
 
     def _start(self, after: int, size: int) -> "asyncio.Task[Page]":
-        return asyncio.create_task(asyncio.to_thread(self.page, after, size))
+        return asyncio.create_task(slow_read(self.page, after, size))

@@ -16,6 +16,7 @@ from clickstream.domain.errors import FieldViolation
 from clickstream.servicers.batch_pages import BatchReader
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
+from clickstream.servicers.slow_reads import slow_read
 
 ReadingRequest = pb.GetBatchSessionsRequest | pb.StreamBatchSessionsRequest
 
@@ -36,7 +37,7 @@ class BatchServicer(BatchServiceServicer):
         _check_reading(request, violations)
         sequence, after = _page_start(request)
         batch = await asyncio.to_thread(self._batch, request.batch_id, sequence)
-        page = await asyncio.to_thread(self._reader(batch, request).page, after, page_size)
+        page = await slow_read(self._reader(batch, request).page, after, page_size)
         token = page_tokens.encode_token("GetBatchSessions", batch.sequence, page.last, request.include_irrelevant)
         rest = pb.GetBatchSessionsResponse(
             batch_id=batch.batch_id, next_page_token="" if page.complete else token, next_after_number=page.last

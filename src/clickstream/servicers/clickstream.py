@@ -24,6 +24,7 @@ from clickstream.servicers.checks import admission, fields
 from clickstream.servicers.ingest import REFUSALS, IngestStream
 from clickstream.servicers.lookups import existing_session
 from clickstream.servicers.refusal_counts import RefusalCounts
+from clickstream.servicers.slow_reads import slow_read
 
 
 class ClickstreamServicer(ClickstreamServiceServicer):
@@ -58,7 +59,7 @@ class ClickstreamServicer(ClickstreamServiceServicer):
     @override
     async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> bytes:
         session_id = fields.checked_id(request.session_id, "session_id")
-        session, events = await asyncio.to_thread(self._read, session_id)
+        session, events = await slow_read(self._read, session_id)
         stored_session = stored_session_bytes(session, events)
         return message_field(pb.GetSessionResponse.STORED_SESSION_FIELD_NUMBER, stored_session)
 

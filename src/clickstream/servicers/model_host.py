@@ -14,6 +14,7 @@ from clickstream.models.files import ModelFiles
 from clickstream.models.folders import model_folder
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks.texts import KINDS, check_texts
+from clickstream.servicers.slow_reads import slow_read
 
 
 class ModelHostServicer(ModelHostServiceServicer):
@@ -37,7 +38,7 @@ class ModelHostServicer(ModelHostServiceServicer):
                 model_version_id=folder.name, files=files, total_bytes=found.total_bytes, sha256=found.sha256
             )
         )
-        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        while (chunk := await slow_read(next, chunks, None)) is not None:
             message = model_service_pb2.ModelChunk(file_name=chunk.file_name, offset=chunk.offset, data=chunk.data)
             yield pb.ReadModelResponse(chunk=message)
 

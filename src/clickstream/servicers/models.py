@@ -23,6 +23,7 @@ from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields, page_tokens
 from clickstream.servicers.checks.texts import check_texts
 from clickstream.servicers.lineage import ModelLineage, session_lineage
+from clickstream.servicers.slow_reads import slow_read
 from clickstream.trainer_client.model_host import ModelHostClient
 
 
@@ -124,7 +125,7 @@ class ModelServicer(ModelServiceServicer):
         origin.model_version.CopyFrom(_version_message(version, current))
         yield pb.StreamModelLineageResponse(origin=origin)
         pages = lineage.pages(batches, request.after_number if request.batch_id else 0)
-        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        while (page := await slow_read(next, pages, None)) is not None:
             for origin_of_input in page:
                 yield pb.StreamModelLineageResponse(input=origin_of_input)
 

@@ -36,6 +36,7 @@ from clickstream.servicers.checks.judgements import checked_judged_queries
 from clickstream.servicers.checks.training_settings import checked_settings
 from clickstream.servicers.lookups import existing_batch
 from clickstream.servicers.run_watch import RunWatch
+from clickstream.servicers.slow_reads import slow_read
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -68,7 +69,7 @@ class TrainingServicer(TrainingServiceServicer):
         number = await asyncio.to_thread(self._robot_verdict_number, request)
         summary = self._inputs.new_summary(number)
         pages = self._inputs.pages(batch.sequence, batch.session_count, request.after_number, summary)
-        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        while (page := await slow_read(next, pages, None)) is not None:
             for converted in page:
                 message = training_input_message(converted)
                 yield pb.StreamTrainingInputsResponse(input=message, robot_verdict_number=number)
