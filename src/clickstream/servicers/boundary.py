@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import inspect
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -11,29 +10,28 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from clickstream.contract.statuses import defect_status, grpc_status
+from clickstream.contract.statuses import grpc_status
 from clickstream.domain import limits
 from clickstream.domain.call_limits import READER_SECONDS, RECEIVE_SECONDS, CallLimits
-from clickstream.domain.errors import (
-    ClickstreamError,
-    FieldViolation,
-    InvalidArgument,
-    Reason,
-    ResourceExhausted,
-    Unavailable,
-)
+from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason, ResourceExhausted
 from clickstream.servicers.access.audit import AuditLog
 from clickstream.servicers.access.rate_limits import Share, Shares, address_of
 from clickstream.servicers.access.tokens import Caller
+from clickstream.servicers.call_ends import (
+    WRITE_SECONDS,
+    busy,
+    end_with,
+    request_late,
+    shutting_down,
+    status_of,
+    too_slow,
+)
 from clickstream.servicers.open_streams import END, SWEEP_SECONDS, OpenStream
 
 # A stopping server ends its wait for new calls once none came within QUIET_SECONDS, and after QUIET_CHECKS such
 # intervals in any case.
 QUIET_SECONDS = 0.1
 QUIET_CHECKS = 5
-# A stop lets a caller take the response that is being written, and the status of a cut stream, for so long.
-WRITE_SECONDS = 0.5
-
 # Streams that keep pages of sessions, or pieces of a model, in memory.
 BULK_READS = frozenset(
     (
@@ -52,8 +50,6 @@ RECEIVING: ContextVar[set[asyncio.Task[Any]] | None] = ContextVar("receiving", d
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Admit = Callable[[Context], None]
-
-logger = logging.getLogger(__name__)
 
 
 class Boundary:
@@ -103,7 +99,7 @@ class Boundary:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for stream in list(self._streams):
-                stream.cut_if_unread(READER_SECONDS, _too_slow())
+                stream.cut_if_unread(READER_SECONDS, too_slow())
 
     def queued(self, handler: Any) -> Any:
         """Makes of a wrapped unary method one that receives its request only when its caller's share has room."""
@@ -121,7 +117,7 @@ class Boundary:
                 held, request = [request], None
                 await context.write(_serialized(await behaviour(held.pop(), context)))
             else:
-                await _end(context, grpc_status(_request_late()))
+                await end_with(context, grpc_status(request_late()))
 
         return grpc.stream_stream_rpc_method_handler(call, None, None)
 
@@ -134,7 +130,7 @@ class Boundary:
         """
         self._stopping = True
         for stream in list(self._streams):
-            stream.cut(_shutting_down())
+            stream.cut(shutting_down())
         for _ in range(QUIET_CHECKS):
             before = self._arrivals
             await asyncio.sleep(QUIET_SECONDS)
@@ -149,7 +145,7 @@ class Boundary:
         self._closed.set()
         while self._in_hand:
             for stream in list(self._streams):
-                stream.cut_if_unread(WRITE_SECONDS, _shutting_down())
+                stream.cut_if_unread(WRITE_SECONDS, shutting_down())
             await asyncio.sleep(0.01)
 
     def _share(self, context: Context) -> Share:
@@ -176,13 +172,13 @@ class Boundary:
                         admit(context)
                     self._share(context).take_call(len(request), self._shares.clock())
                     if self._in_hand > self._shares.limits.calls_in_hand:
-                        raise _busy()
+                        raise busy()
                     parsed = parse(request)
                     answer = await behaviour(parsed, context)
                     ended = "OK"
                     return answer
                 except Exception as error:
-                    status = _status(error, method)
+                    status = status_of(error, method)
                     ended = status.code.name
                 finally:
                     if audit:
@@ -197,7 +193,7 @@ class Boundary:
 
     async def _refuse_late(self) -> None:
         await self._closed.wait()
-        raise _shutting_down()
+        raise shutting_down()
 
     def _stream(
         self, serve: Callable[[Any, OpenStream], Any], method: str, admit: Admit | None
@@ -222,13 +218,13 @@ class Boundary:
                     ended = "OK"
                     return
                 except Exception as error:
-                    status = _status(error, method)
+                    status = status_of(error, method)
                     ended = status.code.name
                 finally:
                     if audit:
                         audit(CALLER.get(), address, stream.first if stream else None, ended)
                 request = stream = None
-                await _end(context, status)
+                await end_with(context, status)
             finally:
                 self._in_hand -= 1
 
@@ -246,7 +242,7 @@ class Boundary:
             message = f"one caller may have {share.bulk_reads} streams of this kind open"
             raise ResourceExhausted(Reason.STREAMS_EXCEEDED, message, 1.0, share.name)
         if self._in_hand > self._shares.limits.calls_in_hand:
-            raise _busy()
+            raise busy()
         stream = OpenStream(share, self._shares, context)
         share.streams += 1
         share.bulk_reads += bulk
@@ -299,34 +295,6 @@ class Boundary:
         return serve
 
 
-def _shutting_down() -> Unavailable:
-    return Unavailable(Reason.SHUTTING_DOWN, "the server is shutting down; retry on another server")
-
-
-def _request_late() -> InvalidArgument:
-    return InvalidArgument([FieldViolation("", "the request did not arrive")])
-
-
-def _too_slow() -> ResourceExhausted:
-    message = f"no response was taken for {READER_SECONDS:.0f} s; resume the stream where it was"
-    return ResourceExhausted(Reason.READER_TOO_SLOW, message, 1.0, "caller")
-
-
-def _busy() -> ResourceExhausted:
-    return ResourceExhausted(Reason.SERVER_BUSY, "the server has too many calls in hand")
-
-
-async def _end(context: Any, status: grpc.Status) -> None:
-    """Ends a stream with a status. A caller that does not read cannot get it: its connection is reset instead."""
-    try:
-        async with asyncio.timeout(WRITE_SECONDS):
-            await context.abort_with_status(status)
-    except grpc.aio.AbortError:
-        raise
-    except Exception as error:  # it takes too long, or the caller has gone
-        raise asyncio.CancelledError from error
-
-
 def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def parse(request: bytes) -> Any:
         if len(request) > limits.REQUEST_BYTES:
@@ -350,18 +318,3 @@ async def _parsed(
     async for request in requests:
         await stream.pace(len(request))
         yield stream.note(parse(request))
-
-
-def _status(error: Exception, method: str) -> grpc.Status:
-    """The status that ends a call which failed with this error.
-
-    A call aborts behind its `except` block, and lets go of its request before: gRPC keeps an abort, with the frames
-    that it passed and the error that it came from, until the garbage collector looks. A parsed request can take
-    fifty times its own size.
-    """
-    if isinstance(error, ClickstreamError):
-        return grpc_status(error)
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    logger.exception("defect in %s", method, exc_info=error)
-    return defect_status()
