@@ -1,6 +1,7 @@
 """Real server processes with TLS and tokens: rotation under load, two doors, proxies, attacks (R19, R20, R23, R24)."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -132,14 +133,14 @@ def test_r19_two_doors_of_a_process(environment: dict[str, str], tmp_path: Path)
     tokens = written(tmp_path / "tokens.toml", [entry("night", "n", "batch"), entry("shop", "s", "client")])
     held = tmp_path / "night.token"
     held.write_text("n")
-    socket = f"unix:{tmp_path}/in.sock"
+    inside = f"unix:{tmp_path}/in.sock"
     server = ServeProcess(
-        tmp_path / "data", environment, options=["--tokens", str(tokens), "--internal-listen", socket]
+        tmp_path / "data", environment, options=["--tokens", str(tokens), "--internal-listen", inside]
     )
-    wait_for(lambda: f"internally on {socket}".encode() in server.read_log())
+    wait_for(lambda: f"internally on {inside}".encode() in server.read_log())
     with (
         open_channel(server.address, Credentials(token="s")) as outer,
-        open_channel(socket, Credentials(token="n")) as inner,
+        open_channel(inside, Credentials(token="n")) as inner,
     ):
         assert ClickstreamServiceStub(outer).CreateSession(create_request("s-1"), timeout=PATIENCE).created
         listing = batch_service_pb2.ListBatchesRequest()
@@ -147,9 +148,9 @@ def test_r19_two_doors_of_a_process(environment: dict[str, str], tmp_path: Path)
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED
         assert len(BatchServiceStub(inner).ListBatches(listing, timeout=PATIENCE).batches) == 1
     run = CliRunner().invoke
-    assert run(main, ["batches", "--address", socket, "--token-file", str(held)]).exit_code == 0
+    assert run(main, ["batches", "--address", inside, "--token-file", str(held)]).exit_code == 0
     for words, said in (
-        (["--address", socket], "UNAUTHENTICATED: a token is needed"),
+        (["--address", inside], "UNAUTHENTICATED: a token is needed"),
         (["--address", server.address, "--token-file", str(held)], "UNIMPLEMENTED"),
         (["--address", f"http://{server.address}"], "begins with a scheme"),
         (["--address", "10.0.0.9:1", "--token-file", str(held)], "in plain text"),
@@ -157,6 +158,25 @@ def test_r19_two_doors_of_a_process(environment: dict[str, str], tmp_path: Path)
         result = run(main, ["batches", *words])
         assert said in result.stderr, result.stderr
         assert result.exit_code in (2, 5)
+    server.terminate()
+    assert server.wait() == 0
+
+
+def test_refused_requests_fill_no_log(environment: dict[str, str], tmp_path: Path) -> None:
+    """Compressed requests, wrong tokens and bytes that are no HTTP/2 leave nothing in the log of a server."""
+    tokens = written(tmp_path / "tokens.toml", [entry("shop", "s", "client")])
+    server = ServeProcess(tmp_path / "data", environment, options=["--tokens", str(tokens)])
+    before = server.read_log()
+    create = "/embedding_studio.clickstream.v1.ClickstreamService/CreateSession"
+    with grpc.insecure_channel(server.address) as channel:
+        for _ in range(20):
+            refused(channel.unary_unary(create), b"x" * 10_000, compression=grpc.Compression.Gzip, timeout=PATIENCE)
+            refused(channel.unary_unary(create), b"", metadata=[("authorization", "Bearer x")], timeout=PATIENCE)
+    host, _, port = server.address.rpartition(":")
+    with socket.create_connection((host, int(port))) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    time.sleep(0.5)
+    assert server.read_log() == before
     server.terminate()
     assert server.wait() == 0
 

@@ -62,6 +62,14 @@ def run_server(main_coroutine: Coroutine[Any, Any, None]) -> None:
         end(str(error), ExitCode.FAILED)
 
 
+def quiet_grpc() -> None:
+    """Turns gRPC's own log off, before gRPC is loaded: it writes a line for each bad handshake and refused request.
+
+    Whoever reaches the port could fill the disk. The variable GRPC_VERBOSITY turns it on again.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 FILE = click.Path(path_type=Path)
 
 
@@ -95,6 +103,7 @@ def serve(**given: object) -> None:
 
     An address that other machines can reach needs a certificate and a token file, or --insecure.
     """
+    quiet_grpc()
     from clickstream.app.serve import serve, serve_in_processes
 
     settings = settings_of(**given)
@@ -109,6 +118,7 @@ def trainer(**given: object) -> None:
 
     Under torchrun, the first process listens and the others share its work.
     """
+    quiet_grpc()
     from clickstream.app.trainer import follow_trainer, serve_trainer
 
     if os.environ.get("RANK", "0") != "0":
@@ -125,6 +135,7 @@ def worker(**given: object) -> None:
 
     MONGODB_URI names the database of a running service. Several workers share the work.
     """
+    quiet_grpc()
     from clickstream.app.worker import work
 
     run_server(work(settings_of(**given)))
