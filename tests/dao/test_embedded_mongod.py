@@ -73,10 +73,12 @@ def test_a_second_start_finds_the_data_and_the_address(mongo: EmbeddedMongo) -> 
 
 
 def test_r19_nobody_else_on_the_machine_reaches_it(mongo: EmbeddedMongo, tmp_path: Path) -> None:
-    """R19: mongod listens on a socket in a folder of mode 0700, and on no port."""
+    """R19: mongod listens on a socket in a folder of mode 0700, on no port, and on no socket that others share."""
     assert (tmp_path / "mongodb").stat().st_mode & 0o777 == 0o700
     sockets = {os.readlink(each) for each in Path(f"/proc/{mongo.pid}/fd").iterdir()}
     inodes = {name.removeprefix("socket:[").removesuffix("]") for name in sockets if name.startswith("socket:")}
+    lines = [line.split() for line in Path(f"/proc/{mongo.pid}/net/unix").read_text().splitlines()[1:]]
+    assert {line[7] for line in lines if len(line) > 7 and line[6] in inodes} == {str(tmp_path / "mongodb/mongod.sock")}
     for table in ("tcp", "tcp6"):
         rows = [line.split() for line in Path(f"/proc/{mongo.pid}/net/{table}").read_text().splitlines()[1:]]
         assert not [row for row in rows if row[9] in inodes]
@@ -161,6 +163,13 @@ def test_mongod_dies_with_its_parent_and_the_folder_is_free_at_once(tmp_path: Pa
         remember(mongo, "one")
     finally:
         mongo.stop()
+
+
+def test_a_data_folder_that_is_a_file_is_a_wrong_setting(tmp_path: Path) -> None:
+    """The setting is named; the command ends with the code of wrong settings."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"CLICKSTREAM_DATA_DIR: the folder .*file/mongodb cannot be used"):
+        EmbeddedMongo(tmp_path / "file" / "mongodb", 0.25).start()
 
 
 def test_an_unusable_folder_is_explained(tmp_path: Path) -> None:

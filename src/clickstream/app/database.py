@@ -69,5 +69,5 @@ async def _supervise(mongo: EmbeddedMongo, keeper: ThreadPoolExecutor) -> None:
         logger.error("the embedded MongoDB died; starting it again")
         try:
             await asyncio.get_running_loop().run_in_executor(keeper, mongo.start)
-        except StartError as error:
+        except (StartError, ValueError, OSError) as error:  # a full disk, for example: the next look tries again
             logger.error("%s", error)

@@ -66,6 +66,7 @@ class EmbeddedMongo:
 
         Raises:
             StartError: no mongod is installed, or the data folder is in use or unusable.
+            ValueError: the data folder cannot be made or entered.
         """
         self._make_folders()
         self._refuse_folder_in_use()
@@ -82,19 +83,20 @@ class EmbeddedMongo:
         except BaseException:
             self._end()
             raise
-        member_file.write_text(str(self._socket))
+        if _content(member_file) != str(self._socket):
+            member_file.write_text(str(self._socket))
 
     def _make_folders(self) -> None:
-        """Makes the folders of data and socket, which only this user can enter. Raises StartError."""
+        """Makes the folders of data and socket, which only this user can enter. Raises ValueError or StartError."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._folder.chmod(PRIVATE)
             self._socket.parent.mkdir(PRIVATE, parents=True, exist_ok=True)
         except OSError as error:
-            raise StartError(
-                f"the data folder {self._folder} (CLICKSTREAM_DATA_DIR) cannot be used: {error.strerror}"
+            raise ValueError(
+                f"CLICKSTREAM_DATA_DIR: the folder {self._folder} cannot be used: {error.strerror}"
             ) from error
-        found = self._socket.parent.stat()
+        found = self._socket.parent.lstat()
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise StartError(f"{self._socket.parent} belongs to another user, or others can enter it: remove it")
 
@@ -103,7 +105,8 @@ class EmbeddedMongo:
         self._process = subprocess.Popen(
             [
                 *[str(_mongod(self._folder)), "--dbpath", str(self._folder), "--bind_ip", str(self._socket)],
-                *["--quiet", "--logappend", "--logpath", str(self._log)],
+                # Without the option mongod also takes /tmp/mongodb-27017.sock, be it another server's.
+                *["--nounixsocket", "--quiet", "--logappend", "--logpath", str(self._log)],
                 *["--wiredTigerCacheSizeGB", str(self._cache_gb)],
                 *["--setParameter", "diagnosticDataCollectionEnabled=false", *options],
             ],
@@ -237,7 +240,8 @@ def _content(file: Path) -> str:
 def _socket_path(folder: Path) -> Path:
     """Where the mongod of a data folder listens: in the folder or, if that path is too long, in one of this user's."""
     inside = folder / "mongod.sock"
-    if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES:
+    # mongod splits addresses at commas and colons.
+    if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES and not set(",:") & set(str(inside)):
         return inside
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]

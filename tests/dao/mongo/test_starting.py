@@ -34,6 +34,9 @@ SECRET = ("p@ss", "w/o", "rd?", "ord")
         ("mongodb://user:w/ord@host/", "%2F"),
         ("mongodb://user:100%@host/", "%25"),
         ("mongodb://host:port/", "a port is a number"),
+        ("mongodb://user:12/ord@host", "%2F"),
+        ("mongodb://user:12/ord@host:27017", "%2F"),
+        ("mongodb://user:pw@host/admin", "authSource=admin"),
         ("mongodb+srv://nobody.invalid/", "is not in the DNS"),
     ],
 )
@@ -177,6 +180,12 @@ def test_a_wrong_setting_is_told_from_an_outage(guarded: Guarded, tmp_path: Path
         assert message in said, (said, message)
         assert said.startswith("MONGODB_URI (127.0.0.1:")
         assert not [part for part in SECRET if part in said.replace("password", "")]
+    missing = "tls=true&tlsCAFile=%2Fno%2Fsuch%2Fca.pem"
+    assert "a certificate file that it names cannot be used: No such file" in mistake(
+        guarded.uri(RIGHT, rest, missing), "least"
+    )
+    direct = "authSource=admin&replicaSet=rs9&directConnection=true"
+    assert "another name than 'rs9'" in mistake(guarded.uri(RIGHT, direct), "least")
     for uri, message in (
         (guarded.uri(RIGHT, rest, tls=""), "may want TLS"),
         (f"mongodb://127.0.0.1:{free_port()}/?directConnection=true", "nothing listens there"),

@@ -15,6 +15,7 @@ _NAME_BYTES = 63
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 # Codes of the server: https://www.mongodb.com/docs/manual/reference/error-codes/
 _AUTHENTICATION_FAILED, _UNAUTHORIZED, _DATABASE_DIFFERS_IN_CASE = 18, 13, 13297
+_WRONG_SETTINGS = {_AUTHENTICATION_FAILED, _UNAUTHORIZED, _DATABASE_DIFFERS_IN_CASE}
 _ESCAPE = "write each %, @, :, / and ? of user and password as %25, %40, %3A, %2F and %3F"
 # A part of the driver's words → what it means. The driver's own words can hold parts of a password.
 _CAUSES = {
@@ -26,6 +27,9 @@ _CAUSES = {
     "Connection refused": "nothing listens there",
     "Name or service not known": "the host is unknown",
     "nodename nor servname": "the host is unknown",
+    "Temporary failure in name resolution": "the host is unknown",
+    "No replica set members match selector": "no member of the set takes writes now",
+    "No servers match selector": "no member of the set takes writes now",
     "timed out": "it does not answer",
 }
 
@@ -46,7 +50,8 @@ def database_name(uri: str, configured: str) -> str:
     name = configured or named or DEFAULT_DATABASE
     where = "CLICKSTREAM_DATABASE" if configured else "MONGODB_URI"
     if name in _RESERVED:
-        raise ValueError(f"{where}: the database {name!r} belongs to MongoDB itself")
+        hint = "; the database of the users is named by ?authSource=admin" if name == "admin" else ""
+        raise ValueError(f"{where}: the database {name!r} belongs to MongoDB itself{hint}")
     if _FORBIDDEN.intersection(name) or len(name.encode()) > _NAME_BYTES:
         raise ValueError(f"{where}: {name!r} cannot be a database's name: no dot, blank or /, and at most 63 bytes")
     return name
@@ -57,13 +62,18 @@ def _parsed(uri: str) -> dict[str, object]:
         raise ValueError("MONGODB_URI begins with a quotation mark: leave the quotes out of the value")
     if not uri.startswith(_SCHEMES):
         raise ValueError("MONGODB_URI must begin with mongodb:// or mongodb+srv://")
+    rest = uri.partition("://")[2]
+    if "@" in rest.partition("/")[2].partition("?")[0] or "@" in rest.rpartition("@")[0]:
+        # The driver would take a part of the password for a host or a database, and the messages would show it.
+        raise ValueError(f"MONGODB_URI cannot be read: {_ESCAPE}")
     try:
         return uri_parser.parse_uri(uri, warn=False)
     except InvalidURI:
         raise ValueError(f"MONGODB_URI cannot be read: {_ESCAPE}") from None
-    except ConfigurationError as error:
+    except ConfigurationError:
         # Of a URI with SRV, which the driver looks up at once.
-        cause = "the name behind mongodb+srv:// is not in the DNS" if "SRV" in uri.upper() else _cause(error)
+        srv = uri.startswith("mongodb+srv://")
+        cause = "the name behind mongodb+srv:// is not in the DNS" if srv else "an option does not exist or fits none"
         raise ValueError(f"MONGODB_URI cannot be used: {cause}") from None
     except (ValueError, PyMongoError):
         raise ValueError(f"MONGODB_URI cannot be read: {_ESCAPE}; a port is a number") from None
@@ -85,17 +95,29 @@ def starting(uri: str, database: str) -> Iterator[None]:
         raise
     except PyMongoError as error:
         raise _explained(error, uri, database) from error
+    except OSError as error:  # ssl.SSLError is one
+        what = getattr(error, "reason", None) or error.strerror
+        raise ValueError(f"MONGODB_URI: a certificate file that it names cannot be used: {what}") from error
 
 
 def _explained(error: PyMongoError, uri: str, database: str) -> Exception:
     hosts = ", ".join(f"{host}:{port}" if port else str(host) for host, port in _hosts(uri))
     if isinstance(error, OperationFailure):
-        return ValueError(f"MONGODB_URI ({hosts}): {_refused(error, database)}")
+        if error.code in _WRONG_SETTINGS:
+            return ValueError(f"MONGODB_URI ({hosts}): {_refused(error, database)}")
+        name = error.details.get("codeName") if error.details else error.code
+        return Unavailable(
+            Reason.STORE_UNAVAILABLE, f"MONGODB_URI: MongoDB at {hosts} does not carry out the start: {name}"
+        )
     if isinstance(error, ConfigurationError):
         return ValueError(f"MONGODB_URI ({hosts}): {_cause(error)}")
     wanted = _parsed(uri).get("options")
     replica_set = wanted.get("replicaSet") if hasattr(wanted, "get") else None
-    if isinstance(error, ServerSelectionTimeoutError) and replica_set and "servers: []" in str(error):
+    if (
+        isinstance(error, ServerSelectionTimeoutError)
+        and replica_set
+        and any(sign in str(error) for sign in ("servers: []", "configured to connect to a replica set named"))
+    ):
         return ValueError(f"MONGODB_URI ({hosts}): its replica set has another name than {replica_set!r}")
     cause = _cause(error)
     if any(sign in str(error) for sign in ("CERTIFICATE", "WRONG_VERSION_NUMBER")):
@@ -113,9 +135,7 @@ def _refused(error: OperationFailure, database: str) -> str:
         return "MongoDB refuses user or password; authSource names the database that has the user"
     if error.code == _UNAUTHORIZED:
         return f"MongoDB wants a user that may read and write {database!r} (role readWrite)"
-    if error.code == _DATABASE_DIFFERS_IN_CASE:
-        return f"a database exists whose name differs from {database!r} in capital letters only"
-    return f"MongoDB refuses the start: {error.details.get('codeName') if error.details else error.code}"
+    return f"a database exists whose name differs from {database!r} in capital letters only"
 
 
 def _cause(error: Exception) -> str:
