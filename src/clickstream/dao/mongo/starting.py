@@ -75,6 +75,8 @@ def _parsed(uri: str) -> dict[str, object]:
         srv = uri.startswith("mongodb+srv://")
         cause = "the name behind mongodb+srv:// is not in the DNS" if srv else "an option does not exist or fits none"
         raise ValueError(f"MONGODB_URI cannot be used: {cause}") from None
+    except OSError as error:
+        raise _wrong_file(error) from None
     except (ValueError, PyMongoError):
         raise ValueError(f"MONGODB_URI cannot be read: {_ESCAPE}; a port is a number") from None
 
@@ -96,8 +98,12 @@ def starting(uri: str, database: str) -> Iterator[None]:
     except PyMongoError as error:
         raise _explained(error, uri, database) from error
     except OSError as error:  # ssl.SSLError is one
-        what = getattr(error, "reason", None) or error.strerror
-        raise ValueError(f"MONGODB_URI: a certificate file that it names cannot be used: {what}") from error
+        raise _wrong_file(error) from error
+
+
+def _wrong_file(error: OSError) -> ValueError:
+    what = getattr(error, "reason", None) or error.strerror
+    return ValueError(f"MONGODB_URI: a certificate file that it names cannot be used: {what}")
 
 
 def _explained(error: PyMongoError, uri: str, database: str) -> Exception:
