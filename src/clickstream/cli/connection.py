@@ -70,6 +70,7 @@ _TROUBLES = {
     "WRONG_VERSION_NUMBER": "the service talks plain text: leave --tls-ca out, or use its TLS port",
     "CERTIFICATE_REQUIRED": "the service asks for a client certificate: --tls-cert and --tls-key",
     "TLSV1_ALERT_UNKNOWN_CA": "the service does not accept the client certificate in --tls-cert",
+    "Method not found!": "the service does not serve this call at this address; its internal address may",
     "Socket closed": "the connection was closed at once: the service may want TLS (--tls-ca) or a client certificate "
     "(--tls-cert)",
 }
@@ -131,14 +132,12 @@ def in_words(error: "grpc.RpcError") -> str:
     """The status of a failed call, and the fields that it names or its message."""
     from clickstream.client.calls import violations
 
-    if error.code().name == "UNIMPLEMENTED":
-        return "UNIMPLEMENTED: the service does not serve this call at this address; its internal address may"
     why = "; ".join(f"{field}: {description}" for field, description in violations(error)) or error.details() or ""
     return f"{error.code().name}: {_connection_trouble(why) or why}"
 
 
 def _connection_trouble(why: str) -> str:
-    """What is wrong with a connection, in one sentence; "" for every other trouble."""
+    """What gRPC's own words about a connection or a call mean, in one sentence; "" for all other words."""
     return next((words for sign, words in _TROUBLES.items() if sign in why), "")
 
 
