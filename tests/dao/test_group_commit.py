@@ -149,3 +149,24 @@ def test_after_a_session_full_groups_of_events_go_out_beside_another_again(monke
         await asyncio.gather(*waiting)
 
     play(scenario)
+
+
+def test_r23_unary_writes_go_before_streamed_ones_and_neither_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R23: a flood of streams does not hold up a unary write, and each group takes a streamed write, too."""
+    monkeypatch.setattr(module, "GROUP_DOCUMENTS", 20)
+
+    async def scenario(commit: GroupCommit, gate: Gate) -> None:
+        await blocked(commit, gate)
+        streamed = [
+            commit.append_events(push(f"stream-{number}", *map(str, range(10))), streamed=True) for number in range(4)
+        ]
+        unary = [events_sent(commit, f"unary-{number}", 5) for number in range(6)]
+        gate.open.set()
+        await asyncio.gather(*streamed, *unary)
+
+    groups = play(scenario).groups
+    assert groups[1:] == [
+        ["unary-0", "unary-1", "unary-2", "stream-0"],
+        ["unary-3", "unary-4", "unary-5", "stream-1"],
+        ["stream-2", "stream-3"],
+    ]

@@ -148,14 +148,16 @@ class GroupCommit:
         group: list[_Write] = []
         size = documents = 0
         for waiting, part in ((self._unary, UNARY_PART if self._streamed else 1.0), (self._streamed, 1.0)):
+            taken = 0  # of each queue at least one, so that neither waits for ever
             while waiting:
                 write = waiting[0]
+                if taken and (
+                    size + write.size > GROUP_BYTES * part or documents + write.documents > GROUP_DOCUMENTS * part
+                ):
+                    break
+                taken += 1
                 size += write.size
                 documents += write.documents
-                if group and (size > GROUP_BYTES * part or documents > GROUP_DOCUMENTS * part):
-                    size -= write.size
-                    documents -= write.documents
-                    break
                 group.append(waiting.popleft())
                 self._waiting_bytes -= write.size
                 self._waiting_documents -= write.documents
