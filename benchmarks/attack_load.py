@@ -161,7 +161,7 @@ async def unread_streams(address: str, token: str, seconds: float, count: int = 
 
 async def ingest_without_reading(address: str, token: str, seconds: float, count: int = 100) -> int:
     """Ingest streams that send events as fast as they may and read no acknowledgement. Returns the messages."""
-    sent, end = 0, asyncio.get_running_loop().time() + seconds
+    sent, end = 0, 0.0
     metadata: Metadata = (("authorization", f"Bearer {token}"),)
 
     async def stream(number: int, channel: grpc.aio.Channel) -> None:
@@ -183,6 +183,7 @@ async def ingest_without_reading(address: str, token: str, seconds: float, count
         channels = [
             await stack.enter_async_context(grpc.aio.insecure_channel(address, options=OWN)) for _ in range(count)
         ]
+        end = asyncio.get_running_loop().time() + seconds
         await asyncio.gather(*(stream(number, channel) for number, channel in enumerate(channels)))
     return sent
 
