@@ -39,7 +39,7 @@ REFUSALS_PER_SECOND = 5.0
 """Calls without a valid token that one address may make, on average; it may make ten times as many at once."""
 READER_SECONDS = 60.0
 """Time after which a stream ends whose caller takes no response."""
-AT_ONCE = 8
+AT_ONCE = 6
 """Requests of one caller that are received at once; each may take `limits.TRANSPORT_BYTES`. Beyond it they queue."""
 QUEUED_AT_ONCE = 2
 """Queued requests of one caller that are received at once."""
