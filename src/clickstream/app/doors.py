@@ -109,7 +109,7 @@ def _listening(
                 f"{address} is beyond this machine, and would be served without {lacking}: set CLICKSTREAM_TLS_CERT, "
                 "CLICKSTREAM_TLS_KEY and CLICKSTREAM_TOKENS (docs/security.md), or start with --insecure"
             )
-        logger.warning("INSECURE: %s is served without %s; whoever reaches it can call it", address, lacking)
+        logger.warning("INSECURE: %s is served without %s; every machine that reaches it can call it", address, lacking)
     certificate = ServerCertificate(files) if files else None
     return Listening(address, certificate, tokens, only, reflection, settings.reuse_port, settings.allow_compression)
 

@@ -65,7 +65,7 @@ def run_server(main_coroutine: Coroutine[Any, Any, None]) -> None:
 def quiet_grpc() -> None:
     """Turns gRPC's own log off, before gRPC is loaded: it writes a line for each bad handshake and refused request.
 
-    Whoever reaches the port could fill the disk. The variable GRPC_VERBOSITY turns it on again.
+    A client that repeats such requests could fill the disk. The variable GRPC_VERBOSITY turns it on again.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
