@@ -1,8 +1,10 @@
 """The server itself: health, reflection, reasons, drain (R20), and isolation of defects (R7)."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -178,3 +180,18 @@ def test_r20_a_drain_ends_streams_with_unavailable(server: InProcessServer, busy
     error = refused(lambda: stream)
     assert (error.code(), reason(error)) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
     assert detail(error, error_details_pb2.RetryInfo).HasField("retry_delay")
+
+
+def test_a_taken_socket_is_left_to_its_owner(tmp_path: Path) -> None:
+    """A Unix socket that a server listens on is refused, and one that a killed server left is taken over."""
+    address = f"unix:{tmp_path}/in.sock"
+    with socket.socket(socket.AF_UNIX) as owner:
+        owner.bind(f"{tmp_path}/in.sock")
+        owner.listen()
+
+        async def listen() -> str:
+            return Server([]).listen(Listening(address))
+
+        with pytest.raises(StartError, match="is taken"):
+            asyncio.run(listen())
+    assert asyncio.run(listen()) == address
