@@ -80,7 +80,7 @@ LIBRARIES: dict[str, set[str]] = {
     "grpc": {"contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},
     "grpc_status": {"contract/statuses"},
     "grpc_health": {"servicers/server", "servicers/health"},
-    "grpc_reflection": {"servicers/server"},
+    "grpc_reflection": {"servicers/reflection"},
     "embedding_studio": GENERATED_CODE,
     "google": GENERATED_CODE,
     "rich": {"views", "cli", "demo", "ubi/importer"},

@@ -1,6 +1,8 @@
 import asyncio
+import re
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -128,6 +130,27 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]
         [*made.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, capture_output=True
     )
     return (folder / "key").read_bytes(), (folder / "certificate").read_bytes()
+
+
+@pytest.mark.parametrize("address", ["http://host:50051", "grpc://host:50051", "https://host", "host", "", "my host:1"])
+@pytest.mark.parametrize("credentials", [None, grpc.ssl_channel_credentials()], ids=["plain", "tls"])
+def test_an_address_that_cannot_be_meant_is_refused_at_once(
+    address: str, credentials: grpc.ChannelCredentials | None
+) -> None:
+    """Both clients and a bare channel raise ValueError, which names the address, before anything is queued or sent."""
+
+    async def awaited() -> None:
+        AsyncClickstreamClient(address, credentials=credentials)
+
+    for make in (
+        lambda: ClickstreamClient(address, credentials=credentials),
+        lambda: asyncio.run(awaited()),
+        lambda: channel.open_channel(address, credentials),
+    ):
+        before = threading.active_count()
+        with pytest.raises(ValueError, match=re.escape(repr(address))):
+            make()
+        assert threading.active_count() == before
 
 
 def test_credentials_are_used_for_all_calls(

@@ -55,6 +55,16 @@ def test_a_client_takes_the_other_forms_of_grpc_and_no_port_0() -> None:
 
 
 @pytest.mark.parametrize(
+    "target", ["dns:", "dns:///", "dns:http://host:50051", "dns:///http://host:1", "xds:///my host"]
+)
+def test_a_resolver_without_a_server_is_refused(target: str) -> None:
+    """A target of gRPC that names no server is refused with the target."""
+    with pytest.raises(ValueError, match="names no server") as refused:
+        check_target(target)
+    assert repr(target) in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("address", "local"),
     [
         *(("127.0.0.1:1", True), ("127.8.0.1:1", True), ("localhost:1", True), ("[::1]:1", True), ("unix:/a", True)),

@@ -24,6 +24,8 @@ from clickstream.servicers import boundary, open_streams
 
 ABSENT = clickstream_service_pb2.GetSessionRequest(session_id="absent")
 WHOLE = batch_service_pb2.StreamBatchSessionsRequest(batch_id="batch-1")
+QUESTION = reflection_pb2.ServerReflectionRequest
+REFLECTION_V1 = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
 
 def now() -> datetime:
@@ -152,18 +154,20 @@ def test_r20_a_drain_ends_within_seconds_whatever_streams_are_open(server: InPro
         asked = threading.Event()
 
         def questions() -> Iterator[reflection_pb2.ServerReflectionRequest]:
-            yield reflection_pb2.ServerReflectionRequest(list_services="")
+            yield QUESTION(list_services="")
             asked.wait(PATIENCE)
 
+        asked_v1 = channel.stream_stream(REFLECTION_V1, QUESTION.SerializeToString, None)(questions())
         described = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(questions())
         next(described)
+        next(asked_v1)
         unread = BatchServiceStub(channel).StreamBatchSessions(WHOLE)
         next(unread)
         began = time.monotonic()
         server.drain(grace=PATIENCE).result(PATIENCE)
         assert time.monotonic() - began < 3.0
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        for stream in (watch, described):
+        for stream in (watch, described, asked_v1):
             error = refused(lambda stream=stream: list(stream))
             assert (error.code(), reason(error)) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
         asked.set()
@@ -173,9 +177,14 @@ def test_bytes_that_are_no_message_are_refused_by_health_and_reflection(server: 
     """Health and reflection stand behind the same boundary as every other service: INVALID_ARGUMENT, not UNKNOWN."""
     check = server.channel.unary_unary("/grpc.health.v1.Health/Check", None, None)
     watch = server.channel.unary_stream("/grpc.health.v1.Health/Watch", None, None)
-    name = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-    describe = server.channel.stream_stream(name, None, None)
-    for call in (lambda: check(b"\xff"), lambda: watch(b"\xff"), lambda: describe(iter([b"\xff"]))):
+    describe = server.channel.stream_stream(REFLECTION_V1, None, None)
+    older = server.channel.stream_stream(REFLECTION_V1.replace(".v1.", ".v1alpha."), None, None)
+    for call in (
+        lambda: check(b"\xff"),
+        lambda: watch(b"\xff"),
+        lambda: describe(iter([b"\xff"])),
+        lambda: older(iter([b"\xff"])),
+    ):
         error = refused(call)
         assert (error.code(), reason(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
 

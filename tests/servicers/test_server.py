@@ -13,9 +13,11 @@ from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_servi
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as improvement_pb
 from embedding_studio.clickstream.v1 import model_service_pb2 as model_pb
 from embedding_studio.clickstream.v1 import training_service_pb2 as training_pb
+from google.protobuf import descriptor_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from support.builders import NOW, create_request, session_drafts
 from support.servers import PATIENCE, InProcessServer, detail, reason, refused, wait_for
@@ -48,6 +50,35 @@ def test_reflection_describes_every_service(server: InProcessServer) -> None:
     assert set(SERVICES) | {"grpc.health.v1.Health"} <= set(reflection.get_services())
     found = reflection.FindFileContainingSymbol(f"{PACKAGE}.PushEventsRequest")
     assert found.package == PACKAGE
+
+
+def test_reflection_has_two_names(server: InProcessServer) -> None:
+    """Reflection answers under v1 as under v1alpha, lists both, and describes each under its own name."""
+    answers = []
+    for version in ("v1", "v1alpha"):
+        service = f"grpc.reflection.{version}.ServerReflection"
+        ask = server.channel.stream_stream(
+            f"/{service}/ServerReflectionInfo",
+            reflection_pb2.ServerReflectionRequest.SerializeToString,
+            reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        listed, described = ask(
+            iter(
+                [
+                    reflection_pb2.ServerReflectionRequest(list_services="*"),
+                    reflection_pb2.ServerReflectionRequest(file_containing_symbol=service),
+                ]
+            ),
+            timeout=PATIENCE,
+        )
+        answers.append({each.name for each in listed.list_services_response.service})
+        [file] = described.file_descriptor_response.file_descriptor_proto
+        own = descriptor_pb2.FileDescriptorProto.FromString(file)
+        assert own.package == f"grpc.reflection.{version}"
+        [method] = own.service[0].method
+        assert method.input_type == f".grpc.reflection.{version}.ServerReflectionRequest"
+    assert answers[0] == answers[1]
+    assert {"grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"} <= answers[0]
 
 
 def test_every_method_of_the_contract_is_implemented(server: InProcessServer) -> None:

@@ -7,7 +7,7 @@ import grpc
 from embedding_studio.clickstream.v1 import clickstream_service_pb2
 
 from clickstream.client.token_channel import TokenChannel, TokenSource
-from clickstream.credentials.addresses import is_local
+from clickstream.credentials.addresses import check_target, is_local
 from clickstream.credentials.connection import Credentials, Loaded, load
 from clickstream.domain import limits
 
@@ -77,6 +77,7 @@ def open_channel(
     Raises:
         ValueError: The address or a file cannot be used, or a token would go over plain text to another machine.
     """
+    check_target(address)
     options = [*_options(address, retries), *options]
     if isinstance(credentials, grpc.ChannelCredentials):
         return grpc.secure_channel(address, credentials, options)
@@ -90,6 +91,7 @@ def open_channel(
 
 def open_aio_channel(address: str, credentials: AnyCredentials) -> grpc.aio.Channel:
     """Opens a channel with retries in the running event loop. Arguments and errors are those of `open_channel`."""
+    check_target(address)
     options = _options(address, retries=True)
     if isinstance(credentials, grpc.ChannelCredentials):
         return grpc.aio.secure_channel(address, credentials, options)

@@ -36,6 +36,9 @@ def check_address(address: str) -> None:
 def check_target(target: str) -> None:
     """As `check_address`, for what a client calls: port 0 is none, and gRPC's other forms are allowed."""
     if target.startswith(_TARGETS):
+        name = target.partition(":")[2].removeprefix("//").rpartition("/")[2]
+        if not name or not name.isprintable() or " " in name or "://" in target.replace(":///", ":", 1):
+            raise ValueError(f"{target!r} names no server: dns:///HOST:PORT, for example")
         return
     check_address(target)
     if not target.startswith(UNIX) and int(target.rpartition(":")[2]) == 0:

@@ -10,8 +10,6 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
-from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from clickstream.credentials.addresses import UNIX, check_address
 from clickstream.domain import limits
@@ -24,6 +22,7 @@ from clickstream.servicers.access.tls import ServerCertificate
 from clickstream.servicers.access.tokens import TokenFile
 from clickstream.servicers.boundary import Boundary
 from clickstream.servicers.health import NOT_SERVING, SERVING, HealthServicer
+from clickstream.servicers.reflection import add_reflection
 from clickstream.servicers.services import SERVICES
 
 # Connections over TLS end at this age, so that an old certificate leaves; streams may go on for the grace.
@@ -133,8 +132,7 @@ class Server:
         names = [name for servicer in self._servicers if (name := _register(servicer, registry))]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registry)
         if listening.reflection:
-            described = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(described), registry)
+            add_reflection([*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], registry)
         door = Door(registry.methods, listening.tokens, self._boundary.shares)
         server = grpc.aio.server(options=_options(listening))
         server.add_generic_rpc_handlers((door,))

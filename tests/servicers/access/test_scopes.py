@@ -98,7 +98,7 @@ def test_r22_every_method_has_a_scope() -> None:
     services = [row[1].DESCRIPTOR.services_by_name[row[2]] for row in SERVICES]
     pool = descriptor_pool.Default()
     services += [pool.FindServiceByName("grpc.health.v1.Health")]
-    services += [pool.FindServiceByName("grpc.reflection.v1alpha.ServerReflection")]
+    services += [pool.FindServiceByName(f"grpc.reflection.{version}.ServerReflection") for version in ("v1", "v1alpha")]
     contract = {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
     assert set(SCOPES) == contract
 

@@ -71,6 +71,7 @@ SCOPES: dict[str, Scope] = {
     **_methods(f"{_INTERNAL}.FineTuningService", Scope.TRAINER, "FineTune"),
     **_methods(f"{_INTERNAL}.ModelHostService", Scope.TRAINER, "ReadModel", "EmbedTexts"),
     **_methods("grpc.health.v1.Health", Scope.OPEN, "Check", "Watch"),
+    **_methods("grpc.reflection.v1.ServerReflection", Scope.ANY, "ServerReflectionInfo"),
     **_methods("grpc.reflection.v1alpha.ServerReflection", Scope.ANY, "ServerReflectionInfo"),
 }
 """Path of a method, as gRPC names it → its scope."""
