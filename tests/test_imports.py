@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
         *("analytics", "quality", "credentials"),
     },
     "client": {
-        *("domain/errors", "domain/limits", "domain/judgements", "contract/statuses", "contract/evaluations"),
+        *("domain/errors", "domain/limits", "domain/judgements", "contract/details", "contract/evaluations"),
         "credentials",
     },
     "ubi": {"domain/limits", "client"},
@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
         *("workers", "servicers", "analytics", "quality", "credentials"),
     },
     "cli": {
-        *("domain", "contract/statuses", "servicers/access/scopes", "credentials", "app", "client", "ubi", "views"),
+        *("domain", "contract/details", "servicers/access/scopes", "credentials", "app", "client", "ubi", "views"),
         *("report", "demo"),
     },
     "__init__": set(),
@@ -77,7 +77,7 @@ LIBRARIES: dict[str, set[str]] = {
     "numpy": {"training"},
     "polars": {"analytics", "quality"},
     "crawleruseragents": {"analytics"},
-    "grpc": {"contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},
+    "grpc": {"contract/details", "contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},
     "grpc_status": {"contract/statuses"},
     "grpc_health": {"servicers/server", "servicers/health"},
     "grpc_reflection": {"servicers/reflection"},

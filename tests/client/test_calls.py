@@ -6,7 +6,7 @@ from support.scripted import InMemoryService, refuse
 from support.servers import refused
 
 from clickstream.client.calls import call, clickstream_stub, pause_before_retry, violations
-from clickstream.contract.statuses import reason_of
+from clickstream.contract.details import reason_of
 
 
 @pytest.fixture

@@ -7,14 +7,8 @@ import pytest
 from embedding_studio.clickstream.v1 import error_reason_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from clickstream.contract.statuses import (
-    STATUS_CODES,
-    defect_status,
-    detail_of,
-    grpc_status,
-    raise_domain_error,
-    reason_of,
-)
+from clickstream.contract.details import detail_of, reason_of
+from clickstream.contract.statuses import STATUS_CODES, defect_status, grpc_status, raise_domain_error
 from clickstream.domain import errors as domain
 from clickstream.domain.errors import FieldViolation, Reason
 

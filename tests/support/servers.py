@@ -22,7 +22,7 @@ from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingSe
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
-from clickstream.contract.statuses import detail_of, reason_of
+from clickstream.contract.details import detail_of, reason_of
 from clickstream.conversion.importance import ImportancePolicy
 from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit

@@ -144,7 +144,7 @@ def _connection_trouble(why: str) -> str:
 def exit_code_of(error: "grpc.RpcError") -> ExitCode:
     """The exit code of a failed call: repeat it, call a person because of a defect, or mend what was asked for."""
     from clickstream.client.calls import is_passing
-    from clickstream.contract.statuses import reason_of
+    from clickstream.contract.details import reason_of
 
     if is_passing(error):
         return ExitCode.SERVER_AWAY

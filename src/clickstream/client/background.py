@@ -18,7 +18,7 @@ from clickstream.client.channel import AnyCredentials, open_channel
 from clickstream.client.outbox import ACCEPTED, DUPLICATE, ItemOutcome, Lane, Outbox
 from clickstream.client.queue_reports import Failure, Stats
 from clickstream.client.queue_settings import QueueSettings
-from clickstream.contract.statuses import reason_of
+from clickstream.contract.details import reason_of
 from clickstream.domain.errors import Reason
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,8 @@ from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import Clickst
 from embedding_studio.clickstream.v1.improvement_service_pb2_grpc import ImprovementServiceStub
 from embedding_studio.clickstream.v1.model_service_pb2_grpc import ModelServiceStub
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
-from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
-from clickstream.contract.statuses import detail_of, reason_of
+from clickstream.contract.details import BadRequest, RetryInfo, detail_of, reason_of
 from clickstream.domain.errors import Reason
 
 Request = TypeVar("Request", contravariant=True)

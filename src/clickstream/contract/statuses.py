@@ -1,13 +1,14 @@
 """Domain errors to gRPC statuses with `google.rpc` details, and back."""
 
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from clickstream.contract.details import PREFIX, detail_of, reason_of
 from clickstream.domain import limits
 from clickstream.domain.errors import (
     AlreadyExists,
@@ -24,8 +25,6 @@ from clickstream.domain.errors import (
 )
 
 ERROR_DOMAIN = "clickstream.embedding_studio"
-# Begins every name in `error_reason.proto`.
-PREFIX = "ERROR_REASON_"
 # A status travels in HTTP/2 trailers, of which clients accept 8 KiB; the details go in base64.
 VIOLATION_BYTES = 4_000
 
@@ -45,8 +44,6 @@ NAMING_ERRORS: dict[grpc.StatusCode, type[NotFound | FailedPrecondition]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
 }
-
-D = TypeVar("D", bound=Message)
 
 
 def grpc_status(error: ClickstreamError) -> grpc.Status:
@@ -101,32 +98,6 @@ def short(text: str) -> str:
     if len(encoded) <= limits.PATH_BYTES:
         return text
     return encoded[: limits.PATH_BYTES].decode(errors="ignore") + "…"
-
-
-def detail_of(error: grpc.RpcError, kind: type[D]) -> D | None:
-    """The `google.rpc` detail of this kind that a failed call carries.
-
-    None if there is no such detail or it cannot be read: a proxy may have damaged the details, or changed the status
-    that they explain. The error itself still counts.
-    """
-    try:
-        status = rpc_status.from_call(error)
-        for packed in status.details if status else ():
-            detail = kind()
-            if packed.Unpack(detail):
-                return detail
-    except (DecodeError, ValueError):
-        return None
-    return None
-
-
-def reason_of(error: grpc.RpcError) -> str:
-    """The reason of a failed call, without the enum's prefix; empty if it carries none.
-
-    The reason may be one that this version does not know, if the server is newer.
-    """
-    info = detail_of(error, error_details_pb2.ErrorInfo)
-    return info.reason.removeprefix(PREFIX) if info else ""
 
 
 def raise_domain_error(error: grpc.aio.AioRpcError) -> NoReturn:
