@@ -15,25 +15,17 @@ from embedding_studio.clickstream.v1.model_version_pb2 import ModelVersion
 from embedding_studio.clickstream.v1.session_pb2 import StoredSession
 from embedding_studio.clickstream.v1.training_run_pb2 import TrainingRun
 
-from clickstream.client.calls import (
-    batch_stub,
-    call,
-    clickstream_stub,
-    improvement_stub,
-    model_stub,
-    training_stub,
-)
+from clickstream.client.calls import call, clickstream_stub
+from clickstream.client.stored_reads import StoredReads, listed
 from clickstream.client.streams import StreamRetry
 from clickstream.contract.evaluations import judged_query_messages
 from clickstream.domain.judgements import JudgedQuery
 
 # Seconds for a call that may have to load a model first; the very first one also waits for torch.
 _MODEL_SECONDS = 120.0
-# Rows per page of a listing.
-PAGE = 100
 
 
-class AdminClient:
+class AdminClient(StoredReads):
     """Blocking calls on a running service, for schedulers and engineers.
 
     Threads may share a client. Every method retries what a retry can help, for about ten seconds, and then raises
@@ -45,11 +37,8 @@ class AdminClient:
     """
 
     def __init__(self, channel: grpc.Channel) -> None:
+        super().__init__(channel)
         self._sessions = clickstream_stub(channel)
-        self._batches = batch_stub(channel)
-        self._improvement = improvement_stub(channel)
-        self._training = training_stub(channel)
-        self._models = model_stub(channel)
 
     # Sessions
 
@@ -94,7 +83,7 @@ class AdminClient:
             statuses: Only batches in one of these statuses, `released` for example; none means any.
         """
         names = [f"BATCH_STATUS_{status.upper()}" for status in statuses]
-        return _listed(self._batches.ListBatches, batch_pb.ListBatchesRequest(statuses=names), "batches")
+        return listed(self._batches.ListBatches, batch_pb.ListBatchesRequest(statuses=names), "batches")
 
     # The improvement queue
 
@@ -132,7 +121,7 @@ class AdminClient:
         """
         names = [f"IMPROVEMENT_STATE_{state.upper()}" for state in states]
         request = improvement_pb.ListImprovementTasksRequest(states=names, run_id=run_id)
-        return _listed(self._improvement.ListImprovementTasks, request, "tasks")
+        return listed(self._improvement.ListImprovementTasks, request, "tasks")
 
     def improvement_summary(self) -> improvement_pb.ImprovementSummary:
         """What the whole queue contains, and why its pending sessions wait."""
@@ -182,7 +171,7 @@ class AdminClient:
         """
         names = [f"TRAINING_RUN_STATE_{state.upper()}" for state in states]
         request = training_pb.ListTrainingRunsRequest(states=names)
-        return _listed(self._training.ListTrainingRuns, request, "runs")
+        return listed(self._training.ListTrainingRuns, request, "runs")
 
     def watch_training(self, run_id: str) -> Iterator[TrainingRun]:
         """Yields a run now and after its changes, until it has ended. A stream that breaks is opened again.
@@ -219,7 +208,7 @@ class AdminClient:
     def model_versions(self, gate_passed_only: bool = False) -> Iterator[ModelVersion]:
         """Model versions, the newest first, read page by page; at most one of them says that it serves."""
         request = model_pb.ListModelVersionsRequest(gate_passed_only=gate_passed_only)
-        return _listed(self._models.ListModelVersions, request, "model_versions")
+        return listed(self._models.ListModelVersions, request, "model_versions")
 
     def serving_version_id(self) -> str:
         """The id of the version that serves now; empty if none does."""
@@ -318,14 +307,3 @@ class AdminClient:
         )
         answer: model_pb.EmbedResponse = call(self._models.Embed, request, timeout=_MODEL_SECONDS)
         return answer
-
-
-def _listed(method: Any, request: Any, field: str) -> Iterator[Any]:
-    """The rows of all pages of a listing."""
-    request.page_size = PAGE
-    while True:
-        response = call(method, request)
-        yield from getattr(response, field)
-        if not response.next_page_token:
-            return
-        request.page_token = response.next_page_token
