@@ -144,3 +144,23 @@ def test_every_error_reason_stands_in_the_table_with_its_status_and_metadata() -
     }
     assert written == described
     assert {f"ERROR_REASON_{name}" for name in written} == set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+
+
+def test_every_error_reason_has_an_entry_in_the_questions() -> None:
+    """docs/faq.md explains each reason once, under a heading of its name, in a sentence at least."""
+    page = (ROOT / "docs" / "faq.md").read_text("utf-8")
+    entries = re.findall(r"^### ([A-Z_]+)\n(.+)", page, re.MULTILINE)
+    names = [name for name, _ in entries]
+    assert len(names) == len(set(names))
+    assert {f"ERROR_REASON_{name}" for name in names} == set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+    assert [name for name, text in entries if len(text) < 40] == []
+
+
+def test_every_collection_stands_in_the_data_model() -> None:
+    """docs/data-model.md names each collection that the store opens, and no other."""
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "clickstream" / "dao" / "mongo").glob("*.py"))
+    opened = set(re.findall(r'database\["(\w+)"\]', code))
+    table = (ROOT / "docs" / "data-model.md").read_text("utf-8").partition("| collection |")[2].partition("\n\n")[0]
+    written = {name for line in table.splitlines() for name in CODE.findall(line.split("|")[1])} if table else set()
+    assert written == opened
+    assert len(opened) > 10
