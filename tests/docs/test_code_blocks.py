@@ -135,21 +135,13 @@ def test_the_block_for_schedulers_runs_from_release_to_promotion(
 
         thread = threading.Thread(target=trainer)
         thread.start()
-        exec(
-            block_of("docs/python-client.md", "AdminClient(channel)\n").code.replace("localhost:50051", server.address),
-            {},
-        )
+        code = block_of("docs/python-client.md", "AdminClient(channel)\n").code
+        exec(code.replace("localhost:50051", server.address), {})
         thread.join(20)
-        assert (
-            server.model.ListPromotions(_empty("ListPromotionsRequest")).promotions[0].request_id == "deploy-2026-05-04"
-        )
+    newest = memory_dao.promotions.current()
+    assert newest is not None
+    assert newest.request_id == "deploy-2026-05-04"
     assert "2 of 2" in capsys.readouterr().out
-
-
-def _empty(name: str) -> Any:
-    from embedding_studio.clickstream.v1 import model_service_pb2
-
-    return getattr(model_service_pb2, name)()
 
 
 def test_the_block_of_credentials_reaches_a_server_with_tls_and_tokens(
