@@ -6,6 +6,7 @@ from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from clickstream.dao.mongo.connection import Document
+from clickstream.dao.mongo.identity import ensure_identity
 from clickstream.domain.errors import StartError
 
 NAMESPACE_EXISTS = 48
@@ -64,6 +65,7 @@ def prepare_schema(database: Database[Document]) -> None:
         StartError: The database has a newer schema version, or data from before 0.2.0, which carry none.
     """
     _check_version(database)
+    ensure_identity(database)
     try:
         # Clustered by key: no second index is written, and a page of events is one sequential read.
         database.create_collection("session_events", clusteredIndex={"key": {"_id": 1}, "unique": True})
