@@ -71,7 +71,7 @@ def in_folder(folder: Path, look: Callable[[str], object]) -> object:
 def test_r3_a_restored_folder_has_everything(
     settings: Settings, mongo: EmbeddedMongo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R3: a backup under a running server and its restore give each document, model and checkpoint back, by the commands."""
+    """R3: a backup under a running server and its restore give every document and file back."""
     before = content_of(mongo.uri)
     for name, value in {"CLICKSTREAM_DATA_DIR": settings.data_dir, "CLICKSTREAM_MONGOD_CACHE_GB": 0.25}.items():
         monkeypatch.setenv(name, str(value))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pymongo
 from bson import BSON, CodecOptions, decode_all
 from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
@@ -49,7 +50,8 @@ class Snapshot:
         """All documents of all collections. Raises StartError if reading takes longer than MongoDB keeps history."""
         for name in self._names:
             with _explained():
-                found = self._database.get_collection(name, RAW).find({}, session=self._session)
+                raw: Collection[Any] = self._database.get_collection(name, RAW)
+                found = raw.find({}, session=self._session)
                 content, count = bytearray(), 0
                 for document in found:
                     content += document.raw
