@@ -182,7 +182,7 @@ def outcome(call: Any, request: Any) -> tuple[Any, str]:
 def test_r1_r15_any_interleaving_follows_the_rules(
     mongo_client: "pymongo.MongoClient[Document]", examples: int, steps: int
 ) -> None:
-    """R1, R2, R4, R8 to R11, R15: whatever two servers are asked, in any order and repeatedly, the model says so, too."""
+    """R1, R2, R4, R8 to R11, R15: whatever two servers are asked, in any order, the model says so, too."""
     database = mongo_client[new_id("rules")]
     prepare_schema(database)
     with InProcessServer(MongoDao(database), Clock()) as one, InProcessServer(MongoDao(database), Clock()) as other:
