@@ -177,7 +177,7 @@ def outcome(call: Any, request: Any) -> tuple[Any, str]:
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(6, 25), pytest.param(60, 50, marks=pytest.mark.full)], ids=["few", "many"]
+    ("examples", "steps"), [(6, 25), pytest.param(30, 50, marks=pytest.mark.full)], ids=["few", "many"]
 )
 def test_r1_r15_any_interleaving_follows_the_rules(
     mongo_client: "pymongo.MongoClient[Document]", examples: int, steps: int
