@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import os
+import socket
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,3 +156,22 @@ async def seen(count: Callable[[], int]) -> None:
     """Waits for three more looks."""
     before = count()
     await until(lambda: count() >= before + 3)
+
+
+def test_private_folders_of_killed_processes_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder whose process is gone and in which nobody listens goes; those of living processes and new ones stay."""
+    with tempfile.TemporaryDirectory(prefix="doors-") as short:  # the path of a socket is short
+        base = Path(short)
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        names = {"gone": 2**22 + 1, "new": 2**22 + 2, "alive": os.getpid(), "listened": 2**22 + 3}
+        folders = {name: base / f"{doors_module.PRIVATE_FOLDER}{pid}-abc" for name, pid in names.items()}
+        for name, folder in folders.items():
+            folder.mkdir()
+            if name != "new":
+                os.utime(folder, (0, 0))
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(folders["listened"] / "trainer.sock"))
+            listening.listen()
+            with private_address():
+                pass
+        assert {name for name, folder in folders.items() if folder.exists()} == {"new", "alive", "listened"}

@@ -1,5 +1,6 @@
 """The embedded mongod: a real process that stops with its parent and loses no acknowledged write."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -75,7 +76,10 @@ def test_a_second_start_finds_the_data_and_the_address(mongo: EmbeddedMongo) -> 
 def test_r19_nobody_else_on_the_machine_reaches_it(mongo: EmbeddedMongo, tmp_path: Path) -> None:
     """R19: mongod listens on a socket in a folder of mode 0700, on no port, and on no socket that others share."""
     assert (tmp_path / "mongodb").stat().st_mode & 0o777 == 0o700
-    sockets = {os.readlink(each) for each in Path(f"/proc/{mongo.pid}/fd").iterdir()}
+    sockets = set()
+    for each in Path(f"/proc/{mongo.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            sockets.add(os.readlink(each))
     inodes = {name.removeprefix("socket:[").removesuffix("]") for name in sockets if name.startswith("socket:")}
     lines = [line.split() for line in Path(f"/proc/{mongo.pid}/net/unix").read_text().splitlines()[1:]]
     assert {line[7] for line in lines if len(line) > 7 and line[6] in inodes} == {str(tmp_path / "mongodb/mongod.sock")}
@@ -141,10 +145,37 @@ def test_r3_a_killed_mongod_starts_again_with_every_acknowledged_write(mongo: Em
 def test_a_folder_in_use_is_explained(mongo: EmbeddedMongo, tmp_path: Path) -> None:
     """A second start in the same folder is refused with what to do instead, and harms nothing."""
     second = EmbeddedMongo(tmp_path / "mongodb", 0.25)
-    with pytest.raises(StartError, match=rf"in use.*pid {mongo.pid}\b.*MONGODB_URI='{mongo.uri.partition('?')[0]}"):
+    with pytest.raises(StartError, match=rf"in use.*pid {os.getpid()} on .*MONGODB_URI='{mongo.uri.partition('?')[0]}"):
         second.start()
     remember(mongo, "still here")
     assert words(mongo) == ["still here"]
+
+
+def test_a_folder_whose_mongod_is_down_is_still_in_use(mongo: EmbeddedMongo, tmp_path: Path) -> None:
+    """Between the death of a mongod and its next start no other server takes the folder; after a stop one can."""
+    os.kill(mongo.pid, signal.SIGKILL)
+    wait_for(lambda: not mongo.is_running())
+    second = EmbeddedMongo(tmp_path / "mongodb", 0.25)
+    with pytest.raises(StartError, match="in use"):
+        second.start()
+    mongo.start()
+    mongo.stop()
+    second.start()
+    second.stop()
+
+
+@pytest.mark.parametrize("how", ["emptied", "removed"])
+def test_a_folder_that_was_emptied_under_a_server_is_refused(mongo: EmbeddedMongo, tmp_path: Path, how: str) -> None:
+    """R3: a server whose data folder was emptied does not go on with an empty database when mongod starts again."""
+    remember(mongo, "one")
+    os.kill(mongo.pid, signal.SIGKILL)
+    wait_for(lambda: not mongo.is_running())
+    shutil.rmtree(tmp_path / "mongodb")
+    if how == "emptied":
+        (tmp_path / "mongodb").mkdir()
+    with pytest.raises(StartError, match="was emptied"):
+        mongo.start()
+    assert how == "emptied" or not (tmp_path / "mongodb").exists()
 
 
 def test_mongod_dies_with_its_parent_and_the_folder_is_free_at_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Random requests: none causes a defect or stops the server (R7)."""
 
+import contextlib
 import random
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -18,6 +19,7 @@ from google.rpc import error_details_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import NOW, create_request, event, nested, push_request, release_request, session_drafts, struct
+from support.random_messages import good_beginning, methods, request_bytes
 from support.servers import Clock, InProcessServer, detail, reason
 
 from clickstream.dao.mongo.connection import Document
@@ -168,6 +170,26 @@ def test_r7_no_stream_causes_a_defect(fuzzed: InProcessServer, requests: list[by
         assert (failure.code(), reason(failure)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
     assert sequences == [pb.IngestRequest.FromString(each).sequence for each in requests[: len(sequences)]]
     assert sequences == sorted(set(sequences))
+
+
+def test_r7_no_structured_message_causes_a_defect(fuzzed: InProcessServer) -> None:
+    """R7: at every method, messages made of its own fields, with values at and beyond their bounds, fail as stated."""
+    for request in good_beginning():
+        check(fuzzed, "ClickstreamService/CreateSession", request)
+    every = methods()
+    for number in range(1_200):
+        chance = random.Random(number)
+        method = every[number % len(every)]
+        request = request_bytes(method, chance)
+        if not method.server_streaming:
+            check(fuzzed, f"{method.containing_service.name}/{method.name}", request)
+            continue
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        stream = fuzzed.channel.stream_stream if method.client_streaming else fuzzed.channel.unary_stream
+        call = stream(path)(iter([request]) if method.client_streaming else request, timeout=1)
+        with contextlib.suppress(grpc.RpcError):
+            list(call)
+        assert call.code() not in DEFECTS, (method.name, number, call.details())
 
 
 def test_r7_the_fuzzed_store_can_still_be_read(fuzzed: InProcessServer) -> None:

@@ -10,9 +10,10 @@ from clickstream.app.process import say
 from clickstream.app.settings import Settings
 from clickstream.dao.embedded_mongod import EmbeddedMongo
 from clickstream.dao.mongo.connection import connect
+from clickstream.dao.mongo.identity import Reconnects
 from clickstream.dao.mongo.schema import prepare_schema
 from clickstream.dao.mongo.starting import database_name, starting
-from clickstream.dao.mongo.store import MongoDao
+from clickstream.dao.mongo.store import MongoDao, check_writable
 from clickstream.domain.errors import StartError
 
 # Seconds between two checks that the embedded MongoDB is alive.
@@ -33,10 +34,12 @@ def store(settings: Settings, uri: str) -> Iterator[MongoDao]:
     name = database_name(uri, settings.database if "database" in settings.model_fields_set else "")
     with contextlib.ExitStack() as stack:
         with starting(uri, name):
-            client = stack.enter_context(contextlib.closing(connect(uri, settings.store_timeout)))
-            dao = MongoDao(client[name])
-            dao.ping()
+            reconnects = Reconnects()
+            client = stack.enter_context(contextlib.closing(connect(uri, settings.store_timeout, reconnects)))
+            check_writable(client[name])
             prepare_schema(client[name])
+            dao = MongoDao(client[name], reconnects)
+            dao.ping()
         yield dao
 
 

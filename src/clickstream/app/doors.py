@@ -1,8 +1,13 @@
 """The ports of a process: certificates, tokens and limits from the settings, kept up to date with their files."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import shutil
+import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -23,6 +28,9 @@ from clickstream.trainer_client.channel import TrainerAddress
 
 # Seconds between two looks at the files.
 LOOK_SECONDS = 1.0
+# Private folders are called so, with the process id behind it; one without a socket is abandoned after this time.
+PRIVATE_FOLDER = "clickstream-trainer-"
+ABANDONED_SECONDS = 600.0
 MEBIBYTE = 1024 * 1024
 NO_SIGNALS = NoSignals()
 
@@ -130,8 +138,28 @@ def trainer_address(settings: Settings, address: str) -> TrainerAddress:
 @contextmanager
 def private_address() -> Iterator[str]:
     """The address of a Unix socket that only this user can reach: for a trainer of this process or of its children."""
-    with tempfile.TemporaryDirectory(prefix="clickstream-") as folder:
+    _remove_abandoned(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{PRIVATE_FOLDER}{os.getpid()}-") as folder:
         yield f"{UNIX}{folder}/trainer.sock"
+
+
+def _remove_abandoned(base: Path) -> None:
+    """Removes the private folders of this user's processes that were killed: nobody listens in them."""
+    for folder in base.glob(f"{PRIVATE_FOLDER}*-*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(folder.name.removeprefix(PRIVATE_FOLDER).partition("-")[0])
+            is_own = folder.stat().st_uid == os.geteuid()
+            # A process of another container has a number that means nothing here: its socket tells.
+            if is_own and not Path(f"/proc/{pid}").exists() and not _answers(folder / "trainer.sock"):
+                shutil.rmtree(folder)
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens on a socket, or may be about to."""
+    if not path.exists():
+        return time.time() - path.parent.stat().st_mtime < ABANDONED_SECONDS
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from clickstream.cli.analytics import analytics
+from clickstream.cli.backup import backup, restore_backup
 from clickstream.cli.cancel import cancel
 from clickstream.cli.demo import demo
 from clickstream.cli.download import download
@@ -71,6 +72,7 @@ for _command in (
     *(mark, restore, import_group),
     *(release, train, watch, cancel, promote, rollback, download, embed),
     *TABLES,
+    *(backup, restore_backup),
     *(analytics, quality, progress, robots, report, retry, token, demo),
 ):
     main.add_command(_command)

@@ -47,6 +47,7 @@ def report_from(response: fine_tuning_service_pb2.FineTuneResponse) -> TrainingP
         remaining_seconds=message.remaining_seconds,
         metrics=dict(message.metrics),
         points=tuple(_curve_point_from(point) for point in response.points),
+        waits_for=message.waits_for,
     )
 
 

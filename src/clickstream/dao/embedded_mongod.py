@@ -1,11 +1,13 @@
 """The embedded MongoDB: a real mongod child process, a replica set of one with its own data folder."""
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +22,10 @@ from clickstream.domain.errors import StartError
 from clickstream.processes.parent_death import stop_with_parent
 
 REPLICA_SET = "clickstream"
+# How long a backup may read the state of one moment. Until then MongoDB keeps what was changed since, on disk.
+SNAPSHOT_SECONDS = 3600
+# Locked by the process whose embedded MongoDB has the folder, which writes its name into it.
+LOCK_FILE = "clickstream.lock"
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 # The mode of a folder that only its owner can enter, and the longest path of a Unix socket on Linux.
@@ -46,6 +52,8 @@ class EmbeddedMongo:
         self._cache_gb = cache_gb
         self._process: subprocess.Popen[bytes] | None = None
         self._socket = _socket_path(self._folder)
+        self._lock: int | None = None
+        self._had_data = False
 
     @property
     def uri(self) -> str:
@@ -65,11 +73,22 @@ class EmbeddedMongo:
         """Starts mongod and returns when it takes writes.
 
         Raises:
-            StartError: no mongod is installed, or the data folder is in use or unusable.
+            StartError: no mongod is installed, or the data folder is in use, unusable, or was emptied since this
+                object started mongod in it.
             ValueError: the data folder cannot be made or entered.
         """
+        if self._had_data and not (self._folder / "WiredTiger").exists():
+            raise StartError(
+                f"the data folder {self._folder} was emptied while its data were being served: put the data back, or "
+                "restart the server to begin with an empty database"
+            )
         self._make_folders()
-        self._refuse_folder_in_use()
+        self._take_lock()
+        try:
+            self._refuse_folder_in_use()
+        except BaseException:
+            self._end()
+            raise
         # The replica set's configuration names its one member by its socket, so a folder that was moved, or that is
         # of a version which listened on a port, is reconfigured. The file is written at the end: after a crash in
         # between, that is done again.
@@ -85,6 +104,7 @@ class EmbeddedMongo:
             raise
         if _content(member_file) != str(self._socket):
             member_file.write_text(str(self._socket))
+        self._had_data = True
 
     def _make_folders(self) -> None:
         """Makes the folders of data and socket, which only this user can enter. Raises ValueError or StartError."""
@@ -108,7 +128,8 @@ class EmbeddedMongo:
                 # Without the option mongod also takes /tmp/mongodb-27017.sock, be it another server's.
                 *["--nounixsocket", "--quiet", "--logappend", "--logpath", str(self._log)],
                 *["--wiredTigerCacheSizeGB", str(self._cache_gb)],
-                *["--setParameter", "diagnosticDataCollectionEnabled=false", *options],
+                *["--setParameter", "diagnosticDataCollectionEnabled=false"],
+                *["--setParameter", f"minSnapshotHistoryWindowInSeconds={SNAPSHOT_SECONDS}", *options],
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -132,13 +153,20 @@ class EmbeddedMongo:
             client["local"]["system.replset"].update_one(
                 {"_id": REPLICA_SET}, {"$set": {"members.0.host": str(self._socket)}}
             )
-        self._end()
+        self._end_mongod()
 
     def stop(self) -> None:
         """Stops mongod cleanly; kills it if it has not stopped after `STOP_SECONDS`."""
         self._end()
 
     def _end(self) -> None:
+        """Ends mongod, and then frees the folder."""
+        self._end_mongod()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _end_mongod(self) -> None:
         if self._process is None:
             return
         self._process.terminate()
@@ -149,17 +177,40 @@ class EmbeddedMongo:
             self._process.wait()
         self._process = None
 
+    def _take_lock(self) -> None:
+        """Keeps other processes from starting a mongod here, also between two lives of this one.
+
+        The lock belongs to the open file, and ends with this process, however that ends.
+
+        Raises:
+            StartError: Another process has it.
+        """
+        if self._lock is not None:
+            return
+        lock = os.open(self._folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = os.pread(lock, 300, 0).decode(errors="replace").strip() or "another process"
+            os.close(lock)
+            raise self._in_use(owner) from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        self._lock = lock
+
+    def _in_use(self, owner: str) -> StartError:
+        return StartError(
+            f"the data folder {self._folder} is in use by the embedded MongoDB of another server ({owner}). "
+            f"To run a second server on the same data, start it with MONGODB_URI='{self.uri}'; "
+            "otherwise set another CLICKSTREAM_DATA_DIR."
+        )
+
     def _refuse_folder_in_use(self) -> None:
         """Waits while an orphaned mongod stops; raises StartError if the folder belongs to another server's mongod."""
         deadline = time.monotonic() + STOP_SECONDS
         while pid := self._running_pid():
             if not _is_orphan(pid) or time.monotonic() > deadline:
-                raise StartError(
-                    f"the data folder {self._folder} is in use by the embedded MongoDB of another server "
-                    f"(mongod pid {pid}). To run a second server on the same data, start it with "
-                    f"MONGODB_URI='{self.uri}'; "
-                    "otherwise set another CLICKSTREAM_DATA_DIR."
-                )
+                raise self._in_use(f"mongod pid {pid}")
             time.sleep(0.05)
 
     def _running_pid(self) -> int:

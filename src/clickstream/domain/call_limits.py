@@ -47,3 +47,5 @@ RECEIVE_SECONDS = 30.0
 """Time that a queued request may take to arrive once it is received."""
 CALLERS = 10_000
 """Callers that are remembered. Beyond it the one that was quiet longest is forgotten, unless it has streams."""
+TRAINER_SILENCE_SECONDS = 120.0
+"""Time after which a trainer ends a training whose caller sends no further input, though the training wants one."""

@@ -79,11 +79,15 @@ class Phase(StrEnum):
     TRAINING = "training"
     EVALUATING_NEW = "evaluating_new"
     SAVING = "saving"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """A report from the fine-tuning module. `loss` and `points` are those since the previous report."""
+    """A report from the fine-tuning module. `loss` and `points` are those since the previous report.
+
+    `waits_for` says in words what a run in phase `WAITING` waits for.
+    """
 
     phase: Phase
     input_count: int = 0
@@ -95,6 +99,7 @@ class TrainingProgress:
     remaining_seconds: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
     points: tuple[CurvePoint, ...] = ()
+    waits_for: str = ""
 
 
 class RunState(StrEnum):

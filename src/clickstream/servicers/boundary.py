@@ -19,6 +19,7 @@ from clickstream.servicers.access.rate_limits import Share, Shares, address_of
 from clickstream.servicers.access.tokens import Caller
 from clickstream.servicers.call_ends import (
     WRITE_SECONDS,
+    abort,
     busy,
     end_with,
     request_late,
@@ -115,7 +116,9 @@ class Boundary:
             if isinstance(request, bytes):
                 # Handed over, not kept: an abort keeps this frame until the garbage collector looks.
                 held, request = [request], None
-                await context.write(_serialized(await behaviour(held.pop(), context)))
+                answer = await behaviour(held.pop(), context)
+                if answer is not None:
+                    await context.write(_serialized(answer))
             else:
                 await end_with(context, grpc_status(request_late()))
 
@@ -184,8 +187,8 @@ class Boundary:
                     if audit:
                         audit(CALLER.get(), address, parsed, ended)
                 request, parsed = b"", None
-                await context.abort_with_status(status)
-                raise AssertionError("abort returned")
+                await abort(context, status)
+                return None
             finally:
                 self._in_hand -= 1
 
@@ -308,7 +311,9 @@ def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return parse
 
 
-def _serialized(response: Message | bytes) -> bytes:
+def _serialized(response: Message | bytes | None) -> bytes:
+    if response is None:  # of a call that was aborted
+        return b""
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 

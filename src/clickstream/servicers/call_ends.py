@@ -44,13 +44,23 @@ def busy() -> ResourceExhausted:
     return ResourceExhausted(Reason.SERVER_BUSY, "the server has too many calls in hand")
 
 
+async def abort(context: Any, status: grpc.Status) -> None:
+    """Ends a call with a status, and returns: its handler returns None then, and gRPC raises the abort again.
+
+    gRPC keeps the exception of an abort with the call. With the frames that it passed it would keep the call, too,
+    until the garbage collector looks, and until then the call would count among the streams of its connection.
+    """
+    try:
+        await context.abort_with_status(status)
+    except grpc.aio.AbortError as error:
+        error.__traceback__ = error.__context__ = None
+
+
 async def end_with(context: Any, status: grpc.Status) -> None:
     """Ends a stream with a status. A caller that does not read cannot get it: its connection is reset instead."""
     try:
         async with asyncio.timeout(WRITE_SECONDS):
-            await context.abort_with_status(status)
-    except grpc.aio.AbortError:
-        raise
+            await abort(context, status)
     except Exception as error:  # it takes too long, or the caller has gone
         raise asyncio.CancelledError from error
 

@@ -1,11 +1,12 @@
 """FineTuningService: the fine-tuning module behind a stream, on the machine that trains."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from embedding_studio.clickstream.internal.v1 import fine_tuning_service_pb2 as pb
 from embedding_studio.clickstream.internal.v1.fine_tuning_service_pb2_grpc import FineTuningServiceServicer
@@ -13,10 +14,11 @@ from typing_extensions import override
 
 from clickstream.contract.models import model_version_message
 from clickstream.contract.runs import report_message
-from clickstream.domain.errors import FieldViolation, InvalidArgument
+from clickstream.domain.call_limits import TRAINER_SILENCE_SECONDS
+from clickstream.domain.errors import ClickstreamError, FieldViolation, InvalidArgument, Reason, Unavailable
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
-from clickstream.domain.runs import FineTuningSettings, TrainingProgress
+from clickstream.domain.runs import FineTuningSettings, Phase, TrainingProgress
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.servicers.boundary import Context
 from clickstream.servicers.checks import fields
@@ -30,6 +32,10 @@ WAITING_INPUTS = 256
 POLL_SECONDS = 0.2
 # Interval at which the stream checks whether the training thread has taken an input.
 FULL_QUEUE_SECONDS = 0.02
+# Interval at which a call that waits for the place looks who has it.
+PLACE_SECONDS = 1.0
+# How long a caller may take to stop sending inputs once it got to know that the training failed.
+LISTEN_SECONDS = 5.0
 
 
 class Train(Protocol):
@@ -72,21 +78,41 @@ class FineTuningServicer(FineTuningServiceServicer):
     def __init__(self, train: Train, defaults: FineTuningSettings) -> None:
         self._train = train
         self._defaults = defaults
-        self._one_at_a_time = asyncio.Lock()
+        self._place = asyncio.Lock()
+        self._at_place = ""
 
     @override
     async def FineTune(
         self, request_iterator: AsyncIterator[pb.FineTuneRequest], context: Context
     ) -> AsyncIterator[pb.FineTuneResponse]:
-        first = await anext(request_iterator, None)
+        first = await _next(request_iterator)
         if first is None or first.WhichOneof("message") != "start":
             raise InvalidArgument([FieldViolation("start", "must be the first message")])
         run_id = fields.checked_run_id(first.start.run_id)
         settings = checked_settings(first.start.settings, self._defaults)
         judged = await asyncio.to_thread(checked_judged_queries, first.start.judged_queries)
-        async with self._one_at_a_time, _Training(self._train, run_id, settings, judged, request_iterator) as training:
-            async for response in training.responses():
+        waiting = asyncio.ensure_future(self._place.acquire())
+        try:
+            async for response in self._reports_of_waiting(waiting):
                 yield response
+            self._at_place = run_id
+            async with _Training(self._train, run_id, settings, judged, request_iterator) as training:
+                async for response in training.responses():
+                    yield response
+        finally:
+            if not waiting.cancel() and not waiting.cancelled():
+                self._place.release()
+
+    async def _reports_of_waiting(self, waiting: "asyncio.Future[Any]") -> AsyncIterator[pb.FineTuneResponse]:
+        """Reports which run has the place, and each change of it, until this call has it."""
+        reported = ""
+        await asyncio.sleep(0)
+        while not waiting.done():
+            if self._at_place != reported:
+                reported = self._at_place
+                waits_for = f"the trainer, which is at run {reported}"
+                yield report_message(TrainingProgress(Phase.WAITING, waits_for=waits_for))
+            await asyncio.wait({waiting}, timeout=PLACE_SECONDS)
 
 
 class _Training:
@@ -108,6 +134,7 @@ class _Training:
         self._canceled = threading.Event()
         self._start = partial(self._run, train, run_id, settings, judged)
         self._requests = requests
+        self._failed = False
 
     async def __aenter__(self) -> "_Training":
         self._loop = asyncio.get_running_loop()
@@ -152,24 +179,55 @@ class _Training:
         """Hands the inputs of the stream to the thread, at most WAITING_INPUTS ahead of it."""
         end: Exception | None = None
         try:
-            async for request in self._requests:
-                if request.WhichOneof("message") != "input":
-                    raise InvalidArgument([FieldViolation("input", "is required after the first message")])
-                await self._hand_over(checked_input(request.input))
+            while (request := await _next(self._requests)) is not None:
+                await self._hand_over(_checked(request))
         except Exception as error:
             end = error
         await self._hand_over(end)
 
     async def _hand_over(self, item: TrainingInput | Exception | None) -> None:
-        while True:
+        while not self._failed:
             try:
-                return self._inputs.put_nowait(item)
+                self._inputs.put_nowait(item)
             except queue.Full:
                 await asyncio.sleep(FULL_QUEUE_SECONDS)
+            else:
+                return
 
     async def responses(self) -> AsyncIterator[pb.FineTuneResponse]:
         """Yields the progress that the thread reports, and last the model version. Raises what training raised."""
         while (response := await self._responses.get()) is not None:
-            if isinstance(response, Exception):
-                raise response
-            yield response
+            if not isinstance(response, Exception):
+                yield response
+                continue
+            self._failed = True
+            if isinstance(response, ClickstreamError):
+                may_be_repeated = isinstance(response, Unavailable)
+                failure = pb.FineTuneFailure(message=response.message, may_be_repeated=may_be_repeated)
+                yield pb.FineTuneResponse(failure=failure)
+                await self._listen_to_the_end()
+            raise response
+
+    async def _listen_to_the_end(self) -> None:
+        """Takes the inputs that are on their way: gRPC hides the status of a call from a client that still sends."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(LISTEN_SECONDS):
+                await asyncio.shield(self._receiving)
+                while await anext(self._requests, None) is not None:
+                    pass
+
+
+def _checked(request: pb.FineTuneRequest) -> TrainingInput:
+    if request.WhichOneof("message") != "input":
+        raise InvalidArgument([FieldViolation("input", "is required after the first message")])
+    return checked_input(request.input)
+
+
+async def _next(requests: AsyncIterator[pb.FineTuneRequest]) -> pb.FineTuneRequest | None:
+    """The next message; None at the end. Raises Unavailable if the caller is silent for too long."""
+    try:
+        async with asyncio.timeout(TRAINER_SILENCE_SECONDS):
+            return await anext(requests, None)
+    except TimeoutError:
+        message = f"the caller sent nothing for {TRAINER_SILENCE_SECONDS:.0f} s before it had sent all inputs"
+        raise Unavailable(Reason.TRAINER_UNAVAILABLE, message) from None

@@ -47,6 +47,7 @@ class FineTuningClient:
             Unavailable: The module cannot be reached or went away. The same call continues from the last checkpoint.
         """
         failure: list[Exception] = []
+        told: FailedPrecondition | Unavailable | None = None
 
         async def requests() -> AsyncIterator[pb.FineTuneRequest]:
             start = pb.FineTuneStart(run_id=run_id, settings=settings_message(settings))
@@ -54,6 +55,8 @@ class FineTuningClient:
             yield pb.FineTuneRequest(start=start)
             try:
                 async for converted in inputs:
+                    if told:
+                        return
                     yield pb.FineTuneRequest(input=training_input_message(converted))
             except Exception as error:
                 # Without the cancel, gRPC would end the stream as if all inputs had been sent.
@@ -64,12 +67,17 @@ class FineTuningClient:
             call: Any = FineTuningServiceStub(connection.channel).FineTune(requests(), metadata=connection.metadata)
             try:
                 async for response in call:
-                    if response.WhichOneof("message") == "model_version":
-                        yield model_version_from(response.model_version)
-                    else:
-                        yield report_from(response)
+                    match response.WhichOneof("message"):
+                        case "model_version":
+                            yield model_version_from(response.model_version)
+                        case "failure":
+                            told = _told(response.failure)
+                        case _:
+                            yield report_from(response)
+                if told:
+                    raise told
             except grpc.aio.AioRpcError as error:
-                raise (failure[0] if failure else _domain_error(error)) from error
+                raise (failure[0] if failure else told or _domain_error(error)) from error
             except asyncio.CancelledError:
                 if failure:
                     raise failure[0] from None
@@ -80,6 +88,12 @@ class FineTuningClient:
     async def close(self) -> None:
         """Closes the channel."""
         await self.channel.close()
+
+
+def _told(failure: pb.FineTuneFailure) -> FailedPrecondition | Unavailable:
+    if failure.may_be_repeated:
+        return Unavailable(Reason.TRAINER_UNAVAILABLE, f"the trainer: {failure.message}")
+    return FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, failure.message)
 
 
 def _domain_error(error: grpc.aio.AioRpcError) -> FailedPrecondition | Unavailable:

@@ -18,6 +18,7 @@ from clickstream.domain.model_versions import ModelVersion, is_version_id, versi
 from clickstream.domain.runs import RUN_ID_FORM, FineTuningSettings, Phase, TrainingProgress, is_run_id
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.models.folders import find_model_folder, models_folder
+from clickstream.training.asking import asking
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.data.dataset import Dataset, read_dataset
 from clickstream.training.encoder.encoder import embed, load_encoder
@@ -74,8 +75,21 @@ def fine_tune(
     """
     if not is_run_id(run_id):
         raise InvalidArgument([FieldViolation("run_id", f"must be {RUN_ID_FORM}")])
+    curve = data_dir / "runs" / run_id / CURVE_FILE
+    progress = Progress(report, is_canceled, Curve(curve))
+    with asking(progress.tick):
+        return _fine_tune(run_id, settings, inputs, judged, data_dir, progress)
+
+
+def _fine_tune(
+    run_id: str,
+    settings: FineTuningSettings,
+    inputs: Iterable[TrainingInput],
+    judged: Sequence[JudgedQuery],
+    data_dir: Path,
+    progress: Progress,
+) -> ModelVersion:
     curve_path = data_dir / "runs" / run_id / CURVE_FILE
-    progress = Progress(report, is_canceled, Curve(curve_path))
     dataset = read_dataset(progress.count_inputs(inputs), settings)
     judgements = judged_set(judged, dataset, dataset.rows)
     identity = training_identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")

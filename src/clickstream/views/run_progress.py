@@ -19,6 +19,7 @@ PHASES = {
     progress_pb.TrainingProgress.PHASE_TRAINING: "training",
     progress_pb.TrainingProgress.PHASE_EVALUATING_NEW: "measuring the new model",
     progress_pb.TrainingProgress.PHASE_SAVING: "saving",
+    progress_pb.TrainingProgress.PHASE_WAITING: "waiting",
 }
 # Without a terminal, steps of a run are printed in this many lines at most; every change of its phase has a line, too.
 LINES_PER_TRAINING = 20
@@ -58,7 +59,8 @@ def state_of(run: runs_pb.TrainingRun) -> str:
 def doing(run: runs_pb.TrainingRun) -> str:
     """The state of a run in words or, while it runs, its phase."""
     if run.state == runs_pb.TRAINING_RUN_STATE_RUNNING:
-        return PHASES.get(run.progress.phase, "starting")
+        phase = PHASES.get(run.progress.phase, "starting")
+        return f"{phase} for {run.progress.waits_for}" if run.progress.waits_for else phase
     return state_of(run)
 
 

@@ -15,7 +15,10 @@ from clickstream.domain.errors import StartError
 def test_an_empty_database_gets_the_version_and_is_taken_again(database: Database[Document]) -> None:
     """The first start writes the schema version; the next one finds it and changes nothing."""
     prepare_schema(database)
-    assert list(database["clickstream_meta"].find()) == [{"_id": "schema", "version": SCHEMA_VERSION}]
+    first = list(database["clickstream_meta"].find(sort=[("_id", 1)]))
+    assert first == [{"_id": "schema", "version": SCHEMA_VERSION}, {"_id": "store", "id": first[1]["id"]}]
+    prepare_schema(database)
+    assert list(database["clickstream_meta"].find(sort=[("_id", 1)])) == first
 
 
 def test_a_newer_database_is_refused(database: Database[Document]) -> None:
@@ -33,7 +36,7 @@ def test_a_version_that_cannot_be_read_is_refused(database: Database[Document], 
     with pytest.raises(StartError, match=r"no schema version that can be read") as no:
         prepare_schema(database)
     assert "\n" not in str(no.value)
-    assert list(database["clickstream_meta"].find()) == [{"_id": "schema"} | document]
+    assert database["clickstream_meta"].find_one({"_id": "schema"}) == {"_id": "schema"} | document
 
 
 @pytest.mark.parametrize("collection", ["sessions", "session_events", "training_runs"])
@@ -58,5 +61,5 @@ def test_processes_that_start_together_on_an_empty_database_all_start(
         name = new_id("test")
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda name: prepare_schema(mongo_client[name]), [name] * 8))
-        assert mongo_client[name]["clickstream_meta"].count_documents({}) == 1
+        assert mongo_client[name]["clickstream_meta"].count_documents({}) == 2
         mongo_client.drop_database(name)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7embedding_studio/clickstream/v1/training_progress.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x04\n\x10TrainingProgress\x12\x46\n\x05phase\x18\x01 \x01(\x0e\x32\x37.embedding_studio.clickstream.v1.TrainingProgress.Phase\x12\x13\n\x0binput_count\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\x12\n\nstep_count\x18\x04 \x01(\x03\x12\x0c\n\x04loss\x18\x05 \x01(\x01\x12\x15\n\rlearning_rate\x18\x06 \x01(\x01\x12\x1a\n\x12queries_per_second\x18\x07 \x01(\x01\x12\x19\n\x11remaining_seconds\x18\x08 \x01(\x01\x12O\n\x07metrics\x18\t \x03(\x0b\x32>.embedding_studio.clickstream.v1.TrainingProgress.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x95\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PHASE_RECEIVING_INPUTS\x10\x01\x12\x19\n\x15PHASE_EVALUATING_BASE\x10\x02\x12\x12\n\x0ePHASE_TRAINING\x10\x03\x12\x18\n\x14PHASE_EVALUATING_NEW\x10\x04\x12\x10\n\x0cPHASE_SAVING\x10\x05\"\x8e\x02\n\nCurvePoint\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12-\n\tlogged_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\x04loss\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12I\n\x07metrics\x18\x05 \x03(\x0b\x32\x38.embedding_studio.clickstream.v1.CurvePoint.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_lossB\x10\n\x0e_learning_rateB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7embedding_studio/clickstream/v1/training_progress.proto\x12\x1f\x65mbedding_studio.clickstream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x04\n\x10TrainingProgress\x12\x46\n\x05phase\x18\x01 \x01(\x0e\x32\x37.embedding_studio.clickstream.v1.TrainingProgress.Phase\x12\x13\n\x0binput_count\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\x12\n\nstep_count\x18\x04 \x01(\x03\x12\x0c\n\x04loss\x18\x05 \x01(\x01\x12\x15\n\rlearning_rate\x18\x06 \x01(\x01\x12\x1a\n\x12queries_per_second\x18\x07 \x01(\x01\x12\x19\n\x11remaining_seconds\x18\x08 \x01(\x01\x12O\n\x07metrics\x18\t \x03(\x0b\x32>.embedding_studio.clickstream.v1.TrainingProgress.MetricsEntry\x12\x11\n\twaits_for\x18\n \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa8\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PHASE_RECEIVING_INPUTS\x10\x01\x12\x19\n\x15PHASE_EVALUATING_BASE\x10\x02\x12\x12\n\x0ePHASE_TRAINING\x10\x03\x12\x18\n\x14PHASE_EVALUATING_NEW\x10\x04\x12\x10\n\x0cPHASE_SAVING\x10\x05\x12\x11\n\rPHASE_WAITING\x10\x06\"\x8e\x02\n\nCurvePoint\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12-\n\tlogged_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\x04loss\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12I\n\x07metrics\x18\x05 \x03(\x0b\x32\x38.embedding_studio.clickstream.v1.CurvePoint.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_lossB\x10\n\x0e_learning_rateB\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,13 +38,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CURVEPOINT_METRICSENTRY']._loaded_options = None
   _globals['_CURVEPOINT_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_TRAININGPROGRESS']._serialized_start=126
-  _globals['_TRAININGPROGRESS']._serialized_end=644
-  _globals['_TRAININGPROGRESS_METRICSENTRY']._serialized_start=446
-  _globals['_TRAININGPROGRESS_METRICSENTRY']._serialized_end=492
-  _globals['_TRAININGPROGRESS_PHASE']._serialized_start=495
-  _globals['_TRAININGPROGRESS_PHASE']._serialized_end=644
-  _globals['_CURVEPOINT']._serialized_start=647
-  _globals['_CURVEPOINT']._serialized_end=917
-  _globals['_CURVEPOINT_METRICSENTRY']._serialized_start=446
-  _globals['_CURVEPOINT_METRICSENTRY']._serialized_end=492
+  _globals['_TRAININGPROGRESS']._serialized_end=682
+  _globals['_TRAININGPROGRESS_METRICSENTRY']._serialized_start=465
+  _globals['_TRAININGPROGRESS_METRICSENTRY']._serialized_end=511
+  _globals['_TRAININGPROGRESS_PHASE']._serialized_start=514
+  _globals['_TRAININGPROGRESS_PHASE']._serialized_end=682
+  _globals['_CURVEPOINT']._serialized_start=685
+  _globals['_CURVEPOINT']._serialized_end=955
+  _globals['_CURVEPOINT_METRICSENTRY']._serialized_start=465
+  _globals['_CURVEPOINT_METRICSENTRY']._serialized_end=511
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TrainingProgress(_message.Message):
-    __slots__ = ("phase", "input_count", "step", "step_count", "loss", "learning_rate", "queries_per_second", "remaining_seconds", "metrics")
+    __slots__ = ("phase", "input_count", "step", "step_count", "loss", "learning_rate", "queries_per_second", "remaining_seconds", "metrics", "waits_for")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PHASE_UNSPECIFIED: _ClassVar[TrainingProgress.Phase]
@@ -20,12 +20,14 @@ class TrainingProgress(_message.Message):
         PHASE_TRAINING: _ClassVar[TrainingProgress.Phase]
         PHASE_EVALUATING_NEW: _ClassVar[TrainingProgress.Phase]
         PHASE_SAVING: _ClassVar[TrainingProgress.Phase]
+        PHASE_WAITING: _ClassVar[TrainingProgress.Phase]
     PHASE_UNSPECIFIED: TrainingProgress.Phase
     PHASE_RECEIVING_INPUTS: TrainingProgress.Phase
     PHASE_EVALUATING_BASE: TrainingProgress.Phase
     PHASE_TRAINING: TrainingProgress.Phase
     PHASE_EVALUATING_NEW: TrainingProgress.Phase
     PHASE_SAVING: TrainingProgress.Phase
+    PHASE_WAITING: TrainingProgress.Phase
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +44,7 @@ class TrainingProgress(_message.Message):
     QUERIES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     REMAINING_SECONDS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     phase: TrainingProgress.Phase
     input_count: int
     step: int
@@ -51,7 +54,8 @@ class TrainingProgress(_message.Message):
     queries_per_second: float
     remaining_seconds: float
     metrics: _containers.ScalarMap[str, float]
-    def __init__(self, phase: _Optional[_Union[TrainingProgress.Phase, str]] = ..., input_count: _Optional[int] = ..., step: _Optional[int] = ..., step_count: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., queries_per_second: _Optional[float] = ..., remaining_seconds: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    waits_for: str
+    def __init__(self, phase: _Optional[_Union[TrainingProgress.Phase, str]] = ..., input_count: _Optional[int] = ..., step: _Optional[int] = ..., step_count: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., queries_per_second: _Optional[float] = ..., remaining_seconds: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., waits_for: _Optional[str] = ...) -> None: ...
 
 class CurvePoint(_message.Message):
     __slots__ = ("step", "logged_at", "loss", "learning_rate", "metrics")

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 import pymongo
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
+from pymongo.monitoring import ConnectionPoolListener
 
 from clickstream.domain.errors import Reason, Unavailable
 
@@ -17,11 +18,11 @@ R = TypeVar("R")
 DUPLICATE_KEY = 11000
 
 
-def connect(uri: str, timeout: float) -> pymongo.MongoClient[Document]:
+def connect(uri: str, timeout: float, *listeners: ConnectionPoolListener) -> pymongo.MongoClient[Document]:
     """A client whose writes are acknowledged by a majority with the journal written (R3).
 
     Reads are majority reads: a session that a reader has seen cannot be rolled back.
-    `timeout` bounds every operation, retries included, in seconds.
+    `timeout` bounds every operation, retries included, in seconds. `listeners` hear of lost connections.
     """
     return pymongo.MongoClient(
         uri,
@@ -33,6 +34,7 @@ def connect(uri: str, timeout: float) -> pymongo.MongoClient[Document]:
         timeoutMS=int(timeout * 1000),
         serverSelectionTimeoutMS=int(timeout * 1000),
         appname="clickstream",
+        event_listeners=listeners,
     )
 
 

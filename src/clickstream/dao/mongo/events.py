@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from clickstream.dao.interface.sessions import EventDao
 from clickstream.dao.mongo.connection import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
+from clickstream.dao.mongo.identity import StoreIdentity
 from clickstream.dao.mongo.session_places import Place, Places
 from clickstream.dao.mongo.training_pages import TrainingPages, counting
 from clickstream.domain import limits
@@ -39,14 +40,17 @@ VISIBLE_WAITS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 class MongoEvents(EventDao):
     """`EventDao` over `session_events`, with the frozen pages for training."""
 
-    def __init__(self, events: MongoCollection, pages: TrainingPages, places: Places) -> None:
+    def __init__(self, events: MongoCollection, pages: TrainingPages, places: Places, identity: StoreIdentity) -> None:
         self._events = events
         self._pages = pages
         self._places = places
+        self._identity = identity
 
     @override
     @translated
     def append(self, pushes: Sequence[EventPush]) -> list[list[StoredEvent | None] | Exception]:
+        self._identity.confirm()
+        losses = self._identity.losses
         places = self._places.of({push.session_id for push in pushes})
         firsts: dict[Key, EventDraft] = {}
         sent = 0
@@ -56,6 +60,10 @@ class MongoEvents(EventDao):
                 for event in events:
                     firsts.setdefault((*place, event.event_id), event)
         earlier, refused = self._insert(firsts)
+        if losses != self._identity.losses:
+            self._identity.confirm()
+            if self._places.of(places.keys()) != places:
+                raise Unavailable(Reason.STORE_UNAVAILABLE, "the store went back to an earlier point meanwhile")
         if sent == len(firsts) and not (earlier or refused):  # the ordinary group, without any retry
             return [_all_new(push) if push.session_id in places else _unknown() for push in pushes]
         return [self._outcomes(push, places.get(push.session_id), firsts, earlier, refused) for push in pushes]

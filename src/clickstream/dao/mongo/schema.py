@@ -6,6 +6,8 @@ from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from clickstream.dao.mongo.connection import Document
+from clickstream.dao.mongo.identity import ensure_identity
+from clickstream.dao.mongo.migrations import migrate
 from clickstream.domain.errors import StartError
 
 NAMESPACE_EXISTS = 48
@@ -58,12 +60,15 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], dict[str, Any]]]] = {
 def prepare_schema(database: Database[Document]) -> None:
     """Creates the missing collections and indexes, and writes the schema version into an empty database.
 
+    Data of an older schema version are migrated.
+
     Several processes may run it at once.
 
     Raises:
         StartError: The database has a newer schema version, or data from before 0.2.0, which carry none.
     """
-    _check_version(database)
+    migrate(database, _check_version(database), SCHEMA_VERSION)
+    ensure_identity(database)
     try:
         # Clustered by key: no second index is written, and a page of events is one sequential read.
         database.create_collection("session_events", clusteredIndex={"key": {"_id": 1}, "unique": True})
@@ -75,7 +80,7 @@ def prepare_schema(database: Database[Document]) -> None:
     create_indexes(database)
 
 
-def _check_version(database: Database[Document]) -> None:
+def _check_version(database: Database[Document]) -> int:
     # In this order: a process that prepares an empty database writes its version before it creates a
     # collection, so collections without a version are old ones.
     collections = {*INDEXES, "session_events"}.intersection(database.list_collection_names())
@@ -100,6 +105,7 @@ def _check_version(database: Database[Document]) -> None:
             f"the database {database.name} has schema version {version}, and this version knows "
             f"{SCHEMA_VERSION} at most: it was used by a newer clickstream, so upgrade this one"
         )
+    return version
 
 
 def create_indexes(database: Database[Document]) -> None:

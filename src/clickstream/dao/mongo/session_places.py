@@ -1,4 +1,4 @@
-"""A cache of sessions' places in the log. A place never changes, so nothing here becomes stale."""
+"""A cache of sessions' places in the log. A place never changes within a store, and what is cached ends with it."""
 
 from collections.abc import Set
 
@@ -31,6 +31,10 @@ class Places:
             self.remember(found)
             places |= found
         return places
+
+    def forget(self) -> None:
+        """Forgets all places: the store may be another one."""
+        self._known = {}
 
     def remember(self, places: dict[str, Place]) -> None:
         """Remembers places that a majority has acknowledged."""

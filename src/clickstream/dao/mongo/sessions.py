@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from clickstream.dao.interface.sessions import SessionDao
 from clickstream.dao.mongo.connection import DUPLICATE_KEY, Document, MongoCollection, check_acknowledged, translated
+from clickstream.dao.mongo.identity import StoreIdentity
 from clickstream.dao.mongo.session_places import Places
 from clickstream.domain import limits
 from clickstream.domain.errors import Reason, Unavailable
@@ -38,10 +39,15 @@ class Tail(NamedTuple):
 class MongoSessions(SessionDao):
     """`SessionDao` over the `sessions` collection."""
 
-    def __init__(self, collection: MongoCollection, places: Places) -> None:
+    def __init__(self, collection: MongoCollection, places: Places, identity: StoreIdentity) -> None:
         self._collection = collection
         self._places = places
+        self._identity = identity
         self._tail: Tail | None = None
+        identity.when_lost(self._forget_tail)
+
+    def _forget_tail(self) -> None:
+        self._tail = None
 
     @override
     @translated
@@ -61,6 +67,8 @@ class MongoSessions(SessionDao):
 
     def _append_once(self, drafts: list[SessionDraft], outcomes: dict[str, Appended | Exception]) -> list[SessionDraft]:
         """Inserts drafts up to the first that fails; returns the drafts still to be appended."""
+        self._identity.confirm()
+        losses = self._identity.losses
         batch, last = self._tail or self.tail()
         self._tail = None  # unknown until the write is answered
         sessions = [_place(draft, batch, last + index) for index, draft in enumerate(drafts, start=1)]
@@ -73,6 +81,8 @@ class MongoSessions(SessionDao):
         else:
             written, failure = len(sessions), None
             self._tail = Tail(batch, last + written)
+        if losses != self._identity.losses:
+            self._check_predecessor(sessions[:written])
         outcomes.update((session.session_id, Appended(session, True)) for session in sessions[:written])
         self._places.remember({session.session_id: (batch, session.number) for session in sessions[:written]})
         rest = drafts[written:]
@@ -86,6 +96,21 @@ class MongoSessions(SessionDao):
         stored = self._by_id([draft.session_id for draft in rest])
         outcomes.update((session_id, Appended(session, False)) for session_id, session in stored.items())
         return [draft for draft in rest if draft.session_id not in stored]
+
+    def _check_predecessor(self, written: list[StoredSession]) -> None:
+        """Takes sessions back that the driver wrote, after a lost connection, behind a log that is not there any more.
+
+        Raises:
+            Unavailable: The log ends elsewhere, so the store was restored to an earlier point meanwhile.
+        """
+        self._identity.confirm()
+        if not written or written[0].number == 1:
+            return
+        before = {"batch": written[0].batch, "number": written[0].number - 1}
+        if self._collection.find_one(before, {"_id": 1}) is None:
+            self._collection.delete_many({"_id": {"$in": [session.session_id for session in written]}})
+            self._tail = None
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "the store went back to an earlier point meanwhile")
 
     def _by_id(self, session_ids: list[str]) -> dict[str, StoredSession]:
         return {

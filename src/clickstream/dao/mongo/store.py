@@ -7,6 +7,7 @@ from clickstream.dao.mongo.batches import MongoBatches
 from clickstream.dao.mongo.changes import MongoChanges
 from clickstream.dao.mongo.connection import Document, translated
 from clickstream.dao.mongo.events import MongoEvents
+from clickstream.dao.mongo.identity import Reconnects, StoreIdentity
 from clickstream.dao.mongo.improvement import MongoImprovement
 from clickstream.dao.mongo.judgements import MongoJudgements
 from clickstream.dao.mongo.promotions import MongoPromotions
@@ -22,12 +23,15 @@ from clickstream.domain.errors import Reason, Unavailable
 class MongoDao:
     """`ClickstreamDao` over MongoDB."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], reconnects: Reconnects | None = None) -> None:
+        """Takes the database; `reconnects` hears of the lost connections of its client."""
         self._database = database
+        self._identity = StoreIdentity(database, reconnects or Reconnects())
         places = Places(database["sessions"])
-        self.sessions = MongoSessions(database["sessions"], places)
+        self._identity.when_lost(places.forget)
+        self.sessions = MongoSessions(database["sessions"], places, self._identity)
         pages = TrainingPages(database["training_pages"], database["sessions"])
-        self.events = MongoEvents(database["session_events"], pages, places)
+        self.events = MongoEvents(database["session_events"], pages, places, self._identity)
         self.batches = MongoBatches(database["session_batches"], database["sessions"], self.sessions)
         self.improvement = MongoImprovement(database["sessions_for_improvement"])
         self.runs = MongoRuns(database["training_runs"], database["curve_points"])
@@ -41,6 +45,13 @@ class MongoDao:
     @translated
     def ping(self) -> None:
         """Returns if the store can take writes; otherwise raises Unavailable."""
-        # A `ping` would be answered by a secondary, too, if the URI names that member directly.
-        if not self._database.command("hello").get("isWritablePrimary"):
-            raise Unavailable(Reason.STORE_UNAVAILABLE, "MongoDB is no primary and takes no writes")
+        check_writable(self._database)
+        self._identity.confirm()
+
+
+@translated
+def check_writable(database: Database[Document]) -> None:
+    """Returns if MongoDB takes writes; otherwise raises Unavailable."""
+    # A `ping` would be answered by a secondary, too, if the URI names that member directly.
+    if not database.command("hello").get("isWritablePrimary"):
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "MongoDB is no primary and takes no writes")

@@ -14,6 +14,7 @@ from clickstream.servicers.access.rate_limits import Share, Shares, address_of
 from clickstream.servicers.access.scopes import Scope, holds
 from clickstream.servicers.access.tokens import Caller, TokenFile, bearer_token
 from clickstream.servicers.boundary import CALLER, RECEIVING
+from clickstream.servicers.call_ends import abort
 
 _NAMES = ("x509_subject_alternative_name", "x509_common_name")
 
@@ -90,7 +91,7 @@ class Door(grpc.GenericRpcHandler):
                     self._shares.refuse(address_of(context.peer()))
                 except ClickstreamError as too_many:
                     refused = too_many
-            await context.abort_with_status(grpc_status(refused))
+            await abort(context, grpc_status(refused))
 
         return grpc.stream_stream_rpc_method_handler(refuse, None, None)
 

@@ -12,6 +12,7 @@ from clickstream.domain.model_versions import DataCounts
 from clickstream.domain.query_split import MIN_TRAINING_QUERIES, is_held_out, is_validation
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.training_inputs import TrainingInput
+from clickstream.training.asking import may_go_on
 from clickstream.training.clicks.corrections import AUTO, CORRECTIONS
 from clickstream.training.clicks.labels import Label
 from clickstream.training.clicks.model_choice import choose_correction
@@ -104,6 +105,7 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
     log = pool.whole_log()
     correction = next(CORRECTIONS[each.name] for each in click_models if each.chosen)
     for key, labels in correction(log).labels().items():
+        may_go_on()
         example = _example(pool.queries[key], labels, rows, log.sessions[key], settings.unexamined == "unknown")
         measurable = any(gain > 0 for gain in example.gains.values())
         if is_held_out(key, settings.seed, settings.held_out_share):

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from clickstream.domain.errors import FailedPrecondition, Reason
+from clickstream.training.asking import may_go_on
 
 # The most padded tokens that are encoded at once; it bounds memory.
 CHUNK_TOKENS = 2_048
@@ -57,7 +58,19 @@ def load_encoder(name: str, max_tokens: int, device: str) -> SentenceTransformer
     if not probe.is_floating_point():
         raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"base model {name!r} gives no vectors")
     encoder.max_seq_length = min(max_tokens, _token_limit(encoder))
+    _own_memory(encoder)
     return encoder.float().eval()
+
+
+def _own_memory(encoder: SentenceTransformer) -> None:
+    """Copies the weights, which the libraries map from the file.
+
+    Whoever shortened that file later would end this process with SIGBUS, and whoever overwrote it would change the
+    loaded model.
+    """
+    with torch.no_grad():
+        for weight in [*encoder.parameters(), *encoder.buffers()]:
+            weight.data = weight.data.clone()
 
 
 def with_prompt(encoder: SentenceTransformer, kind: str, text: str) -> str:
@@ -100,6 +113,7 @@ def token_counts(encoder: SentenceTransformer, texts: Sequence[str]) -> list[int
         return [min(limit, len(text.encode()) // 3 + 2) for text in texts]
     counts: list[int] = []
     for start in range(0, len(texts), TEXTS_COUNTED_AT_ONCE):
+        may_go_on()
         block = list(texts[start : start + TEXTS_COUNTED_AT_ONCE])
         counts += map(len, encoder.tokenizer(block, truncation=True, max_length=limit)["input_ids"])
     return counts

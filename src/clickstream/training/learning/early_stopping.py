@@ -9,6 +9,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
+from clickstream.training.asking import may_go_on
 from clickstream.training.data.dataset import Dataset
 from clickstream.training.encoder.encoder import embed
 from clickstream.training.learning.adaptation import learnable
@@ -71,6 +72,7 @@ def validation_score(encoder: SentenceTransformer, dataset: Dataset, tick: Calla
     candidates = sorted({text for example in dataset.validation for text in example.gains})
     items = embed(encoder, "item", [dataset.texts[text] for text in candidates], tick)
     queries = embed(encoder, "query", [example.query for example in dataset.validation], tick)
+    may_go_on()
     best = torch.topk(queries @ items.T, min(metrics.CUTOFF, len(candidates)), dim=1).indices.tolist()
     scores = [
         metrics.ndcg([candidates[place] for place in ranking], example.gains)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clickstream.training.asking import may_go_on
 from clickstream.training.data.dataset import Example
 from clickstream.training.learning.losses import LEAST_LOOKS, StepLabels, labels_of
 
@@ -86,6 +87,7 @@ def near_equal_queries(queries: Tensor) -> list[list[int]]:
     """Lists for each query the others whose cosine is at least `NEAR_EQUAL`, given their unit vectors, [Q, D]."""
     near: list[list[int]] = []
     for start in range(0, len(queries), QUERIES_AT_ONCE):
+        may_go_on()
         close = queries[start : start + QUERIES_AT_ONCE] @ queries.T >= NEAR_EQUAL
         near += [
             [other for other in row.nonzero().flatten().tolist() if other != start + offset]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from clickstream.domain.evaluations import JudgedEvaluation
 from clickstream.domain.judgements import JudgedQuery, packed
 from clickstream.domain.query_split import normalised
+from clickstream.training.asking import may_go_on
 from clickstream.training.data.dataset import Dataset, Example
 from clickstream.training.measuring.ranking import QueryScores, compare_scores
 
@@ -41,6 +42,7 @@ def judged_set(judged: Sequence[JudgedQuery], dataset: Dataset, rows: Mapping[st
     pooled: dict[str, Example] = {}
     unknown = 0
     for each in judged:
+        may_go_on()
         example = pooled.setdefault(normalised(each.query), Example(each.query.strip(), {}, {}))
         for object_id, grade in each.grades.items():
             row = rows.get(object_id)

@@ -7,6 +7,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clickstream.training.asking import may_go_on
+
 # The ranks that nDCG@10, MRR@10 and Recall@10 look at, and those of Recall@100.
 CUTOFF = 10
 DEEP_CUTOFF = 100
@@ -76,6 +78,7 @@ def bootstrap_intervals(differences: ArrayLike, seed: int) -> NDArray[np.float64
     random = np.random.default_rng(seed % 2**63)
     means = np.empty((resamples, values.shape[1]))
     for start in range(0, resamples, at_once):
+        may_go_on()
         rows = min(at_once, resamples - start)
         drawn = random.integers(0, count, (rows, count))
         drawn += np.arange(rows)[:, None] * count

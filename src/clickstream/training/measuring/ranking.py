@@ -9,6 +9,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from clickstream.domain.evaluations import Comparison, Gain, Metrics
+from clickstream.training.asking import may_go_on
 from clickstream.training.data.dataset import Dataset, Example
 from clickstream.training.encoder.encoder import embed
 from clickstream.training.measuring import metrics
@@ -47,6 +48,7 @@ def score(
     queries = embed(encoder, "query", [example.query for example in examples], tick)
     scores = []
     for start in range(0, len(queries), QUERIES_AT_ONCE):
+        may_go_on()
         cosines = queries[start : start + QUERIES_AT_ONCE] @ items.T
         best = torch.topk(cosines, min(metrics.DEEP_CUTOFF, len(items)), dim=1).indices.tolist()
         for example, ranking in zip(examples[start : start + QUERIES_AT_ONCE], best, strict=True):

@@ -30,11 +30,21 @@ class FineTuneStart(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., settings: _Optional[_Union[_fine_tuning_settings_pb2.FineTuningSettings, _Mapping]] = ..., judged_queries: _Optional[_Iterable[_Union[_judged_query_pb2.JudgedQuery, _Mapping]]] = ...) -> None: ...
 
 class FineTuneResponse(_message.Message):
-    __slots__ = ("progress", "model_version", "points")
+    __slots__ = ("progress", "model_version", "failure", "points")
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     progress: _training_progress_pb2.TrainingProgress
     model_version: _model_version_pb2.ModelVersion
+    failure: FineTuneFailure
     points: _containers.RepeatedCompositeFieldContainer[_training_progress_pb2.CurvePoint]
-    def __init__(self, progress: _Optional[_Union[_training_progress_pb2.TrainingProgress, _Mapping]] = ..., model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., points: _Optional[_Iterable[_Union[_training_progress_pb2.CurvePoint, _Mapping]]] = ...) -> None: ...
+    def __init__(self, progress: _Optional[_Union[_training_progress_pb2.TrainingProgress, _Mapping]] = ..., model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., failure: _Optional[_Union[FineTuneFailure, _Mapping]] = ..., points: _Optional[_Iterable[_Union[_training_progress_pb2.CurvePoint, _Mapping]]] = ...) -> None: ...
+
+class FineTuneFailure(_message.Message):
+    __slots__ = ("message", "may_be_repeated")
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    MAY_BE_REPEATED_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    may_be_repeated: bool
+    def __init__(self, message: _Optional[str] = ..., may_be_repeated: bool = ...) -> None: ...

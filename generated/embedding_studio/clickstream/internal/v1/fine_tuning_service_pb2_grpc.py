@@ -53,7 +53,8 @@ class FineTuningServiceServicer(object):
         side; the server streams progress and, last, the result. If the call ends early, training
         stops within one step; calling again with the same run id, settings and inputs continues from
         the last checkpoint. FAILED_PRECONDITION if nothing can be trained from these settings and
-        inputs; INVALID_ARGUMENT if a setting or an input is out of its range.
+        inputs; INVALID_ARGUMENT if a setting or an input is out of its range; UNAVAILABLE if the client
+        is silent for two minutes before it has sent all inputs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
