@@ -8,17 +8,15 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
-from embedding_studio.clickstream.v1.clickstream_service_pb2 import CreateSessionRequest, GetSessionRequest
+from embedding_studio.clickstream.v1.clickstream_service_pb2 import GetSessionRequest
 from embedding_studio.clickstream.v1.clickstream_service_pb2_grpc import ClickstreamServiceStub
 from embedding_studio.clickstream.v1.fine_tuning_settings_pb2 import FineTuningSettings
-from embedding_studio.clickstream.v1.session_pb2 import Session
 from embedding_studio.clickstream.v1.training_service_pb2 import StartTrainingRequest, WatchTrainingRunRequest
 from embedding_studio.clickstream.v1.training_service_pb2_grpc import TrainingServiceStub
 from support.certificates import Authority
@@ -32,8 +30,6 @@ from clickstream.dao.embedded_mongod import EmbeddedMongo
 Addresses = dict[str, dict[str, Any]]
 TOKENS = {"shop": "conformance-shop", "batches": "conformance-batches", "old": "conformance-old", "wrong": "unknown"}
 DRAINED_SESSION = "drain-me"
-# Writes that wait in the server with the full queue; together they are more than its 8 MiB.
-WAITING_WRITES = 12
 NO_TRAINING = {"CLICKSTREAM_RUN_TRAINING": "false"}
 
 
@@ -83,7 +79,6 @@ class Servers:
             "door": lambda: self._with_tokens("door"),
             "refusing": lambda: self._with_tokens("refusing"),
             "no-store": lambda: self._simple("no-store", self._stopped_mongo, CLICKSTREAM_STORE_TIMEOUT="1"),
-            "full-queue": self._with_full_queue,
             "models": self._with_models,
         }
         with ThreadPoolExecutor(2) as pool:
@@ -94,7 +89,6 @@ class Servers:
         )
         os.kill(self._stopped_mongo.pid, signal.SIGSTOP)
         self._stack.callback(os.kill, self._stopped_mongo.pid, signal.SIGCONT)
-        self._fill_queue(self.shared["full-queue"]["address"])
 
     def _simple(self, name: str, store: EmbeddedMongo | None = None, **more: str) -> dict[str, Any]:
         return {"address": self._serve(name, store=store, **NO_TRAINING, **more)}
@@ -111,20 +105,6 @@ class Servers:
         files = {"CLICKSTREAM_TLS_CERT": str(certificate), "CLICKSTREAM_TLS_KEY": str(key)}
         where = self._simple(name, CLICKSTREAM_TOKENS=str(tokens), **files)
         return {**where, "ca": str(authority.file), "tokens": TOKENS}
-
-    def _with_full_queue(self) -> dict[str, Any]:
-        more = {"CLICKSTREAM_WRITE_QUEUE_MB": "8", "CLICKSTREAM_STORE_TIMEOUT": "3600"}
-        return self._simple("full-queue", self._stopped_mongo, **more)
-
-    def _fill_queue(self, address: str) -> None:
-        channel = self._stack.enter_context(grpc.insecure_channel(address))
-        for number in range(WAITING_WRITES):
-            session = Session(session_id=f"waits-{number}", query="q")
-            for item in range(60):
-                session.results.add(object_id=str(item)).meta["text"] = "a" * 16_000
-            # Nobody awaits the answer: the store stands still.
-            ClickstreamServiceStub(channel).CreateSession.future(CreateSessionRequest(session=session))
-        time.sleep(1)
 
     def _with_models(self) -> dict[str, Any]:
         """A server with two versions of a tiny model: the gate let one pass, and not the other."""

@@ -10,6 +10,7 @@ OUT_OF_REACH = {
     "UNSPECIFIED": "it is never sent",
     "DEFECT": "a defect of the server, which nobody knows how to cause",
     "EMBED_QUEUE_FULL": "4,096 texts must wait, and a small model is too quick; tests/servicers/test_models.py",
+    "WRITE_QUEUE_FULL": "six large requests of a caller at once are less than the smallest queue; tests/servicers",
     "READER_TOO_SLOW": "it takes a minute per client; tests/servicers/test_open_streams.py",
 }
 

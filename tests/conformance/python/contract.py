@@ -30,7 +30,12 @@ def main(protos: Path, out: Path) -> None:
         sys.exit("protoc failed")
     contract = FileDescriptorSet.FromString(out.read_bytes())
     for module in (health_pb2, reflection_pb2):
-        module.DESCRIPTOR.CopyToProto(contract.file.add())
+        added = contract.file.add()
+        module.DESCRIPTOR.CopyToProto(added)
+        for message in added.message_type:  # the copy has no JSON names, and @bufbuild/protobuf wants them
+            fields = module.DESCRIPTOR.message_types_by_name[message.name].fields_by_name
+            for field in message.field:
+                field.json_name = fields[field.name].json_name
     out.write_bytes(contract.SerializeToString())
 
 
