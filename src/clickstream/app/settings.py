@@ -62,6 +62,10 @@ class Settings(BaseSettings):
         64, ge=1, description="MiB of responses that one caller may leave unread, in one process; streams then wait."
     )
     calls_in_hand: int = Field(4_000, ge=1, description="Calls and streams of all callers, in one process.")
+    metrics_listen: str = Field(
+        "",
+        description="Address and port of metrics and probes, over plain HTTP; port 0 takes a free one. Empty: none.",
+    )
     data_dir: Path = Field(Path(".data"), description="Folder of the embedded MongoDB, of checkpoints and of models.")
     processes: int = Field(
         0, ge=0, description="Number of serving processes on one port. 0: one process does everything."

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from clickstream.app.doors import doors, kept_up_to_date
+from clickstream.app.metrics import metrics_of, read_server, shown, signals_of
 from clickstream.app.process import until_stopped
 from clickstream.app.settings import Settings
 from clickstream.domain.errors import FailedPrecondition, Reason
@@ -15,12 +16,14 @@ from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import BASE, starting_model
 from clickstream.domain.runs import FineTuningSettings, TrainingProgress
+from clickstream.domain.signals import Signals
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.models.embedding_queue import Embedder, EmbeddingQueue
 from clickstream.models.folders import model_folder, models_folder
 from clickstream.servicers.fine_tuning import FineTuningServicer
 from clickstream.servicers.model_host import ModelHostServicer
 from clickstream.servicers.server import Server
+from clickstream.servicers.telemetry import Telemetry
 
 
 async def serve_trainer(settings: Settings) -> None:
@@ -32,14 +35,20 @@ async def serve_trainer(settings: Settings) -> None:
     """
     opening = doors(settings)
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
-    services = [fine_tuning(settings, default_settings(settings)), model_host(settings, embedding)]
-    server = Server(services, opening.call_limits, opening.audit)
+    metrics = metrics_of(settings)
+    signals, telemetry = signals_of(metrics), Telemetry(counts=metrics is not None)
+    services = [fine_tuning(settings, default_settings(settings), signals), model_host(settings, embedding)]
+    server = Server(services, opening.call_limits, opening.audit, telemetry)
+    read_server(metrics, telemetry, server, opening.listenings)
     addresses = [server.listen(listening) for listening in opening.listenings]
     with leading():
         await server.start()
         server.set_ready(True)  # it needs no store
         try:
-            async with kept_up_to_date(opening.from_files):
+            async with (
+                shown(settings, metrics, lambda: server.ready),
+                kept_up_to_date(opening.from_files, signals),
+            ):
                 await until_stopped(settings, *addresses)
         finally:
             await server.drain(settings.shutdown_grace, process_ends=True)
@@ -86,9 +95,12 @@ def load_from(data_dir: Path) -> Callable[[str], Embedder]:
     return load
 
 
-def fine_tuning(settings: Settings, defaults: FineTuningSettings) -> FineTuningServicer:
-    """The fine-tuning module, which trains into the data folder."""
-    return FineTuningServicer(_train_into(settings.data_dir.absolute(), defaults.base_model), defaults)
+def fine_tuning(settings: Settings, defaults: FineTuningSettings, signals: Signals) -> FineTuningServicer:
+    """The fine-tuning module, which trains into the data folder.
+
+    Signals: `training_step`, `training_loss` and `training_queries_per_second`.
+    """
+    return FineTuningServicer(_train_into(settings.data_dir.absolute(), defaults.base_model, signals), defaults)
 
 
 def default_settings(settings: Settings) -> FineTuningSettings:
@@ -96,7 +108,7 @@ def default_settings(settings: Settings) -> FineTuningSettings:
     return FineTuningSettings(base_model=settings.base_model, item_template=settings.item_template)
 
 
-def _train_into(data_dir: Path, configured: str) -> Callable[..., ModelVersion]:
+def _train_into(data_dir: Path, configured: str, signals: Signals) -> Callable[..., ModelVersion]:
     def train(
         run_id: str,
         settings: FineTuningSettings,
@@ -106,11 +118,17 @@ def _train_into(data_dir: Path, configured: str) -> Callable[..., ModelVersion]:
         report: Callable[[TrainingProgress], None],
         is_canceled: Callable[[], bool],
     ) -> ModelVersion:
+        def counted(progress: TrainingProgress) -> None:
+            signals.set("training_step", progress.step)
+            signals.set("training_loss", progress.loss)
+            signals.set("training_queries_per_second", progress.queries_per_second)
+            report(progress)
+
         from clickstream.training.run import fine_tune  # takes seconds: only a training pays for it
 
         base_model = starting_model(settings.base_model, configured, None)
         settings = replace(settings, base_model=packaged_model() if base_model == BASE else base_model)
-        return fine_tune(run_id, settings, inputs, judged, data_dir=data_dir, report=report, is_canceled=is_canceled)
+        return fine_tune(run_id, settings, inputs, judged, data_dir=data_dir, report=counted, is_canceled=is_canceled)
 
     return train
 

@@ -71,6 +71,7 @@ def quiet_grpc() -> None:
 
 
 FILE = click.Path(path_type=Path)
+METRICS = click.option("--metrics-listen", help="Address of metrics and probes, over plain HTTP. Default: none.")
 
 
 def door_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -92,6 +93,7 @@ def door_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @door_options
 @click.option("--internal-listen", help="Second address, for every method; --listen then serves search backends only.")
+@METRICS
 @click.option("--data-dir", type=FILE, help="Folder of the embedded MongoDB, of checkpoints and of models.")
 @click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
 @click.option("--processes", type=click.IntRange(min=1), help="Number of processes that serve on one port.")
@@ -112,6 +114,7 @@ def serve(**given: object) -> None:
 
 @click.command()
 @door_options
+@METRICS
 @click.option("--data-dir", type=FILE, help="Folder of checkpoints and models.")
 def trainer(**given: object) -> None:
     """Run the fine-tuning module as its own process, on a training machine.
@@ -128,6 +131,7 @@ def trainer(**given: object) -> None:
 
 
 @click.command()
+@METRICS
 @click.option("--data-dir", type=FILE, help="Folder of checkpoints and models.")
 @click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
 def worker(**given: object) -> None:
