@@ -16,7 +16,7 @@ from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import BASE, starting_model
 from clickstream.domain.runs import FineTuningSettings, TrainingProgress
-from clickstream.domain.signals import Signals
+from clickstream.domain.signals import NoSignals, Signals
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.models.embedding_queue import Embedder, EmbeddingQueue
 from clickstream.models.folders import model_folder, models_folder
@@ -24,6 +24,8 @@ from clickstream.servicers.fine_tuning import FineTuningServicer
 from clickstream.servicers.model_host import ModelHostServicer
 from clickstream.servicers.server import Server
 from clickstream.servicers.telemetry import Telemetry
+
+NO_SIGNALS = NoSignals()
 
 
 async def serve_trainer(settings: Settings) -> None:
@@ -95,7 +97,7 @@ def load_from(data_dir: Path) -> Callable[[str], Embedder]:
     return load
 
 
-def fine_tuning(settings: Settings, defaults: FineTuningSettings, signals: Signals) -> FineTuningServicer:
+def fine_tuning(settings: Settings, defaults: FineTuningSettings, signals: Signals = NO_SIGNALS) -> FineTuningServicer:
     """The fine-tuning module, which trains into the data folder.
 
     Signals: `training_step`, `training_loss` and `training_queries_per_second`.
@@ -108,7 +110,7 @@ def default_settings(settings: Settings) -> FineTuningSettings:
     return FineTuningSettings(base_model=settings.base_model, item_template=settings.item_template)
 
 
-def _train_into(data_dir: Path, configured: str, signals: Signals) -> Callable[..., ModelVersion]:
+def _train_into(data_dir: Path, configured: str, signals: Signals = NO_SIGNALS) -> Callable[..., ModelVersion]:
     def train(
         run_id: str,
         settings: FineTuningSettings,

@@ -25,7 +25,7 @@ from clickstream.domain.improvement import QueueRules
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import PromotionOrder, starting_model
 from clickstream.domain.runs import FineTuningSettings
-from clickstream.domain.signals import Signals
+from clickstream.domain.signals import NoSignals, Signals
 from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.models.promoting import Promoting
 from clickstream.quality.robot_policy import load_robot_policy
@@ -41,6 +41,8 @@ from clickstream.workers.run_leases import RunLeases
 from clickstream.workers.run_source import RunSources
 from clickstream.workers.run_worker import RunWorker
 from clickstream.workers.wake_signal import WakeSignal
+
+NO_SIGNALS = NoSignals()
 
 LOAD_SECONDS = 300.0
 """How long a trainer may take to load a version that is to be promoted."""
@@ -79,7 +81,7 @@ async def working(
     inputs: InputReader,
     trainer: TrainerAddress,
     wake_signal: WakeSignal,
-    signals: Signals,
+    signals: Signals = NO_SIGNALS,
 ) -> AsyncIterator[None]:
     """Works on training runs and the improvement queue until the block ends; then it releases its run to others."""
     lease = timedelta(seconds=settings.run_lease)
@@ -153,7 +155,7 @@ def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], Fin
 
 
 @contextlib.asynccontextmanager
-async def trainer_of(settings: Settings, signals: Signals) -> AsyncIterator[TrainerAddress]:
+async def trainer_of(settings: Settings, signals: Signals = NO_SIGNALS) -> AsyncIterator[TrainerAddress]:
     """Yields the address of the configured trainer, or of one that it starts in this process."""
     if settings.trainer:
         yield trainer_address(settings, settings.trainer)
