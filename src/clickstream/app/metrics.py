@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,11 @@ TRAINER_SECONDS = 1.0
 def metrics_of(settings: Settings) -> Metrics | None:
     """What keeps the figures; None if no port shows them."""
     return Metrics() if settings.metrics_listen else None
+
+
+def telemetry_of(settings: Settings, metrics: Metrics | None) -> Telemetry:
+    """What watches the calls of a process."""
+    return Telemetry(counts=metrics is not None, slow_seconds=settings.slow_call or math.inf)
 
 
 def signals_of(metrics: Metrics | None) -> Signals:

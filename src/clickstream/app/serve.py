@@ -12,8 +12,8 @@ from clickstream.app.clock import now
 from clickstream.app.database import mongodb_uri, store
 from clickstream.app.doors import Doors, doors, kept_up_to_date, private_address, trainer_address
 from clickstream.app.figures import answers, keeping_roll_ups
-from clickstream.app.metrics import metrics_of, read_server, read_writes, shown, signals_of, socket_of
-from clickstream.app.process import until_stopped
+from clickstream.app.metrics import metrics_of, read_server, read_writes, shown, signals_of, socket_of, telemetry_of
+from clickstream.app.process import prepare_log, until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.store_figures import read_store
 from clickstream.app.supervisor import internally_reserved, reserved, running
@@ -41,7 +41,6 @@ from clickstream.servicers.models import ModelServicer
 from clickstream.servicers.readiness import keep_readiness
 from clickstream.servicers.refusal_counts import RefusalCounts
 from clickstream.servicers.server import Listening, Server
-from clickstream.servicers.telemetry import Telemetry
 from clickstream.servicers.training import TrainingServicer
 from clickstream.telemetry.metrics import Metrics
 from clickstream.telemetry.processes import Processes
@@ -59,6 +58,7 @@ async def serve(settings: Settings) -> None:
         StartError: The port, the embedded MongoDB or the data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
+    prepare_log(settings)
     policy = load_policy(settings.importance_policy)
     robot_policy = load_robot_policy(settings.robot_policy)
     parse_segments(settings.segments)  # a mistake is reported before anything starts
@@ -79,6 +79,7 @@ async def serve_in_processes(settings: Settings) -> None:
         StartError: The port, a process, the embedded MongoDB or the data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
+    prepare_log(settings)
     parse_segments(settings.segments)
     load_robot_policy(settings.robot_policy)
     load_policy(settings.importance_policy)  # also here, so that a mistake is reported once and not by each process
@@ -125,7 +126,7 @@ async def _serving(
     metrics: Metrics | None,
 ) -> AsyncIterator[list[str]]:
     """Serves, and yields the addresses, with port 0 resolved."""
-    signals, telemetry = signals_of(metrics), Telemetry(counts=metrics is not None)
+    signals, telemetry = signals_of(metrics), telemetry_of(settings, metrics)
     commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE, signals=signals)
     inputs = InputReader(dao, policy)
     defaults = default_settings(settings)

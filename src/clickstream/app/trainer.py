@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from clickstream.app.doors import doors, kept_up_to_date
-from clickstream.app.metrics import metrics_of, read_server, shown, signals_of
-from clickstream.app.process import until_stopped
+from clickstream.app.metrics import metrics_of, read_server, shown, signals_of, telemetry_of
+from clickstream.app.process import prepare_log, until_stopped
 from clickstream.app.settings import Settings
 from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.judgements import JudgedQuery
@@ -23,7 +23,6 @@ from clickstream.models.folders import model_folder, models_folder
 from clickstream.servicers.fine_tuning import FineTuningServicer
 from clickstream.servicers.model_host import ModelHostServicer
 from clickstream.servicers.server import Server
-from clickstream.servicers.telemetry import Telemetry
 
 NO_SIGNALS = NoSignals()
 
@@ -35,10 +34,11 @@ async def serve_trainer(settings: Settings) -> None:
         ValueError: The address, a certificate or the token file cannot be used.
         StartError: It cannot listen.
     """
+    prepare_log(settings)
     opening = doors(settings)
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     metrics = metrics_of(settings)
-    signals, telemetry = signals_of(metrics), Telemetry(counts=metrics is not None)
+    signals, telemetry = signals_of(metrics), telemetry_of(settings, metrics)
     services = [fine_tuning(settings, default_settings(settings), signals), model_host(settings, embedding)]
     server = Server(services, opening.call_limits, opening.audit, telemetry)
     read_server(metrics, telemetry, server, opening.listenings)

@@ -12,7 +12,7 @@ from clickstream.app.database import store
 from clickstream.app.doors import kept_up_to_date, private_address, trainer_address
 from clickstream.app.figures import keeping_roll_ups
 from clickstream.app.metrics import metrics_of, shown, signals_of, watch_trainer
-from clickstream.app.process import until_stopped
+from clickstream.app.process import prepare_log, until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.trainer import default_settings, fine_tuning, load_from, model_host
 from clickstream.conversion.importance import load_policy
@@ -56,6 +56,7 @@ async def work(settings: Settings) -> None:
         StartError: The data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
+    prepare_log(settings)
     if not settings.mongodb_uri:
         raise ValueError("a worker works on the database of a running service: name it in MONGODB_URI")
     policy = load_policy(settings.importance_policy)

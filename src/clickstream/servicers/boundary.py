@@ -16,7 +16,6 @@ from clickstream.domain.call_limits import READER_SECONDS, RECEIVE_SECONDS, Call
 from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason, ResourceExhausted
 from clickstream.servicers.access.audit import AuditLog
 from clickstream.servicers.access.rate_limits import Share, Shares, address_of
-from clickstream.servicers.access.tokens import Caller
 from clickstream.servicers.call_ends import (
     WRITE_SECONDS,
     busy,
@@ -27,7 +26,7 @@ from clickstream.servicers.call_ends import (
     too_slow,
 )
 from clickstream.servicers.open_streams import END, SWEEP_SECONDS, OpenStream
-from clickstream.servicers.telemetry import Telemetry, Watch, kind_of
+from clickstream.servicers.telemetry import CALLER, Telemetry, Watch, kind_of
 
 # A stopping server ends its wait for new calls once none came within QUIET_SECONDS, and after QUIET_CHECKS such
 # intervals in any case.
@@ -42,9 +41,6 @@ BULK_READS = frozenset(
 )
 # Messages of a stream from this size on take turns: parsing and checking one takes milliseconds.
 TURN_BYTES = 16 * 1024
-
-CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
-"""Who makes the present call; None where no tokens are configured."""
 
 RECEIVING: ContextVar[set[asyncio.Task[Any]] | None] = ContextVar("receiving", default=None)
 """The calls of the present caller whose requests are still arriving, the present one among them."""

@@ -14,8 +14,8 @@ from clickstream.domain.errors import ClickstreamError, PermissionDenied, Reason
 from clickstream.servicers.access.rate_limits import Share, Shares, address_of
 from clickstream.servicers.access.scopes import Scope, holds
 from clickstream.servicers.access.tokens import Caller, TokenFile, bearer_token
-from clickstream.servicers.boundary import CALLER, RECEIVING
-from clickstream.servicers.telemetry import Watch
+from clickstream.servicers.boundary import RECEIVING
+from clickstream.servicers.telemetry import CALLER, Watch
 
 _NAMES = ("x509_subject_alternative_name", "x509_common_name")
 
