@@ -84,8 +84,8 @@ def run(rounds: int, output: Path) -> None:
     text = f"""User and system CPU time of the serving process, in µs per call or message: medians of {rounds} rounds \
 after one to warm up, both servers in turn; a ratio is the median of the ratios within a round, with an interval that \
 contains the true median with a probability of at least 95 %. One scrape falls into each measurement with metrics, \
-which takes about a second; Prometheus usually scrapes every 15 s. {IN_FLIGHT} calls in flight on one connection. Made by \
-`benchmarks/metrics_cost.py`.
+which takes about a second; Prometheus usually scrapes every 15 s. {IN_FLIGHT} calls in flight on one connection. \
+Made by `benchmarks/metrics_cost.py`.
 
 {machine_and_versions("grpcio", "prometheus-client")}"""
     columns = ["work", "without metrics", "with metrics", "ratio: median (interval)", "target"]
