@@ -174,6 +174,15 @@ def browser() -> "Iterator[WebDriver]":
     chromium.quit()
 
 
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """The path of Prometheus' own checker; `prometheus` stands beside it."""
+    found = shutil.which("promtool")
+    if not found or not shutil.which("prometheus"):
+        parts.missing("Prometheus with its promtool")
+    return found
+
+
 @pytest.fixture
 def clock() -> Clock:
     """The servers' time, which stands still."""

@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "analytics": {"domain", "contract", "dao/interface", "conversion"},
     "quality": {"domain", "contract", "dao/interface", "conversion", "analytics"},
     "trainer_client": {"domain", "contract", "credentials"},
+    "telemetry": {"domain"},
     "training": {"domain", "models"},
     "workers": {"domain", "dao/interface", "conversion", "models", "analytics", "quality"},
     "servicers": {
@@ -42,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "demo": {"client", "views", "report", "processes", "training"},
     "app": {
         *("domain", "processes", "contract", "dao", "models", "conversion", "trainer_client", "training"),
-        *("workers", "servicers", "analytics", "quality", "credentials"),
+        *("workers", "servicers", "analytics", "quality", "credentials", "telemetry"),
     },
     "cli": {
         *("domain", "contract/details", "servicers/access/scopes", "credentials", "app", "client", "ubi", "views"),
@@ -89,6 +90,8 @@ LIBRARIES: dict[str, set[str]] = {
     "pydantic_settings": {"app/settings"},
     "uvloop": {"cli/serving"},
     "pyarrow": {"cli/parquet", "cli/embed"},
+    "prometheus_client": {"telemetry"},
+    "cryptography": {"credentials/pem"},
     "mongomock": set(),
 }
 """Library → the rooms that may import it."""

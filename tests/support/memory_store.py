@@ -1,5 +1,6 @@
 """The store in memory: the second implementation of `ClickstreamDao`, for tests that need no database."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
@@ -217,6 +218,10 @@ class MemoryRuns(Part):
         return [run for at, run in rows if (before is None or at < before) and (not states or run.state in states)][
             :limit
         ]
+
+    @locked
+    def counts(self) -> dict[RunState, int]:
+        return Counter(run.state for run in self._state.runs.values())
 
     @locked
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:

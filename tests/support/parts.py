@@ -16,7 +16,7 @@ FOLDERS = {"torch": TRAINING}
 FIXTURES = {
     "mongod": {"mongod", "mongod_program", "mongo_server"},
     "torch": {"torch_installed", "tiny_encoder"},
-    "full": {"small_disk", "browser"},
+    "full": {"small_disk", "browser", "promtool"},
 }
 
 

@@ -45,6 +45,7 @@ from clickstream.servicers.model_host import ModelHostServicer
 from clickstream.servicers.models import ModelServicer
 from clickstream.servicers.refusal_counts import RefusalCounts
 from clickstream.servicers.server import Listening, Server
+from clickstream.servicers.telemetry import Telemetry
 from clickstream.servicers.training import TrainingServicer
 from clickstream.trainer_client.channel import TrainerAddress
 from clickstream.trainer_client.model_host import ModelHostClient
@@ -86,11 +87,13 @@ class InProcessServer:
         listenings: Sequence[Listening] = (Listening("127.0.0.1:0"),),
         call_limits: CallLimits | None = None,
         audit: AuditLog | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.dao = dao
         self._listenings = listenings
         self._call_limits = call_limits
         self._audit = audit
+        self._telemetry = telemetry
         self._clock = clock
         self._queue_bytes = queue_bytes
         self._loop = asyncio.new_event_loop()
@@ -135,6 +138,7 @@ class InProcessServer:
             ],
             self._call_limits,
             self._audit,
+            self._telemetry,
         )
         addresses = [self._server.listen(listening) for listening in self._listenings]
         self.host.connect(TrainerAddress(addresses[0]))

@@ -15,16 +15,18 @@ from clickstream.dao.mongo.schema import prepare_schema
 from clickstream.dao.mongo.starting import database_name, starting
 from clickstream.dao.mongo.store import MongoDao, check_writable
 from clickstream.domain.errors import StartError
+from clickstream.domain.signals import NoSignals, Signals
 
 # Seconds between two checks that the embedded MongoDB is alive.
 SUPERVISION_SECONDS = 1.0
+NO_SIGNALS = NoSignals()
 
 logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def store(settings: Settings, uri: str) -> Iterator[MongoDao]:
-    """Connects to the store, prepares its schema, and yields it.
+def store(settings: Settings, uri: str, signals: Signals = NO_SIGNALS) -> Iterator[MongoDao]:
+    """Connects to the store, prepares its schema, and yields it. `signals` takes the times of its commands.
 
     Raises:
         ValueError: MONGODB_URI or CLICKSTREAM_DATABASE is wrong; the message says what, without a secret.
@@ -35,17 +37,20 @@ def store(settings: Settings, uri: str) -> Iterator[MongoDao]:
     with contextlib.ExitStack() as stack:
         with starting(uri, name):
             reconnects = Reconnects()
-            client = stack.enter_context(contextlib.closing(connect(uri, settings.store_timeout, reconnects)))
+            client = stack.enter_context(contextlib.closing(connect(uri, settings.store_timeout, signals, reconnects)))
             check_writable(client[name])
             prepare_schema(client[name])
-            dao = MongoDao(client[name], reconnects)
+            dao = MongoDao(client[name], signals, reconnects)
             dao.ping()
         yield dao
 
 
 @contextlib.asynccontextmanager
-async def mongodb_uri(settings: Settings) -> AsyncIterator[str]:
-    """Yields the URI of the user's MongoDB, or of an embedded one that is stopped at the end. Raises StartError."""
+async def mongodb_uri(settings: Settings, signals: Signals = NO_SIGNALS) -> AsyncIterator[str]:
+    """Yields the URI of the user's MongoDB, or of an embedded one that is stopped at the end. Raises StartError.
+
+    Signals: `embedded_mongodb_up`, where there is one.
+    """
     if settings.mongodb_uri:
         yield settings.mongodb_uri
         return
@@ -55,7 +60,7 @@ async def mongodb_uri(settings: Settings) -> AsyncIterator[str]:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(keeper, mongo.start)
         say(f"embedded MongoDB on {mongo.uri}")
-        supervision = asyncio.create_task(_supervise(mongo, keeper))
+        supervision = asyncio.create_task(_supervise(mongo, keeper, signals))
         try:
             yield mongo.uri
         finally:
@@ -63,14 +68,17 @@ async def mongodb_uri(settings: Settings) -> AsyncIterator[str]:
             await loop.run_in_executor(keeper, mongo.stop)
 
 
-async def _supervise(mongo: EmbeddedMongo, keeper: ThreadPoolExecutor) -> None:
+async def _supervise(mongo: EmbeddedMongo, keeper: ThreadPoolExecutor, signals: Signals) -> None:
     """Restarts the embedded MongoDB when it dies; calls answer UNAVAILABLE until it is back."""
     while True:
-        await asyncio.sleep(SUPERVISION_SECONDS)
-        if mongo.is_running():
+        is_up = mongo.is_running()
+        signals.set("embedded_mongodb_up", float(is_up))
+        if is_up:
+            await asyncio.sleep(SUPERVISION_SECONDS)
             continue
         logger.error("the embedded MongoDB died; starting it again")
         try:
             await asyncio.get_running_loop().run_in_executor(keeper, mongo.start)
         except (StartError, ValueError, OSError) as error:  # a full disk, for example: the next look tries again
             logger.error("%s", error)
+            await asyncio.sleep(SUPERVISION_SECONDS)

@@ -163,12 +163,14 @@ def _answers(path: Path) -> bool:
 
 
 @asynccontextmanager
-async def kept_up_to_date(from_files: Sequence[FromFiles], signals: Signals = NO_SIGNALS) -> AsyncIterator[None]:
+async def kept_up_to_date(
+    from_files: Sequence[FromFiles], signals: Signals = NO_SIGNALS, part: str = "server"
+) -> AsyncIterator[None]:
     """Takes changed files up until the block ends (R24). A file that cannot be used leaves the old content in force.
 
-    Signals: `credentials_broken`, 1 while a changed file cannot be used, otherwise 0.
+    Signals: `credentials_broken` of this part of the process, 1 while a changed file cannot be used, otherwise 0.
     """
-    task = asyncio.create_task(_look(from_files, signals)) if from_files else None
+    task = asyncio.create_task(_look(from_files, signals, part)) if from_files else None
     try:
         yield
     finally:
@@ -176,7 +178,7 @@ async def kept_up_to_date(from_files: Sequence[FromFiles], signals: Signals = NO
             task.cancel()
 
 
-async def _look(from_files: Sequence[FromFiles], signals: Signals) -> None:
+async def _look(from_files: Sequence[FromFiles], signals: Signals, part: str) -> None:
     # Empty: a file may have changed since it was read at the start, so the first look reads all of them again.
     seen: dict[int, FileStates] = {}
     broken: dict[int, str] = {}
@@ -188,7 +190,7 @@ async def _look(from_files: Sequence[FromFiles], signals: Signals) -> None:
                 continue
             _reload(each, broken, first=id(each) not in seen)
             seen[id(each)] = states
-        signals.set("credentials_broken", float(bool(broken)))
+        signals.set("credentials_broken", float(bool(broken)), part=part)
 
 
 def _reload(each: FromFiles, broken: dict[int, str], *, first: bool) -> None:

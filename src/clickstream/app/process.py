@@ -1,11 +1,15 @@
 """The part that every process of the service shares: it reports that it is up, and waits for a signal to stop."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 
 from clickstream.app.settings import Settings
+from clickstream.telemetry.logs import is_json, log_as_json
+
+logger = logging.getLogger(__name__)
 
 
 async def until_stopped(settings: Settings, *addresses: str) -> None:
@@ -31,5 +35,14 @@ async def until_stopped(settings: Settings, *addresses: str) -> None:
 
 
 def say(line: str) -> None:
-    """Prints one line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    """Writes one line to stderr: of the log, where that is JSON."""
+    if is_json():
+        logger.info("%s", line)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+def prepare_log(settings: Settings) -> None:
+    """Gives the log the format that the settings name. Call it before anything is logged."""
+    if settings.log_format == "json":
+        log_as_json()

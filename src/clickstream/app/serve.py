@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 from clickstream.app.clock import now
 from clickstream.app.database import mongodb_uri, store
 from clickstream.app.doors import Doors, doors, kept_up_to_date, private_address, trainer_address
 from clickstream.app.figures import answers, keeping_roll_ups
-from clickstream.app.process import until_stopped
+from clickstream.app.metrics import metrics_of, read_server, read_writes, shown, signals_of, socket_of, telemetry_of
+from clickstream.app.process import prepare_log, until_stopped
 from clickstream.app.settings import Settings
+from clickstream.app.store_figures import read_store
 from clickstream.app.supervisor import internally_reserved, reserved, running
 from clickstream.app.trainer import (
     default_settings,
@@ -25,7 +29,6 @@ from clickstream.conversion.reader import InputReader
 from clickstream.dao.group_commit import GroupCommit
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.analytics import parse_segments
-from clickstream.domain.signals import NoSignals
 from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.quality.robot_policy import RobotPolicy, load_robot_policy
 from clickstream.servicers.access.scopes import Scope
@@ -39,6 +42,8 @@ from clickstream.servicers.readiness import keep_readiness
 from clickstream.servicers.refusal_counts import RefusalCounts
 from clickstream.servicers.server import Listening, Server
 from clickstream.servicers.training import TrainingServicer
+from clickstream.telemetry.metrics import Metrics
+from clickstream.telemetry.processes import Processes
 from clickstream.trainer_client.model_host import ModelHostClient
 from clickstream.workers.wake_signal import WakeSignal
 
@@ -53,13 +58,16 @@ async def serve(settings: Settings) -> None:
         StartError: The port, the embedded MongoDB or the data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
+    prepare_log(settings)
     policy = load_policy(settings.importance_policy)
     robot_policy = load_robot_policy(settings.robot_policy)
     parse_segments(settings.segments)  # a mistake is reported before anything starts
     opening = doors(settings)
-    async with mongodb_uri(settings) as uri:
-        with store(settings, uri) as dao:
-            async with _serving(settings, opening, policy, robot_policy, dao) as addresses:
+    metrics = metrics_of(settings)
+    signals = signals_of(metrics)
+    async with mongodb_uri(settings, signals) as uri:
+        with store(settings, uri, signals) as dao:
+            async with _serving(settings, opening, policy, robot_policy, dao, metrics) as addresses:
                 await until_stopped(settings, *addresses)
 
 
@@ -71,24 +79,54 @@ async def serve_in_processes(settings: Settings) -> None:
         StartError: The port, a process, the embedded MongoDB or the data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
+    prepare_log(settings)
     parse_segments(settings.segments)
     load_robot_policy(settings.robot_policy)
     load_policy(settings.importance_policy)  # also here, so that a mistake is reported once and not by each process
     doors(settings)
     with reserved(settings.listen) as address, internally_reserved(settings) as internal:
-        async with mongodb_uri(settings) as uri:
+        metrics = metrics_of(settings)
+        async with mongodb_uri(settings, signals_of(metrics)) as uri:
             with store(settings, uri):
                 pass
-            async with running(settings, address, internal, uri):
+            async with (
+                _shown_together(settings, metrics, uri) as (folder, shows),
+                running(settings, address, internal, uri, folder) as names,
+            ):
+                shows(names)
                 await until_stopped(settings, address, *([internal] if internal else []))
 
 
 @contextlib.asynccontextmanager
+async def _shown_together(
+    settings: Settings, metrics: Metrics | None, uri: str
+) -> AsyncIterator[tuple[str, Callable[[Sequence[str]], None]]]:
+    """Shows the figures of all processes, and those of the store, on one port.
+
+    Yields the folder where each process is to show its own, "" for none, and what takes the names of the processes.
+    """
+    if metrics is None:
+        yield "", lambda names: None
+        return
+    with store(settings, uri) as dao, tempfile.TemporaryDirectory(prefix="clickstream-") as folder:
+        processes = Processes(lambda name: socket_of(Path(folder), name))
+        metrics.registry.register(processes)
+        read_store(metrics, dao, now)
+        async with shown(settings, metrics, processes.is_ready):
+            yield folder, processes.name
+
+
+@contextlib.asynccontextmanager
 async def _serving(
-    settings: Settings, opening: Doors, policy: ImportancePolicy, robot_policy: RobotPolicy, dao: MongoDao
+    settings: Settings,
+    opening: Doors,
+    policy: ImportancePolicy,
+    robot_policy: RobotPolicy,
+    dao: MongoDao,
+    metrics: Metrics | None,
 ) -> AsyncIterator[list[str]]:
     """Serves, and yields the addresses, with port 0 resolved."""
-    signals = NoSignals()
+    signals, telemetry = signals_of(metrics), telemetry_of(settings, metrics)
     commit = GroupCommit(dao, max_waiting_bytes=settings.write_queue_mb * MEGABYTE, signals=signals)
     inputs = InputReader(dao, policy)
     defaults = default_settings(settings)
@@ -103,10 +141,14 @@ async def _serving(
     ]
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
     if not settings.trainer:
-        services += [fine_tuning(settings, defaults), model_host(settings, embedding)]
+        services += [fine_tuning(settings, defaults, signals), model_host(settings, embedding)]
     host = ModelHostClient()
     services.append(ModelServicer(dao, inputs, host, now))
-    server = Server(services, opening.call_limits, opening.audit)
+    server = Server(services, opening.call_limits, opening.audit, telemetry)
+    read_server(metrics, telemetry, server, opening.listenings)
+    read_writes(metrics, commit, refusals)
+    if settings.ready_fd is None:  # otherwise the supervisor reads the store for all its processes
+        read_store(metrics, dao, now)
     addresses = [server.listen(listening) for listening in opening.listenings]
     with private_address() as own:
         if not settings.trainer:
@@ -118,14 +160,16 @@ async def _serving(
         gc.freeze()
         await server.start()
         tasks = [
-            asyncio.create_task(keep_readiness(server, dao.ping)),
+            asyncio.create_task(keep_readiness(server, dao.ping, signals)),
             asyncio.create_task(refusals.keep_flushing()),
         ]
         try:
+            works = working(settings, dao, inputs, trainer, wake_signal, signals)
             async with (
-                kept_up_to_date([*opening.from_files, *host.channels]),
+                shown(settings, metrics, lambda: server.ready),
+                kept_up_to_date([*opening.from_files, *host.channels], signals),
                 keeping_roll_ups(settings, policy, robot_policy, dao, serving=True),
-                working(settings, dao, inputs, trainer, wake_signal) if settings.run_training else nullcontext(),
+                works if settings.run_training else nullcontext(),
             ):
                 yield addresses
         finally:

@@ -1,6 +1,7 @@
 """All settings, from the environment: `CLICKSTREAM_*`, and `MONGODB_URI`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -62,6 +63,14 @@ class Settings(BaseSettings):
         64, ge=1, description="MiB of responses that one caller may leave unread, in one process; streams then wait."
     )
     calls_in_hand: int = Field(4_000, ge=1, description="Calls and streams of all callers, in one process.")
+    metrics_listen: str = Field(
+        "",
+        description="Address and port of metrics and probes, over plain HTTP; port 0 takes a free one. Empty: none.",
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log's lines: `text` or `json`.")
+    slow_call: float = Field(
+        5, ge=0, le=HOUR, description="Unary calls that take longer are logged, without their content. 0: none."
+    )
     data_dir: Path = Field(Path(".data"), description="Folder of the embedded MongoDB, of checkpoints and of models.")
     processes: int = Field(
         0, ge=0, description="Number of serving processes on one port. 0: one process does everything."

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from clickstream.app.doors import private_address
+from clickstream.app.metrics import socket_of
 from clickstream.app.settings import Settings
 from clickstream.domain.errors import StartError
 from clickstream.processes.parent_death import stop_with_parent
@@ -161,10 +163,13 @@ class Child:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, address: str, internal: str, mongodb_uri: str) -> AsyncIterator[None]:
+async def running(
+    settings: Settings, address: str, internal: str, mongodb_uri: str, metrics: str = ""
+) -> AsyncIterator[list[str]]:
     """Keeps the processes of `settings` serving on reserved addresses, and a trainer if they need one.
 
-    `internal` is the internal address; "" if there is none.
+    `internal` is the internal address; "" if there is none. `metrics` is a folder where each process shows its figures
+    on a socket of its name; "": none shows any. Yields the names.
 
     All are up when it yields. At the end the serving processes drain side by side, then the trainer.
 
@@ -176,16 +181,19 @@ async def running(settings: Settings, address: str, internal: str, mongodb_uri: 
         trainer = settings.trainer
         if settings.run_training and not trainer:
             trainer = sockets.enter_context(private_address())
-            trainers = [_trainer(settings, trainer)]
+            trainers = [_trainer(settings, trainer, _metrics(metrics, "trainer"))]
         reached = {
             "CLICKSTREAM_INTERNAL_LISTEN": internal,
             "MONGODB_URI": mongodb_uri,
             "CLICKSTREAM_TRAINER": trainer,
         }
-        servers = [_server(settings, index, address, reached) for index in range(settings.processes)]
+        names = [f"serving-{index + 1}" for index in range(settings.processes)]
+        servers = [
+            _server(settings, index, address, reached | _metrics(metrics, name)) for index, name in enumerate(names)
+        ]
         try:
             async with _kept([*servers, *trainers]):
-                yield
+                yield [*names, *(["trainer"] if trainers else [])]
         finally:
             # A drain ends with the store's writes in hand, and with the return of a training run.
             patience = settings.shutdown_grace + 2 * settings.store_timeout
@@ -226,10 +234,14 @@ def pins(settings: Settings) -> bool:
     return settings.processes < len(os.sched_getaffinity(0))
 
 
-def _trainer(settings: Settings, address: str) -> Child:
+def _metrics(folder: str, name: str) -> dict[str, str]:
+    return {"CLICKSTREAM_METRICS_LISTEN": f"unix:{socket_of(Path(folder), name)}" if folder else ""}
+
+
+def _trainer(settings: Settings, address: str, metrics: dict[str, str]) -> Child:
     # Its socket is this user's: it needs neither a certificate nor tokens.
     open_here = {name: "" for name in _shared(settings) if "TLS" in name} | {"CLICKSTREAM_TOKENS": ""}
-    environment = _shared(settings) | open_here | {"CLICKSTREAM_INTERNAL_LISTEN": ""}
+    environment = _shared(settings) | open_here | {"CLICKSTREAM_INTERNAL_LISTEN": ""} | metrics
     return Child("trainer", _command("trainer", address), environment)
 
 

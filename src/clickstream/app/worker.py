@@ -11,7 +11,8 @@ from clickstream.app.clock import now
 from clickstream.app.database import store
 from clickstream.app.doors import kept_up_to_date, private_address, trainer_address
 from clickstream.app.figures import keeping_roll_ups
-from clickstream.app.process import until_stopped
+from clickstream.app.metrics import metrics_of, shown, signals_of, watch_trainer
+from clickstream.app.process import prepare_log, until_stopped
 from clickstream.app.settings import Settings
 from clickstream.app.trainer import default_settings, fine_tuning, load_from, model_host
 from clickstream.conversion.importance import load_policy
@@ -24,6 +25,7 @@ from clickstream.domain.improvement import QueueRules
 from clickstream.domain.model_versions import ModelVersion
 from clickstream.domain.promotions import PromotionOrder, starting_model
 from clickstream.domain.runs import FineTuningSettings
+from clickstream.domain.signals import NoSignals, Signals
 from clickstream.models.embedding_queue import EmbeddingQueue
 from clickstream.models.promoting import Promoting
 from clickstream.quality.robot_policy import load_robot_policy
@@ -40,6 +42,8 @@ from clickstream.workers.run_source import RunSources
 from clickstream.workers.run_worker import RunWorker
 from clickstream.workers.wake_signal import WakeSignal
 
+NO_SIGNALS = NoSignals()
+
 LOAD_SECONDS = 300.0
 """How long a trainer may take to load a version that is to be promoted."""
 
@@ -52,24 +56,33 @@ async def work(settings: Settings) -> None:
         StartError: The data in the store cannot be used.
         errors.Unavailable: The store does not answer.
     """
+    prepare_log(settings)
     if not settings.mongodb_uri:
         raise ValueError("a worker works on the database of a running service: name it in MONGODB_URI")
     policy = load_policy(settings.importance_policy)
     parse_segments(settings.segments)
     robot_policy = load_robot_policy(settings.robot_policy)
-    with store(settings, settings.mongodb_uri) as dao:
+    metrics = metrics_of(settings)
+    signals = signals_of(metrics)
+    with store(settings, settings.mongodb_uri, signals) as dao:
         inputs = InputReader(dao, policy)
         async with (
-            trainer_of(settings) as trainer,
+            trainer_of(settings, signals) as trainer,
             keeping_roll_ups(settings, policy, robot_policy, dao, serving=False),
-            working(settings, dao, inputs, trainer, WakeSignal()),
+            working(settings, dao, inputs, trainer, WakeSignal(), signals),
+            shown(settings, metrics, lambda: True),  # it takes no calls: nothing is to be kept from it
         ):
             await until_stopped(settings)
 
 
 @contextlib.asynccontextmanager
 async def working(
-    settings: Settings, dao: MongoDao, inputs: InputReader, trainer: TrainerAddress, wake_signal: WakeSignal
+    settings: Settings,
+    dao: MongoDao,
+    inputs: InputReader,
+    trainer: TrainerAddress,
+    wake_signal: WakeSignal,
+    signals: Signals = NO_SIGNALS,
 ) -> AsyncIterator[None]:
     """Works on training runs and the improvement queue until the block ends; then it releases its run to others."""
     lease = timedelta(seconds=settings.run_lease)
@@ -85,9 +98,13 @@ async def working(
     sources = RunSources(RunBatches(dao, inputs, now), improvement)
     leases = RunLeases(dao.runs, now, lease)
     worker = RunWorker(dao, sources, upkeep, client.fine_tune, leases, wake_signal, promotes=settings.auto_promote)
-    tasks = [asyncio.create_task(worker.work()), asyncio.create_task(wake_signal.follow(dao.changes))]
+    tasks = [
+        asyncio.create_task(worker.work()),
+        asyncio.create_task(wake_signal.follow(dao.changes)),
+        asyncio.create_task(watch_trainer(lambda: host.channel, signals)),
+    ]
     try:
-        async with kept_up_to_date([client.channel, *host.channels]):
+        async with kept_up_to_date([client.channel, *host.channels], signals, "worker"):
             yield
     finally:
         for task in tasks:
@@ -139,13 +156,13 @@ def _improvement_settings(settings: Settings, dao: MongoDao) -> Callable[[], Fin
 
 
 @contextlib.asynccontextmanager
-async def trainer_of(settings: Settings) -> AsyncIterator[TrainerAddress]:
+async def trainer_of(settings: Settings, signals: Signals = NO_SIGNALS) -> AsyncIterator[TrainerAddress]:
     """Yields the address of the configured trainer, or of one that it starts in this process."""
     if settings.trainer:
         yield trainer_address(settings, settings.trainer)
         return
     embedding = EmbeddingQueue(load_from(settings.data_dir.absolute()))
-    server = Server([fine_tuning(settings, default_settings(settings)), model_host(settings, embedding)])
+    server = Server([fine_tuning(settings, default_settings(settings), signals), model_host(settings, embedding)])
     with private_address() as own:
         server.listen(Listening(own, reflection=False))
         await server.start()

@@ -71,6 +71,8 @@ def quiet_grpc() -> None:
 
 
 FILE = click.Path(path_type=Path)
+LOG = click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of the log. Default: text.")
+METRICS = click.option("--metrics-listen", help="Address of metrics and probes, over plain HTTP. Default: none.")
 
 
 def door_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -92,6 +94,8 @@ def door_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @door_options
 @click.option("--internal-listen", help="Second address, for every method; --listen then serves search backends only.")
+@METRICS
+@LOG
 @click.option("--data-dir", type=FILE, help="Folder of the embedded MongoDB, of checkpoints and of models.")
 @click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
 @click.option("--processes", type=click.IntRange(min=1), help="Number of processes that serve on one port.")
@@ -112,6 +116,8 @@ def serve(**given: object) -> None:
 
 @click.command()
 @door_options
+@METRICS
+@LOG
 @click.option("--data-dir", type=FILE, help="Folder of checkpoints and models.")
 def trainer(**given: object) -> None:
     """Run the fine-tuning module as its own process, on a training machine.
@@ -128,6 +134,8 @@ def trainer(**given: object) -> None:
 
 
 @click.command()
+@METRICS
+@LOG
 @click.option("--data-dir", type=FILE, help="Folder of checkpoints and models.")
 @click.option("--trainer", help="Address of a `clickstream trainer`. Default: train in this process.")
 def worker(**given: object) -> None:

@@ -1,6 +1,7 @@
 """Certificates and keys in PEM files, checked before they are used."""
 
 import ssl
+from datetime import datetime
 from pathlib import Path
 
 
@@ -23,6 +24,13 @@ def check_authorities(path: Path) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except (ssl.SSLError, OSError) as error:
         raise ValueError(f"the certificate authorities {path} cannot be used: {_cause(error)}") from error
+
+
+def not_after(certificate: Path) -> datetime:
+    """The end of the first certificate in a file, in UTC. Raises ValueError."""
+    from cryptography.x509 import load_pem_x509_certificate  # megabytes: only metrics pay for it
+
+    return load_pem_x509_certificate(content(certificate)).not_valid_after_utc
 
 
 def content(path: Path) -> bytes:

@@ -93,6 +93,16 @@ class GroupCommit:
         size = sum([len(event.payload) + OVERHEAD_BYTES for event in push.events])
         return self._submit(push, len(push.events), size, streamed)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Size of the writes that wait, of at most `max_waiting_bytes`."""
+        return self._waiting_bytes
+
+    @property
+    def max_waiting_bytes(self) -> int:
+        """Size of waiting writes beyond which writes are refused."""
+        return self._max_waiting_bytes
+
     async def wait_for_room(self, size: int) -> None:
         """Waits until a stream may submit a write of about `size` bytes. Streams get their turn in order.
 

@@ -16,7 +16,6 @@ from clickstream.domain.call_limits import READER_SECONDS, RECEIVE_SECONDS, Call
 from clickstream.domain.errors import FieldViolation, InvalidArgument, Reason, ResourceExhausted
 from clickstream.servicers.access.audit import AuditLog
 from clickstream.servicers.access.rate_limits import Share, Shares, address_of
-from clickstream.servicers.access.tokens import Caller
 from clickstream.servicers.call_ends import (
     WRITE_SECONDS,
     abort,
@@ -28,6 +27,7 @@ from clickstream.servicers.call_ends import (
     too_slow,
 )
 from clickstream.servicers.open_streams import END, SWEEP_SECONDS, OpenStream
+from clickstream.servicers.telemetry import CALLER, Telemetry, Watch, kind_of
 
 # A stopping server ends its wait for new calls once none came within QUIET_SECONDS, and after QUIET_CHECKS such
 # intervals in any case.
@@ -43,9 +43,6 @@ BULK_READS = frozenset(
 # Messages of a stream from this size on take turns: parsing and checking one takes milliseconds.
 TURN_BYTES = 16 * 1024
 
-CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
-"""Who makes the present call; None where no tokens are configured."""
-
 RECEIVING: ContextVar[set[asyncio.Task[Any]] | None] = ContextVar("receiving", default=None)
 """The calls of the present caller whose requests are still arriving, the present one among them."""
 
@@ -60,9 +57,12 @@ class Boundary:
     call, and cost a fifth of a call of 70 µs.
     """
 
-    def __init__(self, call_limits: CallLimits | None = None, audit: AuditLog | None = None) -> None:
+    def __init__(
+        self, call_limits: CallLimits | None = None, audit: AuditLog | None = None, telemetry: Telemetry | None = None
+    ) -> None:
         self._shares = Shares(call_limits or CallLimits())
         self._audit = audit
+        self._telemetry = telemetry or Telemetry()
         self._stopping = False
         self._closed = asyncio.Event()
         self._arrivals = 0
@@ -75,24 +75,36 @@ class Boundary:
         """What each caller has used."""
         return self._shares
 
-    def wrap(self, handler: Any, method: str, admit: Admit | None = None) -> Any:
+    @property
+    def in_hand(self) -> int:
+        """The number of calls that have not ended."""
+        return self._in_hand
+
+    @property
+    def open_streams(self) -> int:
+        """The number of streams that have not ended."""
+        return len(self._streams)
+
+    def wrap(self, handler: Any, method: str, admit: Admit | None = None, watch: Watch | None = None) -> Any:
         """Puts the handler of a method behind this boundary.
 
         Args:
             handler: As generated code registers it.
             method: The method's name, `Service/Method`.
             admit: Called before a request is parsed; raises what refuses the call.
+            watch: Watches the calls; None: one of this boundary's telemetry.
         """
+        watch = watch or self._telemetry.of(f"/{method}", kind_of(handler))
         parse = _parser(handler.request_deserializer)
         if handler.request_streaming or handler.response_streaming:
             behaviour = handler.stream_stream or handler.unary_stream
             serve = self._duplex if inspect.iscoroutinefunction(behaviour) else self._streaming
-            call = self._stream(serve(behaviour, parse, handler.request_streaming), method, admit)
+            call = self._stream(serve(behaviour, parse, handler.request_streaming), method, admit, watch)
             if handler.request_streaming:
                 return grpc.stream_stream_rpc_method_handler(call, None, None)
             return grpc.unary_stream_rpc_method_handler(call, None, None)
         return grpc.unary_unary_rpc_method_handler(
-            self._unary(handler.unary_unary, parse, method, admit), None, _serialized
+            self._unary(handler.unary_unary, parse, method, admit, watch), None, None
         )
 
     async def sweep(self) -> None:
@@ -102,25 +114,32 @@ class Boundary:
             for stream in list(self._streams):
                 stream.cut_if_unread(READER_SECONDS, too_slow())
 
-    def queued(self, handler: Any) -> Any:
+    def queued(self, handler: Any, watch: Watch) -> Any:
         """Makes of a wrapped unary method one that receives its request only when its caller's share has room."""
         behaviour = handler.unary_unary
 
         async def call(_: Any, context: Any) -> None:
             share = self._share(context)  # without a token that of an address: nobody queues behind another one
             request = grpc.aio.EOF  # type: ignore[attr-defined]  # its published types lack it
-            async with share.room:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(RECEIVE_SECONDS):
-                        request = await context.read()
+            try:
+                async with share.room:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(RECEIVE_SECONDS):
+                            request = await context.read()
+            except asyncio.CancelledError:
+                watch.refused("CANCELLED")
+                raise
             if isinstance(request, bytes):
                 # Handed over, not kept: an abort keeps this frame until the garbage collector looks.
                 held, request = [request], None
                 answer = await behaviour(held.pop(), context)
                 if answer is not None:
-                    await context.write(_serialized(answer))
+                    await context.write(answer)
             else:
-                await end_with(context, grpc_status(request_late()))
+                error = request_late()
+                watch.failed(error)
+                watch.ended(watch.began(), context, grpc_status(error).code.name)
+                await end_with(context, grpc_status(error))
 
         return grpc.stream_stream_rpc_method_handler(call, None, None)
 
@@ -156,7 +175,7 @@ class Boundary:
         return self._shares.of(caller.name, caller.limits) if caller else self._shares.of(address_of(context.peer()))
 
     def _unary(
-        self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str, admit: Admit | None
+        self, behaviour: Callable[..., Any], parse: Callable[[Any], Any], method: str, admit: Admit | None, watch: Watch
     ) -> Callable[..., Any]:
         audit = self._audit.of(method) if self._audit else None
 
@@ -165,7 +184,7 @@ class Boundary:
                 receiving.discard(asyncio.current_task())
             self._arrivals += 1
             self._in_hand += 1
-            parsed, ended = None, "CANCELLED"
+            parsed, ended, size, began = None, "CANCELLED", -1, watch.began(len(request))
             address = address_of(context.peer()) if audit else ""  # gRPC forgets it when the caller goes away
             try:
                 try:
@@ -177,13 +196,15 @@ class Boundary:
                     if self._in_hand > self._shares.limits.calls_in_hand:
                         raise busy()
                     parsed = parse(request)
-                    answer = await behaviour(parsed, context)
-                    ended = "OK"
+                    answer = _serialized(await behaviour(parsed, context))
+                    ended, size = "OK", len(answer)
                     return answer
                 except Exception as error:
                     status = status_of(error, method)
                     ended = status.code.name
+                    watch.failed(error)
                 finally:
+                    watch.ended(began, context, ended, size)
                     if audit:
                         audit(CALLER.get(), address, parsed, ended)
                 request, parsed = b"", None
@@ -199,7 +220,7 @@ class Boundary:
         raise shutting_down()
 
     def _stream(
-        self, serve: Callable[[Any, OpenStream], Any], method: str, admit: Admit | None
+        self, serve: Callable[[Any, OpenStream], Any], method: str, admit: Admit | None, watch: Watch
     ) -> Callable[[Any, Any], Any]:
         """A method with a stream, from its call to its status."""
         audit = self._audit.of(method) if self._audit else None
@@ -208,7 +229,7 @@ class Boundary:
             self._arrivals += 1
             self._in_hand += 1
             stream: OpenStream | None = None
-            ended = "CANCELLED"
+            ended, began = "CANCELLED", watch.began()
             address = address_of(context.peer()) if audit else ""
             try:
                 try:
@@ -216,14 +237,16 @@ class Boundary:
                         await self._refuse_late()
                     if admit:
                         admit(context)
-                    with self._opened(request, context, method) as stream:
+                    with self._opened(request, context, method, watch) as stream:
                         await serve(request, stream)
                     ended = "OK"
                     return
                 except Exception as error:
                     status = status_of(error, method)
                     ended = status.code.name
+                    watch.failed(error)
                 finally:
+                    watch.ended(began, context, ended)
                     if audit:
                         audit(CALLER.get(), address, stream.first if stream else None, ended)
                 request = stream = None
@@ -234,7 +257,7 @@ class Boundary:
         return call
 
     @contextlib.contextmanager
-    def _opened(self, request: Any, context: Context, method: str) -> Iterator[OpenStream]:
+    def _opened(self, request: Any, context: Context, method: str, watch: Watch) -> Iterator[OpenStream]:
         share, bulk = self._share(context), method in BULK_READS
         share.take_call(len(request) if isinstance(request, bytes) else 0, self._shares.clock())
         if share.streams >= share.most_streams:
@@ -246,7 +269,9 @@ class Boundary:
             raise ResourceExhausted(Reason.STREAMS_EXCEEDED, message, 1.0, share.name)
         if self._in_hand > self._shares.limits.calls_in_hand:
             raise busy()
-        stream = OpenStream(share, self._shares, context)
+        stream = OpenStream(share, self._shares, context, watch.figures)
+        if isinstance(request, bytes):
+            stream.took(len(request))
         share.streams += 1
         share.bulk_reads += bulk
         self._streams.add(stream)

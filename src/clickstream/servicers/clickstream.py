@@ -79,9 +79,13 @@ class ClickstreamServicer(ClickstreamServiceServicer):
             self._refusals.note(error.reason, "", max(1, len(request.events)))
             raise
         if not rejected and not any(holders):
+            self._refusals.note_outcomes(len(drafts))
             return all_accepted(len(drafts))
         answer = push_answer(pb.PushEventsResponse, drafts, holders, rejected)
         self._refusals.note_events(rejected.values(), answer.conflict_count)
+        self._refusals.note_outcomes(
+            answer.accepted_count, answer.duplicate_count, answer.conflict_count, answer.rejected_count
+        )
         return answer
 
     @override

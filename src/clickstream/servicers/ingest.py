@@ -138,9 +138,13 @@ class IngestStream:
         self, drafts: list[EventDraft], rejected: dict[int, FieldViolation], holders: list[StoredEvent | None]
     ) -> pb.IngestResponse:
         if not rejected and not any(holders):
+            self._refusals.note_outcomes(len(drafts))
             return pb.IngestResponse(events=pb.IngestedEvents(accepted_count=len(drafts)))
         answer = push_answer(pb.IngestedEvents, drafts, holders, rejected)
         self._refusals.note_events(rejected.values(), answer.conflict_count)
+        self._refusals.note_outcomes(
+            answer.accepted_count, answer.duplicate_count, answer.conflict_count, answer.rejected_count
+        )
         return pb.IngestResponse(events=answer)
 
 

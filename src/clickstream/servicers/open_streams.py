@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from clickstream.domain.call_figures import CallFigures
 from clickstream.domain.errors import ClickstreamError
 from clickstream.servicers.access.rate_limits import Share, Shares
 
@@ -22,10 +23,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OpenStream:
     """One open stream, which one task may read while another one writes to it.
 
-    `first` is its first request, once that is parsed.
+    `first` is its first request, once that is parsed. Its messages are counted in `figures`, if there are any.
     """
 
-    def __init__(self, share: Share, shares: Shares, context: Context) -> None:
+    def __init__(self, share: Share, shares: Shares, context: Context, figures: CallFigures | None = None) -> None:
+        self._figures = figures
         self._share = share
         self._shares = shares
         self.context = context
@@ -54,8 +56,14 @@ class OpenStream:
             await self.pace(len(request))
             yield request
 
+    def took(self, size: int) -> None:
+        """Counts a message of `size` bytes from the caller."""
+        if self._figures is not None:
+            self._figures.took(size)
+
     async def pace(self, size: int) -> None:
-        """Waits until the caller's share has room for a message of `size` bytes."""
+        """Counts a message of `size` bytes, and waits until the caller's share has room for it."""
+        self.took(size)
         while self._error is None:
             wait = self._share.take_message(size, self._shares.clock())
             if not wait:
@@ -80,6 +88,8 @@ class OpenStream:
         self._writer, self._writes_since = asyncio.current_task(), self._shares.clock()
         try:
             await self.context.write(sent)
+            if self._figures is not None:
+                self._figures.gave(size)
         except asyncio.CancelledError:
             self._caught(self._writer)
             self._raise_if_cut()

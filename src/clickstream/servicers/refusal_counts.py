@@ -1,4 +1,4 @@
-"""Counts what is refused, by hour, reason and client. Refusals leave no document, so nothing else remembers them."""
+"""Counts what is refused, by hour, reason and client: refusals leave no document. Counts the outcomes of events."""
 
 import asyncio
 import logging
@@ -23,20 +23,33 @@ class RefusalCounts:
     Args:
         refusals: The store's counts.
         clock: The current time, in UTC.
+
+    Any thread may read `totals`, by reason, and `outcomes`, of events: what was counted since the process began.
     """
 
     def __init__(self, refusals: RefusalDao, clock: Callable[[], datetime]) -> None:
         self._refusals = refusals
         self._clock = clock
         self._counts = Counter[RefusalKey]()
+        self.totals = Counter[str]()
+        self.outcomes = dict.fromkeys(("ACCEPTED", "DUPLICATE", "CONFLICT", "REJECTED"), 0)
 
     def note(self, reason: Reason, client: str = "", count: int = 1) -> None:
         """Counts refused requests or events."""
+        self.totals[reason.value] += count
         hour = self._clock().replace(minute=0, second=0, microsecond=0)
         key = RefusalKey(hour, reason, client[: limits.CLIENT_NAME_CHARACTERS])
         if key not in self._counts and len(self._counts) >= KINDS:
             key = key._replace(client="")
         self._counts[key] += count
+
+    def note_outcomes(self, accepted: int, duplicates: int = 0, conflicts: int = 0, rejected: int = 0) -> None:
+        """Counts what became of the events of one push."""
+        outcomes = self.outcomes
+        outcomes["ACCEPTED"] += accepted
+        outcomes["DUPLICATE"] += duplicates
+        outcomes["CONFLICT"] += conflicts
+        outcomes["REJECTED"] += rejected
 
     def note_events(self, rejected: Iterable[FieldViolation], conflicts: int) -> None:
         """Counts the events of a push that were rejected, each under its reason, and those that were conflicts."""

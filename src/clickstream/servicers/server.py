@@ -24,6 +24,7 @@ from clickstream.servicers.boundary import Boundary
 from clickstream.servicers.health import NOT_SERVING, SERVING, HealthServicer
 from clickstream.servicers.reflection import add_reflection
 from clickstream.servicers.services import SERVICES
+from clickstream.servicers.telemetry import Telemetry, kind_of
 
 # Connections over TLS end at this age, so that an old certificate leaves; streams may go on for the grace.
 CONNECTION_SECONDS = 3600
@@ -76,8 +77,9 @@ class Listening:
 class _Registry:
     """Stands in for the server when generated code registers a service: puts every method behind the boundary."""
 
-    def __init__(self, boundary: Boundary, listening: Listening) -> None:
+    def __init__(self, boundary: Boundary, listening: Listening, telemetry: Telemetry) -> None:
         self._boundary = boundary
+        self._telemetry = telemetry
         self._listening = listening
         self.methods: dict[str, Method] = {}
 
@@ -92,19 +94,24 @@ class _Registry:
             scope = SCOPES[path]
             if self._listening.only not in (None, scope) and scope not in (Scope.OPEN, Scope.ANY):
                 continue
-            wrap = partial(self._boundary.wrap, handler, f"{short}/{name}")
+            watch = self._telemetry.of(path, kind_of(handler))
+            wrap = partial(self._boundary.wrap, handler, f"{short}/{name}", watch=watch)
             admit = admit_by_certificate(tokens, self._boundary.shares, scope)
-            served = wrap()
+            served = wrap(None)
             has_stream = handler.request_streaming or handler.response_streaming
-            queued = served if has_stream else self._boundary.queued(served)
-            self.methods[path] = Method(scope, served, queued, wrap(admit))
+            queued = served if has_stream else self._boundary.queued(served, watch)
+            self.methods[path] = Method(scope, served, queued, wrap(admit), watch)
 
 
 class Server:
     """An asyncio gRPC server over the given services, on one port or more. Make it inside its event loop."""
 
     def __init__(
-        self, servicers: Sequence[Any], call_limits: CallLimits | None = None, audit: AuditLog | None = None
+        self,
+        servicers: Sequence[Any],
+        call_limits: CallLimits | None = None,
+        audit: AuditLog | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Takes the servicers: one for each service to offer, each of a class in `SERVICES`.
 
@@ -112,9 +119,12 @@ class Server:
             servicers: What serves; the ports of `listen` each offer them, or some of their methods.
             call_limits: What one caller may ask for; the defaults if None.
             audit: Notes the calls that are audited; None: nobody does.
+            telemetry: Watches all calls; None: nothing counts them.
         """
         self._servicers = servicers
-        self._boundary = Boundary(call_limits, audit)
+        self._telemetry = telemetry or Telemetry()
+        self._boundary = Boundary(call_limits, audit, self._telemetry)
+        self._ready = False
         self._health = HealthServicer()
         self._servers: list[grpc.aio.Server] = []
         self._sweeping: asyncio.Task[None] | None = None
@@ -128,12 +138,12 @@ class Server:
             StartError: The address cannot be listened on.
         """
         check_address(listening.address)
-        registry = _Registry(self._boundary, listening)
+        registry = _Registry(self._boundary, listening, self._telemetry)
         names = [name for servicer in self._servicers if (name := _register(servicer, registry))]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registry)
         if listening.reflection:
             add_reflection([*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], registry)
-        door = Door(registry.methods, listening.tokens, self._boundary.shares)
+        door = Door(registry.methods, listening.tokens, self._boundary.shares, self._telemetry.unknown)
         server = grpc.aio.server(options=_options(listening))
         server.add_generic_rpc_handlers((door,))
         address = _opened(server, listening)
@@ -155,6 +165,22 @@ class Server:
     def set_ready(self, ready: bool) -> None:
         """Publishes whether the store answers, under the health name `readiness`."""
         self._health.set(READINESS, SERVING if ready else NOT_SERVING)
+        self._ready = ready
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can succeed: the store answers, and no drain has begun."""
+        return self._ready and self._draining is None
+
+    @property
+    def in_hand(self) -> int:
+        """The number of calls that have not ended, streams among them."""
+        return self._boundary.in_hand
+
+    @property
+    def open_streams(self) -> int:
+        """The number of streams that have not ended."""
+        return self._boundary.open_streams
 
     async def drain(self, grace: float, *, process_ends: bool = False) -> None:
         """Stops serving (R20).

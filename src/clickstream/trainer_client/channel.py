@@ -66,6 +66,10 @@ class TrainerChannel:
             self._calls[self._connection] = 0
             self._close_if_idle(before)
 
+    def is_connected(self) -> bool:
+        """Whether the newest channel has a connection; one without is tried again."""
+        return self._connection.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+
     def _connect(self) -> Connection:
         address, loaded = self._trainer.address, self._loaded
         # A proxy of the environment is for other machines: nothing else could reach loopback through it.

@@ -168,7 +168,7 @@ class RunWorker:
             why = "each time the worker process died without reporting an error"
             raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"gave up after {MAX_ATTEMPTS} attempts: {why}")
         await asyncio.to_thread(source.begin, run)
-        logger.info("run %s: attempt %d", run.run_id, run.attempts)
+        logger.info("run %s: attempt %d", run.run_id, run.attempts, extra={"run_id": run.run_id})
         training = asyncio.create_task(self._stream(run, source, pending))
         heartbeat = asyncio.create_task(self._leases.keep(run, pending))
         try:
@@ -213,7 +213,7 @@ class RunWorker:
             await self._end(run, source, pending, RunState.FAILED, reason)
         else:
             pause = min(RETRY_SECONDS * 2 ** (run.attempts - 1), LONGEST_RETRY_SECONDS)
-            logger.info("run %s waits for %.0f s: %s", run.run_id, pause, reason)
+            logger.info("run %s waits for %.0f s: %s", run.run_id, pause, reason, extra={"run_id": run.run_id})
             await self._leases.give_back(run, RunState.QUEUED, reason, pause)
 
     async def _end(
@@ -229,6 +229,6 @@ class RunWorker:
         if await self._leases.renew(run, pending) is None:
             logger.warning("run %s was taken by another worker, which ends it", run.run_id)
             return
-        logger.info("run %s %s: %s", run.run_id, state, reason)
+        logger.info("run %s %s: %s", run.run_id, state, reason, extra={"run_id": run.run_id})
         await asyncio.to_thread(source.end, run, state, reason)
         await self._leases.finish(run, state, reason, version)

@@ -121,6 +121,7 @@ def use_queues(dao: MongoDao) -> None:
     dao.improvement.settle("improve-1", tasks[:3], TaskOutcome(ImprovementState.DONE, "", "model-1"), NOW)
     dao.improvement.put_back("improve-1", NOW + 50 * SECOND, NOW + 50 * SECOND)
     for before in (None, (NOW + 5 * SECOND, "run-5")):
+        dao.runs.counts()
         dao.runs.list(before, 3, frozenset())
         dao.runs.list(before, 3, frozenset({RunState.QUEUED, RunState.RUNNING}))
     claimed = dao.runs.claim("me", NOW + 10 * SECOND, NOW + 20 * SECOND)

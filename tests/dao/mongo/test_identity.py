@@ -13,6 +13,7 @@ from clickstream.dao.mongo.identity import Reconnects
 from clickstream.dao.mongo.schema import prepare_schema
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import NotFound, Unavailable
+from clickstream.domain.signals import NoSignals
 
 pytestmark = pytest.mark.usefixtures("mongod_program")
 
@@ -30,7 +31,7 @@ def mongo(tmp_path: Path) -> Iterator[EmbeddedMongo]:
 def dao(mongo: EmbeddedMongo) -> Iterator[MongoDao]:
     """The store of a process that serves throughout, with three sessions."""
     reconnects = Reconnects()
-    with connect(mongo.uri, 3, reconnects) as client:
+    with connect(mongo.uri, 3, NoSignals(), reconnects) as client:
         prepare_schema(client["clickstream"])
         dao = MongoDao(client["clickstream"], reconnects)
         dao.ping()

@@ -1,6 +1,6 @@
 """Training runs, model versions and judgements in the store."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -59,6 +59,10 @@ class RunDao(Protocol):
 
     def open_improvement_run(self) -> str | None:
         """The run of the improvement queue that has not ended, or whose version's promotion is not decided."""
+        ...
+
+    def counts(self) -> Mapping[RunState, int]:
+        """The number of runs by state; a state without runs may be absent."""
         ...
 
     def claim(self, owner: str, now: datetime, lease_until: datetime) -> TrainingRun | None:

@@ -1,7 +1,8 @@
 """When there may be work for a worker: changes in MongoDB, and the moments at which leases end."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from clickstream.dao.mongo.connection import Document, translated
 from clickstream.domain.errors import Reason, Unavailable
 from clickstream.domain.improvement import ImprovementState
 from clickstream.domain.runs import ENDED, RunState
+from clickstream.domain.signals import Signals
 
 # The error codes with which a server refuses a change stream because it is not a replica set.
 NO_CHANGE_STREAMS = frozenset({40573})
@@ -46,15 +48,17 @@ BRINGS_WORK: list[dict[str, Any]] = [
             ]
         }
     },
-    {"$project": {"_id": 1}},
+    {"$project": {"_id": 1, "clusterTime": 1}},
 ]
 
 
 class MongoChanges(ChangeDao):
     """`ChangeDao` over a MongoDB change stream."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], signals: Signals) -> None:
+        """Takes the database, and what takes `change_stream_up` and `change_stream_lag_seconds`."""
         self._database = database
+        self._signals = signals
 
     @override
     @translated
@@ -65,7 +69,7 @@ class MongoChanges(ChangeDao):
             if error.code in NO_CHANGE_STREAMS:
                 return False
             raise
-        with stream:
+        with stream, self._marked_up():
             # The stream misses nothing from here on; the look that this call starts finds what came before.
             on_change()
             last_call, has_pending = time.monotonic(), False
@@ -73,11 +77,22 @@ class MongoChanges(ChangeDao):
                 if not stream.alive:
                     # Its database was dropped, for example: `try_next` would return at once, and nothing, for ever.
                     raise Unavailable(Reason.STORE_UNAVAILABLE, "the change stream has ended")
-                has_pending |= stream.try_next() is not None
+                if (change := stream.try_next()) is not None:
+                    has_pending = True
+                    lag = max(0.0, time.time() - change["clusterTime"].time)
+                    self._signals.set("change_stream_lag_seconds", lag)
                 if has_pending and time.monotonic() - last_call >= QUIET_SECONDS:
                     on_change()
                     last_call, has_pending = time.monotonic(), False
         return True
+
+    @contextlib.contextmanager
+    def _marked_up(self) -> Iterator[None]:
+        self._signals.set("change_stream_up", 1.0)
+        try:
+            yield
+        finally:
+            self._signals.set("change_stream_up", 0.0)
 
     @override
     @translated

@@ -5,25 +5,64 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import pymongo
+from pymongo import monitoring
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import ConnectionPoolListener
+from typing_extensions import override
 
 from clickstream.domain.errors import Reason, Unavailable
+from clickstream.domain.signals import NoSignals, Signals
 
 Document = dict[str, Any]
 P = ParamSpec("P")
 R = TypeVar("R")
 
 DUPLICATE_KEY = 11000
+NO_SIGNALS = NoSignals()
+# The commands that this service sends; the driver's own count as `other`.
+COMMANDS = frozenset(
+    ("find", "insert", "update", "delete", "findAndModify", "aggregate", "getMore", "count", "distinct", "hello")
+)
 
 
-def connect(uri: str, timeout: float, *listeners: ConnectionPoolListener) -> pymongo.MongoClient[Document]:
+class CommandTimes(monitoring.CommandListener):
+    """Observes the time of each command, `store_command_seconds`. Nothing of its content is looked at."""
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+
+    @override
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        pass
+
+    @override
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        command = event.command_name
+        # A stream of changes is asked for more and waits: that is no slow read.
+        if command == "getMore" and "postBatchResumeToken" in event.reply.get("cursor", ()):
+            command = "watch"
+        self._observe(command, event.duration_micros, "ok")
+
+    @override
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        self._observe(event.command_name, event.duration_micros, "failed")
+
+    def _observe(self, command: str, microseconds: int, outcome: str) -> None:
+        known = command if command in COMMANDS or command == "watch" else "other"
+        self._signals.observe("store_command_seconds", microseconds / 1e6, command=known, outcome=outcome)
+
+
+def connect(
+    uri: str, timeout: float, signals: Signals = NO_SIGNALS, *listeners: ConnectionPoolListener
+) -> pymongo.MongoClient[Document]:
     """A client whose writes are acknowledged by a majority with the journal written (R3).
 
     Reads are majority reads: a session that a reader has seen cannot be rolled back.
-    `timeout` bounds every operation, retries included, in seconds. `listeners` hear of lost connections.
+    `timeout` bounds every operation, retries included, in seconds. `signals` takes the times of commands, and
+    `listeners` hear of lost connections.
     """
+    times = [] if isinstance(signals, NoSignals) else [CommandTimes(signals)]
     return pymongo.MongoClient(
         uri,
         w="majority",
@@ -34,7 +73,7 @@ def connect(uri: str, timeout: float, *listeners: ConnectionPoolListener) -> pym
         timeoutMS=int(timeout * 1000),
         serverSelectionTimeoutMS=int(timeout * 1000),
         appname="clickstream",
-        event_listeners=listeners,
+        event_listeners=[*times, *listeners],
     )
 
 

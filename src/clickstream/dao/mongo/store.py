@@ -1,5 +1,8 @@
 """The whole store over one MongoDB database."""
 
+from contextlib import AbstractContextManager
+
+import pymongo
 from pymongo.database import Database
 
 from clickstream.dao.mongo.analytics import MongoAnalytics
@@ -18,12 +21,17 @@ from clickstream.dao.mongo.session_places import Places
 from clickstream.dao.mongo.sessions import MongoSessions
 from clickstream.dao.mongo.training_pages import TrainingPages
 from clickstream.domain.errors import Reason, Unavailable
+from clickstream.domain.signals import NoSignals, Signals
+
+NO_SIGNALS = NoSignals()
 
 
 class MongoDao:
     """`ClickstreamDao` over MongoDB."""
 
-    def __init__(self, database: Database[Document], reconnects: Reconnects | None = None) -> None:
+    def __init__(
+        self, database: Database[Document], signals: Signals = NO_SIGNALS, reconnects: Reconnects | None = None
+    ) -> None:
         """Takes the database; `reconnects` hears of the lost connections of its client."""
         self._database = database
         self._identity = StoreIdentity(database, reconnects or Reconnects())
@@ -37,10 +45,14 @@ class MongoDao:
         self.runs = MongoRuns(database["training_runs"], database["curve_points"])
         self.judgements = MongoJudgements(database["judgements"])
         self.promotions = MongoPromotions(database["model_promotions"])
-        self.changes = MongoChanges(database)
+        self.changes = MongoChanges(database, signals)
         self.analytics = MongoAnalytics(database)
         self.robots = MongoRobots(database)
         self.refusals = MongoRefusals(database["refusals"])
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Bounds the reads of a block, all together: beyond it they raise Unavailable."""
+        return pymongo.timeout(seconds)
 
     @translated
     def ping(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
@@ -13,8 +14,9 @@ from clickstream.domain.errors import ClickstreamError, PermissionDenied, Reason
 from clickstream.servicers.access.rate_limits import Share, Shares, address_of
 from clickstream.servicers.access.scopes import Scope, holds
 from clickstream.servicers.access.tokens import Caller, TokenFile, bearer_token
-from clickstream.servicers.boundary import CALLER, RECEIVING
+from clickstream.servicers.boundary import RECEIVING
 from clickstream.servicers.call_ends import abort
+from clickstream.servicers.telemetry import CALLER, Watch
 
 _NAMES = ("x509_subject_alternative_name", "x509_common_name")
 
@@ -26,13 +28,14 @@ class Method(NamedTuple):
 
     `handler` serves a call that was let in, `queued` one whose request waits before it is received; for a method with
     a stream of requests both are the same. `by_certificate` first asks `admit_by_certificate`: a client certificate
-    is known only inside the call.
+    is known only inside the call. `watch` watches its calls.
     """
 
     scope: Scope
     handler: Any
     queued: Any
     by_certificate: Any
+    watch: Watch
 
 
 class Door(grpc.GenericRpcHandler):
@@ -42,17 +45,28 @@ class Door(grpc.GenericRpcHandler):
     door does not have is UNIMPLEMENTED, as if it did not exist.
     """
 
-    def __init__(self, methods: Mapping[str, Method], tokens: TokenFile | None, shares: Shares) -> None:
-        """Takes the methods by their path, the callers (None: everybody may call everything), and their shares."""
+    def __init__(self, methods: Mapping[str, Method], tokens: TokenFile | None, shares: Shares, unknown: Watch) -> None:
+        """Takes the methods, the callers and their shares.
+
+        Args:
+            methods: By their path.
+            tokens: Who may call; None: everybody may call everything.
+            shares: What each caller has used.
+            unknown: Watches the calls to methods that the door does not have.
+        """
         self._methods = methods
         self._tokens = tokens
         self._shares = shares
+        self._unknown = unknown
 
     def service(self, handler_call_details: Any) -> Any:
         """What serves a call; None if the door does not have its method."""
         method = self._methods.get(handler_call_details.method)
         if method is None:
+            self._unknown.arrived()
+            self._unknown.refused("UNIMPLEMENTED")
             return None
+        method.watch.arrived()
         if self._tokens is None or method.scope is Scope.OPEN:
             return self._received(method, self._shares.of(""))
         try:
@@ -62,7 +76,7 @@ class Door(grpc.GenericRpcHandler):
             caller = self._tokens.by_token(token) if token else self._tokens.by_certificate(())
             require(caller, method.scope)
         except ClickstreamError as error:
-            return self._refusal(error)
+            return self._refusal(error, method.watch)
         return self._received(method, self._shares.of(caller.name, caller.limits))
 
     def _received(self, method: Method, share: Share) -> Any:
@@ -78,10 +92,10 @@ class Door(grpc.GenericRpcHandler):
         if task is not None:
             share.receiving.add(task)
             RECEIVING.set(share.receiving)
-            task.add_done_callback(share.receiving.discard)
+            task.add_done_callback(partial(_received_or_not, share.receiving, method.watch))
         return method.handler
 
-    def _refusal(self, error: ClickstreamError) -> Any:
+    def _refusal(self, error: ClickstreamError, watch: Watch) -> Any:
         """What refuses a call without reading it. An address that is refused often hears only that."""
 
         async def refuse(_: Any, context: Any) -> None:
@@ -91,9 +105,19 @@ class Door(grpc.GenericRpcHandler):
                     self._shares.refuse(address_of(context.peer()))
                 except ClickstreamError as too_many:
                     refused = too_many
-            await abort(context, grpc_status(refused))
+            status = grpc_status(refused)
+            watch.failed(refused)
+            watch.refused(status.code.name)
+            await abort(context, status)
 
         return grpc.stream_stream_rpc_method_handler(refuse, None, None)
+
+
+def _received_or_not(receiving: set[asyncio.Task[Any]], watch: Watch, task: asyncio.Task[Any]) -> None:
+    """Counts a call that ended while its request was still on its way."""
+    if task in receiving:
+        receiving.discard(task)
+        watch.refused("CANCELLED")
 
 
 def require(caller: Caller, scope: Scope) -> None:

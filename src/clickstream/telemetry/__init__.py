@@ -1,0 +1,1 @@
+"""Keeps what `domain.signals` counts, and shows it to Prometheus and to probes."""
