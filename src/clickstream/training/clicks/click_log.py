@@ -28,6 +28,14 @@ class Cell:
     passed: int = 0
     last: int = 0
 
+    def add(self, other: "Cell") -> None:
+        """Adds the counts of another cell."""
+        self.impressions += other.impressions
+        self.acts += other.acts
+        self.grades += other.grades
+        self.passed += other.passed
+        self.last += other.last
+
 
 class Showing(NamedTuple):
     """One item of one shown list; the grade is 0 where nothing was done with it."""
@@ -38,10 +46,11 @@ class Showing(NamedTuple):
 
 
 class LoggedSession(NamedTuple):
-    """One shown list, in shown order, with what was done."""
+    """One shown list, in shown order, with what was done; `part` is that of `query_split.session_part`."""
 
     query: str
     shown: Sequence[Showing]
+    part: int = 0
 
 
 @dataclass(slots=True)
@@ -70,6 +79,17 @@ class ClickLog:
             cell.grades += grade
             cell.passed += place <= last
             cell.last += place == last
+
+    def add_log(self, other: "ClickLog") -> None:
+        """Adds the counts of another log."""
+        for query, items in other.cells.items():
+            mine = self.cells.setdefault(query, {})
+            self.sessions[query] += other.sessions[query]
+            self.sessions_with_act[query] += other.sessions_with_act[query]
+            for item, positions in items.items():
+                cells = mine.setdefault(item, defaultdict(Cell))
+                for position, cell in positions.items():
+                    cells[position].add(cell)
 
 
 class HeldOutSample:
