@@ -43,9 +43,9 @@ def set_scaled(encoder: torch.nn.Module, base: Weights, trained: Weights, scale:
 def choose_scale(scores: NDArray[np.float64], weights: NDArray[np.float64], held_out: NDArray[np.bool_]) -> float:
     """The smallest of `SCALES` that the best one does not beat by more than one standard error.
 
-    Only scales with which held-out queries lose at most `MOST_LOST` on the mean are compared; if there is none, the
-    smallest counts. Source for one standard error: Breiman et al., "Classification and Regression Trees", 1984,
-    section 3.4.3.
+    Only scales with which held-out queries lose at most `MOST_LOST`, or no more than that beyond one standard error,
+    are compared; if there is none, the smallest counts. Source for one standard error: Breiman et al.,
+    "Classification and Regression Trees", 1984, section 3.4.3.
 
     Args:
         scores: nDCG@10 of each measurement with the base model and with each scale, [Q, 1 + len(SCALES)].
@@ -53,8 +53,9 @@ def choose_scale(scores: NDArray[np.float64], weights: NDArray[np.float64], held
         held_out: Which measurements are those of held-out queries, [Q]; at least one is.
     """
     shares = weights / weights.sum()
-    means = scores[held_out].mean(axis=0)
-    safe = [place for place in range(1, 1 + len(SCALES)) if means[place] >= means[0] - MOST_LOST]
+    lost = scores[held_out, :1] - scores[held_out]
+    least = lost.mean(axis=0) - lost.std(axis=0) / np.sqrt(len(lost))
+    safe = [place for place in range(1, 1 + len(SCALES)) if least[place] <= MOST_LOST]
     if not safe:
         return SCALES[0]
     best = max(safe, key=lambda place: float(shares @ scores[:, place]))

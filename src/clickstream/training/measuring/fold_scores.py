@@ -5,6 +5,7 @@ scale of each group of queries is chosen by the other groups. With several folds
 queries; one fold has two halves.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,14 +22,15 @@ from clickstream.training.data.examples import Example
 from clickstream.training.data.folds import Fold
 from clickstream.training.encoder.encoder import embed
 from clickstream.training.learning.step_scale import SCALES, Weights, choose_scale, set_scaled
+from clickstream.training.measuring import metrics
 from clickstream.training.measuring.gate import Scored
 from clickstream.training.measuring.ranking import QueryScores, score
 
 # Held-out queries, and repeated ones, of each group by which the scale of the others is chosen: more cost time only.
-CHOICE_QUERIES = 200
+CHOICE_QUERIES = 100
 
 # A scale is chosen by ranking at least this many texts, if there are as many, and all that the queries showed.
-CHOICE_TEXTS = 1_000
+CHOICE_TEXTS = 500
 
 
 class Part(NamedTuple):
@@ -86,18 +88,16 @@ class Measuring:
         if setting:
             return Chosen([setting] * len(parts), setting)
         limited = [Part(fold, own[:CHOICE_QUERIES], again[:CHOICE_QUERIES]) for fold, own, again in parts]
-        candidates = self._candidates(limited)
+        candidates = [self._candidates(part) for part in limited]
         scores = [np.zeros((len(part.examples), 1 + len(SCALES))) for part in limited]
         set_scaled(self.encoder, self.base, self.base, 1)
-        for part, table in zip(limited, scores, strict=True):
-            table[:, 0] = self._ndcg(part, base_items[candidates], candidates)
-        for fold in range(len(self.trained)):
+        for part, texts, table in zip(limited, candidates, scores, strict=True):
+            table[:, 0] = self._ndcg(part, base_items[texts], texts)
             for place, scale in enumerate(SCALES, 1):
-                set_scaled(self.encoder, self.base, self.trained[fold], scale)
-                items = embed(self.encoder, "item", [self.dataset.texts[each] for each in candidates], self.tick)
-                for part, table in zip(limited, scores, strict=True):
-                    if part.fold == fold:
-                        table[:, place] = self._ndcg(part, items, candidates)
+                set_scaled(self.encoder, self.base, self.trained[part.fold], scale)
+                items = embed(self.encoder, "item", [self.dataset.texts[each] for each in texts], self.tick)
+                table[:, place] = self._ndcg(part, items, texts)
+                set_scaled(self.encoder, self.base, self.base, 1)
         share = self.dataset.repeated_share.share
         by_part = [
             _choose(
@@ -107,7 +107,9 @@ class Measuring:
             )
             for own in range(len(parts))
         ]
-        return Chosen(by_part, _choose(limited, scores, share), _figures(limited, scores))
+        # The mean of K models has 1 / sqrt(K) of the noise of one: it goes as far as one model with the same noise.
+        whole = min(1.0, _choose(limited, scores, share) * math.sqrt(len(self.trained)))
+        return Chosen(by_part, whole, _figures(limited, scores))
 
     def scores(self, chosen: Chosen) -> list[tuple[Part, list[QueryScores]]]:
         """The scores of each part's examples by the model of its fold, over all texts."""
@@ -121,13 +123,26 @@ class Measuring:
         return measured
 
     def _ndcg(self, part: Part, items: Tensor, candidates: Sequence[int]) -> list[float]:
-        return [each.ndcg for each in score(self.encoder, part.examples, items, self.tick, candidates)]
+        """nDCG@10 of held-out queries over all candidates, and of repeated ones over the items that they showed.
 
-    def _candidates(self, parts: Sequence[Part]) -> list[int]:
+        Training moves items that no list showed towards repeated queries. Counted as irrelevant, they would make every
+        step look too far.
+        """
+        held_out = [each.ndcg for each in score(self.encoder, part.held_out, items, self.tick, candidates)]
+        places = {text: place for place, text in enumerate(candidates)}
+        queries = embed(self.encoder, "query", [example.query for example in part.repeated], self.tick)
+        repeated = []
+        for query, example in zip(queries, part.repeated, strict=True):
+            shown = list(example.gains)
+            order = (items[[places[text] for text in shown]] @ query).argsort(descending=True, stable=True).tolist()
+            repeated.append(metrics.ndcg([shown[place] for place in order], example.gains))
+        return held_out + repeated
+
+    def _candidates(self, part: Part) -> list[int]:
         """All texts that the queries showed, and others at equal distances, in order."""
         count = len(self.dataset.texts)
-        shown = {text for part in parts for example in part.examples for text in example.gains}
-        return sorted(shown.union(range(0, count, max(1, count // CHOICE_TEXTS))))
+        shown = {text for example in part.examples for text in example.gains}
+        return sorted(shown.union(range(0, count, math.ceil(count / CHOICE_TEXTS))))
 
 
 def _is_held_out(parts: Sequence[Part]) -> NDArray[np.bool_]:
