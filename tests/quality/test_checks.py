@@ -23,7 +23,6 @@ from clickstream.dao.interface.refusals import RefusalKey
 from clickstream.domain.analytics import Segments
 from clickstream.domain.figures import Population
 from clickstream.domain.quality import Mark, Quality, QualityGroup
-from clickstream.domain.query_split import is_held_out
 from clickstream.domain.runs import RunState
 from clickstream.domain.windows import Window
 from clickstream.quality.checks import QualityChecks

@@ -82,7 +82,7 @@ def load_version(folder: Path) -> ModelVersion | None:
 
 
 def trained_queries(folder: Path) -> frozenset[int] | None:
-    """Reads which queries the version in a folder was trained on; None if the folder does not say, as before 0.4.0."""
+    """Reads which queries the version in a folder was trained on; None if the folder does not say, as before 0.3.0."""
     try:
         return frozenset(np.fromfile(folder / TRAINED_QUERIES_FILE, QUERY_NUMBER).tolist())
     except FileNotFoundError:
