@@ -6,7 +6,7 @@ from datetime import UTC
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as pb
 from grpc import StatusCode
-from support.builders import SECOND, create_request, event, push_request, queries, training_run
+from support.builders import SECOND, create_request, event, push_request, training_run
 from support.servers import Clock, InProcessServer, fields, reason, refused
 
 from clickstream.domain.improvement import ImprovementState, TaskOutcome
@@ -200,7 +200,7 @@ def test_r15_the_summary_counts_the_queue_and_says_why_it_waits(any_server: InPr
     """R15, R17: the summary counts all states whatever the filter, and names a shortage of queries and an open run."""
     request = pb.ListImprovementTasksRequest(states=[pb.IMPROVEMENT_STATE_FAILED], include_summary=True)
     assert any_server.improvement.ListImprovementTasks(request).summary == pb.ImprovementSummary()
-    asked = queries(0, MIN_HELD_OUT_QUERIES)
+    asked = [f"search {number}" for number in range(MIN_HELD_OUT_QUERIES)]
     training = Split.of(asked[:-1], 42, 0.2, 0).training
     for query in asked[:-1]:
         add(any_server, query, query=query)
