@@ -76,7 +76,7 @@ def fine_tune(
         raise InvalidArgument([FieldViolation("run_id", f"must be {RUN_ID_FORM}")])
     curve_path = data_dir / "runs" / run_id / CURVE_FILE
     progress = Progress(report, is_canceled, Curve(curve_path))
-    dataset = read_dataset(progress.count_inputs(inputs), settings)
+    dataset = read_dataset(progress.count_inputs(inputs), settings, progress.tick)
     judgements = judged_set(judged, dataset, dataset.rows)
     identity = training_identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
     folder = models_folder(data_dir) / version_id(run_id, identity)

@@ -1,9 +1,12 @@
 """Turns training inputs into the dataset that a model learns from and is measured on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.evaluations import ClickModelScore
@@ -12,8 +15,9 @@ from clickstream.domain.model_versions import DataCounts
 from clickstream.domain.query_split import MIN_TRAINING_QUERIES, is_held_out, is_validation
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.training_inputs import TrainingInput
+from clickstream.training.clicks.click_log import Counts
 from clickstream.training.clicks.corrections import AUTO, CORRECTIONS
-from clickstream.training.clicks.labels import Label
+from clickstream.training.clicks.labels import Labels
 from clickstream.training.clicks.model_choice import choose_correction
 from clickstream.training.data.session_pool import SessionPool
 
@@ -22,15 +26,11 @@ MIN_VALIDATION_QUERIES = 4
 
 
 class Evidence(NamedTuple):
-    """What the log says about one text for one training query; `clicks.labels.Label` explains each number."""
+    """What the log says about one text for one training query; `clicks.labels.Labels` explains each number."""
 
     acts: float
     looks: float
     target: float
-
-    def merged(self, other: "Evidence") -> "Evidence":
-        """Adds the evidence of another item with the same text; the better target counts."""
-        return Evidence(self.acts + other.acts, self.looks + other.looks, max(self.target, other.target))
 
 
 # The evidence of a text before any item is counted.
@@ -42,7 +42,7 @@ class Example:
     """A distinct query, with what the log says about every text shown for it, by index into `Dataset.texts`.
 
     A training query has evidence with an act; a held-out or validation query has a gain above 0 (see
-    `clicks.labels.Label`). `sessions` counts the sessions of the query; `unknown` are shown texts without an act
+    `clicks.labels.Labels`). `sessions` counts the sessions of the query; `unknown` are shown texts without an act
     that were probably never examined.
     """
 
@@ -74,11 +74,19 @@ class Dataset:
     click_models: tuple[ClickModelScore, ...] = ()
 
 
-def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) -> Dataset:
+def read_dataset(
+    inputs: Iterable[TrainingInput], settings: FineTuningSettings, tick: Callable[[], None] = lambda: None
+) -> Dataset:
     """Pools the inputs by query and item, corrects position bias, and splits by query and, where set, by time.
 
     Reads the inputs once. It keeps no meta, and only a bounded sample of sessions, by which click models are
     compared: memory grows with distinct (query, item, position), not with sessions.
+
+    Args:
+        inputs: Read once, in order.
+        settings: How to correct, split and choose texts.
+        tick: Asked while click models are fitted and examples are made, many times a second. What it raises passes
+            through.
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the template is malformed, the correction is unknown, no item
@@ -91,20 +99,23 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
     pool = SessionPool(ItemTemplate(settings.item_template), settings)
     for training_input in inputs:
         pool.add(training_input)
+    pool.finish()
     if not pool.input_count:
         raise _impossible("there is no input")
-    texts, rows = pool.distinct_texts()
+    texts, rows = pool.texts.distinct()
     if not texts:
         raise _impossible(f"no item has text by the template {settings.item_template!r}")
 
     training: list[Example] = []
     validation: list[Example] = []
     held_out: list[Example] = []
-    click_models = choose_correction(pool.log, pool.held_out_sample.sessions, settings.position_bias)
-    log = pool.whole_log()
-    correction = next(CORRECTIONS[each.name] for each in click_models if each.chosen)
-    for key, labels in correction(log).labels().items():
-        example = _example(pool.queries[key], labels, rows, log.sessions[key], settings.unexamined == "unknown")
+    click_models = choose_correction(pool.log.counts(), pool.held_out_sample.sessions, settings.position_bias, tick)
+    log = pool.whole_log().counts()
+    labels = next(CORRECTIONS[each.name] for each in click_models if each.chosen)(log, tick).labels()
+    keys = list(pool.queries)
+    for query, example in _examples(log, labels, rows, pool.spelled, settings.unexamined == "unknown"):
+        tick()
+        key = keys[query]
         measurable = any(gain > 0 for gain in example.gains.values())
         if is_held_out(key, settings.seed, settings.held_out_share):
             if measurable:
@@ -123,15 +134,15 @@ def read_dataset(inputs: Iterable[TrainingInput], settings: FineTuningSettings) 
             input_count=pool.input_count,
             training_queries=len(training),
             held_out_queries=len(held_out),
-            items=len(rows),
-            items_without_text=len(pool.items) - len(rows),
+            items=int((rows >= 0).sum()),
+            items_without_text=int((rows < 0).sum()),
             inputs_without_text=pool.inputs_without_text,
             inputs_outside_time=pool.inputs_outside_time,
         ),
-        fingerprint=pool.digest.hexdigest(),
+        fingerprint=pool.fingerprint(),
         batch_ids=tuple(pool.batch_ids),
         policy_version=", ".join(pool.policy_versions),
-        rows={object_id: rows[item] for object_id, item in pool.items.items() if item in rows},
+        rows={object_id: row for object_id, row in zip(pool.items, rows.tolist(), strict=True) if row >= 0},
         click_models=tuple(click_models),
     )
 
@@ -149,21 +160,38 @@ def _check_enough(training: int, validation: int, held_out: int, settings: FineT
         )
 
 
-def _example(
-    query: str, labels: Mapping[int, Label], rows: Mapping[int, int], sessions: int, leave_unknown: bool
-) -> Example:
-    """What the log says about the texts of one query; items with the same text count as one, labelled like the best."""
-    evidence: dict[int, Evidence] = {}
-    gains: dict[int, float] = {}
-    known: set[int] = set()
-    for item, label in labels.items():
-        if item in rows:
-            row = rows[item]
-            evidence[row] = evidence.get(row, NO_EVIDENCE).merged(Evidence(label.acts, label.looks, label.target))
-            gains[row] = max(label.gain, gains.get(row, 0.0))
-            if not label.is_unknown:
-                known.add(row)
-    return Example(query, evidence, gains, sessions, frozenset(evidence.keys() - known if leave_unknown else ()))
+def _examples(
+    log: Counts, labels: Labels, rows: NDArray[np.int64], spelled: Sequence[str], leave_unknown: bool
+) -> Iterator[tuple[int, Example]]:
+    """What the log says about the texts of each query, by the number of the query.
+
+    Items with the same text count as one: evidence adds up, and the better target and gain count.
+
+    Args:
+        log: The log.
+        labels: The labels of its pairs.
+        rows: The index of each item's text, or -1.
+        spelled: The queries as written, by number.
+        leave_unknown: Whether items that were probably never examined are unknown.
+    """
+    pairs = log.pairs
+    order = np.argsort(pairs.query * (int(rows.max()) + 1) + rows[pairs.item], kind="stable")
+    order = order[rows[pairs.item[order]] >= 0]
+    query, row = pairs.query[order], rows[pairs.item[order]]
+    first = np.flatnonzero((np.diff(query, prepend=-1) != 0) | (np.diff(row, prepend=-1) != 0))
+    acts, looks = (np.add.reduceat(column[order], first).tolist() for column in (labels.acts, labels.looks))
+    target, gain = (np.maximum.reduceat(column[order], first).tolist() for column in (labels.target, labels.gain))
+    unknown = np.logical_and.reduceat(labels.is_unknown[order], first) & leave_unknown
+    query, row = query[first], row[first].tolist()
+    evidence = list(map(Evidence, acts, looks, target))
+    starts = np.flatnonzero(np.diff(query, prepend=-1))
+    sessions = log.sessions.tolist()
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(query)], strict=True):
+        own, number = row[start:end], int(query[start])
+        left = frozenset(own[place] for place in np.flatnonzero(unknown[start:end]).tolist())
+        known = dict(zip(own, evidence[start:end], strict=True))
+        gains = dict(zip(own, gain[start:end], strict=True))
+        yield number, Example(spelled[number], known, gains, int(sessions[number]), left)
 
 
 def _impossible(why: str) -> FailedPrecondition:

@@ -1,24 +1,36 @@
 """Pools the sessions by query, item and position while the inputs are read."""
 
 import hashlib
-import json
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import islice
+
+import numpy as np
 
 from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.query_split import is_held_out, normalised
 from clickstream.domain.runs import FineTuningSettings
-from clickstream.domain.training_inputs import TrainingInput, has_text
-from clickstream.training.clicks.click_log import ClickLog, HeldOutSample, LoggedSession, Showing
+from clickstream.domain.training_inputs import TrainingInput
+from clickstream.training.clicks.click_log import ClickLog, Flags, Ints, Sessions
+from clickstream.training.clicks.held_out_sample import HeldOutSample
+from clickstream.training.data.item_texts import ItemTexts
+
+# Inputs and results that wait at most before they are counted together; it bounds memory.
+INPUTS_AT_ONCE = 1_000
+RESULTS_AT_ONCE = 20_000
+
+# Spellings of queries that are remembered at most, so that memory does not grow with them.
+SPELLINGS = 100_000
 
 
 @dataclass(slots=True)
 class SessionPool:
-    """The counts of all sessions, by normalised query, item and position.
+    """The counts of all sessions, by numbers of normalised queries and of items, and by position.
 
-    `items` numbers the object ids, `item_texts` are the texts by that number, `queries` gives a query as it was
-    first written by its normalised form, and `log` lacks the sessions in `held_out_sample`. All are in the order of
-    insertion, so the same inputs give the same order of everything.
+    `items` numbers the object ids, `queries` the normalised queries, `spelled` has each query as it was first
+    written. `log` lacks the sessions in `held_out_sample`. Numbers are in the order of reading, so the same inputs give
+    the same order of everything. Inputs are counted some at a time: `finish` counts the last ones.
     """
 
     template: ItemTemplate
@@ -27,47 +39,82 @@ class SessionPool:
     inputs_without_text: int = 0
     inputs_outside_time: int = 0
     items: dict[str, int] = field(default_factory=dict)
-    item_texts: dict[int, str] = field(default_factory=dict)
-    queries: dict[str, str] = field(default_factory=dict)
+    queries: dict[str, int] = field(default_factory=dict)
+    spelled: list[str] = field(default_factory=list)
     log: ClickLog = field(default_factory=ClickLog)
     held_out_sample: HeldOutSample = field(default_factory=HeldOutSample)
     batch_ids: dict[str, None] = field(default_factory=dict)
     policy_versions: dict[str, None] = field(default_factory=dict)
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    texts: ItemTexts = field(init=False)
+    _normalised: dict[str, str] = field(default_factory=dict)
+    _waiting: list[TrainingInput] = field(default_factory=list)
+    _waiting_results: int = 0
+    _digest_of_sessions: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _digest_of_results: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    def __post_init__(self) -> None:
+        self.texts = ItemTexts(self.template)
 
     def add(self, training_input: TrainingInput) -> None:
         """Counts one session, or counts that it was left out: without text, or outside of the split's time."""
-        self.input_count += 1
-        self.batch_ids[training_input.batch_id] = None
-        self.policy_versions[training_input.policy_version] = None
-        texts = [self.template.render(result.meta) for result in training_input.results]
-        items = [self.items.setdefault(result.object_id, len(self.items)) for result in training_input.results]
-        self.item_texts.update((item, text) for item, text in zip(items, texts, strict=True) if text)
-        if not has_text(training_input.results, texts):
-            self.inputs_without_text += 1
-            return
-        key = normalised(training_input.query)
-        counts = self._counts_in_time(key, training_input)
-        trained = [[r.object_id, r.position, r.grade, t] for r, t in zip(training_input.results, texts, strict=True)]
-        line = json.dumps([training_input.query, training_input.policy_version, counts, trained])
-        self.digest.update(line.encode() + b"\n")
-        if not counts:
-            self.inputs_outside_time += 1
-            return
-        self.queries.setdefault(key, training_input.query.strip())
-        shown = [
-            Showing(item, result.position, result.grade)
-            for result, item in zip(training_input.results, items, strict=True)
-        ]
-        counted = self.held_out_sample.offer(training_input.session_id, LoggedSession(key, shown))
-        if counted is not None:
-            self.log.add(counted)
+        self._waiting.append(training_input)
+        self._waiting_results += len(training_input.results)
+        if len(self._waiting) >= INPUTS_AT_ONCE or self._waiting_results >= RESULTS_AT_ONCE:
+            self.finish()
+
+    def finish(self) -> None:
+        """Counts the sessions that wait."""
+        inputs, self._waiting, self._waiting_results = self._waiting, [], 0
+        self.input_count += len(inputs)
+        self.batch_ids.update(dict.fromkeys(each.batch_id for each in inputs))
+        self.policy_versions.update(dict.fromkeys(each.policy_version for each in inputs))
+        results = [result for each in inputs for result in each.results]
+        known, items = len(self.items), self.items
+        item = [items.setdefault(result.object_id, len(items)) for result in results]
+        new_ids = list(islice(reversed(items), len(items) - known))[::-1]
+        ids, texts = self.texts.hashes(new_ids, item, [result.meta for result in results])
+        length = np.array([len(each.results) for each in inputs], np.int64)
+        grade = np.array([result.grade for result in results], np.float64)
+        position = np.array([result.position for result in results], np.int64)
+        sessions = Sessions(np.zeros(len(inputs), np.int64), length, np.array(item, np.int64), position, grade)
+        with_text = _with_text(sessions, texts != 0)
+        self.inputs_without_text += int((~with_text).sum())
+        in_time = np.zeros(len(inputs), np.bool_)
+        for index in np.flatnonzero(with_text).tolist():
+            each = inputs[index]
+            key = self._key(each.query)
+            in_time[index] = counts = self._counts_in_time(key, each)
+            line = (each.query, each.policy_version, counts, len(each.results))
+            self._digest_of_sessions.update(repr(line).encode("utf-8", "surrogatepass"))
+            if counts:
+                sessions.query[index] = number = self.queries.setdefault(key, len(self.queries))
+                if number == len(self.spelled):
+                    self.spelled.append(each.query.strip())
+        trained = with_text[sessions.session]
+        # Every number as 8 bytes, result after result.
+        columns = [ids, position.view(np.uint64), grade.view(np.uint64), texts]
+        self._digest_of_results.update(np.column_stack(columns)[trained].tobytes())
+        self.inputs_outside_time += int((with_text & ~in_time).sum())
+        kept = np.flatnonzero(in_time)
+        draws = b"".join(_draw(inputs[index].session_id) for index in kept.tolist())
+        self.log.add(self.held_out_sample.offer(np.frombuffer(draws, ">u8").astype(np.uint64), sessions.take(kept)))
 
     def whole_log(self) -> ClickLog:
         """Adds the held-out sessions to the log, and returns it. For one call at the end."""
-        for session in self.held_out_sample.sessions:
-            self.log.add(session)
+        self.log.add(self.held_out_sample.sessions)
         return self.log
+
+    def fingerprint(self) -> str:
+        """The SHA-256, in hexadecimal digits, over the inputs as trained."""
+        return hashlib.sha256(self._digest_of_sessions.digest() + self._digest_of_results.digest()).hexdigest()
+
+    def _key(self, query: str) -> str:
+        key = self._normalised.get(query)
+        if key is None:
+            if len(self._normalised) >= SPELLINGS:
+                self._normalised.clear()
+            key = self._normalised[query] = normalised(query)
+        return key
 
     def _counts_in_time(self, key: str, training_input: TrainingInput) -> bool:
         """Whether a session counts: for a training query those up to the split, for a held-out query those after it.
@@ -84,8 +131,19 @@ class SessionPool:
         later = training_input.searched_at > self.settings.held_out_after
         return later == is_held_out(key, self.settings.seed, self.settings.held_out_share)
 
-    def distinct_texts(self) -> tuple[list[str], dict[int, int]]:
-        """The distinct texts, and the index into them by item; an item's latest text counts."""
-        numbers: dict[str, int] = {}
-        rows = {item: numbers.setdefault(text, len(numbers)) for item, text in sorted(self.item_texts.items())}
-        return list(numbers), rows
+
+def _with_text(sessions: Sessions, has_text: Flags) -> Flags:
+    """Which sessions have a usable item text: among the items acted on or, without acts, among all shown; [S].
+
+    `domain.training_inputs.has_text` says the same for one session.
+    """
+    session, count = sessions.session, len(sessions.query)
+    acted = sessions.grade > 0
+    of_acted = np.bincount(session[acted & has_text], minlength=count) > 0
+    of_all: Ints = np.bincount(session[has_text], minlength=count)
+    with_text: Flags = np.where(np.bincount(session[acted], minlength=count) > 0, of_acted, of_all > 0)
+    return with_text
+
+
+def _draw(session_id: str) -> bytes:
+    return blake2b(session_id.encode(), digest_size=8).digest()
