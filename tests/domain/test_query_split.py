@@ -9,7 +9,6 @@ from clickstream.domain.query_split import (
     fold_of,
     is_held_out,
     normalised,
-    session_part,
 )
 
 
@@ -49,14 +48,6 @@ def test_r17_with_folds_every_query_measures() -> None:
     assert set(of_fold) == {0, 1, 2}
     expected = Split(training=100 - max(map(of_fold.count, range(3))), held_out=100)
     assert Split.of([*queries, *queries, ""], 7, 0.3, 0) == Split.of(queries, 7, 0.3, 3) == expected
-
-
-def test_r17_a_session_measures_in_at_most_one_fold() -> None:
-    """R17: each part has about the stated share of the sessions, and share 0 leaves all to training."""
-    parts = [session_part(f"session {number}", 7, 0.2) for number in range(5_000)]
-    assert all(900 < parts.count(part) < 1_100 for part in range(1, 6))
-    assert session_part("session 1", 7, 0.2) != session_part("session 1", 8, 0.2)
-    assert {session_part(f"session {number}", 7, 0.0) for number in range(100)} == {0}
 
 
 def test_r17_what_is_too_little_is_said_in_numbers() -> None:

@@ -77,17 +77,6 @@ def fold_of(normalised_query: str, seed: int, folds: int) -> int:
     return int(_fraction(f"{seed}\n{normalised_query}") * folds)
 
 
-def session_part(session_id: str, seed: int, share: float) -> int:
-    """The fold, counted from 1, for which a session measures instead of training; 0 if it trains in all folds.
-
-    Each fold gets `share` of the sessions; with 0 all train. A session of part k trains in every fold but the k-th.
-    """
-    if not share:
-        return 0
-    part = int(_fraction(f"session\n{seed}\n{session_id}") / share) + 1
-    return part if part <= MOST_FOLDS else 0
-
-
 @dataclass(frozen=True, slots=True)
 class Split:
     """The numbers of distinct queries to train on (in the fold with the fewest) and to measure on."""

@@ -83,7 +83,7 @@ def fine_tune(
     curve_path = data_dir / "runs" / run_id / CURVE_FILE
     progress = Progress(report, is_canceled, Curve(curve_path))
     base_queries = _base_queries(settings.base_model, models_folder(data_dir))
-    dataset = read_dataset(progress.count_inputs(inputs), settings, base_queries)
+    dataset = read_dataset(progress.count_inputs(inputs), settings, progress.tick, base_queries)
     judgements = judged_set(judged, dataset, dataset.rows)
     identity = training_identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
     folder = models_folder(data_dir) / version_id(run_id, identity)

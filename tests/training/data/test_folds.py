@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support.shop_log import shop_log, tiny_settings
 
@@ -13,11 +14,11 @@ from clickstream.domain.query_split import (
     fold_count,
     normalised,
     query_number,
-    session_part,
 )
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.training.data.dataset import Dataset, read_dataset
 from clickstream.training.data.examples import Example
+from clickstream.training.data.session_pool import draws_of, session_parts
 
 SETTINGS = tiny_settings("unused", folds=3, held_out_session_share=0.2)
 
@@ -50,7 +51,8 @@ def test_r17_every_query_is_held_out_of_one_fold_and_trains_in_the_others(datase
 
 def test_r17_no_session_trains_the_model_that_it_measures(dataset: Dataset) -> None:
     """R17: repeated queries of a fold are trained ones; the sessions that measure one are missing from its evidence."""
-    parts = {one.session_id: session_part(one.session_id, SETTINGS.seed, 0.2) for one in log()}
+    ids = [one.session_id for one in log()]
+    parts = dict(zip(ids, session_parts(draws_of(ids), SETTINGS.seed, 0.2).tolist(), strict=True))
     for number, fold in enumerate(dataset.folds, 1):
         assert queries(list(fold.repeated)) <= queries(fold.training)
         assert len(fold.repeated) > 20
@@ -94,11 +96,11 @@ def test_the_number_of_folds_follows_the_number_of_queries(folds: int, count: in
 def test_r17_queries_of_the_base_model_do_not_count_as_never_searched() -> None:
     """R17: held-out queries that the base model was trained on are left out, as long as enough others are held out."""
     known = sorted(read_dataset(log(1), SETTINGS).used_queries)
-    left = read_dataset(log(1), SETTINGS, frozenset(map(query_number, known[:60])))
+    left = read_dataset(log(1), SETTINGS, base_queries=frozenset(map(query_number, known[:60])))
     assert queries([each for fold in left.folds for each in fold.held_out]) == set(known[60:])
     assert not left.held_out_was_trained
     too_few = 80 - MIN_HELD_OUT_QUERIES + 1
-    all_kept = read_dataset(log(1), SETTINGS, frozenset(map(query_number, known[:too_few])))
+    all_kept = read_dataset(log(1), SETTINGS, base_queries=frozenset(map(query_number, known[:too_few])))
     assert all_kept.counts.held_out_queries == 80
     assert all_kept.held_out_was_trained
 
@@ -107,7 +109,7 @@ def test_r17_a_base_model_that_does_not_say_its_queries_gives_one_split() -> Non
     """R17: the split by the same seed then holds out the same queries as the base model's own run did."""
     settings = replace(SETTINGS, folds=0)
     assert len(read_dataset(log(1), settings).folds) == 3
-    assert len(read_dataset(log(1), settings, None).folds) == 1
+    assert len(read_dataset(log(1), settings, base_queries=None).folds) == 1
 
 
 def test_a_fold_with_too_few_queries_is_refused() -> None:
@@ -115,3 +117,14 @@ def test_a_fold_with_too_few_queries_is_refused() -> None:
     few = [replace(one, query=query) for query in ("red shoe", "blue shoe", "hat") for one in log(1)[:3]]
     with pytest.raises(FailedPrecondition, match="distinct training queries"):
         read_dataset(few, SETTINGS)
+
+
+def test_r17_a_session_measures_in_at_most_one_fold() -> None:
+    """R17: each part has about the stated share of the sessions, with share 0 all train, and the seed matters."""
+    draws = draws_of([f"session {number}" for number in range(5_000)])
+    parts = session_parts(draws, 7, 0.2).tolist()
+    assert all(900 < parts.count(part) < 1_100 for part in range(1, 6))
+    assert set(session_parts(draws, 7, 0.0).tolist()) == {0}
+    assert np.mean(session_parts(draws, 8, 0.2) == np.array(parts)) < 0.3
+    held_out = draws < 2**63
+    assert 900 / 5_000 < np.mean(session_parts(draws[held_out], 7, 0.2) == 1) < 1_100 / 5_000

@@ -1,6 +1,6 @@
 """Turns training inputs into the dataset that a model learns from and is measured on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -51,7 +51,10 @@ class Dataset:
 
 
 def read_dataset(
-    inputs: Iterable[TrainingInput], settings: FineTuningSettings, base_queries: AbstractSet[int] | None = frozenset()
+    inputs: Iterable[TrainingInput],
+    settings: FineTuningSettings,
+    tick: Callable[[], None] = lambda: None,
+    base_queries: AbstractSet[int] | None = frozenset(),
 ) -> Dataset:
     """Pools the inputs by query and item, corrects position bias, and splits by query, session and, where set, time.
 
@@ -60,7 +63,9 @@ def read_dataset(
 
     Args:
         inputs: In the order of their numbers.
-        settings: How to split and correct.
+        settings: How to correct, split and choose texts.
+        tick: Asked while click models are fitted and examples are made, many times a second. What it raises passes
+            through.
         base_queries: The queries that the base model was trained on, as `query_number`; None if nobody knows.
 
     Raises:
@@ -74,17 +79,17 @@ def read_dataset(
     pool = SessionPool(ItemTemplate(settings.item_template), settings)
     for training_input in inputs:
         pool.add(training_input)
+    pool.finish()
     if not pool.input_count:
         raise _impossible("there is no input")
-    texts, rows = pool.distinct_texts()
+    texts, rows = pool.texts.distinct()
     if not texts:
         raise _impossible(f"no item has text by the template {settings.item_template!r}")
-    click_models = choose_correction(pool.log(), pool.held_out_sample.sessions, settings.position_bias)
+    click_models = choose_correction(pool.counts(), pool.held_out_sample.sessions, settings.position_bias, tick)
     pool.add_held_out_sample()
     correction = next(CORRECTIONS[each.name] for each in click_models if each.chosen)
-    folds = split(
-        pool, rows, correction, settings, by_one_split=base_queries is None or settings.held_out_after is not None
-    )
+    by_one_split = base_queries is None or settings.held_out_after is not None
+    folds = split(pool, rows, lambda log: correction(log, tick), settings, by_one_split=by_one_split)
     folds, held_out_was_trained = never_trained(folds, base_queries or frozenset())
     for fold in folds:
         _check_enough(len(fold.training), len(fold.validation), len(fold.held_out), settings)
@@ -95,15 +100,15 @@ def read_dataset(
             input_count=pool.input_count,
             training_queries=len({each.query for fold in folds for each in fold.training}),
             held_out_queries=sum(len(fold.held_out) for fold in folds),
-            items=len(rows),
-            items_without_text=len(pool.items) - len(rows),
+            items=int((rows >= 0).sum()),
+            items_without_text=int((rows < 0).sum()),
             inputs_without_text=pool.inputs_without_text,
             inputs_outside_time=pool.inputs_outside_time,
         ),
-        fingerprint=pool.digest.hexdigest(),
+        fingerprint=pool.fingerprint(),
         batch_ids=tuple(pool.batch_ids),
         policy_version=", ".join(pool.policy_versions),
-        rows={object_id: rows[item] for object_id, item in pool.items.items() if item in rows},
+        rows={object_id: row for object_id, row in zip(pool.items, rows.tolist(), strict=True) if row >= 0},
         click_models=tuple(click_models),
         repeated_share=pool.repeats.share(base_queries),
         held_out_was_trained=held_out_was_trained,

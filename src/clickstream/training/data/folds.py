@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clickstream.domain.query_split import (
     MIN_HELD_OUT_QUERIES,
     fold_count,
@@ -14,9 +17,9 @@ from clickstream.domain.query_split import (
     query_number,
 )
 from clickstream.domain.runs import FineTuningSettings
-from clickstream.training.clicks.click_log import ClickLog
+from clickstream.training.clicks.click_log import Counts
 from clickstream.training.clicks.labels import ClickModel
-from clickstream.training.data.examples import Example, example_of
+from clickstream.training.data.examples import Example, examples_of
 from clickstream.training.data.session_pool import SessionPool
 
 
@@ -36,8 +39,8 @@ class Fold:
 
 def split(
     pool: SessionPool,
-    rows: Mapping[int, int],
-    correction: Callable[[ClickLog], ClickModel],
+    rows: NDArray[np.int64],
+    correction: Callable[[Counts], ClickModel],
     settings: FineTuningSettings,
     *,
     by_one_split: bool,
@@ -46,7 +49,7 @@ def split(
 
     Args:
         pool: The sessions.
-        rows: The index of an item's text, by the item's number.
+        rows: The index of each item's text, or -1, by the item's number.
         correction: Gives labels to each part of the log.
         settings: How to split.
         by_one_split: Make one fold, if the settings leave the number open.
@@ -57,23 +60,22 @@ def split(
     else:
         of_fold = {q: fold_of(q, settings.seed, count) for q in pool.queries}
 
-    def examples(log: ClickLog) -> dict[str, Example]:
-        leave_unknown = settings.unexamined == "unknown"
-        return {
-            query: example_of(pool.queries[query], labels, rows, log.sessions[query], leave_unknown)
-            for query, labels in correction(log).labels().items()
-        }
+    keys, leave_unknown = list(pool.queries), settings.unexamined == "unknown"
 
-    whole = examples(pool.log())
+    def examples(log: Counts) -> dict[str, Example]:
+        found = examples_of(log, correction(log).labels(), rows, pool.spelled, leave_unknown)
+        return {keys[number]: example for number, example in found}
+
+    whole = examples(pool.counts())
     return [
         _fold(
             {query: each for query, each in whole.items() if of_fold[query] == fold},
             {query: each for query, each in learned.items() if of_fold[query] != fold},
-            examples(pool.logs[fold + 1]) if fold + 1 in pool.logs else {},
+            examples(pool.logs[fold + 1].counts()) if fold + 1 in pool.logs else {},
             settings,
         )
         for fold in range(count)
-        for learned in [examples(pool.log(fold + 1)) if fold + 1 in pool.logs else whole]
+        for learned in [examples(pool.counts(fold + 1)) if fold + 1 in pool.logs else whole]
     ]
 
 
