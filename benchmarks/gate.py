@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from clickstream.app.trainer import packaged_model
 from clickstream.demo.simulated_reader import simulate_clicks
-from clickstream.training.clicks.click_log import ClickLog, LoggedSession, Showing
+from clickstream.training.clicks.click_log import ClickLog, Sessions
 from clickstream.training.clicks.counting import RankCtr
 from clickstream.training.encoder.encoder import embed, load_encoder
 from clickstream.training.measuring.metrics import bootstrap_intervals, ndcg
@@ -97,12 +97,15 @@ def clicked_gains(
         grades = [judgements[question].get(item, 0) for item in items]
         for _ in range(sessions):
             if clicked := simulate_clicks(grades, source, eta=eta, noise=noise):
-                showings = [Showing(item, place, float(place in clicked)) for place, item in enumerate(items)]
-                log.add(LoggedSession(str(question), showings))
-    labels = RankCtr(log).labels()
-    return [
-        {item: label.gain for item, label in labels.get(str(question), {}).items()} for question in range(len(shown))
-    ]
+                places = np.arange(len(items))
+                acts = np.isin(places, list(clicked)).astype(np.float64)
+                log.add(Sessions(np.array([question]), np.array([len(items)]), np.array(items), places, acts))
+    counts = log.counts()
+    gains: Gains = [{} for _ in shown]
+    pairs = zip(counts.pairs.query.tolist(), counts.pairs.item.tolist(), strict=True)
+    for (question, item), gain in zip(pairs, RankCtr(counts).labels().gain.tolist(), strict=True):
+        gains[question][item] = gain
+    return gains
 
 
 def ndcg_by_question(rankings: list[Ranking], gains: Gains, shown: Ranking | None) -> Vectors:

@@ -83,9 +83,9 @@ def train_theirs(dataset: Dataset, settings: FineTuningSettings) -> Result:
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
     source = random.Random(settings.seed)
-    lists = [[dataset.texts[item] for item in draw_items(example, source)] for example in dataset.training]
+    lists = [[dataset.texts[item] for item in draw_items(example, source)] for example in dataset.folds[0].training]
     names = ["positive", *(f"negative_{number}" for number in range(1, ITEMS_PER_QUERY))]
-    columns = {"anchor": [example.query for example in dataset.training]}
+    columns = {"anchor": [example.query for example in dataset.folds[0].training]}
     columns |= {name: list(column) for name, column in zip(names, zip(*lists, strict=True), strict=True)}
     encoder = SentenceTransformer(settings.base_model, device="cpu")
     encoder.max_seq_length = settings.max_tokens
@@ -116,7 +116,7 @@ TRAINERS = {OURS: train_ours, THEIRS: train_theirs}
 
 def text_count(dataset: Dataset) -> int:
     """Texts of one epoch: queries and their abstracts."""
-    return len(dataset.training) * (1 + ITEMS_PER_QUERY)
+    return len(dataset.folds[0].training) * (1 + ITEMS_PER_QUERY)
 
 
 def run_in_own_process(trainer: str, path: Path, arguments: list[str]) -> Result:

@@ -76,6 +76,7 @@ LIBRARIES: dict[str, set[str]] = {
     "tokenizers": {"training"},
     "peft": {"training"},
     "numpy": {"training"},
+    "scipy": {"training"},
     "polars": {"analytics", "quality"},
     "crawleruseragents": {"analytics"},
     "grpc": {"contract/details", "contract/statuses", "servicers", "trainer_client", "client", "ubi", "cli", "demo"},

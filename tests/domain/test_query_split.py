@@ -2,7 +2,14 @@
 
 import pytest
 
-from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES, Split, is_held_out, normalised
+from clickstream.domain.query_split import (
+    MIN_HELD_OUT_QUERIES,
+    MIN_TRAINING_QUERIES,
+    Split,
+    fold_of,
+    is_held_out,
+    normalised,
+)
 
 
 @pytest.mark.parametrize("twin", ["Red  Shoe", " red shoe ", "RED\tSHOE", "ｒｅｄ shoe"])  # noqa: RUF001 - full width
@@ -30,8 +37,17 @@ def test_r17_distinct_queries_are_counted_by_their_part() -> None:
     """R17: each query counts once, in the part where a run puts it; an empty one counts in none."""
     queries = [f"query {number}" for number in range(100)]
     held_out = sum(is_held_out(query, 7, 0.3) for query in queries)
-    assert Split.of([*queries, *queries, ""], 7, 0.3) == Split(training=100 - held_out, held_out=held_out)
-    assert Split.of([], 7, 0.3) == Split(0, 0)
+    assert Split.of([*queries, *queries, ""], 7, 0.3, 1) == Split(training=100 - held_out, held_out=held_out)
+    assert Split.of([], 7, 0.3, 1) == Split.of([], 7, 0.3, 0) == Split(0, 0)
+
+
+def test_r17_with_folds_every_query_measures() -> None:
+    """R17: all queries are held out of some fold, and the fold with the most of them has the fewest to train on."""
+    queries = [f"query {number}" for number in range(100)]
+    of_fold = [fold_of(query, 7, 3) for query in queries]
+    assert set(of_fold) == {0, 1, 2}
+    expected = Split(training=100 - max(map(of_fold.count, range(3))), held_out=100)
+    assert Split.of([*queries, *queries, ""], 7, 0.3, 0) == Split.of(queries, 7, 0.3, 3) == expected
 
 
 def test_r17_what_is_too_little_is_said_in_numbers() -> None:

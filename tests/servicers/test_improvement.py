@@ -6,11 +6,11 @@ from datetime import UTC
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as clickstream_pb
 from embedding_studio.clickstream.v1 import improvement_service_pb2 as pb
 from grpc import StatusCode
-from support.builders import SECOND, create_request, event, push_request, queries, training_run
+from support.builders import SECOND, create_request, event, push_request, training_run
 from support.servers import Clock, InProcessServer, fields, reason, refused
 
 from clickstream.domain.improvement import ImprovementState, TaskOutcome
-from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES
+from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, Split
 from clickstream.domain.runs import RunState
 
 
@@ -200,17 +200,18 @@ def test_r15_the_summary_counts_the_queue_and_says_why_it_waits(any_server: InPr
     """R15, R17: the summary counts all states whatever the filter, and names a shortage of queries and an open run."""
     request = pb.ListImprovementTasksRequest(states=[pb.IMPROVEMENT_STATE_FAILED], include_summary=True)
     assert any_server.improvement.ListImprovementTasks(request).summary == pb.ImprovementSummary()
-    asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
+    asked = [f"search {number}" for number in range(MIN_HELD_OUT_QUERIES)]
+    training = Split.of(asked[:-1], 42, 0.2, 0).training
     for query in asked[:-1]:
         add(any_server, query, query=query)
         use(any_server, query)
     waiting = any_server.improvement.ListImprovementTasks(request)
     assert list(waiting.tasks) == []
     assert waiting.summary == pb.ImprovementSummary(
-        counts=[pb.ImprovementStateCount(state=pb.IMPROVEMENT_STATE_PENDING, count=13)],
+        counts=[pb.ImprovementStateCount(state=pb.IMPROVEMENT_STATE_PENDING, count=9)],
         held_out_queries=9,
-        training_queries=4,
-        shortage="distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed",
+        training_queries=training,
+        shortage=f"distinct queries: 9 held out and {training} to train on; at least 10 and 4 are needed",
     )
     add(any_server, "last", query=asked[-1])
     use(any_server, "last")
@@ -222,7 +223,7 @@ def test_r15_the_summary_counts_the_queue_and_says_why_it_waits(any_server: InPr
     summary = any_server.improvement.ListImprovementTasks(request).summary
     assert {each.state: each.count for each in summary.counts} == {
         pb.IMPROVEMENT_STATE_PENDING: 1,
-        pb.IMPROVEMENT_STATE_PROCESSING: 11,
+        pb.IMPROVEMENT_STATE_PROCESSING: 7,
         pb.IMPROVEMENT_STATE_FAILED: 2,
     }
     assert (summary.open_run_id, summary.held_out_queries, summary.training_queries) == ("improve-1", 1, 0)

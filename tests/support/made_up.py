@@ -42,7 +42,12 @@ class Module:
         self.then = then
 
     async def __call__(
-        self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Sequence[JudgedQuery]
+        self,
+        run_id: str,
+        settings: Any,
+        inputs: AsyncIterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
+        earlier_runs: int,
     ) -> AsyncIterator[TrainingProgress | ModelVersion]:
         """The module's stream."""
         self.judged = judged
@@ -59,7 +64,12 @@ class Endless(Module):
     """A module that trains until it is stopped."""
 
     async def __call__(
-        self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Sequence[JudgedQuery]
+        self,
+        run_id: str,
+        settings: Any,
+        inputs: AsyncIterator[TrainingInput],
+        judged: Sequence[JudgedQuery],
+        earlier_runs: int,
     ) -> AsyncIterator[Any]:
         """The module's stream."""
         self.calls.append([each.session_id async for each in inputs])

@@ -54,6 +54,7 @@ def tiny_settings(base_model: str, **changes: object) -> FineTuningSettings:
     """Settings that train the tiny encoder in about two seconds, with some changed."""
     settings: dict[str, object] = {
         "base_model": base_model, "item_template": "{title}", "epochs": 3, "batch_queries": 16,
-        "learning_rate": 1e-2, "max_tokens": 16, "position_bias": "none", **changes,
+        "learning_rate": 1e-2, "max_tokens": 16, "position_bias": "none",
+        "folds": 1, "held_out_session_share": 0.0, "step_scale": 1.0, **changes,
     }  # fmt: skip
     return FineTuningSettings(**settings)  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ async def fine_tune(address: str) -> None:
     """Trains on nothing."""
     client = FineTuningClient(TrainerAddress(address))
     try:
-        async for _ in client.fine_tune("run-1", training_run().settings, listed([]), []):
+        async for _ in client.fine_tune("run-1", training_run().settings, listed([]), [], 0):
             pass
     finally:
         await client.close()

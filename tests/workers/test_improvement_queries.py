@@ -10,11 +10,14 @@ from support.servers import Clock, until
 
 from clickstream.domain import limits
 from clickstream.domain.improvement import ImprovementTask
-from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES, normalised
+from clickstream.domain.query_split import MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES, Split, normalised
 from clickstream.domain.runs import RunState
 from clickstream.workers.improvement_queue import MEASURE_PAUSE
 
-ENOUGH = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
+# With folds every query measures, and trains in the other folds.
+ENOUGH = [f"search {number}" for number in range(MIN_HELD_OUT_QUERIES)]
+LEFT = Split.of(ENOUGH[:-1], 42, 0.2, 0).training
+SHORT = f"distinct queries: 9 held out and {LEFT} to train on; at least 10 and 4 are needed"
 
 
 def put_forward(dao: MemoryDao, *asked: str, again: str = "") -> None:
@@ -31,7 +34,7 @@ def tasks(dao: MemoryDao) -> list[ImprovementTask]:
     return dao.improvement.list(None, 1_000, frozenset())
 
 
-@pytest.mark.parametrize("asked", [ENOUGH[:-1], ENOUGH[1:]], ids=["one held out is missing", "one to train is missing"])
+@pytest.mark.parametrize("asked", [ENOUGH[:-1], ENOUGH[1:]], ids=["the last is missing", "the first is missing"])
 def test_r15_too_few_queries_wait_whatever_their_age_and_number(
     memory_dao: MemoryDao, clock: Clock, asked: list[str]
 ) -> None:
@@ -63,10 +66,7 @@ def test_r15_why_they_wait_is_logged_once(
             improvement.run_once()
             clock.forward(MEASURE_PAUSE.total_seconds())
     [message] = caplog.messages
-    assert message == (
-        "13 sessions of the improvement queue keep waiting: "
-        "distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed"
-    )
+    assert message == f"9 sessions of the improvement queue keep waiting: {SHORT}"
 
 
 def test_r15_queries_are_read_only_when_they_may_matter(
@@ -117,22 +117,22 @@ def test_r15_refused_sessions_may_leave_too_few_queries(memory_dao: MemoryDao, c
 
     play((memory_dao, Module(model_version), clock), scenario=ended)
     [run] = memory_dao.runs.list(None, 9, frozenset())
-    lack = "distinct queries: 9 held out and 4 to train on; at least 10 and 4 are needed"
-    assert (run.state, run.reason, run.model_version) == (RunState.FAILED, lack, None)
-    assert {task.reason for task in tasks(memory_dao)} == {"irrelevant", lack}
+    assert (run.state, run.reason, run.model_version) == (RunState.FAILED, SHORT, None)
+    assert {task.reason for task in tasks(memory_dao)} == {"irrelevant", SHORT}
 
 
 def test_r17_a_session_that_measured_does_not_say_that_it_trained(memory_dao: MemoryDao, clock: Clock) -> None:
-    """R15, R17: the reason of a held-out session says that it was measured, not learned from."""
-    put_forward(memory_dao, *ENOUGH)
+    """R15, R17: after one split, the reason of a held-out session says that it was measured, not learned from."""
+    asked = queries(MIN_HELD_OUT_QUERIES, MIN_TRAINING_QUERIES)
+    put_forward(memory_dao, *asked)
 
     async def done() -> None:
         await until(lambda: {str(task.state) for task in tasks(memory_dao)} == {"done"})
 
     play((memory_dao, Module(model_version), clock), scenario=done)
     reasons = {task.session_id: task.reason for task in tasks(memory_dao)}
-    trained = dict.fromkeys(ENOUGH[:MIN_TRAINING_QUERIES], "nDCG@10 rose")
-    measured = dict.fromkeys(ENOUGH[MIN_TRAINING_QUERIES:], "measured, its query is held out: nDCG@10 rose")
+    trained = dict.fromkeys(asked[:MIN_TRAINING_QUERIES], "nDCG@10 rose")
+    measured = dict.fromkeys(asked[MIN_TRAINING_QUERIES:], "measured, its query is held out: nDCG@10 rose")
     assert reasons == trained | measured
 
 

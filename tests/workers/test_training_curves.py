@@ -28,7 +28,7 @@ class Logging(Module):
     """A module that logs some steps at once and then returns, or raises, what `then` does."""
 
     async def __call__(
-        self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Any
+        self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Any, earlier_runs: int
     ) -> AsyncIterator[Any]:
         """The module's stream."""
         self.calls.append([each.session_id async for each in inputs])
@@ -73,7 +73,7 @@ def test_r16_a_point_that_comes_during_a_heartbeat_is_kept_for_the_next(
 
     class During(Logging):
         async def __call__(
-            self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Any
+            self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Any, earlier_runs: int
         ) -> AsyncIterator[Any]:
             """Logs a step before the first heartbeat with a report, and one during it."""
             self.calls.append([each.session_id async for each in inputs])
@@ -95,7 +95,7 @@ def test_r16_no_point_is_lost_while_the_store_is_away(dao: MemoryDao, clock: Clo
 
     class Slow(Logging):
         async def __call__(
-            self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Any
+            self, run_id: str, settings: Any, inputs: AsyncIterator[TrainingInput], judged: Any, earlier_runs: int
         ) -> AsyncIterator[Any]:
             """The store goes away after the first step and comes back after the last."""
             self.calls.append([each.session_id async for each in inputs])

@@ -116,6 +116,7 @@ def _train_into(data_dir: Path, configured: str, signals: Signals = NO_SIGNALS) 
         settings: FineTuningSettings,
         inputs: Iterator[TrainingInput],
         judged: Sequence[JudgedQuery],
+        earlier_runs: int,
         *,
         report: Callable[[TrainingProgress], None],
         is_canceled: Callable[[], bool],
@@ -130,7 +131,9 @@ def _train_into(data_dir: Path, configured: str, signals: Signals = NO_SIGNALS) 
 
         base_model = starting_model(settings.base_model, configured, None)
         settings = replace(settings, base_model=packaged_model() if base_model == BASE else base_model)
-        return fine_tune(run_id, settings, inputs, judged, data_dir=data_dir, report=counted, is_canceled=is_canceled)
+        return fine_tune(
+            run_id, settings, inputs, judged, earlier_runs, data_dir=data_dir, report=counted, is_canceled=is_canceled
+        )
 
     return train
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from embedding_studio.clickstream.v1 import evaluation_pb2, judged_query_pb2
 
-from clickstream.domain.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
+from clickstream.domain.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment, StepScale
 from clickstream.domain.judgements import JudgedQuery
 
 # Fields of the same name in both messages and both domain classes.
@@ -41,6 +41,15 @@ def evaluation_from(message: evaluation_pb2.Evaluation) -> Evaluation:
         **{name: _gain(getattr(message, name)) for name in GAINS},
         segments=tuple(Segment(each.kind, each.value, _comparison(each.comparison)) for each in message.segments),
         judged=judged,
+        repeated=_comparison(message.repeated) if message.HasField("repeated") else None,
+        weighted_gain=_gain(message.weighted_gain) if message.HasField("weighted_gain") else None,
+        repeated_share=message.repeated_share,
+        repeated_share_basis=message.repeated_share_basis,
+        folds=message.folds,
+        step_scale=message.step_scale,
+        step_scales=tuple(
+            StepScale(each.scale, each.held_out_ndcg_at_10, each.repeated_ndcg_at_10) for each in message.step_scales
+        ),
     )
 
 

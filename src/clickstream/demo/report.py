@@ -19,11 +19,17 @@ def show_evaluation(run: runs_pb.TrainingRun, console: Console) -> None:
     """Prints the run's own numbers: held-out searches, judged by their clicks."""
     version = run.model_version
     evaluation, data = version.evaluation, version.data
-    table = Table(title=f"{data.held_out_queries} held-out searches, judged by clicks", title_justify="left")
-    for column in ("", "before", "after"):
+    table = Table(title="Judged by clicks that did not train", title_justify="left")
+    answers = [(f"{data.held_out_queries} searches never made", evaluation.base, evaluation.new)]
+    if evaluation.HasField("repeated"):
+        repeated = evaluation.repeated
+        answers.append((f"{repeated.query_count} repeated searches", repeated.base, repeated.new))
+    for column in ("", "", "before", "after"):
         table.add_column(column, justify="right" if column else "left")
-    for name, metric in (("nDCG@10", "ndcg_at_10"), ("MRR@10", "mrr_at_10"), ("Recall@10", "recall_at_10")):
-        table.add_row(name, f"{getattr(evaluation.base, metric):.3f}", f"{getattr(evaluation.new, metric):.3f}")
+    for answer, base, new in answers:
+        for name, metric in (("nDCG@10", "ndcg_at_10"), ("MRR@10", "mrr_at_10"), ("Recall@10", "recall_at_10")):
+            table.add_row(answer, name, f"{getattr(base, metric):.3f}", f"{getattr(new, metric):.3f}")
+            answer = ""
     console.print(table)
     skipped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(run.conversion.skipped_sessions.items()))
     console.print(

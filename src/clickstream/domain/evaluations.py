@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 
@@ -71,9 +72,38 @@ class JudgedEvaluation:
     unknown_items: int
 
 
+class RepeatBasis(StrEnum):
+    """Which earlier searches a repeated search repeats."""
+
+    BASE_MODEL = "base_model"
+    EARLIER_BATCHES = "earlier_batches"
+    EARLIER_HALF = "earlier_half"
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedShare:
+    """The share of searches whose query was searched before, 0 to 1, and where before is."""
+
+    share: float
+    basis: RepeatBasis
+
+
+# Without any search.
+NOTHING_REPEATED = RepeatedShare(0.0, RepeatBasis.EARLIER_HALF)
+
+
+@dataclass(frozen=True, slots=True)
+class StepScale:
+    """Mean nDCG@10 of weights that lie `scale` of the way from the base model to the trained weights."""
+
+    scale: float
+    held_out_ndcg_at_10: float
+    repeated_ndcg_at_10: float
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Base and new model on the held-out queries; `ndcg_gain` is in nDCG@10."""
+    """Base and new model on the held-out queries, and on repeated ones; the contract's message defines each field."""
 
     base: Metrics
     new: Metrics
@@ -83,6 +113,13 @@ class Evaluation:
     recall_at_100_gain: Gain = Gain()
     segments: tuple[Segment, ...] = ()
     judged: JudgedEvaluation | None = None
+    repeated: Comparison | None = None
+    weighted_gain: Gain | None = None
+    repeated_share: float = 0.0
+    repeated_share_basis: str = ""
+    folds: int = 1
+    step_scale: float = 1.0
+    step_scales: tuple[StepScale, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Evaluation":
@@ -95,7 +132,8 @@ class Evaluation:
             Segment(each["kind"], each["value"], Comparison.from_plain(each["comparison"]))
             for each in plain.get("segments", ())
         )
-        gains = (name for name in plain if name.endswith("_gain"))
+        gains = (name for name, value in plain.items() if name.endswith("_gain") and value)
+        repeated = plain.get("repeated")
         return cls(
             **{
                 **plain,
@@ -104,6 +142,8 @@ class Evaluation:
                 **{name: Gain(**plain[name]) for name in gains},
                 "segments": tuple(segments),
                 "judged": judged,
+                "repeated": Comparison.from_plain(repeated) if repeated else None,
+                "step_scales": tuple(StepScale(**each) for each in plain.get("step_scales", ())),
             }
         )
 

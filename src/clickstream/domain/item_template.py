@@ -40,6 +40,11 @@ class ItemTemplate:
         if not self._paths:
             raise _bad_template(template, "it names no part such as `{title}`")
 
+    @property
+    def plain_names(self) -> tuple[str, ...]:
+        """The names of the parts, if none reaches into nested data; then the text depends on their values only."""
+        return tuple(path[0] for path in self._paths) if all(len(path) == 1 for path in self._paths) else ()
+
     def render(self, meta: Mapping[str, Any]) -> str:
         """The item's text with whitespace collapsed; empty if no part has text."""
         parts = ["", *(_text(_reach(meta, path)) for path in self._paths), ""]

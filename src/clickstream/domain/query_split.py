@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,16 @@ MIN_TRAINING_QUERIES = 4
 # Below this number of distinct held-out queries, the gate cannot distinguish a gain from noise, and passes no version.
 MIN_HELD_OUT_QUERIES = 10
 
+
+# The folds of a run that may choose: enough that a fold's model learns from most queries, and no more time than three
+# times that of one training.
+AUTO_FOLDS = 3
+
+# The most folds that a run can have.
+MOST_FOLDS = 5
+
+# Beyond this number of distinct queries, one split has enough held-out queries, and folds would only take time.
+ONE_SPLIT_ABOVE = 2_000
 
 # The characters without any appearance (Default_Ignorable_Code_Point, Unicode 15): soft hyphen, zero-width space and
 # joiners, direction marks, variation selectors and so on.
@@ -31,6 +42,11 @@ def normalised(query: str) -> str:
     folded, characters without any appearance removed. Then white space is collapsed.
     """
     return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", query).casefold()).split())
+
+
+def query_number(normalised_query: str) -> int:
+    """A number of 64 bits that stands for a query: a model folder lists the queries that its model was trained on."""
+    return int.from_bytes(hashlib.sha256(normalised_query.encode()).digest()[8:16], "big")
 
 
 def is_held_out(normalised_query: str, seed: int, share: float) -> bool:
@@ -51,18 +67,40 @@ def is_validation(normalised_query: str, seed: int) -> bool:
     return _fraction(f"validation\n{seed}\n{normalised_query}") < VALIDATION_SHARE
 
 
+def fold_count(folds: int, distinct_queries: int) -> int:
+    """The number of folds of a run: `folds` itself, or by the number of queries if it is 0."""
+    return folds or (AUTO_FOLDS if distinct_queries <= ONE_SPLIT_ABOVE else 1)
+
+
+def fold_of(normalised_query: str, seed: int, folds: int) -> int:
+    """The fold, from 0, that holds a query out: the same for the same query, seed and number of folds."""
+    return int(_fraction(f"{seed}\n{normalised_query}") * folds)
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The numbers of distinct queries to train on and to measure on."""
+    """The numbers of distinct queries to train on (in the fold with the fewest) and to measure on."""
 
     training: int
     held_out: int
 
     @classmethod
-    def of(cls, normalised_queries: Iterable[str], seed: int, share: float) -> "Split":
-        """Counts the distinct queries; an empty query does not count, because it gives no input."""
-        parts = [is_held_out(query, seed, share) for query in {*normalised_queries} - {""}]
-        return cls(training=parts.count(False), held_out=parts.count(True))
+    def of(cls, normalised_queries: Iterable[str], seed: int, share: float, folds: int) -> "Split":
+        """Counts the distinct queries; an empty query does not count, because it gives no input.
+
+        Args:
+            normalised_queries: The queries of the sessions.
+            seed: The run's setting, like `share` and `folds`.
+            share: `held_out_share`.
+            folds: `folds`; 0 decides by the number of queries.
+        """
+        queries = {*normalised_queries} - {""}
+        count = fold_count(folds, len(queries))
+        if count == 1:
+            parts = [is_held_out(query, seed, share) for query in queries]
+            return cls(training=parts.count(False), held_out=parts.count(True))
+        sizes = Counter(fold_of(query, seed, count) for query in queries)
+        return cls(training=len(queries) - max(sizes.values(), default=0), held_out=len(queries))
 
     def shortage(self) -> str:
         """What is missing, in words; empty if there are enough queries for a run and its gate."""

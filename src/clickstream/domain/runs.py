@@ -42,6 +42,9 @@ class FineTuningSettings:
     early_stopping_patience: int = 0
     unexamined: str = "unknown"
     held_out_after: datetime | None = None
+    folds: int = 0
+    held_out_session_share: float = 0.2
+    step_scale: float = 0.0
 
 
 # The most losses that a run logs: a longer run logs those of every second step, every third and so on.

@@ -23,7 +23,7 @@ from clickstream.domain.figures import Coverage, Population, Question
 from clickstream.domain.intervals import Z
 from clickstream.domain.item_template import ItemTemplate
 from clickstream.domain.quality import Check, Quality, QualityCheck, QualityGroup, Refused, measured, valued
-from clickstream.domain.query_split import is_held_out
+from clickstream.domain.query_split import Split
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.domain.windows import Bucket, Window
 from clickstream.quality import batch_reading
@@ -162,7 +162,7 @@ class QualityChecks:
     def _smallest_gain(self, clicked: Sequence[str]) -> float | None:
         """What the held-out queries with a click can show; None if there are none."""
         settings = self._defaults
-        held_out = sum(is_held_out(query, settings.seed, settings.held_out_share) for query in clicked)
+        held_out = Split.of(clicked, settings.seed, settings.held_out_share, settings.folds).held_out
         return quality.POWER * self._deviation() / math.sqrt(held_out) if held_out else None
 
     def _deviation(self) -> float:

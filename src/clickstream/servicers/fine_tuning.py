@@ -47,6 +47,7 @@ class Train(Protocol):
         settings: FineTuningSettings,
         inputs: Iterator[TrainingInput],
         judged: Sequence[JudgedQuery],
+        earlier_runs: int,
         *,
         report: Callable[[TrainingProgress], None],
         is_canceled: Callable[[], bool],
@@ -58,6 +59,7 @@ class Train(Protocol):
             settings: How to train.
             inputs: What to train on; raises `InputsEnded` if the caller went away.
             judged: Queries with judgements to measure on; may be empty.
+            earlier_runs: Model versions that were measured on the same last batch.
             report: Called with the progress, from the training thread.
             is_canceled: Training ends within one step once this returns True.
 
@@ -91,12 +93,15 @@ class FineTuningServicer(FineTuningServiceServicer):
         run_id = fields.checked_run_id(first.start.run_id)
         settings = checked_settings(first.start.settings, self._defaults)
         judged = await asyncio.to_thread(checked_judged_queries, first.start.judged_queries)
+        if first.start.earlier_runs < 0:
+            raise InvalidArgument([FieldViolation("start.earlier_runs", "must be at least 0")])
+        start = partial(self._train, run_id, settings, judged=judged, earlier_runs=first.start.earlier_runs)
         waiting = asyncio.ensure_future(self._place.acquire())
         try:
             async for response in self._reports_of_waiting(waiting):
                 yield response
             self._at_place = run_id
-            async with _Training(self._train, run_id, settings, judged, request_iterator) as training:
+            async with _Training(start, request_iterator) as training:
                 async for response in training.responses():
                     yield response
         finally:
@@ -121,24 +126,17 @@ class _Training:
     A context manager: it starts the thread, and on exit ends the training within one step and waits for it.
     """
 
-    def __init__(
-        self,
-        train: Train,
-        run_id: str,
-        settings: FineTuningSettings,
-        judged: Sequence[JudgedQuery],
-        requests: AsyncIterator[pb.FineTuneRequest],
-    ) -> None:
+    def __init__(self, start: Callable[..., ModelVersion], requests: AsyncIterator[pb.FineTuneRequest]) -> None:
         self._inputs: queue.Queue[TrainingInput | Exception | None] = queue.Queue(WAITING_INPUTS)
         self._responses: asyncio.Queue[pb.FineTuneResponse | Exception | None] = asyncio.Queue()
         self._canceled = threading.Event()
-        self._start = partial(self._run, train, run_id, settings, judged)
+        self._start = start
         self._requests = requests
         self._failed = False
 
     async def __aenter__(self) -> "_Training":
         self._loop = asyncio.get_running_loop()
-        self._done = self._loop.run_in_executor(None, self._start)
+        self._done = self._loop.run_in_executor(None, self._run)
         self._receiving = asyncio.create_task(self._receive())
         return self
 
@@ -147,10 +145,9 @@ class _Training:
         self._canceled.set()
         await asyncio.shield(self._done)
 
-    def _run(self, train: Train, run_id: str, settings: FineTuningSettings, judged: Sequence[JudgedQuery]) -> None:
-        canceled = self._canceled.is_set
+    def _run(self) -> None:
         try:
-            version = train(run_id, settings, self._received(), judged, report=self._report, is_canceled=canceled)
+            version = self._start(inputs=self._received(), report=self._report, is_canceled=self._canceled.is_set)
             self._answer(pb.FineTuneResponse(model_version=model_version_message(version)))
             self._answer(None)
         except Exception as error:

@@ -128,7 +128,7 @@ class ImprovementServicer(ImprovementServiceServicer):
 
     def _summary(self) -> pb.ImprovementSummary:
         due = group_of(self._dao.improvement.due(self._clock(), IMPROVEMENT_LOOK))
-        split = Split.of(due.values(), self._defaults.seed, self._defaults.held_out_share)
+        split = Split.of(due.values(), self._defaults.seed, self._defaults.held_out_share, self._defaults.folds)
         counts, open_run_id = self._dao.improvement.counts(), self._dao.runs.open_improvement_run() or ""
         return improvement_summary_message(counts, open_run_id, split, split.shortage() if due else "")
 

@@ -33,6 +33,7 @@ class FineTuningClient:
         settings: FineTuningSettings,
         inputs: AsyncIterator[TrainingInput],
         judged: Sequence[JudgedQuery],
+        earlier_runs: int,
     ) -> AsyncIterator[TrainingProgress | ModelVersion]:
         """Trains one model version. Yields progress, and last the version.
 
@@ -41,6 +42,7 @@ class FineTuningClient:
             settings: How to train.
             inputs: What to train on. An error that it raises ends the training, and is raised.
             judged: Queries with judgements to measure on; may be empty.
+            earlier_runs: Model versions that were measured on the same last batch.
 
         Raises:
             FailedPrecondition: Nothing can be trained from these settings and inputs.
@@ -50,7 +52,7 @@ class FineTuningClient:
         told: FailedPrecondition | Unavailable | None = None
 
         async def requests() -> AsyncIterator[pb.FineTuneRequest]:
-            start = pb.FineTuneStart(run_id=run_id, settings=settings_message(settings))
+            start = pb.FineTuneStart(run_id=run_id, settings=settings_message(settings), earlier_runs=earlier_runs)
             start.judged_queries.extend(await asyncio.to_thread(judged_query_messages, judged))
             yield pb.FineTuneRequest(start=start)
             try:

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from sentence_transformers import SentenceTransformer
+from torch import Tensor
 
 from clickstream.domain.errors import FailedPrecondition, FieldViolation, InvalidArgument, Reason
 from clickstream.domain.evaluations import Evaluation
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.model_versions import ModelVersion, is_version_id, version_id
+from clickstream.domain.query_split import query_number
 from clickstream.domain.runs import RUN_ID_FORM, FineTuningSettings, Phase, TrainingProgress, is_run_id
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.models.folders import find_model_folder, models_folder
@@ -22,13 +24,15 @@ from clickstream.training.asking import asking
 from clickstream.training.curve import CURVE_FILE, Curve, read_curve
 from clickstream.training.data.dataset import Dataset, read_dataset
 from clickstream.training.encoder.encoder import embed, load_encoder
-from clickstream.training.encoder.version_folder import load_version, save_version, training_identity
+from clickstream.training.encoder.version_folder import load_version, save_version, trained_queries, training_identity
 from clickstream.training.learning.checkpoint import Checkpoints
 from clickstream.training.learning.distributed import device, join
-from clickstream.training.learning.loop import train
+from clickstream.training.learning.loop import Span, step_count_of, train
+from clickstream.training.learning.step_scale import Weights, mean_weights, set_scaled, weights_of
+from clickstream.training.measuring.fold_scores import Measuring, PartScores, parts_of, scored
 from clickstream.training.measuring.gate import judge
 from clickstream.training.measuring.judged_queries import JudgedSet, compare_judged, judged_set
-from clickstream.training.measuring.ranking import evaluate, mean, score
+from clickstream.training.measuring.ranking import QueryScores, mean, score
 from clickstream.training.measuring.segments import by_segment
 from clickstream.training.progress import Canceled, Progress
 
@@ -49,6 +53,7 @@ def fine_tune(
     settings: FineTuningSettings,
     inputs: Iterable[TrainingInput],
     judged: Sequence[JudgedQuery] = (),
+    earlier_runs: int = 0,
     *,
     data_dir: Path,
     report: Callable[[TrainingProgress], None],
@@ -64,6 +69,7 @@ def fine_tune(
         settings: How to train.
         inputs: Read once, in order.
         judged: Both models are also measured on these queries; the model never trains on their grades.
+        earlier_runs: Model versions that were measured on the same last batch; see `measuring.gate.judge`.
         data_dir: The folder of checkpoints, `runs/<run_id>/`, and of models, `models/<model_version_id>/`.
         report: Called from this thread about twice a second, between steps or chunks of texts.
         is_canceled: Asked with every input, step and encoded chunk.
@@ -78,7 +84,7 @@ def fine_tune(
     curve = data_dir / "runs" / run_id / CURVE_FILE
     progress = Progress(report, is_canceled, Curve(curve))
     with asking(progress.tick):
-        return _fine_tune(run_id, settings, inputs, judged, data_dir, progress)
+        return _fine_tune(run_id, settings, inputs, judged, earlier_runs, data_dir, progress)
 
 
 def _fine_tune(
@@ -86,11 +92,13 @@ def _fine_tune(
     settings: FineTuningSettings,
     inputs: Iterable[TrainingInput],
     judged: Sequence[JudgedQuery],
+    earlier_runs: int,
     data_dir: Path,
     progress: Progress,
 ) -> ModelVersion:
     curve_path = data_dir / "runs" / run_id / CURVE_FILE
-    dataset = read_dataset(progress.count_inputs(inputs), settings)
+    base_queries = _base_queries(settings.base_model, models_folder(data_dir))
+    dataset = read_dataset(progress.count_inputs(inputs), settings, progress.tick, base_queries)
     judgements = judged_set(judged, dataset, dataset.rows)
     identity = training_identity(dataset.fingerprint, settings, judgements.judgements_sha256 if judgements else "")
     folder = models_folder(data_dir) / version_id(run_id, identity)
@@ -103,10 +111,11 @@ def _fine_tune(
 
     resolved = replace(settings, base_model=_base_model(settings.base_model, models_folder(data_dir)))
     with _deterministic(settings.seed):
-        trained = train_and_judge(dataset, resolved, checkpoints, progress, judgements)
+        trained = train_and_judge(dataset, resolved, checkpoints, progress, judgements, earlier_runs)
     progress.enter_phase(Phase.SAVING)
     version = _version(run_id, folder, settings, dataset, trained)
-    save_version(trained.encoder, version, settings, curve_path)
+    queries = {query_number(query) for query in dataset.used_queries} | (base_queries or frozenset())
+    save_version(trained.encoder, version, settings, curve_path, queries)
     checkpoints.delete()
     return version
 
@@ -127,14 +136,24 @@ def _base_model(name: str, models: Path) -> str:
     return str(folder or name)
 
 
+def _base_queries(name: str, models: Path) -> frozenset[int] | None:
+    """The queries that a base model was trained on: none if it is no model version, None if it does not say."""
+    folder = find_model_folder(models, name)
+    return trained_queries(folder) if folder else frozenset()
+
+
 def train_and_judge(
     dataset: Dataset,
     settings: FineTuningSettings,
     checkpoints: Checkpoints,
     progress: Progress,
     judgements: JudgedSet | None = None,
+    earlier_runs: int = 0,
 ) -> Trained:
-    """Measures the base model, trains it, and measures it again on the same held-out and judged queries.
+    """Measures the base model, trains one model for each fold, and measures these on the same queries.
+
+    The new model's weights lie between those of the base model and the mean over the folds
+    (`learning.step_scale`). Judged queries measure the new model itself.
 
     Args:
         dataset: What the model learns from and is measured on.
@@ -142,6 +161,7 @@ def train_and_judge(
         checkpoints: Where an earlier attempt is continued from.
         progress: Is given phases, steps and metrics. What it raises passes through.
         judgements: Judged queries to measure on, too.
+        earlier_runs: See `fine_tune`.
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the base model cannot be loaded or adapted.
@@ -149,20 +169,62 @@ def train_and_judge(
     """
     encoder = load_encoder(settings.base_model, settings.max_tokens, device())
     progress.enter_phase(Phase.EVALUATING_BASE)
-    items = embed(encoder, "item", dataset.texts, progress.tick)
-    base_scores = evaluate(encoder, dataset, items, progress.tick)
-    progress.report_metrics(mean(base_scores).named("base"))
+    base_items = embed(encoder, "item", dataset.texts, progress.tick)
+    base_scores = [(part, score(encoder, part.examples, base_items, progress.tick)) for part in parts_of(dataset.folds)]
+    progress.report_metrics(mean(_held_out(base_scores)).named("base"))
     judged_examples = judgements.examples if judgements else []
-    base_judged = score(encoder, judged_examples, items, progress.tick)
-    train(encoder, dataset, items, settings, checkpoints, progress, join())
+    base_judged = score(encoder, judged_examples, base_items, progress.tick)
+    base = weights_of(encoder)
+
+    trained = _train_folds(dataset, base_items, settings, checkpoints, progress)
+
     progress.enter_phase(Phase.EVALUATING_NEW)
-    items = embed(encoder, "item", dataset.texts, progress.tick)
-    new_scores = evaluate(encoder, dataset, items, progress.tick)
-    progress.report_metrics(mean(new_scores).named("new"))
-    new_judged = score(encoder, judged_examples, items, progress.tick)
-    segments = by_segment(dataset, base_scores, new_scores, settings.seed)
-    judged = compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None
-    return Trained(encoder, *judge(base_scores, new_scores, settings.seed, segments, judged))
+    measuring = Measuring(encoder, dataset, base, trained, progress.tick)
+    scale = measuring.choose(settings.step_scale, base_items)
+    new_scores = measuring.scores(scale)
+    progress.report_metrics(mean(_held_out(new_scores)).named("new"))
+    set_scaled(encoder, base, mean_weights(trained), scale.whole)
+    new_judged = []
+    if judged_examples:
+        items = embed(encoder, "item", dataset.texts, progress.tick)
+        new_judged = score(encoder, judged_examples, items, progress.tick)
+    held_out, repeated = scored(base_scores, new_scores)
+    verdict = judge(
+        held_out,
+        settings.seed,
+        repeated,
+        dataset.repeated_share,
+        by_segment(dataset.folds, _held_out(base_scores), _held_out(new_scores), settings.seed),
+        compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None,
+        earlier_runs,
+    )
+    evaluation = replace(
+        verdict.evaluation, folds=len(dataset.folds), step_scale=scale.whole, step_scales=scale.figures
+    )
+    reason = verdict.reason
+    if dataset.held_out_was_trained:
+        reason += "; the base model was trained on some of the held-out queries, as too few others are held out"
+    return Trained(encoder, evaluation, verdict.passed, reason)
+
+
+def _train_folds(
+    dataset: Dataset, base_items: Tensor, settings: FineTuningSettings, checkpoints: Checkpoints, progress: Progress
+) -> list[Weights]:
+    """The trained weights of each fold; those of folds that had ended when the run was killed, from a checkpoint."""
+    steps = [step_count_of(fold, settings) for fold in dataset.folds]
+    trained = []
+    for number, fold in enumerate(dataset.folds):
+        encoder = load_encoder(settings.base_model, settings.max_tokens, device())
+        torch.manual_seed(settings.seed)  # a resumed run may not have trained the folds before this one
+        span = Span(sum(steps[:number]), sum(steps))
+        own = checkpoints if len(steps) == 1 else checkpoints.of_fold(number + 1)
+        train(encoder, fold, dataset.texts, base_items, settings, own, progress, join(), span)
+        trained.append(weights_of(encoder))
+    return trained
+
+
+def _held_out(scores: PartScores) -> list[QueryScores]:
+    return [each for part, of_part in scores for each in of_part[: len(part.held_out)]]
 
 
 def _version(

@@ -12,7 +12,7 @@ from the same model, only one could be promoted. The store admits one run, and t
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from typing_extensions import override
@@ -126,7 +126,7 @@ class ImprovementQueue(RunSource):
     def _measurable(self, now: datetime, settings: FineTuningSettings) -> Sequence[str]:
         """The sessions for a run; none if they have too few distinct queries for a gate to pass."""
         due = group_of(self._dao.improvement.due(now, limits.IMPROVEMENT_LOOK))
-        shortage = Split.of(due.values(), settings.seed, settings.held_out_share).shortage()
+        shortage = _split(due.values(), settings).shortage()
         if not shortage:
             return list(due)
         self._measure_at = now + MEASURE_PAUSE
@@ -161,7 +161,7 @@ class ImprovementQueue(RunSource):
             template_text = run.settings.item_template
             raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"no item has text by the template {template_text!r}")
         # Without the refused sessions the queries may be too few: no model is made, and the other sessions wait again.
-        if shortage := Split.of(queries, run.settings.seed, run.settings.held_out_share).shortage():
+        if shortage := _split(queries, run.settings).shortage():
             raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, shortage)
 
     @override
@@ -202,9 +202,14 @@ class ImprovementQueue(RunSource):
             return TaskOutcome(ImprovementState.REFUSED, refusal)
         if run.state is RunState.FAILED or run.model_version is None:
             return self._rules.after_failure(task.attempts, reason, now)
-        if is_held_out(query, run.settings.seed, run.settings.held_out_share):
+        settings, folds = run.settings, run.model_version.evaluation.folds
+        if folds == 1 and is_held_out(query, settings.seed, settings.held_out_share):
             reason = f"measured, its query is held out: {reason}"
         return TaskOutcome(ImprovementState.DONE, reason, run.model_version.model_version_id)
+
+
+def _split(queries: Iterable[str], settings: FineTuningSettings) -> Split:
+    return Split.of(queries, settings.seed, settings.held_out_share, settings.folds)
 
 
 def _template(run: TrainingRun) -> ItemTemplate | None:

@@ -30,6 +30,9 @@ RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 300.0
 MAX_ATTEMPTS = 10
 
+# The model versions among which earlier runs on the same batch are looked for.
+EARLIER_VERSIONS = 100
+
 logger = logging.getLogger(__name__)
 
 
@@ -42,8 +45,11 @@ class FineTune(Protocol):
         settings: FineTuningSettings,
         inputs: AsyncIterator[TrainingInput],
         judged: Sequence[JudgedQuery],
+        earlier_runs: int,
     ) -> AsyncIterator[TrainingProgress | ModelVersion]:
         """Reads the inputs; yields progress and, last, the model version.
+
+        `earlier_runs` counts the versions that were measured on the same last batch.
 
         Raises:
             Unavailable: the module cannot be reached; the run is tried again.
@@ -184,7 +190,9 @@ class RunWorker:
     async def _stream(self, run: TrainingRun, source: RunSource, pending: PendingReport) -> ModelVersion:
         """Streams the run's inputs to the fine-tuning module, and its reports into `pending`."""
         judged = await asyncio.to_thread(self._judged, run.judgements_sha256)
-        async for message in self._fine_tune(run.run_id, run.settings, self._inputs(run, source), judged):
+        earlier_runs = await asyncio.to_thread(self._earlier_runs, run)
+        inputs = self._inputs(run, source)
+        async for message in self._fine_tune(run.run_id, run.settings, inputs, judged, earlier_runs):
             if isinstance(message, ModelVersion):
                 return message
             pending.add(message)
@@ -197,6 +205,14 @@ class RunWorker:
         if content is None:
             raise FailedPrecondition(Reason.TRAINING_IMPOSSIBLE, f"the judgements {sha256} are gone")
         return unpacked(content)
+
+    def _earlier_runs(self, run: TrainingRun) -> int:
+        """How many of the newest versions were measured on the same last batch: the gate pays for each."""
+        batch = self._dao.batches.get(max(run.batches)) if run.batches else None
+        if batch is None:
+            return 0
+        versions = self._dao.runs.model_versions(None, EARLIER_VERSIONS, gate_passed_only=False)
+        return sum(each.run_id != run.run_id and each.batch_ids[-1:] == (batch.batch_id,) for each in versions)
 
     async def _inputs(self, run: TrainingRun, source: RunSource) -> AsyncIterator[TrainingInput]:
         """The run's inputs; stores what their conversion counted after the last."""

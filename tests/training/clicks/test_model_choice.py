@@ -2,14 +2,22 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.simulated_log import counted, has_act, sessions, split_log
+from support.simulated_log import LoggedSession, Showing, columns, counted, has_act, lists_of, sessions, split_log
 
-from clickstream.training.clicks.click_log import ClickLog, LoggedSession, Showing
+from clickstream.domain.evaluations import ClickModelScore
+from clickstream.training.clicks.click_log import Counts, Sessions
 from clickstream.training.clicks.corrections import CORRECTIONS
-from clickstream.training.clicks.model_choice import BASELINE, choose_correction, given_an_act
+from clickstream.training.clicks.model_choice import BASELINE, given_an_act
+from clickstream.training.clicks.model_choice import choose_correction as choose
+
+
+def choose_correction(log: Counts, held_out: Sessions, setting: str) -> list[ClickModelScore]:
+    """The scores, of a run that nobody cancels."""
+    return choose(log, held_out, setting, lambda: None)
 
 
 def test_r18_every_correction_is_scored_beside_the_baseline() -> None:
@@ -51,10 +59,17 @@ def test_r18_a_few_logged_sessions_without_an_act_change_nothing(logged: int) ->
 
 def test_the_chances_are_those_given_an_act() -> None:
     """Two places with probability 1/2 each and at least one act: 2/3 at the first, and 1 at the second after none."""
-    chances = given_an_act(lambda _: [0.5, 0.5], LoggedSession("q", [Showing(1, 0, 0.0), Showing(2, 1, 1.0)]))
-    assert chances == [pytest.approx(2 / 3), pytest.approx(1.0)]
-    after = given_an_act(lambda _: [0.5, 0.5], LoggedSession("q", [Showing(1, 0, 1.0), Showing(2, 1, 0.0)]))
-    assert after == [pytest.approx(2 / 3), pytest.approx(0.5)]
+    log = counted([])
+    lists = lists_of(
+        log,
+        LoggedSession(0, [Showing(1, 0, 0.0), Showing(2, 1, 1.0)]),
+        LoggedSession(0, [Showing(1, 0, 1.0), Showing(2, 1, 0.0)]),
+        LoggedSession(0, [Showing(1, 0, 1.0)]),
+    )
+    none, one, single = given_an_act(lambda of: np.full(of.grade.shape, 0.5), lists)
+    assert none == pytest.approx([2 / 3, 1.0])
+    assert one == pytest.approx([2 / 3, 0.5])
+    assert single[0] == pytest.approx(1.0)
 
 
 SMALL = st.lists(
@@ -62,7 +77,7 @@ SMALL = st.lists(
         lambda query, grades: LoggedSession(
             query, [Showing(place, place, grade) for place, grade in enumerate(grades)]
         ),
-        st.sampled_from(["q", "r"]),
+        st.sampled_from([0, 1]),
         st.lists(st.sampled_from([0.0, 1.0, 2.5]), min_size=1, max_size=4),
     ),
     max_size=4,
@@ -72,7 +87,7 @@ SMALL = st.lists(
 @given(SMALL, SMALL)
 def test_r18_the_smallest_logs_are_scored(learned: list[LoggedSession], held_out: list[LoggedSession]) -> None:
     """R18: for any few sessions to learn from and to score by, with acts or without, every score is a number."""
-    scores = choose_correction(counted(learned), held_out, "auto")
+    scores = choose_correction(counted(learned), columns(held_out), "auto")
     assert sum(score.chosen for score in scores) == 1
     assert all(math.isfinite(score.log_likelihood) and math.isfinite(score.perplexity) for score in scores)
 
@@ -93,18 +108,15 @@ def test_r18_auto_finds_the_cascade() -> None:
 
 def test_without_held_out_sessions_auto_still_chooses() -> None:
     """All scores are 0, and the first preference is chosen."""
-    log = ClickLog()
-    log.add(LoggedSession("q", [Showing(1, 0, 1.0)]))
-    scores = choose_correction(log, [], "auto")
+    scores = choose_correction(counted([LoggedSession(0, [Showing(1, 0, 1.0)])]), columns([]), "auto")
     assert {(score.perplexity, score.log_likelihood) for score in scores} == {(0.0, 0.0)}
     assert [score.name for score in scores if score.chosen] == ["pbm"]
 
 
 def test_the_numbers_are_those_of_the_formula() -> None:
     """Where half of the showings have an act, the baseline has perplexity 2 and log-likelihood log(1/2)."""
-    log = ClickLog()
-    for first, second in ((1.0, 0.0), (1.0, 1.0)):
-        log.add(LoggedSession("q", [Showing(1, 0, first), Showing(2, 1, second)]))
-    baseline = choose_correction(log, [LoggedSession("q", [Showing(1, 0, 1.0), Showing(2, 1, 1.0)])], "none")[0]
+    both = LoggedSession(0, [Showing(1, 0, 1.0), Showing(2, 1, 1.0)])
+    log = counted([LoggedSession(0, [Showing(1, 0, 1.0), Showing(2, 1, 0.0)]), both])
+    baseline = choose_correction(log, columns([both]), "none")[0]
     assert baseline.log_likelihood == pytest.approx(math.log(0.5), abs=1e-3)  # the act at the first place is certain
     assert baseline.perplexity == pytest.approx((1 + 2) / 2, abs=1e-3)

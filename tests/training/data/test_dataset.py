@@ -8,7 +8,8 @@ from support.shop_log import shop_log, tiny_settings, training_input
 from clickstream.domain.errors import FailedPrecondition
 from clickstream.domain.query_split import is_held_out, is_validation, normalised
 from clickstream.domain.training_inputs import TrainingInput
-from clickstream.training.data.dataset import Example, read_dataset
+from clickstream.training.data.dataset import read_dataset
+from clickstream.training.data.examples import Example
 
 SETTINGS = tiny_settings("unused")
 
@@ -33,8 +34,8 @@ def test_r17_no_held_out_query_is_trained_on(seed: int, share: float) -> None:
         for query in (one.query, one.query.upper() + " ", f"{one.query} {one.number % 7} new")
     ]
     dataset = read_dataset(inputs, replace(SETTINGS, seed=seed, held_out_share=share))
-    training = {normalised(example.query) for example in dataset.training}
-    held_out = {normalised(example.query) for example in dataset.held_out}
+    training = {normalised(example.query) for example in dataset.folds[0].training}
+    held_out = {normalised(example.query) for example in dataset.folds[0].held_out}
     assert not training & held_out
     assert len(training) + len(held_out) == len({normalised(one.query) for one in inputs}) == 160
     assert len(held_out) / 160 == pytest.approx(share, abs=0.1)
@@ -42,8 +43,8 @@ def test_r17_no_held_out_query_is_trained_on(seed: int, share: float) -> None:
 
 def test_r17_a_query_stays_held_out_when_the_log_grows() -> None:
     """R17: a query that was held out from a small log is held out from a larger one, too."""
-    small = {example.query for example in read_dataset(list(shop_log(1))[:40], SETTINGS).held_out}
-    grown = {example.query for example in read_dataset(shop_log(1), SETTINGS).held_out}
+    small = {example.query for example in read_dataset(list(shop_log(1))[:40], SETTINGS).folds[0].held_out}
+    grown = {example.query for example in read_dataset(shop_log(1), SETTINGS).folds[0].held_out}
     assert small
     assert small < grown
 
@@ -65,18 +66,18 @@ def test_r17_split_by_time_the_past_trains_and_the_future_measures() -> None:
     """R17: held-out queries use sessions after the split, training queries those up to it; the others are counted."""
     plain = read_dataset(shop_log(1), SETTINGS)
     dataset = read_dataset(dated_log(), replace(SETTINGS, held_out_after=SPLIT))
-    assert [e.query for e in dataset.training] == [e.query for e in plain.training]
-    assert [e.query for e in dataset.held_out] == [e.query for e in plain.held_out]
-    assert list(map(targets, dataset.training)) == list(map(targets, plain.training))
-    assert {grade for example in dataset.held_out for grade in example.gains.values()} == {0.0, 0.5}
-    assert {example.sessions for example in dataset.training + dataset.held_out} == {2}
+    assert [e.query for e in dataset.folds[0].training] == [e.query for e in plain.folds[0].training]
+    assert [e.query for e in dataset.folds[0].held_out] == [e.query for e in plain.folds[0].held_out]
+    assert list(map(targets, dataset.folds[0].training)) == list(map(targets, plain.folds[0].training))
+    assert {grade for example in dataset.folds[0].held_out for grade in example.gains.values()} == {0.0, 0.5}
+    assert {example.sessions for example in dataset.folds[0].training + dataset.folds[0].held_out} == {2}
     assert (dataset.counts.input_count, dataset.counts.inputs_outside_time) == (320, 160)
 
 
 def test_r17_without_a_split_by_time_every_session_counts() -> None:
     """R17: without `held_out_after`, the times of sessions change nothing."""
     dataset = read_dataset(dated_log(), SETTINGS)
-    assert {example.sessions for example in dataset.training + dataset.held_out} == {4}
+    assert {example.sessions for example in dataset.folds[0].training + dataset.folds[0].held_out} == {4}
     assert dataset.counts.inputs_outside_time == 0
     undated = [replace(one, searched_at=None) for one in dated_log()]
     assert read_dataset(undated, SETTINGS) == dataset
@@ -89,7 +90,7 @@ def test_items_of_sessions_outside_time_are_still_known() -> None:
     dataset = read_dataset([*dated_log(), late], replace(SETTINGS, held_out_after=SPLIT))
     assert "zoo" in dataset.texts
     assert dataset.texts[dataset.rows["z"]] == "zoo"
-    assert "zebra" not in {example.query for example in dataset.training}
+    assert "zebra" not in {example.query for example in dataset.folds[0].training}
 
 
 def test_r17_the_fingerprint_covers_which_sessions_count() -> None:
@@ -106,7 +107,7 @@ def test_grades_are_pooled_over_sessions() -> None:
     one = training_input("zebra", [("a", 1.0, {"title": "a"}), ("b", 2.0, {"title": "b"})])
     two = training_input(" ZEBRA", [("b", 2.0, {"title": "b"}), ("a", 0.0, {"title": "a"})])
     dataset = read_dataset(enough(one, two), SETTINGS)
-    [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
+    [example] = [e for e in dataset.folds[0].training + dataset.folds[0].held_out if e.query == "zebra"]
     assert {dataset.texts[item]: grade for item, grade in targets(example).items()} == {"a": 0.5, "b": 2.0}
 
 
@@ -114,7 +115,7 @@ def test_items_with_the_same_text_are_one_candidate() -> None:
     """Two items with one text are one candidate: the better label counts, and the evidence of both is added."""
     one = training_input("zebra", [("a", 1.0, {"title": "same"}), ("b", 0.0, {"title": "same"})])
     dataset = read_dataset(enough(one), SETTINGS)
-    [example] = [e for e in dataset.training + dataset.held_out if e.query == "zebra"]
+    [example] = [e for e in dataset.folds[0].training + dataset.folds[0].held_out if e.query == "zebra"]
     assert targets(example) == example.gains == {dataset.texts.index("same"): 1.0}
     [both] = example.evidence.values()
     assert (both.acts, both.looks) == (pytest.approx(1.0), 2.0)
@@ -126,10 +127,10 @@ def test_an_item_shown_where_few_people_look_is_unknown() -> None:
     shown = [(f"i{place}", float(place < 4), {"title": f"i{place}"}) for place in range(12)]
     log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
     dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
-    for example in dataset.training:
+    for example in dataset.folds[0].training:
         assert {dataset.texts[item] for item in example.unknown} == {f"i{place}" for place in range(4, 12)}
         assert all(example.evidence[item].acts == 0 for item in example.unknown)
-    assert all(example.unknown == frozenset() for example in read_dataset(log, SETTINGS).training)
+    assert all(example.unknown == frozenset() for example in read_dataset(log, SETTINGS).folds[0].training)
 
 
 def test_a_twin_that_was_examined_makes_the_text_known() -> None:
@@ -137,7 +138,7 @@ def test_a_twin_that_was_examined_makes_the_text_known() -> None:
     shown = [(f"i{place}", float(place in (0, 11)), {"title": f"i{min(place, 10)}"}) for place in range(12)]
     log = [training_input(f"query {number}", shown, number=number) for number in range(40)]
     dataset = read_dataset(log, replace(SETTINGS, position_bias="rank_ctr", unexamined="unknown"))
-    unknown = {dataset.texts[item] for example in dataset.training for item in example.unknown}
+    unknown = {dataset.texts[item] for example in dataset.folds[0].training for item in example.unknown}
     assert "i9" in unknown
     assert "i10" not in unknown
 
@@ -146,12 +147,15 @@ def test_r17_validation_queries_neither_train_nor_measure() -> None:
     """R17: with early stopping about a tenth of the training queries validate; the held-out queries stay the same."""
     inputs = [replace(one, query=f"{one.query} {n}") for n in range(3) for one in shop_log(1)]
     plain, split = read_dataset(inputs, SETTINGS), read_dataset(inputs, replace(SETTINGS, early_stopping_patience=1))
-    queries = [{example.query for example in part} for part in (split.training, split.validation, split.held_out)]
+    queries = [
+        {example.query for example in part}
+        for part in (split.folds[0].training, split.folds[0].validation, split.folds[0].held_out)
+    ]
     assert sum(map(len, queries)) == len(set.union(*queries)) == 240
-    assert queries[2] == {example.query for example in plain.held_out}
-    assert 0.05 < len(queries[1]) / len(plain.training) < 0.15
+    assert queries[2] == {example.query for example in plain.folds[0].held_out}
+    assert 0.05 < len(queries[1]) / len(plain.folds[0].training) < 0.15
     assert split.counts.training_queries == len(queries[0])
-    assert plain.validation == []
+    assert plain.folds[0].validation == []
 
 
 def seldom_clicked(query: str) -> list[TrainingInput]:
@@ -166,8 +170,8 @@ def test_r17_a_held_out_query_without_a_gain_neither_measures_nor_trains() -> No
     """R17: a held-out query whose acts are no gain is in no part of the dataset."""
     query = next(f"zebra {n}" for n in range(100) if is_held_out(f"zebra {n}", SETTINGS.seed, SETTINGS.held_out_share))
     dataset = read_dataset(enough(*seldom_clicked(query)), replace(SETTINGS, position_bias="rank_ctr"))
-    assert query not in {example.query for example in dataset.training}
-    assert query not in {example.query for example in dataset.held_out}
+    assert query not in {example.query for example in dataset.folds[0].training}
+    assert query not in {example.query for example in dataset.folds[0].held_out}
     assert "zoo" in dataset.texts
 
 
@@ -179,9 +183,9 @@ def test_a_validation_query_without_a_gain_trains() -> None:
     others = [replace(one, query=f"{one.query} {n}") for n in range(3) for one in shop_log(1)]
     settings = replace(SETTINGS, position_bias="rank_ctr", early_stopping_patience=1)
     dataset = read_dataset([*seldom_clicked(query), *others], settings)
-    assert query in {example.query for example in dataset.training}
-    assert query not in {example.query for example in dataset.validation}
-    assert all(any(gain > 0 for gain in example.gains.values()) for example in dataset.validation)
+    assert query in {example.query for example in dataset.folds[0].training}
+    assert query not in {example.query for example in dataset.folds[0].validation}
+    assert all(any(gain > 0 for gain in example.gains.values()) for example in dataset.folds[0].validation)
 
 
 def test_an_items_latest_text_counts() -> None:
@@ -203,7 +207,7 @@ def test_items_and_sessions_without_text_are_counted_and_skipped() -> None:
     assert dataset.counts.inputs_without_text == 1
     assert dataset.counts.items_without_text == 1
     assert dataset.counts.items == plain.counts.items + 1
-    queries = {example.query: example for example in dataset.training + dataset.held_out}
+    queries = {example.query: example for example in dataset.folds[0].training + dataset.folds[0].held_out}
     assert "zebra" not in queries
     assert targets(queries["lion"]) == {dataset.texts.index("b"): 0.5}
 

@@ -86,7 +86,7 @@ async def call(
 
     client = FineTuningClient(TrainerAddress(trainers.address))
     try:
-        async for answer in client.fine_tune(run_id, settings, inputs(), []):
+        async for answer in client.fine_tune(run_id, settings, inputs(), [], 0):
             if isinstance(answer, ModelVersion):
                 return answer
             if stop_at is not None and answer.phase == Phase.TRAINING and answer.step >= stop_at:

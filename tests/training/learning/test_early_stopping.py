@@ -66,11 +66,12 @@ def test_the_score_is_of_the_validation_queries_alone(tiny_encoder: Path) -> Non
     """Only the gains of validation queries change the score."""
     dataset = read_dataset(shop_log(2), tiny_settings(str(tiny_encoder), early_stopping_patience=1))
     encoder = load_encoder(str(tiny_encoder), 16, "cpu")
-    score = validation_score(encoder, dataset, lambda: None)
+    fold = dataset.folds[0]
+    score = validation_score(encoder, fold.validation, dataset.texts, lambda: None)
     assert 0 < score < 1
-    for example in dataset.training + dataset.held_out:
+    for example in fold.training + fold.held_out:
         example.gains.clear()
-    assert validation_score(encoder, dataset, lambda: None) == pytest.approx(score)
-    for example in dataset.validation:
+    assert validation_score(encoder, fold.validation, dataset.texts, lambda: None) == pytest.approx(score)
+    for example in fold.validation:
         example.gains.update(dict.fromkeys(example.gains, 1.0))
-    assert validation_score(encoder, dataset, lambda: None) > score
+    assert validation_score(encoder, fold.validation, dataset.texts, lambda: None) > score

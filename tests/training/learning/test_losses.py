@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from clickstream.servicers.checks.training_settings import CHOICES
-from clickstream.training.data.dataset import Evidence
+from clickstream.training.data.examples import Evidence
 from clickstream.training.learning import losses
 from clickstream.training.learning.losses import (
     LEAST_LOOKS,

@@ -2,7 +2,7 @@ import random
 
 import torch
 
-from clickstream.training.data.dataset import Evidence, Example
+from clickstream.training.data.examples import Evidence, Example
 from clickstream.training.learning.steps import ITEMS_PER_QUERY, Steps, draw_items, near_equal_queries
 
 

@@ -42,7 +42,7 @@ def test_no_judgements_no_set(dataset: Dataset) -> None:
 
 def test_r17_trained_queries_are_apart_from_unseen_ones(dataset: Dataset) -> None:
     """R17, R18: a query counts as searched if its normalised text was trained on; held-out queries do not."""
-    trained, held_out = dataset.training[0].query, dataset.held_out[0].query
+    trained, held_out = dataset.folds[0].training[0].query, dataset.folds[0].held_out[0].query
     queries = [f" {trained.upper()} ", held_out, "never searched"]
     found = made(dataset, *(JudgedQuery(query, {"rain-shoe": 1}) for query in queries))
     assert dict(zip((normalised(e.query) for e in found.examples), found.searched, strict=True)) == {
@@ -52,8 +52,9 @@ def test_r17_trained_queries_are_apart_from_unseen_ones(dataset: Dataset) -> Non
 
 def test_r17_validation_queries_count_as_searched(dataset: Dataset) -> None:
     """R17: weights are chosen by validation queries, so these are not unseen."""
-    stopping = replace(dataset, training=dataset.training[1:], validation=dataset.training[:1])
-    assert made(stopping, JudgedQuery(dataset.training[0].query, {"rain-shoe": 1})).searched == [True]
+    first, *others = dataset.folds[0].training
+    stopping = replace(dataset, folds=[replace(dataset.folds[0], training=others, validation=[first])])
+    assert made(stopping, JudgedQuery(dataset.folds[0].training[0].query, {"rain-shoe": 1})).searched == [True]
 
 
 def test_r18_what_is_left_out_is_counted(dataset: Dataset) -> None:

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,10 +5,11 @@ import torch
 from support.shop_log import shop_log, tiny_settings
 
 from clickstream.domain.evaluations import Gain
-from clickstream.training.data.dataset import Example, read_dataset
+from clickstream.training.data.dataset import read_dataset
+from clickstream.training.data.examples import Example
 from clickstream.training.encoder.encoder import embed, load_encoder
 from clickstream.training.measuring import ranking
-from clickstream.training.measuring.ranking import QUERIES_AT_ONCE, QueryScores, compare_scores, evaluate, score
+from clickstream.training.measuring.ranking import QUERIES_AT_ONCE, QueryScores, compare_scores, score
 
 
 def test_r17_every_metric_has_a_gain_with_an_interval() -> None:
@@ -39,13 +39,13 @@ def test_every_known_text_is_ranked(tiny_encoder: Path) -> None:
     encoder = load_encoder(str(tiny_encoder), 16, "cpu")
     ticks: list[None] = []
     items = embed(encoder, "item", dataset.texts, lambda: None)
-    result = evaluate(encoder, dataset, items, lambda: ticks.append(None))
-    assert len(result) == len(dataset.held_out)
+    result = score(encoder, dataset.folds[0].held_out, items, lambda: ticks.append(None))
+    assert len(result) == len(dataset.folds[0].held_out)
     assert ticks
     # An untrained encoder knows the thing but not the wish: the wanted item is found sometimes, not always.
     assert 0 < sum(score.recall for score in result) / len(result) < 1
     assert all(score.recall_at_100 == 1 for score in result)  # there are 80 texts
-    assert evaluate(encoder, replace(dataset, held_out=[]), items, lambda: None) == []
+    assert score(encoder, [], items, lambda: None) == []
 
 
 def test_r17_each_query_is_scored_by_its_own_gains(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

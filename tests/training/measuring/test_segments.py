@@ -1,18 +1,17 @@
 from collections import Counter
 
 import pytest
-from support.shop_log import shop_log, tiny_settings
 
-from clickstream.training.data.dataset import NO_EVIDENCE, Dataset, Example, read_dataset
+from clickstream.training.data.examples import NO_EVIDENCE, Example
+from clickstream.training.data.folds import Fold
 from clickstream.training.measuring.ranking import QueryScores
 from clickstream.training.measuring.segments import VALUES, by_segment
 
 
-def dataset(*held_out: Example) -> Dataset:
-    """A dataset in which training has shown items 1 and 2."""
-    whole = read_dataset(shop_log(1), tiny_settings("unused"))
+def fold(*held_out: Example) -> list[Fold]:
+    """One fold, in which training has shown items 1 and 2."""
     trained = Example("red", {1: NO_EVIDENCE, 2: NO_EVIDENCE}, {})
-    return Dataset(whole.texts, [trained], list(held_out), whole.counts, "f00d", (), "")
+    return [Fold([trained], list(held_out))]
 
 
 def held_out(query: str = "blue shoe", sessions: int = 1, item: int = 1) -> Example:
@@ -23,7 +22,7 @@ def held_out(query: str = "blue shoe", sessions: int = 1, item: int = 1) -> Exam
 def kinds(*examples: Example) -> dict[tuple[str, str], int]:
     """How many queries each segment has."""
     score = [QueryScores(0.5, 0.5, 0.5, 0.5)] * len(examples)
-    return {(s.kind, s.value): s.comparison.query_count for s in by_segment(dataset(*examples), score, score, 1)}
+    return {(s.kind, s.value): s.comparison.query_count for s in by_segment(fold(*examples), score, score, 1)}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_a_segment_compares_the_models_on_its_own_queries() -> None:
     examples = [held_out("shoe"), held_out("red shoe")] * 10
     base = [QueryScores(0.5, 0.5, 0.5, 0.5)] * 20
     new = [QueryScores(0.9, 0.5, 0.5, 0.5), QueryScores(0.2, 0.5, 0.5, 0.5)] * 10
-    segments = {s.value: s.comparison for s in by_segment(dataset(*examples), base, new, 1) if s.kind == "words"}
+    segments = {s.value: s.comparison for s in by_segment(fold(*examples), base, new, 1) if s.kind == "words"}
     assert segments["1"].ndcg_gain.lower == pytest.approx(0.4)
     assert segments["2"].ndcg_gain.upper == pytest.approx(-0.3)
     assert (segments["2"].base.ndcg_at_10, segments["2"].new.ndcg_at_10) == (0.5, pytest.approx(0.2))
@@ -78,4 +77,4 @@ def test_a_segment_compares_the_models_on_its_own_queries() -> None:
 
 def test_without_held_out_queries_there_is_no_row() -> None:
     """Without held-out queries no segment is reported."""
-    assert by_segment(dataset(), [], [], 1) == []
+    assert by_segment(fold(), [], [], 1) == []

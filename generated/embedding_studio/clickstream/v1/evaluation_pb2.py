@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0embedding_studio/clickstream/v1/evaluation.proto\x12\x1f\x65mbedding_studio.clickstream.v1\"\xec\x03\n\nEvaluation\x12\x36\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x35\n\x03new\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x38\n\tndcg_gain\x18\x03 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x37\n\x08mrr_gain\x18\x04 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x0brecall_gain\x18\x05 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x41\n\x12recall_at_100_gain\x18\x06 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x08segments\x18\x07 \x03(\x0b\x32(.embedding_studio.clickstream.v1.Segment\x12\x41\n\x06judged\x18\x08 \x01(\x0b\x32\x31.embedding_studio.clickstream.v1.JudgedEvaluation\"]\n\x07Metrics\x12\x12\n\nndcg_at_10\x18\x01 \x01(\x01\x12\x11\n\tmrr_at_10\x18\x02 \x01(\x01\x12\x14\n\x0crecall_at_10\x18\x03 \x01(\x01\x12\x15\n\rrecall_at_100\x18\x04 \x01(\x01\"2\n\x04Gain\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"\x82\x03\n\nComparison\x12\x13\n\x0bquery_count\x18\x01 \x01(\x03\x12\x36\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x35\n\x03new\x18\x03 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x38\n\tndcg_gain\x18\x04 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x37\n\x08mrr_gain\x18\x05 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x0brecall_gain\x18\x06 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x41\n\x12recall_at_100_gain\x18\x07 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\"g\n\x07Segment\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12?\n\ncomparison\x18\x03 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\"\xe0\x01\n\x10JudgedEvaluation\x12\x19\n\x11judgements_sha256\x18\x01 \x01(\t\x12?\n\nunsearched\x18\x02 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\x12=\n\x08searched\x18\x03 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\x12\x1a\n\x12unmeasured_queries\x18\x04 \x01(\x03\x12\x15\n\runknown_items\x18\x05 \x01(\x03\x42\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0embedding_studio/clickstream/v1/evaluation.proto\x12\x1f\x65mbedding_studio.clickstream.v1\"\x83\x06\n\nEvaluation\x12\x36\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x35\n\x03new\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x38\n\tndcg_gain\x18\x03 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x37\n\x08mrr_gain\x18\x04 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x0brecall_gain\x18\x05 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x41\n\x12recall_at_100_gain\x18\x06 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x08segments\x18\x07 \x03(\x0b\x32(.embedding_studio.clickstream.v1.Segment\x12\x41\n\x06judged\x18\x08 \x01(\x0b\x32\x31.embedding_studio.clickstream.v1.JudgedEvaluation\x12=\n\x08repeated\x18\t \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\x12<\n\rweighted_gain\x18\n \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x16\n\x0erepeated_share\x18\x0b \x01(\x01\x12\x1c\n\x14repeated_share_basis\x18\x0c \x01(\t\x12\r\n\x05\x66olds\x18\r \x01(\x05\x12\x12\n\nstep_scale\x18\x0e \x01(\x01\x12?\n\x0bstep_scales\x18\x0f \x03(\x0b\x32*.embedding_studio.clickstream.v1.StepScale\"T\n\tStepScale\x12\r\n\x05scale\x18\x01 \x01(\x01\x12\x1b\n\x13held_out_ndcg_at_10\x18\x02 \x01(\x01\x12\x1b\n\x13repeated_ndcg_at_10\x18\x03 \x01(\x01\"]\n\x07Metrics\x12\x12\n\nndcg_at_10\x18\x01 \x01(\x01\x12\x11\n\tmrr_at_10\x18\x02 \x01(\x01\x12\x14\n\x0crecall_at_10\x18\x03 \x01(\x01\x12\x15\n\rrecall_at_100\x18\x04 \x01(\x01\"2\n\x04Gain\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"\x82\x03\n\nComparison\x12\x13\n\x0bquery_count\x18\x01 \x01(\x03\x12\x36\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x35\n\x03new\x18\x03 \x01(\x0b\x32(.embedding_studio.clickstream.v1.Metrics\x12\x38\n\tndcg_gain\x18\x04 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x37\n\x08mrr_gain\x18\x05 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12:\n\x0brecall_gain\x18\x06 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\x12\x41\n\x12recall_at_100_gain\x18\x07 \x01(\x0b\x32%.embedding_studio.clickstream.v1.Gain\"g\n\x07Segment\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12?\n\ncomparison\x18\x03 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\"\xe0\x01\n\x10JudgedEvaluation\x12\x19\n\x11judgements_sha256\x18\x01 \x01(\t\x12?\n\nunsearched\x18\x02 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\x12=\n\x08searched\x18\x03 \x01(\x0b\x32+.embedding_studio.clickstream.v1.Comparison\x12\x1a\n\x12unmeasured_queries\x18\x04 \x01(\x03\x12\x15\n\runknown_items\x18\x05 \x01(\x03\x42\x83\x01\n\"com.embeddingstudio.clickstream.v1P\x01Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,15 +33,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\"com.embeddingstudio.clickstream.v1P\001Z[github.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/v1;clickstreamv1'
   _globals['_EVALUATION']._serialized_start=86
-  _globals['_EVALUATION']._serialized_end=578
-  _globals['_METRICS']._serialized_start=580
-  _globals['_METRICS']._serialized_end=673
-  _globals['_GAIN']._serialized_start=675
-  _globals['_GAIN']._serialized_end=725
-  _globals['_COMPARISON']._serialized_start=728
-  _globals['_COMPARISON']._serialized_end=1114
-  _globals['_SEGMENT']._serialized_start=1116
-  _globals['_SEGMENT']._serialized_end=1219
-  _globals['_JUDGEDEVALUATION']._serialized_start=1222
-  _globals['_JUDGEDEVALUATION']._serialized_end=1446
+  _globals['_EVALUATION']._serialized_end=857
+  _globals['_STEPSCALE']._serialized_start=859
+  _globals['_STEPSCALE']._serialized_end=943
+  _globals['_METRICS']._serialized_start=945
+  _globals['_METRICS']._serialized_end=1038
+  _globals['_GAIN']._serialized_start=1040
+  _globals['_GAIN']._serialized_end=1090
+  _globals['_COMPARISON']._serialized_start=1093
+  _globals['_COMPARISON']._serialized_end=1479
+  _globals['_SEGMENT']._serialized_start=1481
+  _globals['_SEGMENT']._serialized_end=1584
+  _globals['_JUDGEDEVALUATION']._serialized_start=1587
+  _globals['_JUDGEDEVALUATION']._serialized_end=1811
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Evaluation(_message.Message):
-    __slots__ = ("base", "new", "ndcg_gain", "mrr_gain", "recall_gain", "recall_at_100_gain", "segments", "judged")
+    __slots__ = ("base", "new", "ndcg_gain", "mrr_gain", "recall_gain", "recall_at_100_gain", "segments", "judged", "repeated", "weighted_gain", "repeated_share", "repeated_share_basis", "folds", "step_scale", "step_scales")
     BASE_FIELD_NUMBER: _ClassVar[int]
     NEW_FIELD_NUMBER: _ClassVar[int]
     NDCG_GAIN_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,13 @@ class Evaluation(_message.Message):
     RECALL_AT_100_GAIN_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     JUDGED_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTED_GAIN_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_SHARE_BASIS_FIELD_NUMBER: _ClassVar[int]
+    FOLDS_FIELD_NUMBER: _ClassVar[int]
+    STEP_SCALE_FIELD_NUMBER: _ClassVar[int]
+    STEP_SCALES_FIELD_NUMBER: _ClassVar[int]
     base: Metrics
     new: Metrics
     ndcg_gain: Gain
@@ -24,7 +31,24 @@ class Evaluation(_message.Message):
     recall_at_100_gain: Gain
     segments: _containers.RepeatedCompositeFieldContainer[Segment]
     judged: JudgedEvaluation
-    def __init__(self, base: _Optional[_Union[Metrics, _Mapping]] = ..., new: _Optional[_Union[Metrics, _Mapping]] = ..., ndcg_gain: _Optional[_Union[Gain, _Mapping]] = ..., mrr_gain: _Optional[_Union[Gain, _Mapping]] = ..., recall_gain: _Optional[_Union[Gain, _Mapping]] = ..., recall_at_100_gain: _Optional[_Union[Gain, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., judged: _Optional[_Union[JudgedEvaluation, _Mapping]] = ...) -> None: ...
+    repeated: Comparison
+    weighted_gain: Gain
+    repeated_share: float
+    repeated_share_basis: str
+    folds: int
+    step_scale: float
+    step_scales: _containers.RepeatedCompositeFieldContainer[StepScale]
+    def __init__(self, base: _Optional[_Union[Metrics, _Mapping]] = ..., new: _Optional[_Union[Metrics, _Mapping]] = ..., ndcg_gain: _Optional[_Union[Gain, _Mapping]] = ..., mrr_gain: _Optional[_Union[Gain, _Mapping]] = ..., recall_gain: _Optional[_Union[Gain, _Mapping]] = ..., recall_at_100_gain: _Optional[_Union[Gain, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., judged: _Optional[_Union[JudgedEvaluation, _Mapping]] = ..., repeated: _Optional[_Union[Comparison, _Mapping]] = ..., weighted_gain: _Optional[_Union[Gain, _Mapping]] = ..., repeated_share: _Optional[float] = ..., repeated_share_basis: _Optional[str] = ..., folds: _Optional[int] = ..., step_scale: _Optional[float] = ..., step_scales: _Optional[_Iterable[_Union[StepScale, _Mapping]]] = ...) -> None: ...
+
+class StepScale(_message.Message):
+    __slots__ = ("scale", "held_out_ndcg_at_10", "repeated_ndcg_at_10")
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_NDCG_AT_10_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_NDCG_AT_10_FIELD_NUMBER: _ClassVar[int]
+    scale: float
+    held_out_ndcg_at_10: float
+    repeated_ndcg_at_10: float
+    def __init__(self, scale: _Optional[float] = ..., held_out_ndcg_at_10: _Optional[float] = ..., repeated_ndcg_at_10: _Optional[float] = ...) -> None: ...
 
 class Metrics(_message.Message):
     __slots__ = ("ndcg_at_10", "mrr_at_10", "recall_at_10", "recall_at_100")

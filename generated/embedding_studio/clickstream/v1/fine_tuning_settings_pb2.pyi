@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FineTuningSettings(_message.Message):
-    __slots__ = ("base_model", "item_template", "epochs", "batch_queries", "learning_rate", "max_tokens", "held_out_share", "held_out_after", "seed", "position_bias", "unexamined", "loss", "temperature", "frozen_layers", "lora_rank", "early_stopping_patience")
+    __slots__ = ("base_model", "item_template", "epochs", "batch_queries", "learning_rate", "max_tokens", "held_out_share", "held_out_after", "seed", "position_bias", "unexamined", "loss", "temperature", "frozen_layers", "lora_rank", "early_stopping_patience", "folds", "held_out_session_share", "step_scale")
     BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
     ITEM_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,9 @@ class FineTuningSettings(_message.Message):
     FROZEN_LAYERS_FIELD_NUMBER: _ClassVar[int]
     LORA_RANK_FIELD_NUMBER: _ClassVar[int]
     EARLY_STOPPING_PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    FOLDS_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_SESSION_SHARE_FIELD_NUMBER: _ClassVar[int]
+    STEP_SCALE_FIELD_NUMBER: _ClassVar[int]
     base_model: str
     item_template: str
     epochs: int
@@ -42,4 +45,7 @@ class FineTuningSettings(_message.Message):
     frozen_layers: int
     lora_rank: int
     early_stopping_patience: int
-    def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., held_out_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., unexamined: _Optional[str] = ..., loss: _Optional[str] = ..., temperature: _Optional[float] = ..., frozen_layers: _Optional[int] = ..., lora_rank: _Optional[int] = ..., early_stopping_patience: _Optional[int] = ...) -> None: ...
+    folds: int
+    held_out_session_share: float
+    step_scale: float
+    def __init__(self, base_model: _Optional[str] = ..., item_template: _Optional[str] = ..., epochs: _Optional[int] = ..., batch_queries: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_tokens: _Optional[int] = ..., held_out_share: _Optional[float] = ..., held_out_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seed: _Optional[int] = ..., position_bias: _Optional[str] = ..., unexamined: _Optional[str] = ..., loss: _Optional[str] = ..., temperature: _Optional[float] = ..., frozen_layers: _Optional[int] = ..., lora_rank: _Optional[int] = ..., early_stopping_patience: _Optional[int] = ..., folds: _Optional[int] = ..., held_out_session_share: _Optional[float] = ..., step_scale: _Optional[float] = ...) -> None: ...

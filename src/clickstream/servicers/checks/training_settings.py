@@ -8,6 +8,7 @@ from embedding_studio.clickstream.v1 import fine_tuning_settings_pb2 as settings
 from clickstream.contract.encoding import utc
 from clickstream.domain import limits
 from clickstream.domain.errors import FieldViolation
+from clickstream.domain.query_split import MOST_FOLDS
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.servicers.checks import fields
 
@@ -23,6 +24,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "frozen_layers": (0, 1_000),
     "lora_rank": (0, 1_024),
     "early_stopping_patience": (0, 100),
+    "folds": (0, MOST_FOLDS),
+    "held_out_session_share": (0, 0.33),
+    "step_scale": (0, 1),
 }
 # Text field → the values that it may have.
 CHOICES = {

@@ -1,19 +1,10 @@
 """The cascade among the click models."""
 
+import numpy as np
 from typing_extensions import override
 
-from clickstream.training.clicks.click_log import ClickLog, LoggedSession
-from clickstream.training.clicks.labels import (
-    PRIOR_LOOKS,
-    PRIOR_SHOWINGS,
-    ClickModel,
-    ItemTotals,
-    Label,
-    Labels,
-    gain_of,
-    item_totals,
-    log_totals,
-)
+from clickstream.training.clicks.click_log import Counts, Floats
+from clickstream.training.clicks.labels import PRIOR_LOOKS, PRIOR_SHOWINGS, ClickModel, Labels, ShownLists, gain_of
 
 # No item attracts with certainty: the chance of an act stays this far below 1.
 SURE = 1e-6
@@ -39,43 +30,37 @@ class SimplifiedDbn(ClickModel):
     model for web search ranking", WWW 2009, section 4.1 (people continue until they are satisfied).
     """
 
-    def __init__(self, log: ClickLog) -> None:
+    def __init__(self, log: Counts) -> None:
         self._log = log
-        self._all = log_totals(log)
-        totals = [item_totals(cells) for items in log.cells.values() for cells in items.values()]
-        passed, last = sum(total.passed for total in totals), sum(total.last for total in totals)
-        self._attraction = self._all.acts / passed if passed else 0.0
-        self._satisfaction = last / self._all.acts if self._all.acts else 0.0
+        passed, last = float(log.pairs.passed.sum()), float(log.pairs.last.sum())
+        self._attraction = log.acts / passed if passed else 0.0
+        self._satisfaction = last / log.acts if log.acts else 0.0
 
     @override
     def labels(self) -> Labels:
-        mean = self._attraction * self._satisfaction * self._all.mean_grade
-        labels: Labels = {}
-        for query, items in self._log.cells.items():
-            labels[query] = {}
-            for item, cells in items.items():
-                total = item_totals(cells)
-                satisfied = total.grades * self._satisfied(total)
-                labels[query][item] = Label(
-                    target=satisfied / (total.passed + PRIOR_LOOKS),
-                    gain=gain_of(satisfied, total.passed * mean),
-                    acts=satisfied / self._all.mean_grade,
-                    looks=total.passed,
-                )
-        return labels
+        pairs, mean_grade = self._log.pairs, self._log.mean_grade
+        satisfied = pairs.grades * self._satisfied()
+        return Labels(
+            target=satisfied / (pairs.passed + PRIOR_LOOKS),
+            gain=gain_of(satisfied, pairs.passed * (self._attraction * self._satisfaction * mean_grade)),
+            acts=satisfied / mean_grade,
+            looks=pairs.passed,
+        )
 
-    def _satisfied(self, total: ItemTotals) -> float:
-        return (total.last + PRIOR_SHOWINGS * self._satisfaction) / (total.acts + PRIOR_SHOWINGS)
+    def _satisfied(self) -> Floats:
+        """The satisfaction of each pair, [N]."""
+        pairs = self._log.pairs
+        return (pairs.last + PRIOR_SHOWINGS * self._satisfaction) / (pairs.acts + PRIOR_SHOWINGS)
 
     @override
-    def predict(self, session: LoggedSession) -> list[float]:
-        items = self._log.cells.get(session.query, {})
-        chances, examined = [], 1.0
-        for showing in session.shown:
-            total = item_totals(items.get(showing.item, {}))
-            attraction = (total.acts + PRIOR_SHOWINGS * self._attraction) / (total.passed + PRIOR_SHOWINGS)
-            satisfaction = self._satisfied(total)
-            chance = examined * min(attraction, 1 - SURE)
-            chances.append(chance)
-            examined = 1 - satisfaction if showing.grade > 0 else (examined - chance) / (1 - chance)
+    def predict(self, lists: ShownLists) -> Floats:
+        pairs = self._log.pairs
+        attraction = (pairs.acts + PRIOR_SHOWINGS * self._attraction) / (pairs.passed + PRIOR_SHOWINGS)
+        attractions = np.minimum(lists.of_pairs(attraction, self._attraction), 1 - SURE)
+        satisfactions = lists.of_pairs(self._satisfied(), self._satisfaction)
+        chances, examined = np.zeros_like(attractions), np.ones(len(attractions))
+        for place in range(attractions.shape[1]):
+            chance = chances[:, place] = examined * attractions[:, place]
+            acted = lists.grade[:, place] > 0
+            examined = np.where(acted, 1 - satisfactions[:, place], (examined - chance) / (1 - chance))
         return chances

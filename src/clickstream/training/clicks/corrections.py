@@ -3,16 +3,17 @@
 from collections.abc import Callable, Mapping
 
 from clickstream.training.clicks.cascade import SimplifiedDbn
-from clickstream.training.clicks.click_log import ClickLog
+from clickstream.training.clicks.click_log import Counts
 from clickstream.training.clicks.counting import MeanGrade, RankCtr
-from clickstream.training.clicks.labels import ClickModel
+from clickstream.training.clicks.labels import ClickModel, Tick
 from clickstream.training.clicks.position_based import PositionBased
 
-CORRECTIONS: Mapping[str, Callable[[ClickLog], ClickModel]] = {
-    "none": MeanGrade,
-    "rank_ctr": RankCtr,
+# Each learns from a log. Those that take long ask whether they may go on.
+CORRECTIONS: Mapping[str, Callable[[Counts, Tick], ClickModel]] = {
+    "none": lambda log, _: MeanGrade(log),
+    "rank_ctr": lambda log, _: RankCtr(log),
     "pbm": PositionBased,
-    "sdbn": SimplifiedDbn,
+    "sdbn": lambda log, _: SimplifiedDbn(log),
 }
 
 # The setting by which `model_choice.choose_correction` chooses one of them.

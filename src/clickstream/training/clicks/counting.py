@@ -1,17 +1,16 @@
 """Click models that only count: the mean grade without a correction, and rank-based click-through rate."""
 
+import numpy as np
 from typing_extensions import override
 
-from clickstream.training.clicks.click_log import Cell, ClickLog, LoggedSession
+from clickstream.training.clicks.click_log import Counts, Floats, Ints
 from clickstream.training.clicks.labels import (
     PRIOR_SHOWINGS,
     ClickModel,
-    Label,
     Labels,
+    ShownLists,
     gain_of,
     in_any_session,
-    item_totals,
-    log_totals,
 )
 
 # Pseudo-showings at the mean rate, added to each position so that a rarely shown one cannot look best by chance.
@@ -28,29 +27,20 @@ class MeanGrade(ClickModel):
     Chuklin, Markov and de Rijke, "Click Models for Web Search", 2015, section 3.2.
     """
 
-    def __init__(self, log: ClickLog) -> None:
+    def __init__(self, log: Counts) -> None:
         self._log = log
-        self._all = log_totals(log)
 
     @override
     def labels(self) -> Labels:
-        labels: Labels = {}
-        for query, items in self._log.cells.items():
-            labels[query] = {}
-            for item, cells in items.items():
-                total = item_totals(cells)
-                mean = total.grades / total.impressions
-                acts = total.grades / self._all.mean_grade
-                labels[query][item] = Label(target=mean, gain=mean, acts=acts, looks=total.impressions)
-        return labels
+        pairs = self._log.pairs
+        mean = pairs.grades / pairs.impressions
+        return Labels(target=mean, gain=mean, acts=pairs.grades / self._log.mean_grade, looks=pairs.impressions)
 
     @override
-    def predict(self, session: LoggedSession) -> list[float]:
-        items = self._log.cells.get(session.query, {})
-        totals = [item_totals(items.get(showing.item, {})) for showing in session.shown]
-        prior = PRIOR_SHOWINGS * self._all.act_rate
-        rates = [(total.acts + prior) / (total.impressions + PRIOR_SHOWINGS) for total in totals]
-        return in_any_session(self._log, session.query, rates)
+    def predict(self, lists: ShownLists) -> Floats:
+        pairs, prior = self._log.pairs, PRIOR_SHOWINGS * self._log.act_rate
+        rates = (pairs.acts + prior) / (pairs.impressions + PRIOR_SHOWINGS)
+        return in_any_session(self._log, lists, lists.of_pairs(rates, prior / PRIOR_SHOWINGS))
 
 
 class RankCtr(ClickModel):
@@ -77,54 +67,43 @@ class RankCtr(ClickModel):
     Models for Web Search", 2015, section 3.1.
     """
 
-    def __init__(self, log: ClickLog) -> None:
+    def __init__(self, log: Counts) -> None:
         self._log = log
-        self._all = log_totals(log)
-        total: dict[int, Cell] = {}
-        for items in log.cells.values():
-            for cells in items.values():
-                for position, cell in cells.items():
-                    pooled = total.setdefault(position, Cell())
-                    pooled.impressions += cell.impressions
-                    pooled.acts += cell.acts
-                    pooled.grades += cell.grades
-        self._mean_grade = {position: cell.grades / cell.impressions for position, cell in total.items()}
-        self._mean_acts = {position: cell.acts / cell.impressions for position, cell in total.items()}
-        added = RARE_SHOWINGS * self._all.act_rate
-        rates = {k: (cell.acts + added) / (cell.impressions + RARE_SHOWINGS) for k, cell in total.items()}
-        highest = max(rates.values(), default=0.0) or 1.0
-        self._attention = {position: rate / highest for position, rate in rates.items()}
+        self._positions, place = log.positions
+        cells = log.cells
+        impressions, acts, grades = (
+            np.bincount(place, column, len(self._positions)) for column in (cells.impressions, cells.acts, cells.grades)
+        )
+        self._mean_acts = acts / impressions
+        rates = (acts + RARE_SHOWINGS * log.act_rate) / (impressions + RARE_SHOWINGS)
+        attention = rates / (rates.max(initial=0.0) or 1.0)
+        self._expected_grades, self._expected_acts, self._looks = (
+            log.per_pair(cells.impressions * by_position[place])
+            for by_position in (grades / impressions, self._mean_acts, attention)
+        )
 
     @override
     def labels(self) -> Labels:
-        prior = PRIOR_ACTS * self._all.mean_grade
-        labels: Labels = {}
-        for query, items in self._log.cells.items():
-            labels[query] = {}
-            for item, cells in items.items():
-                total = item_totals(cells)
-                expected = sum(cell.impressions * self._mean_grade[position] for position, cell in cells.items())
-                labels[query][item] = Label(
-                    target=total.grades / (expected + prior),
-                    gain=gain_of(total.grades, expected),
-                    acts=total.grades / self._all.mean_grade,
-                    looks=sum(cell.impressions * self._attention[position] for position, cell in cells.items()),
-                )
-        return labels
+        grades, mean_grade = self._log.pairs.grades, self._log.mean_grade
+        return Labels(
+            target=grades / (self._expected_grades + PRIOR_ACTS * mean_grade),
+            gain=gain_of(grades, self._expected_grades),
+            acts=grades / mean_grade,
+            looks=self._looks,
+        )
 
-    def predict_by_position(self, session: LoggedSession) -> list[float]:
+    def predict_by_position(self, lists: ShownLists) -> Floats:
         """Predicts by the position alone, as acts per showing: the baseline that every click model is compared with."""
-        return in_any_session(self._log, session.query, self._rates(session))
+        return in_any_session(self._log, lists, self._rates(lists.position))
 
-    def _rates(self, session: LoggedSession) -> list[float]:
-        return [self._mean_acts.get(showing.position, self._all.act_rate) for showing in session.shown]
+    def _rates(self, position: Ints) -> Floats:
+        """The act rate of each position; that of the log for positions that it lacks."""
+        if not len(self._positions):
+            return np.full(position.shape, self._log.act_rate)
+        place = np.minimum(np.searchsorted(self._positions, position), len(self._positions) - 1)
+        return np.where(self._positions[place] == position, self._mean_acts[place], self._log.act_rate)
 
     @override
-    def predict(self, session: LoggedSession) -> list[float]:
-        items = self._log.cells.get(session.query, {})
-        chances = []
-        for showing, rate in zip(session.shown, self._rates(session), strict=True):
-            cells = items.get(showing.item, {})
-            expected = sum(cell.impressions * self._mean_acts[position] for position, cell in cells.items())
-            chances.append(rate * (item_totals(cells).acts + PRIOR_ACTS) / (expected + PRIOR_ACTS))
-        return in_any_session(self._log, session.query, chances)
+    def predict(self, lists: ShownLists) -> Floats:
+        ratios = (self._log.pairs.acts + PRIOR_ACTS) / (self._expected_acts + PRIOR_ACTS)
+        return in_any_session(self._log, lists, self._rates(lists.position) * lists.of_pairs(ratios, 1.0))

@@ -1,10 +1,11 @@
 """What a click model makes of a log: a label for each query and item, and a prediction for each session."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from clickstream.training.clicks.click_log import Cell, ClickLog, LoggedSession
+import numpy as np
+
+from clickstream.training.clicks.click_log import Counts, Flags, Floats, Ints, Sessions
 
 # From this probability on that an item was never examined for a query, the log is no evidence about it.
 UNKNOWN_FROM = 0.5
@@ -25,9 +26,14 @@ ROUNDS = 20
 # The lowest probability that a session has an act, so that nothing is divided by about 0.
 LEAST_SOME = 0.02
 
+# Asks whether the run may go on; what it raises passes through.
+Tick = Callable[[], None]
 
-class Label(NamedTuple):
-    """What a log says about one item for one query; each number is at least 0, and comparable within the query only.
+
+class Labels(NamedTuple):
+    """What a log says about each of its N pairs of a query and an item, in the order of `Counts.pairs`.
+
+    Every column is [N] and at least 0, and comparable within a query only.
 
     Training and measuring need different numbers. `target` is what training aims at: an error in it trains a wrong
     answer, so it leans towards items that were seen often. `gain` is what measuring counts: its errors average out
@@ -39,19 +45,47 @@ class Label(NamedTuple):
     deviation of sqrt(acts) / looks.
     """
 
-    target: float
-    gain: float
-    acts: float
-    looks: float
+    target: Floats
+    gain: Floats
+    acts: Floats
+    looks: Floats
 
     @property
-    def is_unknown(self) -> bool:
-        """Whether the item was probably never examined, so that it was not turned down either."""
-        return self.target <= 0 and math.exp(-self.looks) >= UNKNOWN_FROM
+    def is_unknown(self) -> Flags:
+        """Whether each item was probably never examined, so that it was not turned down either; [N]."""
+        unknown: Flags = (self.target <= 0) & (np.exp(-self.looks) >= UNKNOWN_FROM)
+        return unknown
 
 
-# By query and item.
-Labels = dict[str, dict[int, Label]]
+class ShownLists(NamedTuple):
+    """S shown lists as a table of at most P places; every column but `query` [S] is [S, P].
+
+    `pair` is the index into `Counts.pairs` of a log, or -1 where the log has no such pair. `shown` is false in the
+    places beyond the end of a list.
+    """
+
+    query: Ints
+    pair: Ints
+    position: Ints
+    grade: Floats
+    shown: Flags
+
+    def without_acts(self) -> "ShownLists":
+        """The same lists, with nothing done."""
+        return self._replace(grade=np.zeros_like(self.grade))
+
+    def of_pairs(self, values: Floats, otherwise: float) -> Floats:
+        """The value of each place's pair, and another value where the log has no such pair; [S, P]."""
+        return np.append(values, otherwise)[self.pair]
+
+
+def shown_lists(log: Counts, sessions: Sessions) -> ShownLists:
+    """Lays sessions out as a table, and looks their items up in a log."""
+    shown = np.arange(sessions.length.max(initial=0)) < sessions.length[:, None]
+    pair, position, grade = np.full(shown.shape, -1), np.zeros(shown.shape, np.int64), np.zeros(shown.shape)
+    pair[shown] = log.find(sessions.query[sessions.session], sessions.item)
+    position[shown], grade[shown] = sessions.position, sessions.grade
+    return ShownLists(sessions.query, pair, position, grade, shown)
 
 
 class ClickModel(Protocol):
@@ -61,63 +95,16 @@ class ClickModel(Protocol):
         """Labels every item of the log for every query that it was shown for."""
         ...
 
-    def predict(self, session: LoggedSession) -> list[float]:
-        """Predicts P(act) for each place of a shown list, in shown order, given the acts above that place.
+    def predict(self, lists: ShownLists) -> Floats:
+        """Predicts P(act) for each place of the lists, given the acts above that place; [S, P].
 
-        The probability is over all sessions, also those without an act, which a log may lack.
+        The probability is over all sessions, also those without an act, which a log may lack. In places beyond the
+        end of a list it means nothing.
         """
         ...
 
 
-class LogTotals(NamedTuple):
-    """The sums over all cells of a log."""
-
-    impressions: int
-    acts: int
-    grades: float
-
-    @property
-    def mean_grade(self) -> float:
-        """Mean grade of an act; 1 without acts."""
-        return self.grades / self.acts if self.acts else 1.0
-
-    @property
-    def act_rate(self) -> float:
-        """Acts per showing; 0 without showings."""
-        return self.acts / self.impressions if self.impressions else 0.0
-
-
-def log_totals(log: ClickLog) -> LogTotals:
-    """Sums all cells of a log."""
-    cells = [cell for items in log.cells.values() for by_position in items.values() for cell in by_position.values()]
-    return LogTotals(
-        sum(cell.impressions for cell in cells), sum(cell.acts for cell in cells), sum(cell.grades for cell in cells)
-    )
-
-
-class ItemTotals(NamedTuple):
-    """The sums over one item's cells: the same counts as those of `Cell`, over all positions."""
-
-    impressions: int
-    acts: int
-    grades: float
-    passed: int
-    last: int
-
-
-def item_totals(cells: Mapping[int, Cell]) -> ItemTotals:
-    """Sums an item's cells, given by position."""
-    each = cells.values()
-    return ItemTotals(
-        sum(cell.impressions for cell in each),
-        sum(cell.acts for cell in each),
-        sum(cell.grades for cell in each),
-        sum(cell.passed for cell in each),
-        sum(cell.last for cell in each),
-    )
-
-
-def in_any_session(log: ClickLog, query: str, chances: list[float]) -> list[float]:
+def in_any_session(log: Counts, lists: ShownLists, chances: Floats) -> Floats:
     """Turns acts per logged showing into P(act) for each place of any session, also one that the log lacks.
 
         p(k) = P(act at k | some act) * P(some act), with P(some act) = 1 - product over k of (1 - p(k))
@@ -127,22 +114,33 @@ def in_any_session(log: ClickLog, query: str, chances: list[float]) -> list[floa
 
     Args:
         log: The log in which the chances were counted.
-        query: The query whose sessions give that share. A query without an act takes the share of the whole log.
-        chances: Acts per showing, by place.
+        lists: The lists. The sessions of their query give that share; a query without an act takes that of the log.
+        chances: Acts per showing, [S, P].
 
     Returns:
-        Probabilities by place.
+        Probabilities, [S, P].
     """
-    sessions, with_act = log.sessions[query], log.sessions_with_act[query]
-    if not with_act:
-        sessions, with_act = log.sessions.total(), log.sessions_with_act.total()
-    given_some = [chance * sessions / with_act for chance in chances] if with_act else chances
-    some = 1.0
+    sessions, with_act = (_of_queries(counts, lists.query) for counts in (log.sessions, log.sessions_with_act))
+    share = log.sessions.sum() / log.sessions_with_act.sum() if log.sessions_with_act.any() else 1.0
+    share = np.where(with_act > 0, sessions / np.maximum(with_act, 1.0), share)
+    given_some = np.where(lists.shown, chances * share[:, None], 0.0)
+    some = np.ones((len(given_some), 1))
     for _ in range(ROUNDS):
-        some = max(1 - math.prod(1 - min(some * chance, 1.0) for chance in given_some), LEAST_SOME)
-    return [some * chance for chance in given_some]
+        none = np.prod(1 - np.minimum(some * given_some, 1.0), axis=1, keepdims=True)
+        some = np.maximum(1 - none, LEAST_SOME)
+    in_any: Floats = some * given_some
+    return in_any
 
 
-def gain_of(got: float, expected: float) -> float:
-    """How much more was done than expected, as a share of that: 0 to `MAX_RATIO` - 1."""
-    return max(0.0, min(got / expected, MAX_RATIO) - 1.0) if expected > 0 else 0.0
+def _of_queries(counts: Floats, query: Ints) -> Floats:
+    known = query < len(counts)
+    found = np.zeros(len(query))
+    found[known] = counts[query[known]]
+    return found
+
+
+def gain_of(got: Floats, expected: Floats) -> Floats:
+    """How much more was done than expected, as a share of that: 0 to `MAX_RATIO` - 1; 0 where nothing was expected."""
+    ratio = np.divide(got, expected, out=np.zeros_like(got), where=expected > 0)
+    gain: Floats = np.maximum(np.minimum(ratio, MAX_RATIO) - 1.0, 0.0)
+    return gain

@@ -1,14 +1,14 @@
 """Chooses the click model that fits a log best, by sessions that none of them learned from (R18)."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from clickstream.domain.evaluations import ClickModelScore
-from clickstream.training.clicks.click_log import ClickLog, LoggedSession
+from clickstream.training.clicks.click_log import Counts, Floats, Ints, Sessions
 from clickstream.training.clicks.corrections import AUTO, CORRECTIONS
 from clickstream.training.clicks.counting import RankCtr
+from clickstream.training.clicks.labels import ShownLists, Tick, shown_lists
 
 # The name under which the baseline is reported.
 BASELINE = "baseline"
@@ -22,10 +22,13 @@ NOISE = 2.0
 # Predictions are clipped to this distance from 0 and 1, so that the cost of one surprise is bounded.
 NEVER = 1e-4
 
-Predict = Callable[[LoggedSession], list[float]]
+# Places of shown lists that are scored at once; it bounds memory.
+PLACES_AT_ONCE = 200_000
+
+Predict = Callable[[ShownLists], Floats]
 
 
-def choose_correction(log: ClickLog, held_out: Sequence[LoggedSession], setting: str) -> list[ClickModelScore]:
+def choose_correction(log: Counts, held_out: Sessions, setting: str, tick: Tick) -> list[ClickModelScore]:
     """Scores every correction, and the baseline, by sessions that are not in `log`, and chooses one correction.
 
     Only sessions with an act count, as others may be missing from the log. The log-likelihood is that of what was
@@ -39,72 +42,73 @@ def choose_correction(log: ClickLog, held_out: Sequence[LoggedSession], setting:
         log: The log from which the models learn.
         held_out: The sessions by which they are scored. If none has an act, every score is 0.
         setting: The name of a correction, or `auto`, which chooses by `PREFERENCE`.
+        tick: Asked again and again. What it raises passes through.
 
     Returns:
         The baseline, then the corrections in the order of `CORRECTIONS`; exactly one correction is marked as chosen.
     """
     predictions: dict[str, Predict] = {BASELINE: RankCtr(log).predict_by_position}
-    predictions |= {name: correction(log).predict for name, correction in CORRECTIONS.items()}
-    held_out = [session for session in held_out if any(showing.grade > 0 for showing in session.shown)]
-    likelihoods = {
-        name: [_log_likelihoods(predict, each) for each in held_out] for name, predict in predictions.items()
-    }
-    per_session = {name: [sum(places) for places in sessions] for name, sessions in likelihoods.items()}
+    predictions |= {name: correction(log, tick).predict for name, correction in CORRECTIONS.items()}
+    held_out = held_out.take(np.flatnonzero(held_out.acts()))
+    likelihoods: dict[str, list[Floats]] = {name: [] for name in predictions}
+    at_once = max(1, PLACES_AT_ONCE // int(held_out.length.max(initial=1)))
+    for start in range(0, len(held_out.query), at_once):
+        lists = shown_lists(log, held_out.take(np.arange(start, min(start + at_once, len(held_out.query)))))
+        for name, predict in predictions.items():
+            tick()
+            likelihoods[name].append(_log_likelihoods(predict, lists))
+    per_place = {name: np.concatenate([np.zeros(0), *parts]) for name, parts in likelihoods.items()}
+    session, count = held_out.session, len(held_out.query)
+    per_session = {name: np.bincount(session, places, count).astype(np.float64) for name, places in per_place.items()}
     chosen = _choose(per_session) if setting == AUTO else setting
     return [
         ClickModelScore(
             name=name,
-            perplexity=_perplexity(likelihoods[name], held_out),
-            log_likelihood=float(np.mean(per_session[name])) if held_out else 0.0,
+            perplexity=_perplexity(per_place[name], held_out),
+            log_likelihood=float(np.mean(per_session[name])) if count else 0.0,
             chosen=name == chosen,
         )
         for name in predictions
     ]
 
 
-def _log_likelihoods(predict: Predict, session: LoggedSession) -> list[float]:
-    return [
-        math.log(chance if showing.grade > 0 else 1 - chance)
-        for chance, showing in zip(_bounded(given_an_act(predict, session)), session.shown, strict=True)
-    ]
+def _log_likelihoods(predict: Predict, lists: ShownLists) -> Floats:
+    """The log-likelihood of what was done at each shown place, list after list."""
+    chances = _bounded(given_an_act(predict, lists))
+    happened = np.where(lists.grade > 0, chances, 1 - chances)
+    return np.log(happened[lists.shown])
 
 
-def _bounded(chances: Sequence[float]) -> list[float]:
-    return [min(max(chance, NEVER), 1 - NEVER) for chance in chances]
+def _bounded(chances: Floats) -> Floats:
+    return np.clip(chances, NEVER, 1 - NEVER)
 
 
-def given_an_act(predict: Predict, session: LoggedSession) -> list[float]:
-    """Predicts P(act) for each place, given what was done above it and that the session has an act.
+def given_an_act(predict: Predict, lists: ShownLists) -> Floats:
+    """Predicts P(act) for each place, given what was done above it and that the session has an act; [S, P].
 
     Down to the first act it is P(act here) / P(act here or further down); below the first act it is the model's own
     prediction. Without this, a model that expects the missing act further down, as a cascade does, would beat the
     true one.
     """
-    chances = predict(session)
     # Bounded, as a small log may have no act at all at these places.
-    without_act = session._replace(shown=[showing._replace(grade=0.0) for showing in session.shown])
-    before_an_act = _bounded(predict(without_act))
-    first = next((place for place, showing in enumerate(session.shown) if showing.grade > 0), len(chances))
-    none_left = 1.0
-    for place in reversed(range(len(chances))):
-        none_left *= 1 - before_an_act[place]
-        if place <= first:
-            chances[place] = before_an_act[place] / (1 - none_left)
-    return chances
+    before_an_act = np.where(lists.shown, _bounded(predict(lists.without_acts())), 0.0)
+    none_left = np.cumprod(1 - before_an_act[:, ::-1], axis=1)[:, ::-1]
+    some_left = np.where(lists.shown, 1 - none_left, 1.0)
+    acts_above: Ints = np.cumsum(lists.grade > 0, axis=1) - (lists.grade > 0)
+    return np.where(acts_above == 0, before_an_act / some_left, predict(lists))
 
 
-def _perplexity(likelihoods: Sequence[Sequence[float]], sessions: Sequence[LoggedSession]) -> float:
-    by_position: dict[int, list[float]] = {}
-    for places, session in zip(likelihoods, sessions, strict=True):
-        for place, showing in zip(places, session.shown, strict=True):
-            by_position.setdefault(showing.position, []).append(place)
-    return float(np.mean([math.exp(-np.mean(places)) for places in by_position.values()])) if by_position else 0.0
+def _perplexity(per_place: Floats, sessions: Sessions) -> float:
+    if not len(per_place):
+        return 0.0
+    _, place, showings = np.unique(sessions.position, return_inverse=True, return_counts=True)
+    return float(np.mean(np.exp(-np.bincount(place, per_place) / showings)))
 
 
-def _choose(per_session: dict[str, list[float]]) -> str:
-    best = np.array(max((per_session[name] for name in PREFERENCE), key=sum))
+def _choose(per_session: Mapping[str, Floats]) -> str:
+    best = per_session[max(PREFERENCE, key=lambda name: float(per_session[name].sum()))]
     for name in PREFERENCE:
-        behind = best - np.array(per_session[name])
+        behind = best - per_session[name]
         if len(behind) < 2 or behind.mean() <= NOISE * behind.std(ddof=1) / len(behind) ** 0.5:
             return name
     raise AssertionError("the best is not behind itself")

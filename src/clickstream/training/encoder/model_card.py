@@ -63,16 +63,57 @@ def evaluation_lines(evaluation: Evaluation, held_out_queries: int) -> list[str]
         evaluation.recall_at_100_gain,
     )
     return [
-        "## Measured on held-out queries",
+        "## Measured on searches that nobody made",
         "",
         "Every known item is ranked for queries that training never saw, and scored by what was done with it in",
         "their sessions, corrected for position bias as stated below. An item that was never shown for a query counts",
         "as irrelevant to it, which favours the model that made the lists; these are clicks, not judgements.",
+        *_how_measured(evaluation.folds),
         "",
         *_table(held_out),
+        *_repeated(evaluation),
+        *_step_scale(evaluation),
         *_segments(evaluation.segments),
         *_judged(evaluation.judged),
     ]
+
+
+def _how_measured(folds: int) -> list[str]:
+    if folds == 1:
+        return []
+    return [
+        f"With {folds} folds, each query is measured by a model that was trained on the other folds. The weights in",
+        "this folder lie on the way to the mean over the folds: that model itself was trained on all queries.",
+    ]
+
+
+def _repeated(evaluation: Evaluation) -> list[str]:
+    if evaluation.repeated is None or evaluation.weighted_gain is None:
+        return []
+    return [
+        "### Measured on searches that people repeat",
+        "",
+        "Trained queries, by sessions that did not train. "
+        f"{evaluation.repeated_share:.0%} of the searches repeat an earlier one ({evaluation.repeated_share_basis}).",
+        f"Weighted by that, the gain in nDCG@10 over all searches is {evaluation.weighted_gain}.",
+        "",
+        *_table(evaluation.repeated),
+    ]
+
+
+def _step_scale(evaluation: Evaluation) -> list[str]:
+    lines = [f"Step scale: {evaluation.step_scale:.2f} of the way from the base model to the trained weights.", ""]
+    if evaluation.step_scales:
+        lines += [
+            "| scale of one fold | nDCG@10, held-out queries | nDCG@10, repeated queries among their shown items |",
+            "|---|---|---|",
+            *(
+                f"| {each.scale:.2f} | {each.held_out_ndcg_at_10:.4f} | {each.repeated_ndcg_at_10:.4f} |"
+                for each in evaluation.step_scales
+            ),
+            "",
+        ]
+    return lines
 
 
 def click_model_lines(scores: Sequence[ClickModelScore]) -> list[str]:

@@ -4,10 +4,12 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from clickstream.domain.errors import FailedPrecondition, Reason
@@ -17,6 +19,10 @@ from clickstream.models.atomic_folder import write_folder
 from clickstream.models.folders import VERSION_FILE
 from clickstream.training.curve import CURVE_FILE
 from clickstream.training.encoder.model_card import model_card
+
+# The queries that a version was trained on, with those of the versions before it: `query_number` of each, sorted.
+TRAINED_QUERIES_FILE = "trained_queries.bin"
+QUERY_NUMBER = np.dtype("<u8")
 
 
 def training_identity(fingerprint: str, settings: FineTuningSettings, judgements_sha256: str = "") -> str:
@@ -35,7 +41,11 @@ def training_identity(fingerprint: str, settings: FineTuningSettings, judgements
 
 
 def save_version(
-    encoder: SentenceTransformer, version: ModelVersion, settings: FineTuningSettings, curve: Path
+    encoder: SentenceTransformer,
+    version: ModelVersion,
+    settings: FineTuningSettings,
+    curve: Path,
+    trained_queries: Collection[int] = (),
 ) -> None:
     """Writes the complete model folder to `version.path`, atomically.
 
@@ -44,6 +54,7 @@ def save_version(
         version: Written as `model_version.json`, and in words as the model card, README.md.
         settings: Written beside the version.
         curve: The file with the run's training curve, which is copied.
+        trained_queries: The queries that the encoder or an encoder before it was trained on, as `query_number`.
     """
     content = {"model_version": dataclasses.asdict(version), "settings": dataclasses.asdict(settings)}
     content["model_version"]["created_at"] = version.created_at.isoformat()
@@ -54,6 +65,7 @@ def save_version(
         (folder / VERSION_FILE).write_text(json.dumps(content, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
         (folder / "README.md").write_text(model_card(version, settings), "utf-8")
         shutil.copyfile(curve, folder / CURVE_FILE)
+        np.array(sorted(trained_queries), QUERY_NUMBER).tofile(folder / TRAINED_QUERIES_FILE)
 
     write_folder(Path(version.path), fill)
 
@@ -67,6 +79,14 @@ def load_version(folder: Path) -> ModelVersion | None:
     return ModelVersion.from_plain(
         {**data, "path": str(folder), "created_at": datetime.fromisoformat(data["created_at"])}
     )
+
+
+def trained_queries(folder: Path) -> frozenset[int] | None:
+    """Reads which queries the version in a folder was trained on; None if the folder does not say, as before 0.3.0."""
+    try:
+        return frozenset(np.fromfile(folder / TRAINED_QUERIES_FILE, QUERY_NUMBER).tolist())
+    except FileNotFoundError:
+        return None
 
 
 def trained_tokens(folder: Path) -> int:

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """The one checkpoint of a run, `runs/<run_id>/checkpoint.pt`.
+    """The checkpoint of a run, `runs/<run_id>/checkpoint.pt`, or of one of its folds.
 
     `identity` is the run's `training_identity`: a checkpoint of other data or settings is ignored.
     """
@@ -72,6 +72,10 @@ class Checkpoints:
         stopping.load(state["early_stopping"])
         torch.set_rng_state(state["random"])
         return int(state["step"])
+
+    def of_fold(self, number: int) -> "Checkpoints":
+        """The checkpoint of one of several folds, counted from 1; `delete` of the run's own removes it, too."""
+        return replace(self, folder=self.folder / f"fold-{number}")
 
     def delete(self) -> None:
         """Removes the run's folder."""

@@ -1,7 +1,7 @@
 """Stops training when validation queries rank no better, and returns to the epoch that ranked them best."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,11 +9,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
-from clickstream.training.asking import may_go_on
-from clickstream.training.data.dataset import Dataset
+from clickstream.training.data.examples import Example
 from clickstream.training.encoder.encoder import embed
 from clickstream.training.learning.adaptation import learnable
-from clickstream.training.measuring import metrics
+from clickstream.training.measuring.ranking import mean, score
 
 
 @dataclass(slots=True)
@@ -64,18 +63,13 @@ class EarlyStopping:
             setattr(self, name, value)
 
 
-def validation_score(encoder: SentenceTransformer, dataset: Dataset, tick: Callable[[], None]) -> float:
+def validation_score(
+    encoder: SentenceTransformer, examples: Sequence[Example], texts: Sequence[str], tick: Callable[[], None]
+) -> float:
     """Mean nDCG@10 of the validation queries over the texts that were shown for any of them.
 
     The gate ranks every known text instead; here that would encode the whole catalogue after every epoch.
     """
-    candidates = sorted({text for example in dataset.validation for text in example.gains})
-    items = embed(encoder, "item", [dataset.texts[text] for text in candidates], tick)
-    queries = embed(encoder, "query", [example.query for example in dataset.validation], tick)
-    may_go_on()
-    best = torch.topk(queries @ items.T, min(metrics.CUTOFF, len(candidates)), dim=1).indices.tolist()
-    scores = [
-        metrics.ndcg([candidates[place] for place in ranking], example.gains)
-        for example, ranking in zip(dataset.validation, best, strict=True)
-    ]
-    return math.fsum(scores) / len(scores)
+    candidates = sorted({text for example in examples for text in example.gains})
+    items = embed(encoder, "item", [texts[text] for text in candidates], tick)
+    return mean(score(encoder, examples, items, tick, candidates)).ndcg_at_10

@@ -1,13 +1,14 @@
 """The optimizer's loop; reads from top to bottom."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from clickstream.domain.runs import FineTuningSettings
-from clickstream.training.data.dataset import Dataset
+from clickstream.training.data.folds import Fold
 from clickstream.training.encoder.encoder import embed, with_prompt
 from clickstream.training.learning.adaptation import adapt, merge, rate_groups
 from clickstream.training.learning.checkpoint import Checkpoints
@@ -28,14 +29,28 @@ MAX_GRADIENT_NORM = 1.0
 STEPS_PER_CHECKPOINT = 10
 
 
+class Span(NamedTuple):
+    """The number of the first step of a fold, from 0, and the number of steps of the whole run."""
+
+    first: int
+    run_steps: int
+
+
+def step_count_of(fold: Fold, settings: FineTuningSettings) -> int:
+    """The optimizer steps of a fold."""
+    return settings.epochs * Steps(fold.training, (), settings.batch_queries, settings.seed).per_epoch
+
+
 def train(
     encoder: SentenceTransformer,
-    dataset: Dataset,
+    fold: Fold,
+    texts: Sequence[str],
     base_items: Tensor,
     settings: FineTuningSettings,
     checkpoints: Checkpoints,
     progress: Progress,
     group: Group = ALONE,
+    span: Span | None = None,
 ) -> None:
     """Trains from the last checkpoint, or from the base model, to the end.
 
@@ -43,18 +58,20 @@ def train(
 
     Args:
         encoder: The base model; trained in place.
-        dataset: The model learns from its training queries, and stops by its validation queries.
-        base_items: The base model's unit vectors of `dataset.texts`, [N, D].
+        fold: The model learns from its training queries, and stops by its validation queries.
+        texts: `Dataset.texts`.
+        base_items: The base model's unit vectors of `texts`, [N, D].
         settings: How to train.
         checkpoints: Where the run continues from, and saves its state.
         progress: Is given every step and epoch. What it raises passes through.
         group: The processes that encode; this one leads.
+        span: The place of this training's steps among those of the run; None: there are no others.
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the base model cannot be adapted as the settings say.
         Canceled: The run is canceled.
     """
-    examples = dataset.training
+    examples = fold.training
     base_queries = embed(encoder, "query", [example.query for example in examples], progress.tick)
     steps = Steps(examples, near_equal_queries(base_queries), settings.batch_queries, settings.seed)
     step_count = settings.epochs * steps.per_epoch
@@ -63,7 +80,10 @@ def train(
     optimizer = torch.optim.AdamW(rate_groups(encoder), weight_decay=WEIGHT_DECAY, fused=True)
     stopping = EarlyStopping(settings.early_stopping_patience)
     first = checkpoints.load(encoder, optimizer, stopping)
-    progress.start_training(first, step_count)
+    span = span or Span(0, step_count)
+    # A fold that ended before the run was killed has nothing to report; its points in the curve stay.
+    if first < step_count or span.first + step_count == span.run_steps:
+        progress.start_training(span.first + first, span.run_steps)
     # In a group nothing may stop a step half-way, as the others would wait; between steps it can be canceled.
     tick = progress.tick if group.size == 1 else lambda: None
 
@@ -72,17 +92,17 @@ def train(
             break
         step = steps.make(number)
         loss_of = _loss_of(step, base_queries[step.queries] @ base_items[step.items].T, settings)
-        texts = [with_prompt(encoder, "query", examples[query].query) for query in step.queries]
-        texts += [with_prompt(encoder, "item", dataset.texts[item]) for item in step.items]
+        step_texts = [with_prompt(encoder, "query", examples[query].query) for query in step.queries]
+        step_texts += [with_prompt(encoder, "item", texts[item]) for item in step.items]
         optimizer.zero_grad()
-        loss = backward(encoder, texts, loss_of, tick, group)
+        loss = backward(encoder, step_texts, loss_of, tick, group)
         learning_rate = settings.learning_rate * schedule(number, step_count)
         _update(optimizer, learning_rate)
         done = number + 1
         # Before the checkpoint: points beyond it are dropped and recorded again, so no step is missing.
         progress.after_step(loss, learning_rate, len(step.queries))
         if stopping.patience and done % steps.per_epoch == 0:
-            stopping.after_epoch(validation_score(encoder, dataset, progress.tick), encoder)
+            stopping.after_epoch(validation_score(encoder, fold.validation, texts, progress.tick), encoder)
             progress.report_metrics(stopping.metrics())
         if done % STEPS_PER_CHECKPOINT == 0 or done == step_count or stopping.is_due:
             checkpoints.save(encoder, optimizer, stopping, done)

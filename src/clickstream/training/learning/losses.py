@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clickstream.training.data.dataset import Evidence
+from clickstream.training.data.examples import Evidence
 
 # Exponent of the targets in `graded_contrastive`: acts by chance are many and weak, and otherwise are half of the loss.
 SHARPNESS = 2.0

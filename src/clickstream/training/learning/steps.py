@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clickstream.training.asking import may_go_on
-from clickstream.training.data.dataset import Example
+from clickstream.training.data.examples import Example
 from clickstream.training.learning.losses import LEAST_LOOKS, StepLabels, labels_of
 
 # Shown items of a query that enter a step: the best half by target, the rest drawn by looks in every epoch.

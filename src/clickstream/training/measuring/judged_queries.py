@@ -7,7 +7,8 @@ from clickstream.domain.evaluations import JudgedEvaluation
 from clickstream.domain.judgements import JudgedQuery, packed
 from clickstream.domain.query_split import normalised
 from clickstream.training.asking import may_go_on
-from clickstream.training.data.dataset import Dataset, Example
+from clickstream.training.data.dataset import Dataset
+from clickstream.training.data.examples import Example
 from clickstream.training.measuring.ranking import QueryScores, compare_scores
 
 
@@ -50,7 +51,7 @@ def judged_set(judged: Sequence[JudgedQuery], dataset: Dataset, rows: Mapping[st
                 unknown += 1
             else:
                 example.gains[row] = max(2.0**grade - 1.0, example.gains.get(row, 0.0))
-    used = {normalised(example.query) for example in [*dataset.training, *dataset.validation]}
+    used = dataset.used_queries
     measured = {key: example for key, example in pooled.items() if any(example.gains.values())}
     return JudgedSet(
         judgements_sha256=packed(judged)[0],

@@ -60,7 +60,7 @@ def recall(ranking: Sequence[int], gains: Mapping[int, float], cutoff: int = CUT
 def bootstrap_intervals(differences: ArrayLike, seed: int) -> NDArray[np.float64]:
     """95 % expanded percentile intervals of the means of paired differences, new minus base.
 
-    Queries are drawn with replacement, `RESAMPLES` times; all metrics share each draw. Source: Efron and
+    Queries are drawn with replacement (`_resampled_means`); all metrics share each draw. Source: Efron and
     Tibshirani, "An Introduction to the Bootstrap", 1993; for retrieval, Sakai, "Evaluating evaluation metrics
     based on the bootstrap", SIGIR 2006; for the expansion, see `_tail`.
 
@@ -72,6 +72,46 @@ def bootstrap_intervals(differences: ArrayLike, seed: int) -> NDArray[np.float64
         Lower and upper bounds, [2, M].
     """
     values = np.asarray(differences, dtype=np.float64)
+    tail = _tail(len(values))
+    bounds: NDArray[np.float64] = np.quantile(_resampled_means(values, seed), [tail, 1 - tail], axis=0)
+    return bounds
+
+
+def bootstrap_weighted_gain(
+    gains: NDArray[np.float64], shares: tuple[float, float], seed: int, error: float = 0.05
+) -> tuple[float, float, float]:
+    """Mean and interval of a sum over two groups of queries: each group's mean gain times its share.
+
+    A query that is in both groups is drawn for both at once, as its two gains go together. The interval is that of
+    `bootstrap_intervals`, for another chance of error.
+
+    Args:
+        gains: One row per query, one column per group, [Q, 2]; NaN where a query is not in the group. A group with a
+            share above 0 has a query.
+        shares: The weight of each group.
+        seed: Seeds the draws.
+        error: How often the true mean may lie outside of the interval.
+
+    Returns:
+        The sum, and the lower and upper end of its interval.
+    """
+    present = ~np.isnan(gains)
+    columns = np.hstack([np.where(present, gains, 0.0), present.astype(np.float64)])
+
+    def weighted(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        # A draw without any query of a group says nothing about that group.
+        means = np.divide(sums[:, :2], sums[:, 2:], out=np.zeros((len(sums), 2)), where=sums[:, 2:] > 0)
+        whole: NDArray[np.float64] = means @ np.asarray(shares)
+        return whole
+
+    count = int(present[:, np.asarray(shares) > 0].sum(axis=0).min())
+    tail = _tail(count, error)
+    lower, upper = np.quantile(weighted(_resampled_means(columns, seed)), [tail, 1 - tail])
+    return float(weighted(columns.mean(axis=0)[None, :])[0]), float(lower), float(upper)
+
+
+def _resampled_means(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """The column means of up to `RESAMPLES` resamples of the rows, drawn with replacement, [R, M]."""
     count = len(values)
     resamples = max(LEAST_RESAMPLES, min(RESAMPLES, MOST_DRAWS // count))
     at_once = max(1, DRAWS_AT_ONCE // count)
@@ -84,15 +124,13 @@ def bootstrap_intervals(differences: ArrayLike, seed: int) -> NDArray[np.float64
         drawn += np.arange(rows)[:, None] * count
         times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
         means[start : start + rows] = times @ values / count
-    tail = _tail(count)
-    bounds: NDArray[np.float64] = np.quantile(means, [tail, 1 - tail], axis=0)
-    return bounds
+    return means
 
 
-def _tail(count: int) -> float:
-    """The share of resampled means to leave out at each end, so that 95 % of intervals contain the true mean.
+def _tail(count: int, error: float = 0.05) -> float:
+    """The share of resampled means to leave out at each end, so that a share `error` of intervals misses the true mean.
 
-        tail = Phi(-sqrt(n / (n - 1)) * t),  t = the 97.5 % quantile of Student's t with n - 1 degrees of freedom
+        tail = Phi(-sqrt(n / (n - 1)) * t),  t = the 1 - error / 2 quantile of Student's t with n - 1 degrees of freedom
 
     With 2.5 % at each end, one in ten intervals of ten normal differences would miss. Source: Hesterberg,
     "What teachers should know about the bootstrap", The American Statistician 2015, section 3.1; t by the
@@ -101,7 +139,7 @@ def _tail(count: int) -> float:
     if count == 1:
         return 0.0
     free = count - 1
-    z = NormalDist().inv_cdf(0.975)
+    z = NormalDist().inv_cdf(1 - error / 2)
     t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
     t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
     return NormalDist().cdf(-math.sqrt(count / free) * t)

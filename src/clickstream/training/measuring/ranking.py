@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clickstream.domain.evaluations import Comparison, Gain, Metrics
 from clickstream.training.asking import may_go_on
-from clickstream.training.data.dataset import Dataset, Example
+from clickstream.training.data.examples import Example
 from clickstream.training.encoder.encoder import embed
 from clickstream.training.measuring import metrics
 
@@ -27,23 +27,21 @@ class QueryScores(NamedTuple):
     recall_at_100: float
 
 
-def evaluate(
-    encoder: SentenceTransformer, dataset: Dataset, items: Tensor, tick: Callable[[], None]
-) -> list[QueryScores]:
-    """Scores the held-out queries of a dataset, as `score` does."""
-    return score(encoder, dataset.held_out, items, tick)
-
-
 def score(
-    encoder: SentenceTransformer, examples: Sequence[Example], items: Tensor, tick: Callable[[], None]
+    encoder: SentenceTransformer,
+    examples: Sequence[Example],
+    items: Tensor,
+    tick: Callable[[], None],
+    candidates: Sequence[int] | None = None,
 ) -> list[QueryScores]:
-    """Ranks every known text for every query by cosine, and scores it by the example's gains.
+    """Ranks the candidates for every query by cosine, and scores the ranking by the example's gains.
 
     Args:
         encoder: Encodes the queries.
         examples: The queries to score, each with the gains of its texts.
-        items: The same encoder's unit vectors of `Dataset.texts`, [N, D].
+        items: The same encoder's unit vectors of the candidates, [N, D].
         tick: Called after every encoded chunk; what it raises passes through.
+        candidates: The index into `Dataset.texts` of each row of `items`, [N]; None: all texts in order.
     """
     queries = embed(encoder, "query", [example.query for example in examples], tick)
     scores = []
@@ -51,6 +49,8 @@ def score(
         may_go_on()
         cosines = queries[start : start + QUERIES_AT_ONCE] @ items.T
         best = torch.topk(cosines, min(metrics.DEEP_CUTOFF, len(items)), dim=1).indices.tolist()
+        if candidates is not None:
+            best = [[candidates[place] for place in ranking] for ranking in best]
         for example, ranking in zip(examples[start : start + QUERIES_AT_ONCE], best, strict=True):
             scores.append(
                 QueryScores(

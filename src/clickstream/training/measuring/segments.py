@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from clickstream.domain.evaluations import Segment
-from clickstream.training.data.dataset import Dataset, Example
+from clickstream.training.data.examples import Example
+from clickstream.training.data.folds import Fold
 from clickstream.training.measuring.ranking import QueryScores, compare_scores
 
 # Highest count and name. Fixed, unlike quantiles of the log, so that the tables of two runs can be compared.
@@ -21,20 +22,25 @@ VALUES = {
 }
 
 
-def by_segment(dataset: Dataset, base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int) -> list[Segment]:
+def by_segment(
+    folds: Sequence[Fold], base: Sequence[QueryScores], new: Sequence[QueryScores], seed: int
+) -> list[Segment]:
     """Compares both models on each kind of held-out query; kinds without a query are left out.
 
     Args:
-        dataset: The dataset whose held-out queries were scored.
-        base: The base model's scores of `dataset.held_out`.
+        folds: Their held-out queries were scored, each by the model of its fold.
+        base: The base model's scores of the held-out queries, fold by fold.
         new: The new model's scores of them.
         seed: Seeds the intervals.
     """
-    trained = {item for example in dataset.training for item in example.evidence}
     places: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for place, example in enumerate(dataset.held_out):
-        for kind, value in _kinds(example, trained).items():
-            places[kind, value].append(place)
+    count = 0
+    for fold in folds:
+        trained = {item for example in fold.training for item in example.evidence}
+        for place, example in enumerate(fold.held_out, count):
+            for kind, value in _kinds(example, trained).items():
+                places[kind, value].append(place)
+        count += len(fold.held_out)
     return [
         Segment(kind, value, compare_scores([base[at] for at in found], [new[at] for at in found], seed))
         for kind, values in VALUES.items()

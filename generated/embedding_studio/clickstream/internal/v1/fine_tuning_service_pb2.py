@@ -29,7 +29,7 @@ from embedding_studio.clickstream.v1 import training_input_pb2 as embedding__stu
 from embedding_studio.clickstream.v1 import training_progress_pb2 as embedding__studio_dot_clickstream_dot_v1_dot_training__progress__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\nBembedding_studio/clickstream/internal/v1/fine_tuning_service.proto\x12(embedding_studio.clickstream.internal.v1\x1a:embedding_studio/clickstream/v1/fine_tuning_settings.proto\x1a\x32\x65mbedding_studio/clickstream/v1/judged_query.proto\x1a\x33\x65mbedding_studio/clickstream/v1/model_version.proto\x1a\x34\x65mbedding_studio/clickstream/v1/training_input.proto\x1a\x37\x65mbedding_studio/clickstream/v1/training_progress.proto\"\xa7\x01\n\x0f\x46ineTuneRequest\x12H\n\x05start\x18\x01 \x01(\x0b\x32\x37.embedding_studio.clickstream.internal.v1.FineTuneStartH\x00\x12?\n\x05input\x18\x02 \x01(\x0b\x32..embedding_studio.clickstream.v1.TrainingInputH\x00\x42\t\n\x07message\"\xac\x01\n\rFineTuneStart\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x45\n\x08settings\x18\x02 \x01(\x0b\x32\x33.embedding_studio.clickstream.v1.FineTuningSettings\x12\x44\n\x0ejudged_queries\x18\x03 \x03(\x0b\x32,.embedding_studio.clickstream.v1.JudgedQuery\"\xb7\x02\n\x10\x46ineTuneResponse\x12\x45\n\x08progress\x18\x01 \x01(\x0b\x32\x31.embedding_studio.clickstream.v1.TrainingProgressH\x00\x12\x46\n\rmodel_version\x18\x02 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersionH\x00\x12L\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x39.embedding_studio.clickstream.internal.v1.FineTuneFailureH\x00\x12;\n\x06points\x18\x03 \x03(\x0b\x32+.embedding_studio.clickstream.v1.CurvePointB\t\n\x07message\";\n\x0f\x46ineTuneFailure\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x17\n\x0fmay_be_repeated\x18\x02 \x01(\x08\x32\x9b\x01\n\x11\x46ineTuningService\x12\x85\x01\n\x08\x46ineTune\x12\x39.embedding_studio.clickstream.internal.v1.FineTuneRequest\x1a:.embedding_studio.clickstream.internal.v1.FineTuneResponse(\x01\x30\x01\x42\x9d\x01\n+com.embeddingstudio.clickstream.internal.v1P\x01Zlgithub.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/internal/v1;clickstreaminternalv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\nBembedding_studio/clickstream/internal/v1/fine_tuning_service.proto\x12(embedding_studio.clickstream.internal.v1\x1a:embedding_studio/clickstream/v1/fine_tuning_settings.proto\x1a\x32\x65mbedding_studio/clickstream/v1/judged_query.proto\x1a\x33\x65mbedding_studio/clickstream/v1/model_version.proto\x1a\x34\x65mbedding_studio/clickstream/v1/training_input.proto\x1a\x37\x65mbedding_studio/clickstream/v1/training_progress.proto\"\xa7\x01\n\x0f\x46ineTuneRequest\x12H\n\x05start\x18\x01 \x01(\x0b\x32\x37.embedding_studio.clickstream.internal.v1.FineTuneStartH\x00\x12?\n\x05input\x18\x02 \x01(\x0b\x32..embedding_studio.clickstream.v1.TrainingInputH\x00\x42\t\n\x07message\"\xc2\x01\n\rFineTuneStart\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x45\n\x08settings\x18\x02 \x01(\x0b\x32\x33.embedding_studio.clickstream.v1.FineTuningSettings\x12\x44\n\x0ejudged_queries\x18\x03 \x03(\x0b\x32,.embedding_studio.clickstream.v1.JudgedQuery\x12\x14\n\x0c\x65\x61rlier_runs\x18\x04 \x01(\x05\"\xb7\x02\n\x10\x46ineTuneResponse\x12\x45\n\x08progress\x18\x01 \x01(\x0b\x32\x31.embedding_studio.clickstream.v1.TrainingProgressH\x00\x12\x46\n\rmodel_version\x18\x02 \x01(\x0b\x32-.embedding_studio.clickstream.v1.ModelVersionH\x00\x12L\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x39.embedding_studio.clickstream.internal.v1.FineTuneFailureH\x00\x12;\n\x06points\x18\x03 \x03(\x0b\x32+.embedding_studio.clickstream.v1.CurvePointB\t\n\x07message\";\n\x0f\x46ineTuneFailure\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x17\n\x0fmay_be_repeated\x18\x02 \x01(\x08\x32\x9b\x01\n\x11\x46ineTuningService\x12\x85\x01\n\x08\x46ineTune\x12\x39.embedding_studio.clickstream.internal.v1.FineTuneRequest\x1a:.embedding_studio.clickstream.internal.v1.FineTuneResponse(\x01\x30\x01\x42\x9d\x01\n+com.embeddingstudio.clickstream.internal.v1P\x01Zlgithub.com/embeddingstudio/clickstream/gen/go/embedding_studio/clickstream/internal/v1;clickstreaminternalv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,11 +40,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINETUNEREQUEST']._serialized_start=389
   _globals['_FINETUNEREQUEST']._serialized_end=556
   _globals['_FINETUNESTART']._serialized_start=559
-  _globals['_FINETUNESTART']._serialized_end=731
-  _globals['_FINETUNERESPONSE']._serialized_start=734
-  _globals['_FINETUNERESPONSE']._serialized_end=1045
-  _globals['_FINETUNEFAILURE']._serialized_start=1047
-  _globals['_FINETUNEFAILURE']._serialized_end=1106
-  _globals['_FINETUNINGSERVICE']._serialized_start=1109
-  _globals['_FINETUNINGSERVICE']._serialized_end=1264
+  _globals['_FINETUNESTART']._serialized_end=753
+  _globals['_FINETUNERESPONSE']._serialized_start=756
+  _globals['_FINETUNERESPONSE']._serialized_end=1067
+  _globals['_FINETUNEFAILURE']._serialized_start=1069
+  _globals['_FINETUNEFAILURE']._serialized_end=1128
+  _globals['_FINETUNINGSERVICE']._serialized_start=1131
+  _globals['_FINETUNINGSERVICE']._serialized_end=1286
 # @@protoc_insertion_point(module_scope)

@@ -20,14 +20,16 @@ class FineTuneRequest(_message.Message):
     def __init__(self, start: _Optional[_Union[FineTuneStart, _Mapping]] = ..., input: _Optional[_Union[_training_input_pb2.TrainingInput, _Mapping]] = ...) -> None: ...
 
 class FineTuneStart(_message.Message):
-    __slots__ = ("run_id", "settings", "judged_queries")
+    __slots__ = ("run_id", "settings", "judged_queries", "earlier_runs")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     JUDGED_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_RUNS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     settings: _fine_tuning_settings_pb2.FineTuningSettings
     judged_queries: _containers.RepeatedCompositeFieldContainer[_judged_query_pb2.JudgedQuery]
-    def __init__(self, run_id: _Optional[str] = ..., settings: _Optional[_Union[_fine_tuning_settings_pb2.FineTuningSettings, _Mapping]] = ..., judged_queries: _Optional[_Iterable[_Union[_judged_query_pb2.JudgedQuery, _Mapping]]] = ...) -> None: ...
+    earlier_runs: int
+    def __init__(self, run_id: _Optional[str] = ..., settings: _Optional[_Union[_fine_tuning_settings_pb2.FineTuningSettings, _Mapping]] = ..., judged_queries: _Optional[_Iterable[_Union[_judged_query_pb2.JudgedQuery, _Mapping]]] = ..., earlier_runs: _Optional[int] = ...) -> None: ...
 
 class FineTuneResponse(_message.Message):
     __slots__ = ("progress", "model_version", "failure", "points")
