@@ -38,6 +38,7 @@ class Progress:
         self._curve = curve
         self._now = TrainingProgress(Phase.RECEIVING_INPUTS)
         self._reported_at = -math.inf
+        self._input_count = 0
         self._losses: list[float] = []
         self._first_step = 0
         self._queries = 0
@@ -53,7 +54,7 @@ class Progress:
     def count_inputs(self, inputs: Iterable[TrainingInput]) -> Iterator[TrainingInput]:
         """Passes the inputs through, and reports how many have come. Raises Canceled."""
         for training_input in inputs:
-            self._now = replace(self._now, input_count=self._now.input_count + 1)
+            self._input_count += 1
             self.tick()
             yield training_input
         self._send()
@@ -114,4 +115,5 @@ class Progress:
     def _send(self, points: tuple[CurvePoint, ...] = ()) -> None:
         self._reported_at = time.monotonic()
         self._losses.clear()
+        self._now = replace(self._now, input_count=self._input_count)
         self._report(replace(self._now, points=points or (self._curve.take() if self._curve else ())))

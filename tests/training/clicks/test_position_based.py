@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from support.plain_click_models import plain_attention
 from support.simulated_log import LoggedSession, Showing, counted, has_act, sessions
 
-from clickstream.training.clicks import position_based
+from clickstream.training.clicks import em_blocks, position_based
 from clickstream.training.clicks.click_log import Counts
 from clickstream.training.clicks.position_based import Attention
 from clickstream.training.clicks.position_based import learn_attention as learn
+from clickstream.training.progress import Canceled
 
 
 def learn_attention(log: Counts) -> Attention:
@@ -79,3 +81,39 @@ def test_attraction_orders_items_of_a_query_by_their_true_attraction() -> None:
 def test_a_log_without_acts_teaches_nothing(log: Counts) -> None:
     """The decay stays within its bounds, and nothing is divided by 0."""
     assert 0 <= learn_attention(log).decay <= 3
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_r18_blocks_of_arrays_learn_what_plain_loops_learn(shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R18: over several blocks, decay and estimated sessions are those of the formulas in plain loops, to 1e-9."""
+    monkeypatch.setattr(position_based, "FIRST_DECAYS", (1.0,))
+    monkeypatch.setattr(position_based, "MAX_ROUNDS", 12)
+    monkeypatch.setattr(em_blocks, "BLOCK_CELLS", 40)
+    seen, _ = sessions(lambda place: 1 / (place + 1), queries=12, per_query=9, shuffled=shuffled)
+    log = counted(seen)
+    assert len(em_blocks.blocks_of(log)) > 2
+    attention = learn_attention(log)
+    decay, estimated = plain_attention(seen, 1.0, 12)
+    _, first = np.unique(log.pairs.query, return_index=True)
+    assert attention.decay == pytest.approx(decay, abs=1e-9)
+    assert attention.per_logged[first] * log.sessions == pytest.approx(
+        [estimated[q] for q in sorted(estimated)], rel=1e-9
+    )
+
+
+def test_a_run_is_asked_whether_it_may_go_on_with_every_block_of_every_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EM ends at once when the run is canceled, in any round; a block takes milliseconds."""
+    monkeypatch.setattr(em_blocks, "BLOCK_CELLS", 100)
+    log = counted(sessions(lambda place: 1 / (place + 1))[0])
+    blocks, asked = len(em_blocks.blocks_of(log)), 0
+
+    def tick() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3 * blocks + 2:
+            raise Canceled
+
+    with pytest.raises(Canceled):
+        learn(log, tick)
+    assert blocks > 3
+    assert asked == 3 * blocks + 2

@@ -10,6 +10,7 @@ from clickstream.domain.query_split import is_held_out, is_validation, normalise
 from clickstream.domain.training_inputs import TrainingInput
 from clickstream.training.data.dataset import read_dataset
 from clickstream.training.data.examples import Example
+from clickstream.training.progress import Canceled
 
 SETTINGS = tiny_settings("unused")
 
@@ -290,3 +291,22 @@ def test_r16_a_run_that_cannot_train_is_refused_with_the_reason(
         read_dataset(inputs, tiny_settings("unused", **changes))
     assert caught.value.reason == "TRAINING_IMPOSSIBLE"
     assert words in caught.value.message
+
+
+def test_a_canceled_run_ends_while_its_labels_are_made() -> None:
+    """After the last input is read, a run that is canceled ends before its dataset is made, at its next question."""
+
+    def canceled() -> None:
+        raise Canceled
+
+    with pytest.raises(Canceled):
+        read_dataset(shop_log(1), SETTINGS, canceled)
+
+
+def test_values_that_are_equal_and_not_the_same_keep_their_texts() -> None:
+    """1, 1.0 and True are equal keys; a flag has no text, and a list as a value is allowed."""
+    shown = [(f"i{place}", 1.0, {"title": value}) for place, value in enumerate([1, True, ["a", "b"], None, "one"])]
+    dataset = read_dataset(enough(training_input("zebra", shown)), SETTINGS)
+    assert dataset.texts[:3] == ["1", "a, b", "one"]
+    [zebra] = [each for each in dataset.training + dataset.held_out if each.query == "zebra"]
+    assert zebra.evidence.keys() == {0, 1, 2}

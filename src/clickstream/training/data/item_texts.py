@@ -40,19 +40,18 @@ class ItemTexts:
         self._texts += [""] * len(new_ids)
         self._hashes.extend([0] * len(new_ids))
         self._id_hashes.extend(map(_hash, new_ids))
+        of_ids = np.array(self._id_hashes, np.uint64)[items]
+        rendered = self._render(metas)
+        if rendered == list(map(self._texts.__getitem__, items)):  # most texts are those of before
+            return of_ids, np.array(self._hashes, np.uint64)[items]
         texts, hashes = self._texts, self._hashes
         found = array("Q")
-        for item, text in zip(items, self._render(metas), strict=True):
-            if not text:
-                found.append(0)
-                continue
-            if texts[item] is not text:
-                if texts[item] != text:
-                    hashes[item] = _hash(text)
-                texts[item] = text
-            found.append(hashes[item])
-        # Copies: an array that lends its memory cannot grow.
-        return np.array(self._id_hashes, np.uint64)[items], np.array(found, np.uint64)
+        for item, text in zip(items, rendered, strict=True):
+            if text and texts[item] != text:
+                texts[item], hashes[item] = text, _hash(text)
+            found.append(hashes[item] if text else 0)
+        # A copy: an array that lends its memory cannot grow.
+        return of_ids, np.array(found, np.uint64)
 
     def distinct(self) -> tuple[list[str], NDArray[np.int64]]:
         """The distinct texts, and the index into them of each item; -1 for an item without text."""
@@ -72,19 +71,17 @@ class ItemTexts:
             keys = [tuple([meta.get(name) for name in names]) for meta in metas]
         else:
             return [render(meta) for meta in metas]
-        texts: list[str] = []
-        for key, meta in zip(keys, metas, strict=True):
-            try:
-                text = rendered.get(key)
-            except TypeError:  # a list or an object, which cannot be a key
-                texts.append(render(meta))
-                continue
+        try:
+            texts: list[Any] = list(map(rendered.get, keys))
+        except TypeError:  # a list or an object, which cannot be a key
+            return [render(meta) for meta in metas]
+        for place, text in enumerate(texts):
             if text is None:
-                text = render(meta)
+                key = keys[place]
+                texts[place] = rendered.get(key) or render(metas[place])
                 # Only strings: 1, 1.0 and True are the same key, and different texts.
                 if all(isinstance(part, str) or part is None for part in (key if isinstance(key, tuple) else (key,))):
-                    rendered[key] = text
-            texts.append(text)
+                    rendered[key] = texts[place]
         return texts
 
 

@@ -1,10 +1,11 @@
 """Pools the sessions by query, item and position while the inputs are read."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class SessionPool:
     input_count: int = 0
     inputs_without_text: int = 0
     inputs_outside_time: int = 0
-    items: dict[str, int] = field(default_factory=dict)
+    items: defaultdict[str, int] = field(default_factory=lambda: defaultdict(count().__next__))
     queries: dict[str, int] = field(default_factory=dict)
     spelled: list[str] = field(default_factory=list)
     logs: dict[int, ClickLog] = field(default_factory=lambda: {0: ClickLog()})
@@ -80,9 +81,9 @@ class SessionPool:
         self.batch_ids.update(dict.fromkeys(each.batch_id for each in inputs))
         self.policy_versions.update(dict.fromkeys(each.policy_version for each in inputs))
         results = [result for each in inputs for result in each.results]
-        known, items = len(self.items), self.items
-        item = [items.setdefault(result.object_id, len(items)) for result in results]
-        new_ids = list(islice(reversed(items), len(items) - known))[::-1]
+        known = len(self.items)
+        item = list(map(self.items.__getitem__, [result.object_id for result in results]))
+        new_ids = list(islice(reversed(self.items), len(self.items) - known))[::-1]
         ids, texts = self.texts.hashes(new_ids, item, [result.meta for result in results])
         length = np.array([len(each.results) for each in inputs], np.int64)
         grade = np.array([result.grade for result in results], np.float64)
