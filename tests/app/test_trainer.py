@@ -38,5 +38,5 @@ def test_r17_base_is_the_trainers_own_base_model(
     settings = Settings(data_dir=tmp_path, base_model=configured)
     servicer = module.fine_tuning(settings, module.default_settings(settings))
     wanted = replace(training_run().settings, base_model=asked)
-    servicer._train("run-1", wanted, iter(()), [], report=lambda _: None, is_canceled=lambda: False)
+    servicer._train("run-1", wanted, iter(()), [], 0, report=lambda _: None, is_canceled=lambda: False)
     assert [each.base_model for each in started] == [base_model]

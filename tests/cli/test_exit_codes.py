@@ -28,7 +28,7 @@ from clickstream.cli.exit_codes import ExitCode
 from clickstream.client import calls
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "exit-codes.md"
-SERVERS = {"serve", "trainer", "worker", "demo", "token new"}
+SERVERS = {"serve", "trainer", "worker", "demo", "token new", "backup", "restore-backup"}
 
 
 class Refusing(batch_service_pb2_grpc.BatchServiceServicer):

@@ -66,7 +66,7 @@ def with_trainer(train: Callable[..., Any], use: Callable[[FineTuningClient], An
 async def failure_of(client: FineTuningClient, run_id: str, inputs: AsyncIterator[TrainingInput]) -> Exception:
     """What ends a training."""
     with pytest.raises((FailedPrecondition, Unavailable)) as caught:
-        async for _ in client.fine_tune(run_id, SETTINGS, inputs, []):
+        async for _ in client.fine_tune(run_id, SETTINGS, inputs, [], 0):
             pass
     error: Exception = caught.value
     return error
@@ -99,7 +99,7 @@ def test_a_waiting_run_says_what_it_waits_for() -> None:
     async def use(client: FineTuningClient) -> None:
         first = asyncio.create_task(failure_of(client, "run-1", listed([])))
         await asyncio.sleep(0.1)
-        second = client.fine_tune("run-2", SETTINGS, listed([]), [])
+        second = client.fine_tune("run-2", SETTINGS, listed([]), [], 0)
         report: Any = await anext(second)
         assert report.phase is Phase.WAITING
         assert report.waits_for == "the trainer, which is at run run-1"

@@ -8,7 +8,7 @@ from typing import Any
 from embedding_studio.clickstream.v1 import batch_service_pb2, clickstream_service_pb2, session_pb2
 from google.protobuf.struct_pb2 import Struct
 
-from clickstream.domain.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment
+from clickstream.domain.evaluations import Comparison, Evaluation, Gain, JudgedEvaluation, Metrics, Segment, StepScale
 from clickstream.domain.model_versions import DataCounts, ModelVersion
 from clickstream.domain.query_split import is_held_out
 from clickstream.domain.runs import FineTuningSettings, RunState, TrainingRun
@@ -150,6 +150,13 @@ def evaluation() -> Evaluation:
         recall_at_100_gain=whole.recall_at_100_gain,
         segments=(Segment("words", "2", comparison(15)), Segment("words", "3 to 4", comparison(5))),
         judged=JudgedEvaluation("f00d", comparison(30), comparison(40), 3, 17),
+        repeated=comparison(25),
+        weighted_gain=Gain(0.2, 0.15, 0.25),
+        repeated_share=0.75,
+        repeated_share_basis="earlier_half",
+        folds=1,
+        step_scale=0.5,
+        step_scales=(StepScale(0.0, 0.3, 0.3), StepScale(0.5, 0.5, 0.5)),
     )
 
 

@@ -13,7 +13,8 @@ from support.tiny_encoder import HIDDEN
 from clickstream.domain.judgements import JudgedQuery
 from clickstream.domain.runs import FineTuningSettings
 from clickstream.training.asking import asking, may_go_on
-from clickstream.training.data.dataset import Dataset, Example
+from clickstream.training.data.dataset import Dataset
+from clickstream.training.data.examples import Example
 from clickstream.training.encoder import encoder as encoder_module
 from clickstream.training.encoder.encoder import load_encoder, token_counts
 from clickstream.training.learning.steps import near_equal_queries
@@ -49,8 +50,7 @@ def finding_near_queries(_: Path) -> None:
 def pooling_judgements(_: Path) -> None:
     """Pools judged queries."""
     empty = Dataset.__new__(Dataset)
-    for name in ("training", "validation"):
-        object.__setattr__(empty, name, [])
+    object.__setattr__(empty, "folds", [])
     judged_set([JudgedQuery(f"query {number}", {"a": 1}) for number in range(5)], empty, {"a": 0})
 
 

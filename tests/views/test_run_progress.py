@@ -118,7 +118,7 @@ def test_every_figure_of_an_evaluation_is_shown() -> None:
         console.print(table)
     text = console.export_text()
     for name, values in asdict(model_version().evaluation).items():
-        assert name in text
+        assert name in text or name.replace("_", " ") in text
         for value in values.values() if isinstance(values, dict) else [values]:
             if isinstance(value, float):
                 assert f"{value:.4f}" in text

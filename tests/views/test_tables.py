@@ -16,7 +16,7 @@ from support.builders import NOW, SECOND, model_version, push, session_drafts, s
 from support.servers import Clock, InProcessServer
 
 from clickstream.cli.commands import main
-from clickstream.client import admin
+from clickstream.client import stored_reads
 from clickstream.domain.improvement import ImprovementState, TaskOutcome
 from clickstream.domain.promotions import PromotionOrder
 from clickstream.domain.runs import RunState
@@ -170,7 +170,7 @@ def test_a_limit_says_that_there_is_more(run: Callable[..., Result]) -> None:
 
 def test_a_limit_beyond_a_page_reads_several(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are read until there are enough rows, or no more."""
-    monkeypatch.setattr(admin, "PAGE", 2)
+    monkeypatch.setattr(stored_reads, "PAGE", 2)
     assert [row[0] for row in rows(run("queue", "--all", "--limit", "4"))] == ["s-1", "s-2", "s-3", "s-4"]
     assert len(rows(run("queue", "--all", "--limit", "100"))) == 5
     assert len(run("queue", "--all", "--limit", "3", "--json").output.splitlines()) == 3
