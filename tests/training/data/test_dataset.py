@@ -308,5 +308,5 @@ def test_values_that_are_equal_and_not_the_same_keep_their_texts() -> None:
     shown = [(f"i{place}", 1.0, {"title": value}) for place, value in enumerate([1, True, ["a", "b"], None, "one"])]
     dataset = read_dataset(enough(training_input("zebra", shown)), SETTINGS)
     assert dataset.texts[:3] == ["1", "a, b", "one"]
-    [zebra] = [each for each in dataset.training + dataset.held_out if each.query == "zebra"]
+    [zebra] = [each for each in dataset.folds[0].training + dataset.folds[0].held_out if each.query == "zebra"]
     assert zebra.evidence.keys() == {0, 1, 2}
