@@ -17,7 +17,7 @@ def test_r17_sessions_become_a_better_model(serve: Callable[..., ServeProcess], 
     with grpc.insecure_channel(server.address) as channel:
         sessions = play_searches(channel)
         batch_id = release(channel)
-        start_training(channel, batch_id, tiny_encoder, epochs=6)
+        start_training(channel, batch_id, tiny_encoder, epochs=6, folds=0)
         run = watch_to_the_end(channel)[-1]
         batch = BatchServiceStub(channel).GetBatch(batch_service_pb2.GetBatchRequest(batch_id=batch_id)).batch
 
@@ -52,8 +52,7 @@ def test_r16_a_trainer_of_its_own_makes_the_same_model(
     assert run.model_version.path.startswith(str(tmp_path / "trainer"))
     assert (Path(run.model_version.path) / "modules.json").exists()
     data, judged = run.model_version.data, run.model_version.evaluation.judged
-    # With folds every query trains, and every query is held out once.
-    assert judged.searched.query_count == data.training_queries == data.held_out_queries
-    assert judged.unsearched.query_count == 0
+    assert judged.searched.query_count == data.training_queries
+    assert judged.unsearched.query_count == data.held_out_queries
     assert judged.searched.new.ndcg_at_10 > judged.searched.base.ndcg_at_10
     assert judged.unknown_items == 1

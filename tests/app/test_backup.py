@@ -24,6 +24,7 @@ from clickstream.dao.mongo.identity import Reconnects
 from clickstream.dao.mongo.schema import prepare_schema
 from clickstream.dao.mongo.store import MongoDao
 from clickstream.domain.errors import StartError, Unavailable
+from clickstream.domain.signals import NoSignals
 
 pytestmark = pytest.mark.usefixtures("mongod_program")
 
@@ -100,8 +101,8 @@ def test_a_backup_is_of_one_moment(
     """Sessions with an event each, written all the while: a restored event has its session, and numbers are dense."""
     monkeypatch.setattr(snapshot_module, "PART_BYTES", 1)  # a part for each document
     reconnects, stop = Reconnects(), threading.Event()
-    with connect(mongo.uri, 20, reconnects) as client:
-        dao = MongoDao(client["clickstream"], reconnects)
+    with connect(mongo.uri, 20, NoSignals(), reconnects) as client:
+        dao = MongoDao(client["clickstream"], reconnects=reconnects)
 
         def write() -> None:
             for number in range(5_000):
@@ -177,8 +178,8 @@ def test_servers_of_the_old_store_refuse_the_restored_one(
 ) -> None:
     """R3: a process that served the store before its restore notices that it is another one."""
     reconnects = Reconnects()
-    with connect(mongo.uri, 5, reconnects) as client:
-        dao = MongoDao(client["clickstream"], reconnects)
+    with connect(mongo.uri, 5, NoSignals(), reconnects) as client:
+        dao = MongoDao(client["clickstream"], reconnects=reconnects)
         dao.ping()
         back_up(settings, tmp_path / "b.tar")
         mongo.stop()

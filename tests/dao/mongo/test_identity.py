@@ -33,7 +33,7 @@ def dao(mongo: EmbeddedMongo) -> Iterator[MongoDao]:
     reconnects = Reconnects()
     with connect(mongo.uri, 3, NoSignals(), reconnects) as client:
         prepare_schema(client["clickstream"])
-        dao = MongoDao(client["clickstream"], reconnects)
+        dao = MongoDao(client["clickstream"], reconnects=reconnects)
         dao.ping()
         dao.sessions.append(session_drafts(3, "early"))
         yield dao
