@@ -21,6 +21,7 @@ from google.protobuf.any_pb2 import Any as PackedAny
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
+from support.certificates import Authority
 from support.processes import take_ctrl_c
 
 from clickstream.cli.commands import main
@@ -112,6 +113,14 @@ def test_a_server_that_is_away_is_code_4(monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.exit_code == ExitCode.SERVER_AWAY
     assert result.stderr.startswith("clickstream: UNAVAILABLE: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_wrong_credentials_are_wrong_use(refusing: tuple[Refusing, str], tmp_path: Path) -> None:
+    """TLS to a port of plain text is UNAVAILABLE to gRPC, but no repetition mends it: 2, not 4."""
+    authority = Authority(tmp_path)
+    result = CliRunner().invoke(main, ["batches", "--address", refusing[1], "--tls-ca", str(authority.file)])
+    assert "plain text" in result.output
+    assert result.exit_code == ExitCode.WRONG_USE
 
 
 def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,3 +100,11 @@ def test_a_defect_of_the_trainer_is_no_absence() -> None:
     """A defect of the trainer is not UNAVAILABLE, so that the call is not repeated."""
     error = failed(defect_status())
     assert raised(error) is error
+
+
+def test_a_pause_below_a_millisecond_is_a_pause() -> None:
+    """A caller that is asked to wait for less than RetryInfo shows waits for a millisecond, not for nothing."""
+    error = failed(grpc_status(domain.ResourceExhausted(Reason.WRITE_QUEUE_FULL, "too fast", 0.0004, "caller")))
+    retry = detail_of(error, error_details_pb2.RetryInfo)
+    assert retry is not None
+    assert retry.retry_delay.ToMilliseconds() == 1

@@ -75,6 +75,14 @@ _TROUBLES = {
     "(--tls-cert)",
 }
 """A part of gRPC's words → what it means."""
+_WRONG_CREDENTIALS = (
+    "Hostname Verification Check failed",
+    "CERTIFICATE_VERIFY_FAILED",
+    "WRONG_VERSION_NUMBER",
+    "CERTIFICATE_REQUIRED",
+    "TLSV1_ALERT_UNKNOWN_CA",
+)
+"""gRPC's words for what no repetition mends: the options of the command are wrong, though the status is UNAVAILABLE."""
 _DEFECTS = {"INTERNAL", "UNKNOWN", "DATA_LOSS"}
 
 
@@ -146,6 +154,8 @@ def exit_code_of(error: "grpc.RpcError") -> ExitCode:
     from clickstream.client.calls import is_passing
     from clickstream.contract.details import reason_of
 
+    if any(sign in (error.details() or "") for sign in _WRONG_CREDENTIALS):
+        return ExitCode.WRONG_USE
     if is_passing(error):
         return ExitCode.SERVER_AWAY
     if error.code().name in _DEFECTS:

@@ -1,5 +1,6 @@
 """Domain errors to gRPC statuses with `google.rpc` details, and back."""
 
+import math
 from typing import NoReturn
 
 import grpc
@@ -59,7 +60,8 @@ def grpc_status(error: ClickstreamError) -> grpc.Status:
         details.append(error_details_pb2.QuotaFailure(violations=[violation]))
     if isinstance(error, ResourceExhausted | Unavailable) and error.retry_after > 0:
         delay = Duration()
-        delay.FromMilliseconds(int(error.retry_after * 1000))
+        # Rounded up: 0 would mean that there is nothing to wait for.
+        delay.FromMilliseconds(math.ceil(error.retry_after * 1000))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return _status(code, error.message, details)
 
