@@ -237,3 +237,52 @@ def test_numbered_objects_keep_their_number_as_id():
     assert isinstance(event_record, EventLine)
     assert query_record.hit_ids == ("7", "b")
     assert (event_record.object_id, event_record.ordinal) == ("7", None)
+
+
+def test_the_older_name_of_the_hits_is_read():
+    """Schemas before 1.0 call the shown ids `query_response_object_ids`; the newer name wins."""
+    older = {key: value for key, value in QUERY.items() if key != "query_response_hit_ids"}
+    assert only([json.dumps(older | {"query_response_object_ids": ["x", 7]}).encode()]).hit_ids == ("x", "7")
+    assert only([json.dumps(QUERY | {"query_response_object_ids": ["x"]}).encode()]).hit_ids == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("ordinal", "expected"),
+    [
+        (3, 3),
+        (3.0, 3),
+        ("3", 3),
+        ({"index": 3}, 3),
+        (0, 0),
+        (2.5, None),
+        (-1, None),
+        (True, None),
+        ({"x": 3}, None),
+        (10**400, None),
+        ("9" * 400, None),
+        (1_000_001, None),
+        ([3], None),
+        (None, None),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_an_ordinal_is_read_in_every_form(ordinal, expected):
+    """A number, its digits, or `{"index": n}` as in schemas 1.0 to 1.2; what is no position is none."""
+    attributes = CLICK["event_attributes"] | {"position": {"ordinal": ordinal}}
+    assert only([json.dumps(CLICK | {"event_attributes": attributes}).encode()]).ordinal == expected
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        ("20231114", datetime(2023, 11, 14, tzinfo=UTC)),
+        ("1700000000.5", datetime(2023, 11, 14, 22, 13, 20, 500_000, UTC)),
+        ("1700000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("1700000000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("nan", None),
+        ("20231399", None),
+    ],
+)
+def test_times_as_text_are_read(timestamp, expected):
+    """A day without dashes, and seconds or milliseconds in digits, with a fraction or without."""
+    assert only([json.dumps(CLICK | {"timestamp": timestamp}).encode()]).at == expected

@@ -186,3 +186,13 @@ def test_repeated_and_unreadable_documents_are_accounted_by_reason():
         for outcome in (DocumentOutcome.DUPLICATE, DocumentOutcome.CONFLICT, DocumentOutcome.REJECTED)
     ] == [1, 1, 1]
     assert account.balanced
+
+
+def test_r7_a_search_keeps_the_results_that_fit():
+    """R7: of too many hits the first 1,000 are kept, ids that are too long are not; the account counts the others."""
+    hits = ("x" * 257, *(f"item-{number}" for number in range(1_200)))
+    (session,), account = rebuilt(query(1, hits=hits), event(2, "click", "item-3"))
+    assert len(session.shown) == 1_000
+    assert session.shown[0].object_id == "item-0"
+    assert account.results_left_out == 201
+    assert len(session.acts) == 1

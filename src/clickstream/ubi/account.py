@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from clickstream.domain import limits
+
 # UBI actions that are expected to give a grade.
 ACTS = ("click", "add_to_cart", "purchase")
 # Types of UBI documents that every importance policy is expected to know.
 EXPECTED = frozenset({"query", "impression", *ACTS})
+
+# Which results of a search are kept, for people.
+KEPT_RESULTS = (
+    f"A search keeps its first {limits.RESULTS_PER_SESSION:,}, with ids of at most {limits.ID_CHARACTERS} characters."
+)
 
 # Number of line numbers that a bucket remembers.
 LINES_KEPT = 5
@@ -55,12 +62,14 @@ class ImportAccount:
         counts: Documents per bucket, and within it per kind: `query`, or the UBI action name.
         lines: The first line numbers per bucket, 1-based.
         sessions: Searches per outcome, those without a query document included.
+        results_left_out: Shown results beyond the limits of a search: too many, or with an id that is too long.
     """
 
     documents: int = 0
     counts: dict[Bucket, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     lines: dict[Bucket, list[int]] = field(default_factory=lambda: defaultdict(list))
     sessions: Counter[DocumentOutcome] = field(default_factory=Counter)
+    results_left_out: int = 0
     # Why the import stopped early; empty if it went through.
     stopped: str = ""
     # Whether the same import may go through later: the server was away or busy.

@@ -5,16 +5,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import grpc
 from embedding_studio.clickstream.v1 import clickstream_service_pb2 as service
 from embedding_studio.clickstream.v1 import session_pb2 as wire
 from google.protobuf.message import Message
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from clickstream.client.calls import call, clickstream_stub, is_passing, violations
 from clickstream.domain import limits
@@ -28,6 +29,7 @@ from clickstream.ubi.account import (
     DocumentOutcome,
     ImportAccount,
 )
+from clickstream.ubi.file_forms import lines_of
 from clickstream.ubi.records import QUERY, read
 from clickstream.ubi.searches import Act, RebuiltSession, rebuild
 
@@ -64,7 +66,7 @@ def import_ubi(
     and the documents without an answer are unacknowledged.
 
     Args:
-        path: The file: `_bulk` form or plain ndjson, UTF-8.
+        path: The file, in any form of `records` and `file_forms`, UTF-8.
         channel: A channel to the server's client port.
         console: The console that shows the progress bar.
         sleep: Waits between attempts; for tests.
@@ -74,9 +76,9 @@ def import_ubi(
     """
     account = ImportAccount()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console) as progress, path.open("rb") as file:
+    with Progress(*columns, console=console) as progress:
         reading = progress.add_task("reading", total=path.stat().st_size)
-        sessions = list(rebuild(read(_lines(file, progress, reading)), account))
+        sessions = list(rebuild(read(lines_of(path, partial(progress.advance, reading))), account))
         sender = Sender(channel, sleep)
         sending = progress.add_task("searches", total=len(sessions))
         for sent in sender.send_all(sessions):
@@ -188,12 +190,6 @@ def record(sent: Sent, account: ImportAccount) -> None:
             account.add(registration.outcome, registration.reason, QUERY, line)
     for act, bucket in zip(session.acts, sent.acts, strict=True):
         account.add(bucket.outcome, bucket.reason, act.kind, act.line)
-
-
-def _lines(file: BinaryIO, progress: Progress, task: TaskID) -> Iterator[bytes]:
-    for line in file:
-        progress.advance(task, len(line))
-        yield line
 
 
 def _session_message(session: RebuiltSession) -> wire.Session:

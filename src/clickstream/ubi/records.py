@@ -1,25 +1,31 @@
 """Reads OpenSearch UBI files: lines in, records out, without I/O, and without an exception for any content.
 
-A file has the form of the `_bulk` API (a line `{"index": {"_index": "ubi_events", "_id": "…"}}` before each document)
-or is plain ndjson. Field names are those of the UBI schemas 1.0 to 1.3 (https://o19s.github.io/ubi): `query_id`,
-`user_query`, `query_response_hit_ids`, `action_name`, `event_attributes.object.object_id`,
-`event_attributes.position.ordinal` …
+A file has the form of the `_bulk` API (a line `{"index": {"_index": "ubi_events", "_id": "…"}}` before each document),
+is plain ndjson, or has a line per document with its index: `{"_index": "…", "_id": "…", "_source": {…}}` of a dump, or
+the index, a tab and the document. Field names are those of the UBI schemas up to 1.3 (https://o19s.github.io/ubi):
+`query_id`, `user_query`, `query_response_hit_ids` (`query_response_object_ids` in older ones), `action_name`,
+`event_attributes.object.object_id`, `event_attributes.position.ordinal` …
 
 An event's browser, address and page paths are not read.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from clickstream.domain import limits
+
 QUERY = "query"
 EVENT = "event"
 # The kind of a line that has none.
 UNKNOWN = "unknown"
-INDEXES = {"ubi_queries": QUERY, ".ubi_queries": QUERY, "ubi_events": EVENT, ".ubi_events": EVENT}
+# Names of the indexes: `ubi_queries`, `.ubi_events`; of rolled-over ones: `ubi_events-000002`, `ubi_events_2025.01`.
+_INDEX = re.compile(r"\.?ubi_(queries|events)([-_.].*)?")
+_TABBED = re.compile(rb"\s*([A-Za-z0-9._-]+)\t(\{.*)", re.DOTALL)
 
 # Key in a result's meta: the names of that field in an event's object, and its length limit in characters.
 ITEM_FIELDS = {
@@ -28,6 +34,9 @@ ITEM_FIELDS = {
     "brand": (("brand",), 200),
     "category": (("category",), 200),
 }
+
+# Names of the field with the ids that a search showed; the first is that of the newest schema.
+HITS = ("query_response_hit_ids", "query_response_object_ids")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A timestamp below this number is in seconds, otherwise in milliseconds (1973 as milliseconds, 5138 as seconds).
@@ -131,10 +140,17 @@ def _documents(lines: Iterable[bytes]) -> Iterator[_Raw | Unread]:
             yield _Raw(action.line, line, action.index, action.document_id)
             action = None
             continue
+        if tabbed := _TABBED.fullmatch(line):
+            yield _Raw(number, tabbed[2], tabbed[1].decode())
+            continue
         try:
             head, _ = _parse(line)
         except _UnusableError as error:
             yield Unread(number, UNKNOWN, str(error))
+            continue
+        if isinstance(head.get("_source"), dict):
+            source = json.dumps(head["_source"]).encode()
+            yield _Raw(number, source, _string(head, "_index") or None, _string(head, "_id"))
             continue
         verb = next(iter(head)) if len(head) == 1 else ""
         if verb not in _BULK_ACTIONS or not isinstance(head[verb], dict):
@@ -175,20 +191,22 @@ def _parse(line: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _schema(raw: _Raw, document: Mapping[str, Any]) -> str:
     if raw.index:
-        if raw.index not in INDEXES:
+        named = _INDEX.fullmatch(raw.index)
+        if named is None:
             raise _UnusableError(f"unknown index name {raw.index[:64]!r}")
-        return INDEXES[raw.index]
+        return QUERY if named[1] == "queries" else EVENT
     if "action_name" in document:
         return EVENT
-    if "user_query" in document or "query_response_hit_ids" in document:
+    if "user_query" in document or any(name in document for name in HITS):
         return QUERY
     raise _UnusableError("neither a UBI query nor a UBI event")
 
 
 def _query(line: int, document: Mapping[str, Any]) -> QueryLine:
-    hits = document.get("query_response_hit_ids")
+    name = next((name for name in HITS if document.get(name) is not None), HITS[0])
+    hits = document.get(name)
     if hits is not None and not isinstance(hits, list):
-        raise _UnusableError("query_response_hit_ids is not a list")
+        raise _UnusableError(f"{name} is not a list")
     query_id = _string(document, "query_id")
     if not query_id:
         raise _UnusableError("no query_id")
@@ -209,7 +227,6 @@ def _event(line: int, event_id: str, document: Mapping[str, Any]) -> EventLine:
         raise _UnusableError("no action_name")
     attributes = _mapping(document, "event_attributes")
     item = _mapping(attributes, "object")
-    ordinal = _mapping(attributes, "position").get("ordinal")
     return EventLine(
         line=line,
         event_id=event_id,
@@ -217,13 +234,24 @@ def _event(line: int, event_id: str, document: Mapping[str, Any]) -> EventLine:
         query_id=_string(document, "query_id"),
         object_id=_string(item, "object_id"),
         at=_time(document.get("timestamp")),
-        ordinal=ordinal if isinstance(ordinal, int) and not isinstance(ordinal, bool) and ordinal >= 0 else None,
+        ordinal=_ordinal(_mapping(attributes, "position").get("ordinal")),
         text=_string(document, "user_query").strip(),
         typed=_string(document, "message").strip() if document.get("message_type") == "QUERY" else "",
         application=_string(document, "application"),
         user_id=_string(document, "user_id") or _string(document, "client_id"),
         item=_item_texts(item),
     )
+
+
+def _ordinal(value: object) -> int | None:
+    """A position from 0 to the contract's limit: a number, its digits, or `{"index": 3}` as in schemas 1.0 to 1.2."""
+    if isinstance(value, dict):
+        value = value.get("index")
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limits.POSITION:
+        return None
+    return int(value) if value == int(value) else None
 
 
 def _item_texts(item: Mapping[str, Any]) -> dict[str, str]:
@@ -251,10 +279,21 @@ def _as_string(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _is_date(value: str) -> bool:
+    """Whether a text is a date rather than a number; eight digits from 19000101 on are one, without dashes."""
+    if len(value) == 8 and value.isdecimal():
+        return value >= "19000101"
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
+
+
 def _time(value: object) -> datetime | None:
     """Reads ISO 8601 (UTC if it names no zone), or seconds or milliseconds since 1970; None for anything else."""
     try:
-        if isinstance(value, str) and not value.strip().isdigit():
+        if isinstance(value, str) and _is_date(value.strip()):
             at = datetime.fromisoformat(value.strip())
             return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
         if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 
 from clickstream.domain import limits
 from clickstream.ubi.account import ACTS, DocumentOutcome, ImportAccount
@@ -155,10 +156,13 @@ def _rebuild(
     created_at = min(times)
     lines: list[QueryLine | EventLine] = [*queries, *search.events]
     positions = _positions(queries, search.events)
+    kept = {object_id: at for object_id, at in positions.items() if len(object_id) <= limits.ID_CHARACTERS}
+    kept = dict(islice(kept.items(), limits.RESULTS_PER_SESSION))
+    account.results_left_out += len(positions) - len(kept)
     return RebuiltSession(
         session_id=query_id,
         query=_query_text(queries, search),
-        shown=[ShownItem(object_id, position, items.get(object_id, {})) for object_id, position in positions.items()],
+        shown=[ShownItem(object_id, position, items.get(object_id, {})) for object_id, position in kept.items()],
         context={"source": "ubi", "application": next((line.application for line in lines if line.application), "")},
         user_id=next((line.user_id for line in lines if line.user_id), ""),
         created_at=created_at,
