@@ -29,7 +29,7 @@ from clickstream.training.learning.checkpoint import Checkpoints
 from clickstream.training.learning.distributed import device, join
 from clickstream.training.learning.loop import Span, step_count_of, train
 from clickstream.training.learning.step_scale import Weights, mean_weights, set_scaled, weights_of
-from clickstream.training.measuring.fold_scores import Measuring, PartScores, parts_of, scored
+from clickstream.training.measuring.fold_scores import Measuring, PartScores, as_measured, parts_of, scored
 from clickstream.training.measuring.gate import judge
 from clickstream.training.measuring.judged_queries import JudgedSet, compare_judged, judged_set
 from clickstream.training.measuring.ranking import QueryScores, mean, score
@@ -194,7 +194,7 @@ def train_and_judge(
         settings.seed,
         repeated,
         dataset.repeated_share,
-        by_segment(dataset.folds, _held_out(base_scores), _held_out(new_scores), settings.seed),
+        by_segment(as_measured(dataset.folds), _held_out(base_scores), _held_out(new_scores), settings.seed),
         compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None,
         earlier_runs,
     )

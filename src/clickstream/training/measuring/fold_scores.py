@@ -7,7 +7,7 @@ queries; one fold has two halves.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,11 @@ def parts_of(folds: Sequence[Fold]) -> list[Part]:
         return [Part(number, fold.held_out, fold.repeated) for number, fold in enumerate(folds)]
     fold = folds[0]
     return [Part(0, fold.held_out[half::2], fold.repeated[half::2]) for half in (0, 1)]
+
+
+def as_measured(folds: Sequence[Fold]) -> list[Fold]:
+    """The folds with the held-out queries of each part, in the order of `parts_of`: one fold becomes two."""
+    return [replace(folds[part.fold], held_out=list(part.held_out)) for part in parts_of(folds)]
 
 
 # The scores of each part's examples.
