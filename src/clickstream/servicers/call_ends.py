@@ -54,6 +54,8 @@ async def abort(context: Any, status: grpc.Status) -> None:
         await context.abort_with_status(status)
     except grpc.aio.AbortError as error:
         error.__traceback__ = error.__context__ = None
+    except Exception as error:  # the caller has gone: gRPC would log its own error with a traceback
+        raise asyncio.CancelledError from error
 
 
 async def end_with(context: Any, status: grpc.Status) -> None:
@@ -61,7 +63,7 @@ async def end_with(context: Any, status: grpc.Status) -> None:
     try:
         async with asyncio.timeout(WRITE_SECONDS):
             await abort(context, status)
-    except Exception as error:  # it takes too long, or the caller has gone
+    except TimeoutError as error:
         raise asyncio.CancelledError from error
 
 
