@@ -26,7 +26,7 @@ class Call:
 
 @pytest.mark.parametrize("end", [abort, end_with])
 def test_a_caller_that_has_gone_is_no_error_in_the_log(end: Any) -> None:
-    """GRPC cannot send the status then. The call counts as canceled: any other error gRPC would log with a traceback."""
+    """The status cannot be sent then. Any error but a cancellation gRPC would log with a traceback."""
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(end(Call(RuntimeError("Failed grpc_call_start_batch: 8")), STATUS))
 
