@@ -120,6 +120,7 @@ def _train(
         batch_queries=plan.batch_queries,
         learning_rate=plan.learning_rate,
         max_tokens=plan.max_tokens,
+        folds=1,  # the story in a third of the time
     )
     client.start_training(name, [batch_id], settings)
     run = follow(client.watch_training(name), console)
