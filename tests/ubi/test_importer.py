@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 from rich.console import Console
 from support.scripted import InMemoryService, refuse, serving
 
-from clickstream.ubi.account import (
+from clickstream.transfer.account import (
     NEVER_SHOWN,
     NO_QUERY_TEXT,
     SAME_SEARCH,

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clickstream.ubi.account import Bucket, DocumentOutcome, ImportAccount
+from clickstream.transfer.account import Bucket, DocumentOutcome, ImportAccount
 from clickstream.ubi.records import EventLine, QueryLine, Unread
 from clickstream.ubi.searches import RebuiltSession, rebuild
 

@@ -11,7 +11,7 @@ from clickstream.cli.connection import ADDRESS, JSON, opened
 from clickstream.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from clickstream.ubi.account import ImportAccount
+    from clickstream.transfer.account import ImportAccount
 
 
 @click.group("import")

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clickstream.ubi.account import Bucket, DocumentOutcome, ImportAccount
+from clickstream.transfer.account import Bucket, DocumentOutcome, ImportAccount
 
 # Outcomes whose line numbers help to find the document.
 _WITH_LINES = {DocumentOutcome.CONFLICT, DocumentOutcome.REJECTED, DocumentOutcome.UNACKNOWLEDGED}
