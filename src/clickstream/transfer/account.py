@@ -13,8 +13,13 @@ EXPECTED = frozenset({"query", "impression", *ACTS})
 
 # Number of line numbers that a bucket remembers.
 LINES_KEPT = 5
-# A place is the number of a file, from 0, above these bits of a line number.
-LINE_BITS = 2**40 - 1
+# A place is a number that rises from document to document: (file, from 0; line, 1-based; document within its line).
+_LINES, _IN_LINE = 2**34, 2**20
+
+
+def place_of(file: int, line: int, number: int = 0) -> int:
+    """The place of a document that starts at the 1-based `line` of a file."""
+    return (file * _LINES + line) * _IN_LINE + number
 
 
 class DocumentOutcome(StrEnum):
@@ -75,16 +80,12 @@ class ImportAccount:
     # Whether the same import may go through later: the server was away or busy.
     may_repeat: bool = False
 
-    def add(self, outcome: DocumentOutcome, reason: str, kind: str, line: int) -> None:
-        """Counts the document that starts at the 1-based `line` in the bucket of its outcome and reason.
-
-        `line` may be a place of `transfer.documents`, whose upper bits are the number of its file.
-        """
-        line &= LINE_BITS
+    def add(self, outcome: DocumentOutcome, reason: str, kind: str, place: int) -> None:
+        """Counts the document at `place` (see `place_of`) in the bucket of its outcome and reason."""
         bucket = Bucket(outcome, reason)
         self.counts[bucket][kind] += 1
         if len(self.lines[bucket]) < LINES_KEPT:
-            self.lines[bucket].append(line)
+            self.lines[bucket].append(place // _IN_LINE % _LINES)
 
     @property
     def accounted(self) -> int:

@@ -9,11 +9,12 @@ import contextlib
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from clickstream.transfer.account import LINE_BITS
+from clickstream.transfer.account import place_of
 
 # A longer document is refused: no part of the contract is that large.
 DOCUMENT_BYTES = 16 * 1024 * 1024
@@ -31,13 +32,15 @@ def opened(path: Path) -> BinaryIO:
         OSError: The file cannot be read.
     """
     file = path.open("rb", buffering=_CHUNK)
-    if file.peek(2)[:2] == b"\x1f\x8b":
+    start = file.read(2)
+    file.seek(0)
+    if start == b"\x1f\x8b":
         return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)), _CHUNK))
     return file
 
 
 def documents(paths: Sequence[Path]) -> Iterator[tuple[int, bytes]]:
-    """Yields every line or document of the files, with its place: the file's number and the 1-based line number.
+    """Yields every line or document of the files, with its place (see `place_of`).
 
     In a file of lines a whole line is yielded, whatever it contains; blank lines are left out. In the other forms a
     piece that is no object is yielded as it is, so that its reader can say so.
@@ -47,11 +50,12 @@ def documents(paths: Sequence[Path]) -> Iterator[tuple[int, bytes]]:
     """
     for number, path in enumerate(paths):
         with contextlib.closing(opened(path)) as file:
-            base = number * (LINE_BITS + 1)
+            place = -1
             try:
                 for line, text in split(file):
-                    yield base + line, text
-            except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+                    place = max(place + 1, place_of(number, line))
+                    yield place, text
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise OSError(f"{path} is damaged or cut off: {error}") from error
 
 
@@ -60,10 +64,13 @@ def split(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     first, blank = _first_line(file)
     start = first.strip()
     second = b""
-    if start.startswith(b"{") and start.count(b"{") > start.count(b"}"):
+    end = _end_of(start) if start.startswith(b"{") else 0
+    if end is None:
         second = file.readline(DOCUMENT_BYTES)
     in_array = start.startswith(b"[") and start[1:].lstrip()[:1] in {b"{", b"]", b""}
-    if in_array or (second.strip() and not second.lstrip().startswith(b"{")):
+    several = bool(end) and start[end:].lstrip().startswith(b"{")
+    broken = second.strip() and not second.lstrip().startswith(b"{")
+    if in_array or several or broken:
         offset = first.index(b"[") + 1 if in_array else 0
         yield from _scanned(file, first[offset:] + second, blank + 1)
         return
@@ -99,15 +106,14 @@ def _scanned(file: BinaryIO, text: bytes, line: int) -> Iterator[tuple[int, byte
         start = len(buffer) - len(buffer.lstrip(_SPACE))
         line += buffer.count(b"\n", 0, start)
         buffer = buffer[start:]
+        if not buffer:
+            if not (buffer := file.read(_CHUNK)):
+                return
+            continue
         end = _end_of(buffer)
         while end is None and len(buffer) < DOCUMENT_BYTES and (more := file.read(max(_CHUNK, len(buffer)))):
             buffer += more
             end = _end_of(buffer)
-        if not buffer.strip(_SPACE):
-            if more := file.read(_CHUNK):
-                buffer = more
-                continue
-            return
         if end is None:  # cut off, or never closed
             yield line, buffer[:DOCUMENT_BYTES]
             return
@@ -118,7 +124,7 @@ def _scanned(file: BinaryIO, text: bytes, line: int) -> Iterator[tuple[int, byte
 
 
 def _end_of(buffer: bytes) -> int | None:
-    """Where the first piece ends: an object at its closing brace, anything else before the next object or line's end."""
+    """Where the first piece ends: an object at its closing brace, another piece before the next object or line."""
     if not buffer.startswith(b"{"):
         found = re.search(rb"[\n{]|(?<=[\[\]])", buffer)
         return max(1, found.start()) if found else None

@@ -238,9 +238,7 @@ class Sender:
             outcome = DocumentOutcome.ACCEPTED if response.session.created else DocumentOutcome.DUPLICATE
             opened.sent.registration = Bucket(outcome, SEARCH)
         elif response.failure.reason == error_reason_pb2.ERROR_REASON_CONTENT_CONFLICT:
-            opened.sent.registration = Bucket(
-                DocumentOutcome.CONFLICT, "the search is registered with other content"
-            )
+            opened.sent.registration = Bucket(DocumentOutcome.CONFLICT, "the search is registered with other content")
             self._look_at(opened)
         else:
             failure = response.failure

@@ -100,6 +100,8 @@ class Spool:
         self._items.append((object_id, json.dumps(texts, ensure_ascii=False)))
 
     def _write(self) -> None:
+        if not self._documents and not self._items:
+            return
         self._database.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", self._documents)
         self._database.executemany("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", self._keys)
         self._database.executemany("INSERT OR IGNORE INTO items VALUES (?, ?)", self._items)
@@ -150,7 +152,8 @@ class Spool:
 
     def items(self, object_ids: Iterable[str]) -> dict[str, dict[str, str]]:
         """The texts of those items that have any."""
-        ids, found = list(object_ids), {}
+        ids = list(object_ids)
+        found: dict[str, dict[str, str]] = {}
         for start in range(0, len(ids), _LOOKED_UP):
             part = ids[start : start + _LOOKED_UP]
             rows = self._database.execute(
@@ -173,9 +176,11 @@ def spooling(paths: Sequence[Path], options: str, kept_at: Path | None) -> Itera
         OSError: A file cannot be read, or the spool cannot be written.
     """
     if kept_at is None:
-        with tempfile.TemporaryDirectory(prefix="clickstream-import-") as folder:
-            with contextlib.closing(Spool(Path(folder) / "spool")) as spool:
-                yield spool
+        with (
+            tempfile.TemporaryDirectory(prefix="clickstream-import-") as folder,
+            contextlib.closing(Spool(Path(folder) / "spool")) as spool,
+        ):
+            yield spool
         return
     identity = json.dumps([sys.version, options, [_identity(path) for path in paths]])
     with contextlib.ExitStack() as stack:

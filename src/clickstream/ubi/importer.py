@@ -96,5 +96,3 @@ def rebuilt(spool: Spool, after: int | None = None) -> Iterator[Outgoing]:
         for record, same in records:
             search.add(record, same)
         yield rebuild(search, spool.items(dict.fromkeys(shown_ids(search))), unreadable)
-
-

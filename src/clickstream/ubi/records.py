@@ -37,6 +37,8 @@ _HIT_NAMES = ("query_response_hit_ids", "query_response_object_ids", "query_resp
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _QUERY_VALUES = 6
+# What no query document has: a broken one with it is an event.
+_EVENT_SIGN = b'"action_name"'
 # How the lines of the `_bulk` API begin that are no documents.
 _ACTION_STARTS = tuple(
     f'{{{space}"{verb}"'.encode() for verb in ("index", "create", "update", "delete") for space in ("", " ")
@@ -117,7 +119,7 @@ def read(lines: Iterable[tuple[int, bytes]]) -> Iterator[Read | Unread]:
         if isinstance(raw, Unread):
             yield raw
             continue
-        kind = UNKNOWN
+        kind = EVENT if _EVENT_SIGN in raw.text else UNKNOWN
         try:
             document, digest = _parse(raw.text)
             raw, document, digest = _undumped(raw, document, digest)
@@ -143,7 +145,8 @@ def _documents(lines: Iterable[tuple[int, bytes]]) -> Iterator[_Raw | Unread]:
             if bulk and _is_object(line):
                 # In a bulk file this document has lost its action line, and with it its id. With a made-up id, an
                 # import of the mended file would count it twice.
-                yield Unread(place, UNKNOWN, "a document without its action line")
+                kind = EVENT if _EVENT_SIGN in line else UNKNOWN
+                yield Unread(place, kind, "a document without its action line")
             else:
                 bulk = bool(bulk)
                 yield _named(place, line)
@@ -310,8 +313,23 @@ def unpacked(line: int, values: tuple[Any, ...]) -> QueryLine | EventLine:
     if len(values) == _QUERY_VALUES:
         query_id, text, hit_ids, at, application, user_id = values
         return QueryLine(line, query_id, text, hit_ids, _moment(at), application, user_id)
-    event_id, action, query_id, object_id, internal_id, at, *rest = values
-    return EventLine(line, event_id, action, query_id, object_id, internal_id, _moment(at), *rest, item={})
+    *ids, at, ordinal, text, typed, application, user_id = values
+    event_id, action, query_id, object_id, internal_id = ids
+    return EventLine(
+        line,
+        event_id,
+        action,
+        query_id,
+        object_id,
+        internal_id,
+        _moment(at),
+        ordinal,
+        text,
+        typed,
+        application,
+        user_id,
+        {},
+    )
 
 
 def _moment(at: int | None) -> datetime | None:

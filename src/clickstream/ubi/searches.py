@@ -179,9 +179,7 @@ def _object_id(event: EventLine, hits: Mapping[str, int]) -> str:
 
 
 def _act(event: EventLine, object_id: str, created_at: datetime) -> Act:
-    message = wire.Event(
-        event_id=event.event_id, object_id=object_id, type=EVENT_TYPES.get(event.action, event.action)
-    )
+    message = wire.Event(event_id=event.event_id, object_id=object_id, type=EVENT_TYPES.get(event.action, event.action))
     message.created_at.FromDatetime(event.at or created_at)
     if event.ordinal is not None:
         message.meta.fields["ordinal"].number_value = event.ordinal

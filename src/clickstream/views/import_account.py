@@ -29,6 +29,8 @@ def account_as_data(account: ImportAccount) -> dict[str, Any]:
         "buckets": buckets,
         "sessions": {outcome.value: count for outcome, count in account.sessions.items()},
         "other_types": dict(account.other_types().most_common()),
+        "cut": dict(account.cut.most_common()),
+        "marks": account.marks,
         "stopped": account.stopped,
     }
 
@@ -63,6 +65,10 @@ def show_account(account: ImportAccount, console: Console) -> None:
         listed = ", ".join(f"{escape(kind)} {count:,}" for kind, count in others.most_common())
         console.print(f"Other event types: {listed}. What the importance policy does not name trains as if shown only.")
     console.print("Sessions: " + ", ".join(f"{count:,} {outcome.value}" for outcome, count in account.sessions.items()))
+    for reason, count in account.cut.most_common():
+        console.print(f"Left out of searches that were sent: {count:,} times {escape(reason)}.")
+    if account.marks:
+        console.print(f"Marked irrelevant: {account.marks:,} sessions.")
     if account.stopped:
         console.print(f"[red]Stopped early: {escape(account.stopped)}. Nothing is lost; import the file again.")
     elif not account.usable:
