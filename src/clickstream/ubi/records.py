@@ -121,8 +121,8 @@ def read(lines: Iterable[tuple[int, bytes]]) -> Iterator[Read | Unread]:
             continue
         kind = EVENT if _EVENT_SIGN in raw.text else UNKNOWN
         try:
-            document, digest = _parse(raw.text)
-            raw, document, digest = _undumped(raw, document, digest)
+            raw, document = _undumped(raw, _parse(raw.text))
+            digest = _digest(document)
             schema = _schema(raw, document)
             kind = QUERY if schema == QUERY else _string(document, "action_name") or UNKNOWN
             document_id = raw.document_id or digest.hex()[:32]
@@ -152,7 +152,7 @@ def _documents(lines: Iterable[tuple[int, bytes]]) -> Iterator[_Raw | Unread]:
                 yield _named(place, line)
             continue
         try:
-            head, _ = _parse(line)
+            head = _parse(line)
         except _UnusableError as error:
             yield Unread(place, UNKNOWN, str(error))
             continue
@@ -187,13 +187,13 @@ def _is_object(line: bytes) -> bool:
     return True
 
 
-def _undumped(raw: _Raw, document: dict[str, Any], digest: bytes) -> tuple[_Raw, dict[str, Any], bytes]:
+def _undumped(raw: _Raw, document: dict[str, Any]) -> tuple[_Raw, dict[str, Any]]:
     """The document of a dump's line, with the index and the id that stand beside it."""
     inner = document.get("_source")
     if not isinstance(inner, dict):
-        return raw, document, digest
+        return raw, document
     index, document_id = _string(document, "_index"), _string(document, "_id")
-    return _Raw(raw.line, raw.text, index or raw.index, document_id or raw.document_id), inner, _digest(inner)
+    return _Raw(raw.line, raw.text, index or raw.index, document_id or raw.document_id), inner
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -204,23 +204,28 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
-def _parse(line: bytes) -> tuple[dict[str, Any], bytes]:
-    """Parses a JSON object; returns it with a digest of its content that ignores the order of keys."""
+def _parse(line: bytes) -> dict[str, Any]:
+    """Parses a JSON object."""
     try:
-        document = _DECODER.decode(line.decode("utf-8").strip())
-        digest = _digest(document)
+        document = _DECODER.decode(line.decode("utf-8"))
     except UnicodeError as error:
         raise _UnusableError("not valid UTF-8 text") from error
     except (ValueError, RecursionError) as error:
         raise _UnusableError("not valid JSON") from error
     if not isinstance(document, dict):
         raise _UnusableError("not a JSON object")
-    return document, digest
+    return document
 
 
 def _digest(document: object) -> bytes:
-    # The encoding refuses half a surrogate pair, too: no protobuf string can carry it.
-    return hashlib.sha256(_ENCODER.encode(document).encode("utf-8")).digest()
+    """A digest of the content, which ignores the order of keys."""
+    try:
+        # The encoding refuses half a surrogate pair, too: no protobuf string can carry it.
+        return hashlib.sha256(_ENCODER.encode(document).encode("utf-8")).digest()
+    except UnicodeError as error:
+        raise _UnusableError("not valid UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
+        raise _UnusableError("not valid JSON") from error
 
 
 def _schema(raw: _Raw, document: Mapping[str, Any]) -> str:
@@ -282,9 +287,10 @@ def _event(line: int, event_id: str, document: Mapping[str, Any]) -> EventLine:
 def _item_texts(item: Mapping[str, Any]) -> dict[str, str]:
     texts = {}
     for key, (names, length) in ITEM_FIELDS.items():
-        value = next((text for name in names if (text := _string(item, name).strip())), "")
-        if value:
-            texts[key] = value[:length]
+        for name in names:
+            if name in item and (text := _string(item, name).strip()):
+                texts[key] = text[:length]
+                break
     return texts
 
 
@@ -294,7 +300,8 @@ def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _string(document: Mapping[str, Any], key: str) -> str:
-    return id_of(document.get(key))
+    value = document.get(key)
+    return value if type(value) is str else id_of(value)  # nearly all are texts
 
 
 def packed(record: QueryLine | EventLine) -> tuple[Any, ...]:
