@@ -1,4 +1,4 @@
-"""`import ubi`."""
+"""`import ubi` and `import jsonl`."""
 
 import contextlib
 import json
@@ -45,6 +45,26 @@ def import_ubi_command(files: tuple[Path, ...], state: Path | None, as_json: boo
 
     def run(channel: Any, progress: Any) -> "ImportAccount":
         return import_ubi(files, channel, progress=progress, kept_at=state)
+
+    imported(run, as_json, address)
+
+
+@import_group.command("jsonl")
+@FILES
+@JSON
+@ADDRESS
+def import_jsonl(files: tuple[Path, ...], as_json: bool, address: str) -> None:
+    """Import sessions from FILES as `export sessions` writes them: one per line, with events and marks.
+
+    Importing the same files again changes nothing. Exit codes as of `import ubi`.
+    """
+    from clickstream.transfer.account import ImportAccount
+    from clickstream.transfer.importing import send
+    from clickstream.transfer.json_lines import read_sessions
+
+    def run(channel: Any, progress: Any) -> ImportAccount:
+        account = ImportAccount()
+        return send(read_sessions(files, account), account, channel, progress=progress)
 
     imported(run, as_json, address)
 
