@@ -88,7 +88,7 @@ def _export(client: "AdminClient", out: Path, batch_ids: list[str], form: str, n
 
         for number in range(state["batch"], len(batch_ids)):
             after = state["after"] if number == state["batch"] else 0
-            sessions = client.stream_sessions(batch_ids[number], after, include_irrelevant=True)
+            sessions = client.batch_sessions(batch_ids[number], after, include_irrelevant=True)
             _write(sessions, file, form, numbers, counts, lambda after, number=number: keep(number, after))  # type: ignore[misc]
             keep(number + 1, 0)
     part.rename(out)

@@ -85,67 +85,6 @@ class AdminClient(StoredReads):
         names = [f"BATCH_STATUS_{status.upper()}" for status in statuses]
         return listed(self._batches.ListBatches, batch_pb.ListBatchesRequest(statuses=names), "batches")
 
-    def stream_sessions(
-        self, batch_id: str, after_number: int = 0, *, include_irrelevant: bool = False
-    ) -> Iterator[StoredSession]:
-        """Yields the sessions of a batch with their events, by number. A stream that breaks is opened again.
-
-        Args:
-            batch_id: The batch; of one that collects, what is registered so far.
-            after_number: Only sessions with a higher number.
-            include_irrelevant: Whether marked sessions are read, too.
-
-        Raises:
-            grpc.RpcError: The service refused, or sent nothing for ten minutes.
-        """
-        request = batch_pb.StreamBatchSessionsRequest(
-            batch_id=batch_id, after_number=after_number, include_irrelevant=include_irrelevant
-        )
-        retry = StreamRetry()
-        while True:
-            try:
-                for response in self._batches.StreamBatchSessions(request):
-                    retry.received()
-                    yield response.stored_session
-                    request.after_number = response.stored_session.session_number
-                return
-            except grpc.RpcError as error:
-                retry.wait_after(error)
-
-    def stream_inputs(
-        self, batch_id: str, after_number: int = 0, robot_verdict_number: int | None = None
-    ) -> Iterator[training_pb.StreamTrainingInputsResponse]:
-        """Yields the training inputs of a released batch, by session number, and last a summary.
-
-        The first read of a batch fixes for ever which of its events and marks count. A stream that breaks is opened
-        again; the summary then counts from there.
-
-        Args:
-            batch_id: A released batch.
-            after_number: Only inputs of sessions with a higher number.
-            robot_verdict_number: The newest robot verdict that applies; 0: none. None: all so far.
-
-        Raises:
-            grpc.RpcError: The service refused, or sent nothing for ten minutes.
-        """
-        request = training_pb.StreamTrainingInputsRequest(
-            batch_id=batch_id, after_number=after_number, robot_verdict_number=robot_verdict_number
-        )
-        retry = StreamRetry()
-        while True:
-            try:
-                for response in self._training.StreamTrainingInputs(request):
-                    retry.received()
-                    request.robot_verdict_number = response.robot_verdict_number
-                    yield response
-                    if response.HasField("input"):
-                        request.after_number = response.input.session_number
-                return
-            except grpc.RpcError as error:
-                retry.wait_after(error)
-
-    # The improvement queue
-
     def use_for_improvement(self, session_id: str) -> improvement_pb.UseSessionForImprovementResponse:
         """Puts a session into the improvement queue. Idempotent; `created` says whether it was new there."""
         request = improvement_pb.UseSessionForImprovementRequest(session_id=session_id)
