@@ -211,7 +211,7 @@ def test_the_commands_of_the_readme_are_commands(tmp_path: Path, monkeypatch: py
     for name in ("tokens.toml", "server.pem", "server.key", "events.ndjson"):
         (tmp_path / name).touch()
     shown = list(commands(block_of("README.md", "scripts/serve --processes").code))
-    assert len(shown) == 17
+    assert len(shown) == 18
     for arguments in shown:
         parse(main_group(), arguments)
 

@@ -26,6 +26,7 @@ class InMemoryService(ClickstreamServiceServicer):
         self.pushes: list[service.PushEventsRequest] = []
         self.faults: list[Fault] = []
         self.outcomes: list[service.EventOutcome] = []
+        self.marked: set[str] = set()
         # Every request that arrived, also if a fault ended its call.
         self.requests: list[object] = []
 
@@ -59,6 +60,66 @@ class InMemoryService(ClickstreamServiceServicer):
             same = "CODE_DUPLICATE" if kept == event else "CODE_CONFLICT"
             codes.append("CODE_ACCEPTED" if kept is event else same)
         return service.PushEventsResponse(outcomes=[service.EventOutcome(code=code) for code in codes])
+
+    def Ingest(self, requests, context):
+        for request in requests:
+            response = service.IngestResponse(sequence=request.sequence)
+            try:
+                if request.HasField("session"):
+                    one = service.CreateSessionRequest(session=request.session, historical=request.historical)
+                    response.session.created = self.CreateSession(one, _Capturing(context)).created
+                else:
+                    one = service.PushEventsRequest(
+                        session_id=request.events.session_id,
+                        events=request.events.events,
+                        historical=request.historical,
+                    )
+                    response.events.outcomes.extend(self.PushEvents(one, _Capturing(context)).outcomes)
+            except _RefusedMessage as refused:
+                response.failure.CopyFrom(refused.failure)
+            yield response
+
+    def MarkSessionIrrelevant(self, request, context):
+        self._arrived(request, context)
+        self.marked.add(request.session_id)
+        return service.MarkSessionIrrelevantResponse()
+
+
+class _RefusedMessage(Exception):
+    def __init__(self, failure: service.IngestFailure) -> None:
+        self.failure = failure
+
+
+_REASONS = {
+    code_pb2.NOT_FOUND: "SESSION_NOT_FOUND",
+    code_pb2.ALREADY_EXISTS: "CONTENT_CONFLICT",
+    code_pb2.INVALID_ARGUMENT: "INVALID_FIELD",
+}
+
+
+class _Capturing:
+    """Makes a refused content the failure of one message; any other status ends the whole stream."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def abort(self, code: grpc.StatusCode, words: str) -> None:
+        if reason := _REASONS.get(code.value[0]):
+            raise _RefusedMessage(service.IngestFailure(reason=f"ERROR_REASON_{reason}", description=words))
+        self._context.abort(code, words)
+
+    def abort_with_status(self, status: grpc.Status) -> None:
+        if not (reason := _REASONS.get(status.code.value[0])):
+            self._context.abort_with_status(status)
+        failure = service.IngestFailure(reason=f"ERROR_REASON_{reason}")
+        packed = status_pb2.Status.FromString(dict(status.trailing_metadata)["grpc-status-details-bin"])
+        for detail in packed.details:
+            bad = error_details_pb2.BadRequest()
+            if detail.Unpack(bad):
+                for violation in bad.field_violations:
+                    failure.violations.add(field=violation.field, description=violation.description)
+                failure.field, failure.description = failure.violations[0].field, failure.violations[0].description
+        raise _RefusedMessage(failure)
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from google.rpc import code_pb2
 from rich.console import Console
 from support.scripted import InMemoryService, refuse, serving
 
-from clickstream.ubi.account import (
+from clickstream.transfer.account import (
     NEVER_SHOWN,
     NO_QUERY_TEXT,
+    NO_SEARCH,
     SAME_SEARCH,
     SEARCH,
     SHOWN,
@@ -60,8 +61,8 @@ def write(path: Path, *documents: dict) -> Path:
 
 
 def run(path: Path, channel: grpc.Channel) -> ImportAccount:
-    """Imports without pauses between attempts and without a progress bar."""
-    account = import_ubi(path, channel, Console(quiet=True), sleep=lambda _: None)
+    """Imports without pauses between attempts."""
+    account = import_ubi([path], channel, sleep=lambda _: None)
     assert account.balanced
     return account
 
@@ -170,18 +171,34 @@ def test_new_events_of_known_searches_are_a_change(server, tmp_path):
     assert account.changed
 
 
-def test_a_search_without_a_query_document_is_a_change(server, tmp_path):
-    """A search that only events name is stored, although its events are refused, and that counts as a change."""
+def test_acts_of_a_search_that_nobody_knows_are_rejected_and_leave_nothing(server, tmp_path):
+    """Without a query document and without results there is no session, here or in the service: none is made up."""
     service_in_memory, channel = server
-
-    def fault(request, context):
-        if isinstance(request, service.PushEventsRequest):
-            refuse(context, code_pb2.INVALID_ARGUMENT, "ERROR_REASON_INVALID_FIELD", "events[0].type")
-
-    service_in_memory.faults.append(fault)
     account = run(write(tmp_path / "ubi", act(1)), channel)
-    assert account.total(DocumentOutcome.ACCEPTED) == 0
-    assert account.changed
+    assert buckets(account) == {("rejected", NO_SEARCH): 1}
+    assert service_in_memory.sessions == {}
+    assert account.usable == 0
+
+
+def test_acts_of_a_search_that_came_with_an_earlier_file_are_added(server, tmp_path):
+    """An export of events follows one of queries: its acts are on what the registered search showed."""
+    service_in_memory, channel = server
+    run(write(tmp_path / "queries", query()), channel)
+    account = run(write(tmp_path / "events", act(1), act(2, object_id="z")), channel)
+    assert buckets(account) == {("accepted", SHOWN): 1, ("accepted", NEVER_SHOWN): 1}
+    assert len(service_in_memory.sessions) == 1
+
+
+def test_a_search_whose_query_document_is_broken_leaves_no_half_session(server, tmp_path):
+    """Nothing is registered that the mended file would conflict with: after mending, all is accepted."""
+    service_in_memory, channel = server
+    path = write(tmp_path / "ubi", query(), act(1, "impression"), act(2))
+    whole = path.read_text()
+    path.write_text(whole.replace('{"query_id"', '"query_id"', 1))
+    assert run(path, channel).usable == 0
+    assert service_in_memory.sessions == {}
+    path.write_text(whole)
+    assert buckets(run(path, channel)) == {("accepted", SEARCH): 1, ("accepted", SHOWN): 2}
 
 
 def test_a_search_registered_with_other_content_still_takes_its_acts(server, tmp_path):
@@ -211,7 +228,7 @@ def test_a_refused_search_stops_no_other(server, tmp_path):
         channel,
     )
     assert buckets(account) == {
-        ("rejected", "the search is refused: session.query: is too long"): 2,
+        ("rejected", "the search is refused: query: is too long"): 2,
         ("accepted", SEARCH): 1,
         ("accepted", SHOWN): 1,
     }
@@ -322,33 +339,28 @@ def test_a_write_queue_that_stays_full_ends_the_import(server, tmp_path):
     assert account.stopped == "RESOURCE_EXHAUSTED: refused"
 
 
-def test_r7_large_events_are_split_into_calls_within_the_limits(server, tmp_path):
-    """R7: events that together are too large for one call are sent in several, and all are accepted."""
-    service_in_memory, channel = server
-    shown = "x" * 19_000
-    account = run(
-        write(tmp_path / "ubi", query(hits=(shown,)), *[act(n, object_id=shown) for n in range(300)]), channel
-    )
-    assert buckets(account) == {("accepted", SEARCH): 1, ("accepted", NEVER_SHOWN): 300}
-    assert account.results_left_out == 1  # its id is too long for a result
-    assert len(service_in_memory.pushes) == 2
-
-
 def test_r7_many_events_are_split_into_calls_within_the_limits(server, tmp_path):
-    """R7: a call has at most 1,000 events, and an event larger than 20 KiB is rejected without a call."""
+    """R7: a message has at most 1,000 events, and an act on an id beyond 256 characters is rejected without a call."""
     service_in_memory, channel = server
     documents = [act(number) for number in range(2_001)]
-    account = run(write(tmp_path / "ubi", query(), *documents, act(1, "click", "x" * 21_000)), channel)
+    account = run(write(tmp_path / "ubi", query(), *documents, act(1, "click", "x" * 257)), channel)
     assert sorted(len(push.events) for push in service_in_memory.pushes) == [1, 1_000, 1_000]
-    assert buckets(account)["rejected", "the event is larger than 20 KiB"] == 1
+    assert buckets(account)["rejected", "an object_id of more than 256 characters"] == 1
 
 
-def test_r7_a_search_beyond_one_mebibyte_is_rejected_before_it_is_sent(server, tmp_path):
-    """R7: a session larger than 1 MiB is not sent, and its acts are rejected with the same reason."""
+def test_r7_of_a_search_beyond_one_mebibyte_what_fits_is_kept(server, tmp_path):
+    """R7: the last results are left out and counted; its acts are sent."""
     service_in_memory, channel = server
-    account = run(write(tmp_path / "ubi", query(text="x" * 2**20), act(1)), channel)
-    assert buckets(account) == {("rejected", "the search is larger than 1 MiB"): 2}
-    assert service_in_memory.sessions == {}
+    hits = tuple(f"{number:03}" for number in range(1_000))
+    texts = [act(number, "impression", hit) for number, hit in enumerate(hits)]
+    for document in texts:
+        document["event_attributes"]["object"]["description"] = "x" * 2_000
+    account = run(write(tmp_path / "ubi", query(hits=hits), *texts), channel)
+    sent = service_in_memory.sessions["q1"].session
+    assert sent.ByteSize() <= 2**20
+    assert [result.object_id for result in sent.results] == list(hits[: len(sent.results)])
+    assert account.cut == {"a shown result beyond the 1 MiB of a search": 1_000 - len(sent.results)}
+    assert account.usable == 1_001
 
 
 def test_a_broken_line_stops_no_other(server, tmp_path):

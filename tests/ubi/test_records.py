@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clickstream.ubi.records import EventLine, QueryLine, Unread, read
+from clickstream.ubi.records import EventLine, QueryLine, Read, Unread
+from clickstream.ubi.records import read as read_documents
 
 QUERY = {
     "application": "shop",
@@ -37,6 +38,12 @@ def bulk(*documents: tuple[str, str, dict]) -> list[bytes]:
         lines.append(json.dumps({"index": {"_index": index, "_id": document_id}}).encode())
         lines.append(json.dumps(document).encode())
     return lines
+
+
+def read(lines: list[bytes]) -> list[QueryLine | EventLine | Unread]:
+    """The record of each document."""
+    found = read_documents((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    return [one.record if isinstance(one, Read) else one for one in found]
 
 
 def only(lines: list[bytes]) -> QueryLine | EventLine | Unread:
@@ -84,23 +91,6 @@ def test_a_plain_ndjson_document_gets_its_kind_and_id_from_its_content():
     other = only([json.dumps(CLICK | {"timestamp": 1}).encode()])
     assert isinstance(other, EventLine)
     assert other.event_id != event.event_id
-
-
-def test_a_repeated_id_is_a_duplicate_or_a_conflict():
-    """A second document with an id is a duplicate, or a conflict if its content differs; ids are per kind."""
-    records = list(
-        read(
-            bulk(
-                ("ubi_events", "x", CLICK),
-                ("ubi_events", "x", CLICK),
-                ("ubi_events", "x", CLICK | {"query_id": "q2"}),
-                ("ubi_queries", "x", QUERY),
-            )
-        )
-    )
-    assert isinstance(records[0], EventLine)
-    assert [record.repeated for record in records[1:3] if isinstance(record, Unread)] == ["same", "other"]
-    assert isinstance(records[3], QueryLine)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +172,12 @@ def test_deletions_and_updates_are_refused():
         ("", None),
         (None, None),
         (True, None),
+        ("20231114", datetime(2023, 11, 14, 0, 0, 0, 0, UTC)),
+        (20231114, datetime(2023, 11, 14, 0, 0, 0, 0, UTC)),
+        ("20231114221320", datetime(2023, 11, 14, 22, 13, 20, 0, UTC)),
+        ("1700000000.5", datetime(2023, 11, 14, 22, 13, 20, 500_000, UTC)),
+        (1700000000500000, datetime(2023, 11, 14, 22, 13, 20, 500_000, UTC)),
+        (10**400, None),
         (1e300, None),
         ("0001-01-01T00:00:00+10:00", None),
     ],
@@ -239,50 +235,67 @@ def test_numbered_objects_keep_their_number_as_id():
     assert (event_record.object_id, event_record.ordinal) == ("7", None)
 
 
-def test_the_older_name_of_the_hits_is_read():
-    """Schemas before 1.0 call the shown ids `query_response_object_ids`; the newer name wins."""
-    older = {key: value for key, value in QUERY.items() if key != "query_response_hit_ids"}
-    assert only([json.dumps(older | {"query_response_object_ids": ["x", 7]}).encode()]).hit_ids == ("x", "7")
-    assert only([json.dumps(QUERY | {"query_response_object_ids": ["x"]}).encode()]).hit_ids == ("a", "b")
-
-
 @pytest.mark.parametrize(
-    ("ordinal", "expected"),
+    ("position", "expected"),
     [
-        (3, 3),
-        (3.0, 3),
-        ("3", 3),
+        ({"ordinal": 3}, 3),
+        ({"ordinal": "3"}, 3),
+        ({"ordinal": 3.0}, 3),
+        ({"ordinal": {"index": 3}}, 3),
         ({"index": 3}, 3),
-        (0, 0),
-        (2.5, None),
-        (-1, None),
-        (True, None),
-        ({"x": 3}, None),
-        (10**400, None),
-        ("9" * 400, None),
-        (1_000_001, None),
-        ([3], None),
-        (None, None),
+        (3, 3),
+        ({"ordinal": -1}, None),
+        ({"ordinal": 3.5}, None),
+        ({"ordinal": True}, None),
+        ({"ordinal": int("9" * 400)}, None),
+        ({"ordinal": "9" * 400}, None),
+        ({"ordinal": 1e300}, None),
+        ({"x": 10}, None),
     ],
-    ids=lambda value: str(value)[:12],
 )
-def test_an_ordinal_is_read_in_every_form(ordinal, expected):
-    """A number, its digits, or `{"index": n}` as in schemas 1.0 to 1.2; what is no position is none."""
-    attributes = CLICK["event_attributes"] | {"position": {"ordinal": ordinal}}
-    assert only([json.dumps(CLICK | {"event_attributes": attributes}).encode()]).ordinal == expected
+def test_a_place_is_read_in_every_form_and_never_ends_the_import(position, expected):
+    """The schemas write it as a number, as text and as an object; what is no place is none."""
+    attributes = CLICK["event_attributes"] | {"position": position}
+    record = only([json.dumps(CLICK | {"event_attributes": attributes}).encode()])
+    assert isinstance(record, EventLine)
+    assert record.ordinal == expected
+
+
+@pytest.mark.parametrize("given", [7, "7", 7.0, {"id": 7}, {"object_id": "7"}, {"$numberLong": "7"}])
+def test_ids_are_numbers_texts_or_objects(given):
+    """Each is the same id, in hit lists, events and query ids."""
+    event = CLICK | {"query_id": given, "event_attributes": {"object": {"object_id": given}}}
+    query, act = read([json.dumps(QUERY | {"query_response_hit_ids": [given]}).encode(), json.dumps(event).encode()])
+    assert isinstance(query, QueryLine)
+    assert isinstance(act, EventLine)
+    assert (query.hit_ids, act.object_id, act.query_id) == (("7",), "7", "7")
+
+
+def test_older_names_are_read():
+    """`query_response_object_ids` is the older name of the hits, `data` that of the object."""
+    older = {key: value for key, value in QUERY.items() if key != "query_response_hit_ids"}
+    query, event = read(
+        [
+            json.dumps(older | {"query_response_object_ids": ["x", "y"]}).encode(),
+            json.dumps(CLICK | {"event_attributes": {"data": {"internal_id": "i", "object_id": "x"}}}).encode(),
+        ]
+    )
+    assert isinstance(query, QueryLine)
+    assert isinstance(event, EventLine)
+    assert query.hit_ids == ("x", "y")
+    assert (event.object_id, event.internal_id) == ("x", "i")
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "expected"),
-    [
-        ("20231114", datetime(2023, 11, 14, tzinfo=UTC)),
-        ("1700000000.5", datetime(2023, 11, 14, 22, 13, 20, 500_000, UTC)),
-        ("1700000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
-        ("1700000000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
-        ("nan", None),
-        ("20231399", None),
-    ],
+    "index",
+    ["ubi_events-000001", ".ds-ubi_events-2025.01.01-000001", "ubi_events_v2", ".ubi_log_events", "ubi_shop_events"],
 )
-def test_times_as_text_are_read(timestamp, expected):
-    """A day without dashes, and seconds or milliseconds in digits, with a fraction or without."""
-    assert only([json.dumps(CLICK | {"timestamp": timestamp}).encode()]).at == expected
+def test_rolled_over_index_names_are_those_of_their_alias(index):
+    """In action lines, in dump lines and before a tab."""
+    document = json.dumps(CLICK)
+    dumped = json.dumps({"_index": index, "_id": "e1", "_source": CLICK}).encode()
+    assert isinstance(only(bulk((index, "e1", CLICK))), EventLine)
+    assert isinstance(only([f"{index}\t{document}".encode()]), EventLine)
+    record = only([dumped])
+    assert isinstance(record, EventLine)
+    assert record.event_id == "e1"

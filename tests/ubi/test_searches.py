@@ -3,9 +3,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clickstream.ubi.account import Bucket, DocumentOutcome, ImportAccount
-from clickstream.ubi.records import EventLine, QueryLine, Unread
-from clickstream.ubi.searches import RebuiltSession, rebuild
+from clickstream.transfer.account import DocumentOutcome
+from clickstream.transfer.sender import Outgoing
+from clickstream.ubi.records import EventLine, QueryLine
+from clickstream.ubi.searches import Documents, rebuild
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -22,6 +23,7 @@ def event(line: int, action: str, object_id: str = "", **fields: object) -> Even
     given: dict = {
         "query_id": "q",
         "at": NOW,
+        "internal_id": "",
         "ordinal": None,
         "text": "",
         "typed": "",
@@ -32,30 +34,40 @@ def event(line: int, action: str, object_id: str = "", **fields: object) -> Even
     return EventLine(line=line, event_id=f"e{line}", action=action, object_id=object_id, **given)
 
 
-def rebuilt(*records: QueryLine | EventLine | Unread) -> tuple[list[RebuiltSession], ImportAccount]:
-    """The rebuilt sessions, and the account before anything is sent."""
-    account = ImportAccount()
-    return list(rebuild(records, account)), account
+def rebuilt(*records: QueryLine | EventLine, unreadable: int = 0) -> Outgoing:
+    """What is sent for the documents of one search."""
+    search = Documents(records[0].query_id, records[0].line)
+    items: dict = {}
+    for record in records:
+        search.add(record)
+        if isinstance(record, EventLine) and record.item:
+            items.setdefault(record.object_id, record.item)
+    return rebuild(search, items, unreadable)
 
 
-def positions(session: RebuiltSession) -> dict[str, int]:
+def positions(sent: Outgoing) -> dict[str, int]:
     """The position of each shown object id."""
-    return {item.object_id: item.position for item in session.shown}
+    assert sent.session is not None
+    return {item.object_id: item.position for item in sent.session.results}
+
+
+def decided(sent: Outgoing) -> list[tuple[str, str]]:
+    """The outcome and the reason of each document that is not sent."""
+    return [(outcome.value, reason) for outcome, reason, _, _ in sent.decided]
 
 
 def test_r6_pages_of_one_search_are_one_session():
     """R6: query lines with the same id are one search; its hits follow the time of their page, each object once."""
-    (session,), account = rebuilt(query(3, hits=("c", "a"), second=9), query(1, hits=("a", "b"), second=1))
+    session = rebuilt(query(3, hits=("c", "a"), second=9), query(1, hits=("a", "b"), second=1))
     assert positions(session) == {"a": 0, "b": 1, "c": 2}
-    assert session.created_at == NOW.replace(second=1)
-    assert session.query_lines == [3, 1]
-    assert account.documents == 2
-    assert account.accounted == 0, "a document of a session is counted when the session is sent"
+    assert session.session is not None
+    assert session.session.created_at.ToDatetime(UTC) == NOW.replace(second=1)
+    assert session.documents == [("query", 3), ("query", 1)]
 
 
 def test_r6_pages_follow_each_other_by_time_in_any_order_of_lines():
     """R6: a page that was shown later takes the later positions, in any order of lines; one without a time is last."""
-    (session,), _ = rebuilt(
+    session = rebuilt(
         replace(query(1, hits=("d",)), at=None),
         query(2, hits=("c",), second=9),
         query(3, hits=("a", "b"), second=1),
@@ -65,7 +77,7 @@ def test_r6_pages_follow_each_other_by_time_in_any_order_of_lines():
 
 def test_an_impression_shows_an_object_that_no_hit_list_names():
     """Hits take the positions 0, 1, 2 …; an impression of another object its ordinal, or the next free position."""
-    (session,), _ = rebuilt(
+    session = rebuilt(
         query(1, hits=("a", "b")),
         event(2, "impression", "b", ordinal=7),
         event(3, "impression", "z", ordinal=5),
@@ -77,7 +89,7 @@ def test_an_impression_shows_an_object_that_no_hit_list_names():
 
 def test_impressions_alone_keep_their_ordinals():
     """Without hit ids the ordinals are the positions; a taken or huge ordinal becomes the next free position."""
-    (session,), _ = rebuilt(
+    session = rebuilt(
         query(1),
         event(2, "impression", "b", ordinal=4),
         event(3, "impression", "a", ordinal=2),
@@ -90,15 +102,15 @@ def test_impressions_alone_keep_their_ordinals():
 
 def test_r12_a_click_does_not_show_its_object():
     """R4, R12: only hits and impressions are shown results; an act on another object is sent and adds none."""
-    (session,), _ = rebuilt(query(1, hits=("a",)), event(2, "click", "b", ordinal=1))
+    session = rebuilt(query(1, hits=("a",)), event(2, "click", "b", ordinal=1))
     assert positions(session) == {"a": 0}
-    assert [(act.object_id, act.type) for act in session.acts] == [("b", "click")]
+    assert [(act.message.object_id, act.message.type) for act in session.acts] == [("b", "click")]
 
 
 def test_an_impression_is_sent_as_an_impression():
     """An impression is an event of its own type, also beside an act on the same object."""
-    (session,), _ = rebuilt(query(1), event(2, "impression", "a"), event(3, "add_to_cart", "a"))
-    assert [act.type for act in session.acts] == ["impression", "add_to_cart"]
+    session = rebuilt(query(1), event(2, "impression", "a"), event(3, "add_to_cart", "a"))
+    assert [act.message.type for act in session.acts] == ["impression", "add_to_cart"]
 
 
 @pytest.mark.parametrize(
@@ -121,78 +133,98 @@ def test_an_impression_is_sent_as_an_impression():
             ],
             "boots",
         ),
-        ([event(1, "impression", "a")], ""),
+        ([query(1, ""), event(2, "impression", "a")], ""),
     ],
 )
 def test_the_query_of_a_search_that_was_typed_on(records, expected):
     """The query line with most acts, then most hits, then the latest, has the text; without one, the events have it."""
-    (session,), _ = rebuilt(*records)
-    assert session.query == expected
-
-
-def test_an_items_text_may_come_from_another_search():
-    """The text of an item in the first event that has one becomes its meta in every search of the file."""
-    sessions, _ = rebuilt(
-        query(1, hits=("a",), query_id="p"),
-        event(2, "impression", "a"),
-        event(3, "click", "a", item={"text": "A shoe"}),
-        event(4, "click", "a", item={"text": "Another text"}),
-    )
-    assert [item.meta for session in sessions for item in session.shown] == [{"text": "A shoe"}] * 2
+    session = rebuilt(*records)
+    assert session.session is not None
+    assert session.session.query == expected
 
 
 def test_actions_that_are_no_act_on_one_result_are_left_out_with_a_reason():
     """Searches, filters and page steps are counted and make no session, even if they name an object."""
-    sessions, account = rebuilt(
-        event(1, "search", typed="sh"), event(2, "type_filter", "filter"), event(3, "page_exit", "a", query_id="")
-    )
-    assert sessions == []
-    assert {bucket.reason: counts.total() for bucket, counts in account.counts.items()} == {
-        "no act on one result: the search itself": 1,
-        "no act on one result: a filter or sort order": 1,
-        "no act on one result: a step from page to page": 1,
-    }
-    assert account.balanced
+    sent = rebuilt(event(1, "search", typed="sh"), event(2, "type_filter", "filter"), event(3, "page_exit", "a"))
+    assert sent.session is None
+    assert not sent.acts
+    assert decided(sent) == [
+        ("left out", "no act on one result: the search itself"),
+        ("left out", "no act on one result: a filter or sort order"),
+        ("left out", "no act on one result: a step from page to page"),
+    ]
 
 
 def test_an_action_that_no_table_names_is_sent_under_its_own_name():
     """An unknown action on an object is sent, because the importance policy may give its type a grade."""
-    (session,), _ = rebuilt(query(1, hits=("a",)), event(2, "wishlist", "a"))
-    assert session.acts[0].type == "wishlist"
+    sent = rebuilt(query(1, hits=("a",)), event(2, "wishlist", "a"))
+    assert sent.acts[0].message.type == "wishlist"
 
 
 def test_acts_without_search_or_object_are_rejected():
     """An act that names no search or no object cannot be sent."""
-    _, account = rebuilt(event(1, "click", "a", query_id=""), event(2, "click"))
-    assert account.counts[Bucket(DocumentOutcome.REJECTED, "no query_id")] == {"click": 1}
-    assert account.counts[Bucket(DocumentOutcome.REJECTED, "no object_id")] == {"click": 1}
-    assert account.lines[Bucket(DocumentOutcome.REJECTED, "no object_id")] == [2]
+    sent = rebuilt(event(1, "click", "a", query_id=""), event(2, "click"), event(3, "click", "x" * 257))
+    assert decided(sent) == [
+        ("rejected", "no query_id"),
+        ("rejected", "no object_id"),
+        ("rejected", "an object_id of more than 256 characters"),
+    ]
 
 
 def test_r1_an_act_without_a_time_gets_the_time_of_its_search():
     """R1: content comes from the file alone, so no clock fills a gap; a search without any time is rejected."""
-    (session,), _ = rebuilt(query(1, second=3), event(2, "click", "a", at=None))
-    assert session.acts[0].created_at == NOW.replace(second=3)
-    sessions, account = rebuilt(event(1, "click", "a", at=None))
-    assert sessions == []
-    assert account.total(DocumentOutcome.REJECTED) == account.documents == 1
+    sent = rebuilt(query(1, second=3), event(2, "click", "a", at=None))
+    assert sent.acts[0].message.created_at.ToDatetime(UTC) == NOW.replace(second=3)
+    sent = rebuilt(event(1, "click", "a", at=None))
+    assert sent.session is None
+    assert decided(sent) == [("rejected", "no readable timestamp in its whole search")]
 
 
-def test_repeated_and_unreadable_documents_are_accounted_by_reason():
-    """A repeated document is a duplicate, or a conflict if its content differs; an unreadable one is rejected."""
-    _, account = rebuilt(Unread(1, "click", "r", "same"), Unread(2, "click", "r", "other"), Unread(3, "unknown", "r"))
-    assert [
-        account.total(outcome)
-        for outcome in (DocumentOutcome.DUPLICATE, DocumentOutcome.CONFLICT, DocumentOutcome.REJECTED)
-    ] == [1, 1, 1]
-    assert account.balanced
+def test_repeated_documents_are_duplicates_or_conflicts():
+    """A document whose id came before is not sent: a duplicate, or a conflict if its content differs."""
+    search = Documents("q", 1)
+    search.add(query(1))
+    search.add(query(2), same=True)
+    search.add(event(3, "click", "a"), same=False)
+    assert [outcome for outcome, *_ in rebuild(search, {}).decided] == [
+        DocumentOutcome.DUPLICATE,
+        DocumentOutcome.CONFLICT,
+    ]
 
 
-def test_r7_a_search_keeps_the_results_that_fit():
-    """R7: of too many hits the first 1,000 are kept, ids that are too long are not; the account counts the others."""
-    hits = ("x" * 257, *(f"item-{number}" for number in range(1_200)))
-    (session,), account = rebuilt(query(1, hits=hits), event(2, "click", "item-3"))
-    assert len(session.shown) == 1_000
-    assert session.shown[0].object_id == "item-0"
-    assert account.results_left_out == 201
-    assert len(session.acts) == 1
+def test_r7_what_fits_of_a_search_is_kept_and_the_rest_counted():
+    """R7: beyond 1,000 hits, or an id of more than 256 characters, costs those hits alone, not the search."""
+    hits = ("x" * 257, *(f"h{number}" for number in range(1_003)))
+    sent = rebuilt(query(1, hits=hits), event(2, "impression", "late"), event(3, "click", "h1"))
+    assert list(positions(sent)) == [f"h{number}" for number in range(1_000)]
+    assert len(sent.acts) == 2
+    assert sent.cut == {
+        "an object_id of more than 256 characters": 1,
+        "a shown result beyond the first 1,000 of its search": 4,
+    }
+
+
+def test_the_internal_id_of_an_event_may_be_what_the_hits_name():
+    """Then the act is on the shown result; an object that the hits name keeps its own id."""
+    sent = rebuilt(
+        query(1, hits=("i1", "b")),
+        event(2, "click", "a", internal_id="i1"),
+        event(3, "click", "b", internal_id="i1"),
+        event(4, "click", "c", internal_id="i9"),
+    )
+    assert [act.message.object_id for act in sent.acts] == ["i1", "b", "c"]
+
+
+def test_acts_without_a_query_document_and_results_register_nothing():
+    """No half session is left behind that a mended file would conflict with; the acts go to a known session."""
+    sent = rebuilt(event(1, "click", "a"))
+    assert sent.session is None
+    assert len(sent.acts) == 1
+
+
+def test_a_search_whose_query_may_be_unreadable_registers_nothing():
+    """Where documents cannot be read, one of them may be the query of this search: its content would differ."""
+    sent = rebuilt(event(1, "impression", "a"), event(2, "click", "a"), unreadable=1)
+    assert sent.session is None
+    assert not sent.acts
+    assert [outcome for outcome, _ in decided(sent)] == ["rejected", "rejected"]

@@ -13,6 +13,7 @@ from clickstream.cli.demo import demo
 from clickstream.cli.download import download
 from clickstream.cli.embed import embed
 from clickstream.cli.exit_codes import ExitCode
+from clickstream.cli.exporting import export_group
 from clickstream.cli.importing import import_group
 from clickstream.cli.lists import TABLES
 from clickstream.cli.promotion import promote, rollback
@@ -69,7 +70,7 @@ def main(verbose: bool) -> None:
 
 for _command in (
     *(serve, trainer, worker),
-    *(mark, restore, import_group),
+    *(mark, restore, import_group, export_group),
     *(release, train, watch, cancel, promote, rollback, download, embed),
     *TABLES,
     *(backup, restore_backup),

@@ -1,17 +1,27 @@
-"""`import`."""
+"""`import ubi` and `import jsonl`."""
 
+import contextlib
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from clickstream.cli.connection import ADDRESS, JSON, opened
+from clickstream.cli.connection import ADDRESS, JSON, end, opened
 from clickstream.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from clickstream.ubi.account import ImportAccount
+    from clickstream.transfer.account import ImportAccount
+
+FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+STATE = click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File where the import keeps what it has read and sent. After a crash, the same command goes on there. It is "
+    "deleted at the end. Without it, repeat the import from the start: nothing is stored twice.",
+)
 
 
 @click.group("import")
@@ -20,31 +30,73 @@ def import_group() -> None:
 
 
 @import_group.command("ubi")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@FILES
+@STATE
 @JSON
 @ADDRESS
-def import_ubi_command(file: Path, as_json: bool, address: str) -> None:
-    """Import OpenSearch UBI queries and events from FILE (bulk form or plain ndjson).
+def import_ubi_command(files: tuple[Path, ...], state: Path | None, as_json: bool, address: str) -> None:
+    """Import OpenSearch UBI queries and events from FILES.
 
-    Importing the same file again changes nothing. Exit code 1 if no document could be used, 3 if some could not, and
-    4 if the server went away: then import the file again.
+    A file may have the bulk form, one document per line, an array, dump lines, or gzip of them. Searches and their
+    events may stand in different files: name them all. Importing the same files again changes nothing. Exit code 1 if
+    no document could be used, 3 if some could not, and 4 if the server went away: then repeat the import.
     """
+    from clickstream.ubi.importer import import_ubi
+
+    def run(channel: Any, progress: Any) -> "ImportAccount":
+        return import_ubi(files, channel, progress=progress, kept_at=state)
+
+    imported(run, as_json, address)
+
+
+@import_group.command("jsonl")
+@FILES
+@JSON
+@ADDRESS
+def import_jsonl(files: tuple[Path, ...], as_json: bool, address: str) -> None:
+    """Import sessions from FILES as `export sessions` writes them: one per line, with events and marks.
+
+    Importing the same files again changes nothing. Exit codes as of `import ubi`.
+    """
+    from clickstream.transfer.account import ImportAccount
+    from clickstream.transfer.importing import send
+    from clickstream.transfer.json_lines import read_sessions
+
+    def run(channel: Any, progress: Any) -> ImportAccount:
+        account = ImportAccount()
+        return send(read_sessions(files, account), account, channel, progress=progress)
+
+    imported(run, as_json, address)
+
+
+def imported(run: "Callable[[Any, Any], ImportAccount]", as_json: bool, address: str) -> NoReturn:
+    """Runs an import with a channel and a progress, prints its account, and ends with its exit code."""
     from rich.console import Console
 
-    from clickstream.ubi.importer import import_ubi
     from clickstream.views.import_account import account_as_data, show_account
+    from clickstream.views.transfer_progress import transfer_progress
 
     console = Console(stderr=as_json)
-    with opened(address) as channel:
-        account = import_ubi(file, channel, console)
+    with opened(address) as channel, transfer_progress(console) as progress, readable():
+        account = run(channel, progress)
     if as_json:
         click.echo(json.dumps(account_as_data(account), ensure_ascii=False))
     else:
         show_account(account, console)
-    sys.exit(_exit_code_of(account))
+    sys.exit(exit_code_of_account(account))
 
 
-def _exit_code_of(account: "ImportAccount") -> ExitCode:
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Ends the command in one line where a file cannot be read, or has not the form that the command needs."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        end(str(error), ExitCode.WRONG_USE)
+
+
+def exit_code_of_account(account: "ImportAccount") -> ExitCode:
+    """The exit code of an import that has ended."""
     if not account.balanced:
         return ExitCode.FAILED
     if account.stopped:

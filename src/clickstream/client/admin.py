@@ -85,8 +85,6 @@ class AdminClient(StoredReads):
         names = [f"BATCH_STATUS_{status.upper()}" for status in statuses]
         return listed(self._batches.ListBatches, batch_pb.ListBatchesRequest(statuses=names), "batches")
 
-    # The improvement queue
-
     def use_for_improvement(self, session_id: str) -> improvement_pb.UseSessionForImprovementResponse:
         """Puts a session into the improvement queue. Idempotent; `created` says whether it was new there."""
         request = improvement_pb.UseSessionForImprovementRequest(session_id=session_id)

@@ -1,10 +1,8 @@
-"""Reads OpenSearch UBI files: lines in, records out, without I/O, and without an exception for any content.
+"""Reads OpenSearch UBI documents: lines in, records out, without I/O, and without an exception for any content.
 
-A file has the form of the `_bulk` API (a line `{"index": {"_index": "ubi_events", "_id": "…"}}` before each document),
-is plain ndjson, or has a line per document with its index: `{"_index": "…", "_id": "…", "_source": {…}}` of a dump, or
-the index, a tab and the document. Field names are those of the UBI schemas up to 1.3 (https://o19s.github.io/ubi):
-`query_id`, `user_query`, `query_response_hit_ids` (`query_response_object_ids` in older ones), `action_name`,
-`event_attributes.object.object_id`, `event_attributes.position.ordinal` …
+A line is a document; or a line of the `_bulk` API (`{"index": {"_index": "ubi_events", "_id": "…"}}`), whose document
+follows; or a line of a dump (`{"_index": …, "_id": …, "_source": …}`); or an index name, a tab and a document. Field
+names are those of the UBI schemas (https://o19s.github.io/ubi), the older ones included.
 
 An event's browser, address and page paths are not read.
 """
@@ -17,15 +15,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from clickstream.domain import limits
+from clickstream.ubi.values import id_of, ordinal_of, time_of
 
 QUERY = "query"
 EVENT = "event"
 # The kind of a line that has none.
 UNKNOWN = "unknown"
-# Names of the indexes: `ubi_queries`, `.ubi_events`; of rolled-over ones: `ubi_events-000002`, `ubi_events_2025.01`.
-_INDEX = re.compile(r"\.?ubi_(queries|events)([-_.].*)?")
-_TABBED = re.compile(rb"\s*([A-Za-z0-9._-]+)\t(\{.*)", re.DOTALL)
+# An index that was rolled over, or is part of a data stream, has more before or after this name.
+_INDEX = re.compile(r"ubi.*?_(queries|events)(?![a-z])")
+_INDEX_KINDS = {"queries": QUERY, "events": EVENT}
 
 # Key in a result's meta: the names of that field in an event's object, and its length limit in characters.
 ITEM_FIELDS = {
@@ -35,13 +33,16 @@ ITEM_FIELDS = {
     "category": (("category",), 200),
 }
 
-# Names of the field with the ids that a search showed; the first is that of the newest schema.
-HITS = ("query_response_hit_ids", "query_response_object_ids")
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# A timestamp below this number is in seconds, otherwise in milliseconds (1973 as milliseconds, 5138 as seconds).
-_MILLISECONDS_FROM = 1e11
-_BULK_ACTIONS = {"index", "create", "update", "delete"}
+_HIT_NAMES = ("query_response_hit_ids", "query_response_object_ids", "query_response_hits_ids")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_QUERY_VALUES = 6
+# What no query document has: a broken one with it is an event.
+_EVENT_SIGN = b'"action_name"'
+# How the lines of the `_bulk` API begin that are no documents.
+_ACTION_STARTS = tuple(
+    f'{{{space}"{verb}"'.encode() for verb in ("index", "create", "update", "delete") for space in ("", " ")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,17 @@ class QueryLine:
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """One event document. Absent fields are empty; `typed` is the query text of a `search` event."""
+    """One event document. Absent fields are empty; `typed` is the query text of a `search` event.
+
+    `internal_id` is another id of the object, by which hit lists may name it.
+    """
 
     line: int
     event_id: str
     action: str
     query_id: str
     object_id: str
+    internal_id: str
     at: datetime | None
     ordinal: int | None
     text: str
@@ -77,15 +82,21 @@ class EventLine:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A document, or a line without a document, that cannot be used.
-
-    `repeated` is set if a document with the same id came before: `same` if its content is equal, otherwise `other`.
-    """
+    """A document, or a line without a document, that cannot be used."""
 
     line: int
     kind: str
     reason: str
-    repeated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A document that can be used, with the id and the digest by which it is known again."""
+
+    record: QueryLine | EventLine
+    schema: str
+    document_id: str
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,108 +113,136 @@ class _UnusableError(Exception):
     """A document that cannot be used; the message is the reason."""
 
 
-def read(lines: Iterable[bytes]) -> Iterator[QueryLine | EventLine | Unread]:
-    """Yields one record per document, in the order of the file; blank lines are skipped."""
-    digests: dict[tuple[str, str], bytes] = {}
+def read(lines: Iterable[tuple[int, bytes]]) -> Iterator[Read | Unread]:
+    """Yields one record per document of `transfer.documents`, in their order."""
     for raw in _documents(lines):
         if isinstance(raw, Unread):
             yield raw
             continue
-        kind = UNKNOWN
+        kind = EVENT if _EVENT_SIGN in raw.text else UNKNOWN
         try:
-            document, digest = _parse(raw.text)
+            raw, document = _undumped(raw, _parse(raw.text))
+            digest = _digest(document)
             schema = _schema(raw, document)
             kind = QUERY if schema == QUERY else _string(document, "action_name") or UNKNOWN
             document_id = raw.document_id or digest.hex()[:32]
-            before = digests.setdefault((schema, document_id), digest)
-            if before is not digest:
-                repeated = "same" if before == digest else "other"
-                yield Unread(
-                    raw.line, kind, f"a document with the same id and {repeated} content came before", repeated
-                )
-            elif schema == QUERY:
-                yield _query(raw.line, document)
-            else:
-                yield _event(raw.line, document_id, document)
+            make = _query if schema == QUERY else _event
+            yield Read(make(raw.line, document_id, document), schema, document_id, digest)
         except _UnusableError as error:
             yield Unread(raw.line, kind, str(error))
 
 
-def _documents(lines: Iterable[bytes]) -> Iterator[_Raw | Unread]:
+def _documents(lines: Iterable[tuple[int, bytes]]) -> Iterator[_Raw | Unread]:
     """Pairs action lines with their documents."""
     bulk: bool | None = None
     action: _Raw | None = None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for place, line in lines:
         if action is not None:
             yield _Raw(action.line, line, action.index, action.document_id)
             action = None
             continue
-        if tabbed := _TABBED.fullmatch(line):
-            yield _Raw(number, tabbed[2], tabbed[1].decode())
+        if not line.startswith(_ACTION_STARTS):
+            if bulk and _is_object(line):
+                # In a bulk file this document has lost its action line, and with it its id. With a made-up id, an
+                # import of the mended file would count it twice.
+                kind = EVENT if _EVENT_SIGN in line else UNKNOWN
+                yield Unread(place, kind, "a document without its action line")
+            else:
+                bulk = bool(bulk)
+                yield _named(place, line)
             continue
         try:
-            head, _ = _parse(line)
+            head = _parse(line)
         except _UnusableError as error:
-            yield Unread(number, UNKNOWN, str(error))
+            yield Unread(place, UNKNOWN, str(error))
             continue
-        if isinstance(head.get("_source"), dict):
-            source = json.dumps(head["_source"]).encode()
-            yield _Raw(number, source, _string(head, "_index") or None, _string(head, "_id"))
-            continue
-        verb = next(iter(head)) if len(head) == 1 else ""
-        if verb not in _BULK_ACTIONS or not isinstance(head[verb], dict):
-            # In a bulk file this document has lost its action line, and with it its id. With a made-up id, an import of
-            # the mended file would count it twice.
-            yield Unread(number, UNKNOWN, "a document without its action line") if bulk else _Raw(number, line)
-            bulk = bool(bulk)
+        verb = next(iter(head), "")
+        if len(head) != 1 or not isinstance(head[verb], dict):
+            yield _Raw(place, line)
             continue
         bulk = True
         if verb == "delete":
-            yield Unread(number, UNKNOWN, "a deletion, which is not imported")
+            yield Unread(place, UNKNOWN, "a deletion, which is not imported")
             continue
         # An update's document is a fragment: this index name makes `_schema` refuse it.
         index = "(update)" if verb == "update" else _string(head[verb], "_index")
-        action = _Raw(number, b"", index, _string(head[verb], "_id"))
+        action = _Raw(place, b"", index, _string(head[verb], "_id"))
     if action is not None:
         yield Unread(action.line, UNKNOWN, "the file ends after the action line")
+
+
+def _named(place: int, line: bytes) -> _Raw:
+    """A line, without the index name and the tab that may stand before its document."""
+    name, tab, document = line.partition(b"\t")
+    if tab and not name.lstrip().startswith((b"{", b"[")) and document.lstrip().startswith(b"{"):
+        return _Raw(place, document, name.strip().decode("utf-8", "replace"))
+    return _Raw(place, line)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        _parse(line)
+    except _UnusableError:
+        return False
+    return True
+
+
+def _undumped(raw: _Raw, document: dict[str, Any]) -> tuple[_Raw, dict[str, Any]]:
+    """The document of a dump's line, with the index and the id that stand beside it."""
+    inner = document.get("_source")
+    if not isinstance(inner, dict):
+        return raw, document
+    index, document_id = _string(document, "_index"), _string(document, "_id")
+    return _Raw(raw.line, raw.text, index or raw.index, document_id or raw.document_id), inner
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _parse(line: bytes) -> tuple[dict[str, Any], bytes]:
-    """Parses a JSON object; returns it with a digest of its content that ignores the order of keys."""
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """Parses a JSON object."""
     try:
-        document = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
-        # The encoding refuses half a surrogate pair, too: no protobuf string can carry it.
-        canonical = json.dumps(document, sort_keys=True, ensure_ascii=False).encode("utf-8")
+        document = _DECODER.decode(line.decode("utf-8"))
     except UnicodeError as error:
         raise _UnusableError("not valid UTF-8 text") from error
     except (ValueError, RecursionError) as error:
         raise _UnusableError("not valid JSON") from error
     if not isinstance(document, dict):
         raise _UnusableError("not a JSON object")
-    return document, hashlib.sha256(canonical).digest()
+    return document
+
+
+def _digest(document: object) -> bytes:
+    """A digest of the content, which ignores the order of keys."""
+    try:
+        # The encoding refuses half a surrogate pair, too: no protobuf string can carry it.
+        return hashlib.sha256(_ENCODER.encode(document).encode("utf-8")).digest()
+    except UnicodeError as error:
+        raise _UnusableError("not valid UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
+        raise _UnusableError("not valid JSON") from error
 
 
 def _schema(raw: _Raw, document: Mapping[str, Any]) -> str:
     if raw.index:
-        named = _INDEX.fullmatch(raw.index)
-        if named is None:
+        match = _INDEX.search(raw.index)
+        if match is None:
             raise _UnusableError(f"unknown index name {raw.index[:64]!r}")
-        return QUERY if named[1] == "queries" else EVENT
+        return _INDEX_KINDS[match[1]]
     if "action_name" in document:
         return EVENT
-    if "user_query" in document or any(name in document for name in HITS):
+    if "user_query" in document or any(name in document for name in _HIT_NAMES):
         return QUERY
     raise _UnusableError("neither a UBI query nor a UBI event")
 
 
-def _query(line: int, document: Mapping[str, Any]) -> QueryLine:
-    name = next((name for name in HITS if document.get(name) is not None), HITS[0])
+def _query(line: int, _: str, document: Mapping[str, Any]) -> QueryLine:
+    name = next((name for name in _HIT_NAMES if document.get(name) is not None), _HIT_NAMES[0])
     hits = document.get(name)
     if hits is not None and not isinstance(hits, list):
         raise _UnusableError(f"{name} is not a list")
@@ -214,8 +253,8 @@ def _query(line: int, document: Mapping[str, Any]) -> QueryLine:
         line=line,
         query_id=query_id,
         text=_string(document, "user_query").strip(),
-        hit_ids=tuple(hit for hit in map(_as_string, hits or ()) if hit),
-        at=_time(document.get("timestamp")),
+        hit_ids=tuple(hit for hit in map(id_of, hits or ()) if hit),
+        at=time_of(document.get("timestamp")),
         application=_string(document, "application"),
         user_id=_string(document, "user_id") or _string(document, "client_id"),
     )
@@ -226,15 +265,17 @@ def _event(line: int, event_id: str, document: Mapping[str, Any]) -> EventLine:
     if not action:
         raise _UnusableError("no action_name")
     attributes = _mapping(document, "event_attributes")
-    item = _mapping(attributes, "object")
+    item = _mapping(attributes, "object") or _mapping(attributes, "data")
+    position = attributes.get("position")
     return EventLine(
         line=line,
         event_id=event_id,
         action=action,
         query_id=_string(document, "query_id"),
-        object_id=_string(item, "object_id"),
-        at=_time(document.get("timestamp")),
-        ordinal=_ordinal(_mapping(attributes, "position").get("ordinal")),
+        object_id=_string(item, "object_id") or _string(item, "internal_id"),
+        internal_id=_string(item, "internal_id"),
+        at=time_of(document.get("timestamp")),
+        ordinal=ordinal_of(position),
         text=_string(document, "user_query").strip(),
         typed=_string(document, "message").strip() if document.get("message_type") == "QUERY" else "",
         application=_string(document, "application"),
@@ -243,23 +284,13 @@ def _event(line: int, event_id: str, document: Mapping[str, Any]) -> EventLine:
     )
 
 
-def _ordinal(value: object) -> int | None:
-    """A position from 0 to the contract's limit: a number, its digits, or `{"index": 3}` as in schemas 1.0 to 1.2."""
-    if isinstance(value, dict):
-        value = value.get("index")
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limits.POSITION:
-        return None
-    return int(value) if value == int(value) else None
-
-
 def _item_texts(item: Mapping[str, Any]) -> dict[str, str]:
     texts = {}
     for key, (names, length) in ITEM_FIELDS.items():
-        value = next((text for name in names if (text := _string(item, name).strip())), "")
-        if value:
-            texts[key] = value[:length]
+        for name in names:
+            if name in item and (text := _string(item, name).strip()):
+                texts[key] = text[:length]
+                break
     return texts
 
 
@@ -269,36 +300,44 @@ def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _string(document: Mapping[str, Any], key: str) -> str:
-    return _as_string(document.get(key))
+    value = document.get(key)
+    return value if type(value) is str else id_of(value)  # nearly all are texts
 
 
-def _as_string(value: object) -> str:
-    """Text as it is, a whole number in digits (some shops number their items), otherwise empty."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else ""
+def packed(record: QueryLine | EventLine) -> tuple[Any, ...]:
+    """The record as plain values, for a spool."""
+    at = None if record.at is None else (record.at - EPOCH) // _MICROSECOND
+    if isinstance(record, QueryLine):
+        return (record.query_id, record.text, record.hit_ids, at, record.application, record.user_id)
+    return (
+        *(record.event_id, record.action, record.query_id, record.object_id, record.internal_id, at),
+        *(record.ordinal, record.text, record.typed, record.application, record.user_id),
+    )
 
 
-def _is_date(value: str) -> bool:
-    """Whether a text is a date rather than a number; eight digits from 19000101 on are one, without dashes."""
-    if len(value) == 8 and value.isdecimal():
-        return value >= "19000101"
-    try:
-        float(value)
-    except ValueError:
-        return True
-    return False
+def unpacked(line: int, values: tuple[Any, ...]) -> QueryLine | EventLine:
+    """A record of `packed`, without the texts of its item."""
+    if len(values) == _QUERY_VALUES:
+        query_id, text, hit_ids, at, application, user_id = values
+        return QueryLine(line, query_id, text, hit_ids, _moment(at), application, user_id)
+    *ids, at, ordinal, text, typed, application, user_id = values
+    event_id, action, query_id, object_id, internal_id = ids
+    return EventLine(
+        line,
+        event_id,
+        action,
+        query_id,
+        object_id,
+        internal_id,
+        _moment(at),
+        ordinal,
+        text,
+        typed,
+        application,
+        user_id,
+        {},
+    )
 
 
-def _time(value: object) -> datetime | None:
-    """Reads ISO 8601 (UTC if it names no zone), or seconds or milliseconds since 1970; None for anything else."""
-    try:
-        if isinstance(value, str) and _is_date(value.strip()):
-            at = datetime.fromisoformat(value.strip())
-            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return None
-        number = float(value)
-        return _EPOCH + timedelta(seconds=number / 1000 if number >= _MILLISECONDS_FROM else number)
-    except (ValueError, OverflowError):
-        return None
+def _moment(at: int | None) -> datetime | None:
+    return None if at is None else EPOCH + timedelta(microseconds=at)

@@ -12,14 +12,16 @@ Lines with the same `query_id` are one search, because people type on under one 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
+
+from embedding_studio.clickstream.v1 import session_pb2 as wire
 
 from clickstream.domain import limits
-from clickstream.ubi.account import ACTS, DocumentOutcome, ImportAccount
-from clickstream.ubi.records import QUERY, EventLine, QueryLine, Unread
+from clickstream.transfer.account import ACTS, DocumentOutcome
+from clickstream.transfer.sender import Act, Outgoing
+from clickstream.ubi.records import QUERY, EventLine, QueryLine
 
 IMPRESSION = "impression"
 
@@ -27,6 +29,11 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 # An ordinal from here on counts as missing, so that every further result gets a position within the limit.
 _LARGEST_ORDINAL = limits.POSITION - limits.RESULTS_PER_SESSION
+
+# Why a part of a search is left out.
+_LONG_ID = f"an object_id of more than {limits.ID_CHARACTERS} characters"
+_BEYOND = f"a shown result beyond the first {limits.RESULTS_PER_SESSION:,} of its search"
+_BEYOND_BYTES = f"a shown result beyond the {limits.SESSION_BYTES // 2**20} MiB of a search"
 
 # UBI action to event type. An action that is in neither table and names an object is sent under its own name; the
 # importance policy gives its grade.
@@ -55,134 +62,148 @@ NO_ACTS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ShownItem:
-    """One shown item: its 0-based position, and its texts in the file."""
-
-    object_id: str
-    position: int
-    meta: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One event to send, with the kind and the 1-based line of its document."""
-
-    event_id: str
-    object_id: str
-    type: str
-    created_at: datetime
-    ordinal: int | None
-    kind: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class RebuiltSession:
-    """One search as it follows from the file; `query_lines` are the 1-based lines of its query documents."""
-
-    session_id: str
-    query: str
-    shown: Sequence[ShownItem]
-    context: Mapping[str, str]
-    user_id: str
-    created_at: datetime
-    acts: Sequence[Act]
-    query_lines: Sequence[int]
-
-
 @dataclass(slots=True)
-class _Search:
+class Documents:
+    """The documents of one search in the order of the files, and those that are part of none."""
+
+    query_id: str
+    place: int
     queries: list[QueryLine] = field(default_factory=list)
     events: list[EventLine] = field(default_factory=list)
     typed: list[EventLine] = field(default_factory=list)
+    decided: list[tuple[DocumentOutcome, str, str, int]] = field(default_factory=list)
+    cut: Counter[str] = field(default_factory=Counter)
 
-
-def rebuild(records: Iterable[QueryLine | EventLine | Unread], account: ImportAccount) -> Iterator[RebuiltSession]:
-    """Yields the sessions in the order in which the file first names them.
-
-    A document that is part of no session goes into the account here. All others go there when their session is sent.
-    """
-    searches: dict[str, _Search] = {}
-    items: dict[str, Mapping[str, str]] = {}
-    for record in records:
-        account.documents += 1
-        if isinstance(record, Unread):
-            outcome = {"same": DocumentOutcome.DUPLICATE, "other": DocumentOutcome.CONFLICT}.get(
-                record.repeated, DocumentOutcome.REJECTED
-            )
-            account.add(outcome, record.reason, record.kind, record.line)
+    def add(self, record: QueryLine | EventLine, same: bool | None = None) -> None:
+        """Takes a document in; `same` is set if a document with the same id came before, of the same content or not."""
+        kind = QUERY if isinstance(record, QueryLine) else record.action
+        if same is not None:
+            outcome = DocumentOutcome.DUPLICATE if same else DocumentOutcome.CONFLICT
+            content = "same" if same else "other"
+            reason = f"a document with the same id and {content} content came before"
+            self.decided.append((outcome, reason, kind, record.line))
         elif isinstance(record, QueryLine):
-            searches.setdefault(record.query_id, _Search()).queries.append(record)
+            self.queries.append(record)
         else:
-            _assign_event(record, searches, account)
-            if record.object_id and record.item:
-                items.setdefault(record.object_id, record.item)
-    for query_id, search in searches.items():
-        if search.queries or search.events:
-            session = _rebuild(query_id, search, items, account)
-            if session is not None:
-                yield session
+            self._add_event(record)
+
+    def _add_event(self, event: EventLine) -> None:
+        if event.query_id and event.typed:
+            self.typed.append(event)
+        if event.action in NO_ACTS:
+            reason = f"no act on one result: {NO_ACTS[event.action]}"
+            self.decided.append((DocumentOutcome.LEFT_OUT, reason, event.action, event.line))
+        elif why := _unusable(event):
+            self.decided.append((DocumentOutcome.REJECTED, why, event.action, event.line))
+        else:
+            self.events.append(event)
 
 
-def _assign_event(event: EventLine, searches: dict[str, _Search], account: ImportAccount) -> None:
-    if event.query_id and event.typed:
-        searches.setdefault(event.query_id, _Search()).typed.append(event)
-    if event.action in NO_ACTS:
-        account.add(
-            DocumentOutcome.LEFT_OUT, f"no act on one result: {NO_ACTS[event.action]}", event.action, event.line
-        )
-    elif not event.query_id:
-        account.add(DocumentOutcome.REJECTED, "no query_id", event.action, event.line)
-    elif not event.object_id:
-        account.add(DocumentOutcome.REJECTED, "no object_id", event.action, event.line)
-    else:
-        searches.setdefault(event.query_id, _Search()).events.append(event)
+def _unusable(event: EventLine) -> str:
+    if not event.query_id:
+        return "no query_id"
+    if not event.object_id:
+        return "no object_id"
+    return "" if len(event.object_id) <= limits.ID_CHARACTERS else _LONG_ID
 
 
-def _rebuild(
-    query_id: str, search: _Search, items: Mapping[str, Mapping[str, str]], account: ImportAccount
-) -> RebuiltSession | None:
-    # Sorting is stable: lines of one time keep the file's order.
+def shown_ids(search: Documents) -> Iterable[str]:
+    """The ids of the objects whose texts `rebuild` asks for."""
+    yield from (hit for line in search.queries for hit in line.hit_ids)
+    yield from (event.object_id for event in search.events)
+    yield from (event.internal_id for event in search.events if event.internal_id)
+
+
+def rebuild(
+    search: Documents, items: Mapping[str, Mapping[str, str]], unreadable: int = 0, mark: str = "ubi"
+) -> Outgoing:
+    """Makes of the documents of one search what is sent.
+
+    Args:
+        search: The documents.
+        items: The texts of items by object id.
+        unreadable: The number of documents that could not be read: one of them may be the query of this search.
+        mark: The value of `source` in the session's context.
+    """
+    outgoing = Outgoing(search.place, search.query_id, decided=search.decided, cut=search.cut)
+    if not search.queries and not search.events:
+        return outgoing
+    # Sorting is stable: lines of one time keep the files' order.
     queries = sorted(search.queries, key=lambda line: line.at or _LAST)
     times = [line.at for line in queries if line.at] or [event.at for event in search.events if event.at]
     if not times:
-        reason = "no readable timestamp in its whole search"
-        for query in queries:
-            account.add(DocumentOutcome.REJECTED, reason, QUERY, query.line)
-        for event in search.events:
-            account.add(DocumentOutcome.REJECTED, reason, event.action, event.line)
-        return None
+        return _all_rejected(outgoing, search, "no readable timestamp in its whole search")
     created_at = min(times)
+    hits = _hits(queries, search.cut)
+    object_ids = [_object_id(event, hits) for event in search.events]
+    positions = _positions(hits, search.events, object_ids, search.cut)
+    outgoing.acts = [
+        _act(event, object_id, created_at) for event, object_id in zip(search.events, object_ids, strict=True)
+    ]
+    if not queries:
+        if unreadable:
+            why = "its query document is missing, and may be among those that cannot be read: mend the file"
+            return _all_rejected(outgoing, search, why)
+        if not positions:
+            # The service may have the search already: an export of events often comes after one of queries.
+            return outgoing
     lines: list[QueryLine | EventLine] = [*queries, *search.events]
-    positions = _positions(queries, search.events)
-    kept = {object_id: at for object_id, at in positions.items() if len(object_id) <= limits.ID_CHARACTERS}
-    kept = dict(islice(kept.items(), limits.RESULTS_PER_SESSION))
-    account.results_left_out += len(positions) - len(kept)
-    return RebuiltSession(
-        session_id=query_id,
+    session = wire.Session(
+        session_id=search.query_id,
         query=_query_text(queries, search),
-        shown=[ShownItem(object_id, position, items.get(object_id, {})) for object_id, position in kept.items()],
-        context={"source": "ubi", "application": next((line.application for line in lines if line.application), "")},
         user_id=next((line.user_id for line in lines if line.user_id), ""),
-        created_at=created_at,
-        acts=[
-            Act(
-                event_id=event.event_id,
-                object_id=event.object_id,
-                type=EVENT_TYPES.get(event.action, event.action),
-                created_at=event.at or created_at,
-                ordinal=event.ordinal,
-                kind=event.action,
-                line=event.line,
-            )
-            for event in search.events
-        ],
-        query_lines=[line.line for line in search.queries],
     )
+    session.created_at.FromDatetime(created_at)
+    context = session.context.fields
+    context["source"].string_value = mark
+    context["application"].string_value = next((line.application for line in lines if line.application), "")
+    _show(session, positions, items, search.cut)
+    outgoing.session = session
+    outgoing.documents = [(QUERY, line.line) for line in search.queries]
+    return outgoing
 
 
-def _query_text(queries: Sequence[QueryLine], search: _Search) -> str:
+def _all_rejected(outgoing: Outgoing, search: Documents, reason: str) -> Outgoing:
+    outgoing.acts = []
+    rejected = [(DocumentOutcome.REJECTED, reason, QUERY, query.line) for query in search.queries]
+    rejected += [(DocumentOutcome.REJECTED, reason, event.action, event.line) for event in search.events]
+    outgoing.decided = [*outgoing.decided, *rejected]
+    return outgoing
+
+
+def _object_id(event: EventLine, hits: Mapping[str, int]) -> str:
+    """The id by which the hit list names the object: some shops write their own key into one and not the other."""
+    if event.object_id not in hits and event.internal_id in hits:
+        return event.internal_id
+    return event.object_id
+
+
+def _act(event: EventLine, object_id: str, created_at: datetime) -> Act:
+    message = wire.Event(event_id=event.event_id, object_id=object_id, type=EVENT_TYPES.get(event.action, event.action))
+    message.created_at.FromDatetime(event.at or created_at)
+    if event.ordinal is not None:
+        message.meta.fields["ordinal"].number_value = event.ordinal
+    return Act(message, event.action, event.line)
+
+
+def _show(
+    session: wire.Session,
+    positions: Mapping[str, int],
+    items: Mapping[str, Mapping[str, str]],
+    cut: Counter[str],
+) -> None:
+    """Adds the shown results, as many as fit one session."""
+    for object_id, position in positions.items():
+        result = session.results.add(object_id=object_id, position=position)
+        for key, text in items.get(object_id, {}).items():
+            result.meta.fields[key].string_value = text
+    while session.ByteSize() > limits.SESSION_BYTES and session.results:
+        too_many = max(1, len(session.results) // 20)
+        del session.results[-too_many:]
+        cut[_BEYOND_BYTES] += too_many
+
+
+def _query_text(queries: Sequence[QueryLine], search: Documents) -> str:
     """The query text of a search, empty if the file has none; `queries` are in order of time."""
     acts = Counter(event.text for event in search.events if event.action in ACTS)
     if queries:
@@ -196,20 +217,37 @@ def _query_text(queries: Sequence[QueryLine], search: _Search) -> str:
     return max(search.typed, key=lambda event: (event.at or _EARLIEST, event.line)).typed if search.typed else ""
 
 
-def _positions(queries: Sequence[QueryLine], events: Sequence[EventLine]) -> dict[str, int]:
+def _hits(queries: Sequence[QueryLine], cut: Counter[str]) -> dict[str, int]:
+    """The 0-based position of each hit that fits the contract."""
+    hits: dict[str, int] = {}
+    for hit in dict.fromkeys(hit for line in queries for hit in line.hit_ids):
+        if len(hit) > limits.ID_CHARACTERS:
+            cut[_LONG_ID] += 1
+        elif len(hits) == limits.RESULTS_PER_SESSION:
+            cut[_BEYOND] += 1
+        else:
+            hits[hit] = len(hits)
+    return hits
+
+
+def _positions(
+    hits: Mapping[str, int], events: Sequence[EventLine], object_ids: Sequence[str], cut: Counter[str]
+) -> dict[str, int]:
     """The 0-based position of each shown object id, in rising order."""
-    hits = dict.fromkeys(hit for line in queries for hit in line.hit_ids)
-    positions = {object_id: position for position, object_id in enumerate(hits)}
+    positions = dict(hits)
     extra: dict[str, int] = {}
-    for event in events:
-        if event.action == IMPRESSION and event.object_id not in positions:
+    for event, object_id in zip(events, object_ids, strict=True):
+        if event.action == IMPRESSION and object_id not in positions:
             ordinal = (
                 event.ordinal if event.ordinal is not None and event.ordinal <= _LARGEST_ORDINAL else _LARGEST_ORDINAL
             )
-            extra[event.object_id] = min(ordinal, extra.get(event.object_id, ordinal))
+            extra[object_id] = min(ordinal, extra.get(object_id, ordinal))
     free = len(positions)
-    # Sorting is stable: equal and missing ordinals keep the file's order.
+    # Sorting is stable: equal and missing ordinals keep the files' order.
     for object_id, ordinal in sorted(extra.items(), key=lambda item: item[1]):
+        if len(positions) == limits.RESULTS_PER_SESSION:
+            cut[_BEYOND] += 1
+            continue
         positions[object_id] = free if ordinal == _LARGEST_ORDINAL else max(free, ordinal)
         free = positions[object_id] + 1
     return positions

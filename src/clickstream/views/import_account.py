@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clickstream.ubi.account import KEPT_RESULTS, Bucket, DocumentOutcome, ImportAccount
+from clickstream.transfer.account import Bucket, DocumentOutcome, ImportAccount
 
 # Outcomes whose line numbers help to find the document.
 _WITH_LINES = {DocumentOutcome.CONFLICT, DocumentOutcome.REJECTED, DocumentOutcome.UNACKNOWLEDGED}
@@ -28,8 +28,9 @@ def account_as_data(account: ImportAccount) -> dict[str, Any]:
         "documents": account.documents,
         "buckets": buckets,
         "sessions": {outcome.value: count for outcome, count in account.sessions.items()},
-        "results_left_out": account.results_left_out,
         "other_types": dict(account.other_types().most_common()),
+        "cut": dict(account.cut.most_common()),
+        "marks": account.marks,
         "stopped": account.stopped,
     }
 
@@ -63,9 +64,11 @@ def show_account(account: ImportAccount, console: Console) -> None:
     if others := account.other_types():
         listed = ", ".join(f"{escape(kind)} {count:,}" for kind, count in others.most_common())
         console.print(f"Other event types: {listed}. What the importance policy does not name trains as if shown only.")
-    if account.results_left_out:
-        console.print(f"Shown results left out: {account.results_left_out:,}. {KEPT_RESULTS}")
     console.print("Sessions: " + ", ".join(f"{count:,} {outcome.value}" for outcome, count in account.sessions.items()))
+    for reason, count in account.cut.most_common():
+        console.print(f"Left out of searches that were sent: {count:,} times {escape(reason)}.")
+    if account.marks:
+        console.print(f"Marked irrelevant: {account.marks:,} sessions.")
     if account.stopped:
         console.print(f"[red]Stopped early: {escape(account.stopped)}. Nothing is lost; import the file again.")
     elif not account.usable:
