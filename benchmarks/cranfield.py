@@ -247,7 +247,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "cranfield.md")
     arguments = parser.parse_args()
 
-    settings = FineTuningSettings(base_model=arguments.base_model, item_template=TEMPLATE)
+    settings = FineTuningSettings(base_model=arguments.base_model, item_template=TEMPLATE, folds=1)
     for name, value in (change.split("=", 1) for change in arguments.set):
         settings = replace(settings, **{name: type(getattr(settings, name))(value)})
     collection = read_collection(arguments.data)

@@ -69,7 +69,15 @@ def train_ours(dataset: Dataset, settings: FineTuningSettings) -> Result:
     based = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         checkpoints = Checkpoints(Path(folder), "speed")
-        train(encoder, dataset, items, settings, checkpoints, Progress(lambda _: None, lambda: False))
+        train(
+            encoder,
+            dataset.folds[0],
+            dataset.texts,
+            items,
+            settings,
+            checkpoints,
+            Progress(lambda _: None, lambda: False),
+        )
     ended = time.perf_counter()
     count = settings.epochs * text_count(dataset)
     return {"alone": count / (ended - based), "and_base": count / (ended - began), "before": before}
@@ -168,6 +176,8 @@ def main() -> None:
         epochs=arguments.epochs,
         max_tokens=arguments.max_tokens,
         held_out_share=0.0,
+        folds=1,
+        held_out_session_share=0.0,
         position_bias="none",
     )
     if arguments.trainer:

@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import NOW, create_request, event, nested, push_request, release_request, session_drafts, struct
-from support.random_messages import good_beginning, methods, request_bytes
+from support.random_messages import damaged, good_beginning, methods, request_bytes
 from support.servers import Clock, InProcessServer, detail, reason
 
 from clickstream.dao.mongo.connection import Document
@@ -83,19 +83,8 @@ def figures_requests() -> list[Message]:
 def mutated(seed: int, requests: Sequence[Message] = ()) -> bytes:
     """A good request, of this or another method, with some bytes changed, cut, doubled or inserted."""
     chance = random.Random(seed)
-    payload = bytearray(chance.choice(requests or good_requests()).SerializeToString())
-    for _ in range(chance.randrange(4)):
-        at = chance.randrange(len(payload) + 1)
-        act = chance.randrange(4)
-        if act == 0:
-            payload[at : at + 1] = bytes([chance.randrange(256)])
-        elif act == 1:
-            del payload[at : at + chance.randrange(1, 5)]
-        elif act == 2:
-            payload[at:at] = chance.randbytes(chance.randrange(1, 9))
-        else:
-            payload[at:at] = payload[at : at + chance.randrange(1, 30)]
-    return bytes(payload)
+    good = chance.choice(requests or good_requests()).SerializeToString()
+    return damaged(good, chance) if chance.randrange(4) else good
 
 
 @pytest.fixture(scope="module")

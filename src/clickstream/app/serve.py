@@ -160,8 +160,7 @@ async def _serving(
         gc.freeze()
         await server.start()
         tasks = [
-            asyncio.create_task(keep_readiness(server, dao.ping, signals)),
-            asyncio.create_task(refusals.keep_flushing()),
+            asyncio.create_task(each) for each in (keep_readiness(server, dao.ping, signals), refusals.keep_flushing())
         ]
         try:
             works = working(settings, dao, inputs, trainer, wake_signal, signals)

@@ -336,9 +336,7 @@ def _parser(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return parse
 
 
-def _serialized(response: Message | bytes | None) -> bytes:
-    if response is None:  # of a call that was aborted
-        return b""
+def _serialized(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 

@@ -29,14 +29,18 @@ from clickstream.training.learning.checkpoint import Checkpoints
 from clickstream.training.learning.distributed import device, join
 from clickstream.training.learning.loop import Span, step_count_of, train
 from clickstream.training.learning.step_scale import Weights, mean_weights, set_scaled, weights_of
-from clickstream.training.measuring.fold_scores import Measuring, PartScores, as_measured, parts_of, scored
-from clickstream.training.measuring.gate import judge
+from clickstream.training.measuring.fold_scores import Chosen, Measuring, PartScores, as_measured, parts_of, scored
+from clickstream.training.measuring.gate import Verdict, judge
 from clickstream.training.measuring.judged_queries import JudgedSet, compare_judged, judged_set
 from clickstream.training.measuring.ranking import QueryScores, mean, score
 from clickstream.training.measuring.segments import by_segment
 from clickstream.training.progress import Canceled, Progress
 
 __all__ = ["Canceled", "fine_tune"]
+
+
+# Added to the gate's reason.
+HELD_OUT_WAS_TRAINED = "; the base model was trained on some of the held-out queries, as too few others are held out"
 
 
 class Trained(NamedTuple):
@@ -198,13 +202,15 @@ def train_and_judge(
         compare_judged(judgements, base_judged, new_judged, settings.seed) if judgements else None,
         earlier_runs,
     )
+    return _trained(encoder, verdict, scale, dataset)
+
+
+def _trained(encoder: SentenceTransformer, verdict: Verdict, scale: Chosen, dataset: Dataset) -> Trained:
     evaluation = replace(
         verdict.evaluation, folds=len(dataset.folds), step_scale=scale.whole, step_scales=scale.figures
     )
-    reason = verdict.reason
-    if dataset.held_out_was_trained:
-        reason += "; the base model was trained on some of the held-out queries, as too few others are held out"
-    return Trained(encoder, evaluation, verdict.passed, reason)
+    doubt = HELD_OUT_WAS_TRAINED if dataset.held_out_was_trained else ""
+    return Trained(encoder, evaluation, verdict.passed, verdict.reason + doubt)
 
 
 def _train_folds(

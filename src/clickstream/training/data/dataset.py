@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clickstream.domain.errors import FailedPrecondition, Reason
 from clickstream.domain.evaluations import NOTHING_REPEATED, ClickModelScore, RepeatedShare
 from clickstream.domain.item_template import ItemTemplate
@@ -66,7 +69,7 @@ def read_dataset(
         settings: How to correct, split and choose texts.
         tick: Asked while click models are fitted and examples are made, many times a second. What it raises passes
             through.
-        base_queries: The queries that the base model was trained on, as `query_number`; None if nobody knows.
+        base_queries: The queries that the base model was trained on, as `query_number`; None if unknown.
 
     Raises:
         FailedPrecondition: TRAINING_IMPOSSIBLE, if the template is malformed, the correction is unknown, no item
@@ -96,15 +99,7 @@ def read_dataset(
     return Dataset(
         texts=texts,
         folds=folds,
-        counts=DataCounts(
-            input_count=pool.input_count,
-            training_queries=len({each.query for fold in folds for each in fold.training}),
-            held_out_queries=sum(len(fold.held_out) for fold in folds),
-            items=int((rows >= 0).sum()),
-            items_without_text=int((rows < 0).sum()),
-            inputs_without_text=pool.inputs_without_text,
-            inputs_outside_time=pool.inputs_outside_time,
-        ),
+        counts=_counts(pool, rows, folds),
         fingerprint=pool.fingerprint(),
         batch_ids=tuple(pool.batch_ids),
         policy_version=", ".join(pool.policy_versions),
@@ -112,6 +107,18 @@ def read_dataset(
         click_models=tuple(click_models),
         repeated_share=pool.repeats.share(base_queries),
         held_out_was_trained=held_out_was_trained,
+    )
+
+
+def _counts(pool: SessionPool, rows: NDArray[np.int64], folds: Sequence[Fold]) -> DataCounts:
+    return DataCounts(
+        input_count=pool.input_count,
+        training_queries=len({each.query for fold in folds for each in fold.training}),
+        held_out_queries=sum(len(fold.held_out) for fold in folds),
+        items=int((rows >= 0).sum()),
+        items_without_text=int((rows < 0).sum()),
+        inputs_without_text=pool.inputs_without_text,
+        inputs_outside_time=pool.inputs_outside_time,
     )
 
 

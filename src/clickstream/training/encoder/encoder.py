@@ -65,8 +65,8 @@ def load_encoder(name: str, max_tokens: int, device: str) -> SentenceTransformer
 def _own_memory(encoder: SentenceTransformer) -> None:
     """Copies the weights, which the libraries map from the file.
 
-    Whoever shortened that file later would end this process with SIGBUS, and whoever overwrote it would change the
-    loaded model.
+    If the file were shortened later, this process would end with SIGBUS; if it were overwritten, the loaded model would
+    change.
     """
     with torch.no_grad():
         for weight in [*encoder.parameters(), *encoder.buffers()]:

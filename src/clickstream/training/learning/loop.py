@@ -8,6 +8,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from clickstream.domain.runs import FineTuningSettings
+from clickstream.training.data.examples import Example
 from clickstream.training.data.folds import Fold
 from clickstream.training.encoder.encoder import embed, with_prompt
 from clickstream.training.learning.adaptation import adapt, merge, rate_groups
@@ -80,10 +81,7 @@ def train(
     optimizer = torch.optim.AdamW(rate_groups(encoder), weight_decay=WEIGHT_DECAY, fused=True)
     stopping = EarlyStopping(settings.early_stopping_patience)
     first = checkpoints.load(encoder, optimizer, stopping)
-    span = span or Span(0, step_count)
-    # A fold that ended before the run was killed has nothing to report; its points in the curve stay.
-    if first < step_count or span.first + step_count == span.run_steps:
-        progress.start_training(span.first + first, span.run_steps)
+    _report_start(progress, first, step_count, span or Span(0, step_count))
     # In a group nothing may stop a step half-way, as the others would wait; between steps it can be canceled.
     tick = progress.tick if group.size == 1 else lambda: None
 
@@ -92,8 +90,7 @@ def train(
             break
         step = steps.make(number)
         loss_of = _loss_of(step, base_queries[step.queries] @ base_items[step.items].T, settings)
-        step_texts = [with_prompt(encoder, "query", examples[query].query) for query in step.queries]
-        step_texts += [with_prompt(encoder, "item", texts[item]) for item in step.items]
+        step_texts = _texts_of(step, encoder, examples, texts)
         optimizer.zero_grad()
         loss = backward(encoder, step_texts, loss_of, tick, group)
         learning_rate = settings.learning_rate * schedule(number, step_count)
@@ -108,6 +105,18 @@ def train(
             checkpoints.save(encoder, optimizer, stopping, done)
     stopping.restore_best(encoder)
     merge(adapters)
+
+
+def _report_start(progress: Progress, first: int, step_count: int, span: Span) -> None:
+    # A fold that ended before the run was killed has nothing to report; its points in the curve stay.
+    if first < step_count or span.first + step_count == span.run_steps:
+        progress.start_training(span.first + first, span.run_steps)
+
+
+def _texts_of(step: Step, encoder: SentenceTransformer, examples: Sequence[Example], texts: Sequence[str]) -> list[str]:
+    """The texts of a step with their prompts: those of its queries, then those of its items."""
+    queries = [with_prompt(encoder, "query", examples[query].query) for query in step.queries]
+    return queries + [with_prompt(encoder, "item", texts[item]) for item in step.items]
 
 
 def _loss_of(step: Step, base_cosines: Tensor, settings: FineTuningSettings) -> Callable[[Tensor], Tensor]:

@@ -101,13 +101,11 @@ def judge(
             repeated_share=repeated_share.share,
             repeated_share_basis=str(repeated_share.basis),
         )
-    share = repeated_share.share if again else 0.0
-    gain = Gain()
+    gain, share = Gain(), repeated_share.share if again else 0.0
     if compared.query_count:
         gain = _weighted_gain(held_out, repeated if again else NO_SCORES, share, seed, earlier_runs)
         evaluation = replace(evaluation, weighted_gain=gain if again else None)
-    count = compared.query_count
-    if count < MIN_HELD_OUT_QUERIES:
+    if (count := compared.query_count) < MIN_HELD_OUT_QUERIES:
         reason = f"{count} held-out queries are too few to tell; at least {MIN_HELD_OUT_QUERIES} are needed"
         return Verdict(evaluation, False, reason)
     measured = _measured(compared, again, repeated_share, gain, earlier_runs)
